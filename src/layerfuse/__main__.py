@@ -1,0 +1,5 @@
+"""``python -m layerfuse``."""
+
+from layerfuse.cli import main
+
+main()

@@ -1,0 +1,54 @@
+"""Load the very backbone that some earlier work was done with, or refuse."""
+
+from layerfuse.backbone.backbone import Backbone
+from layerfuse.core.errors import BackboneLoadError
+from layerfuse.core.spec import BackboneSpec
+
+_HUB = "hub:"
+
+
+def load_again(
+    origin: str, spec: BackboneSpec, *, device: str | None = None, offline: bool = False
+) -> Backbone:
+    """Load a backbone and prove by its fingerprint that it gives the same numbers.
+
+    Parameters
+    ----------
+    origin : str
+        What ``from_pretrained`` was given then; for a hub model the commit of then is taken.
+    spec : BackboneSpec
+        What the backbone was then.
+    device : str, optional
+        Where to run. Default: a GPU if there is one.
+    offline : bool
+        Never reach for the network.
+
+    Returns
+    -------
+    Backbone
+        With exactly that spec.
+
+    Raises
+    ------
+    BackboneLoadError
+        If it cannot be found, or its weights, tokenizer or the extraction code are others now.
+    """
+    backbone = Backbone.from_pretrained(
+        origin,
+        revision=spec.weights.rpartition("@")[2] if spec.weights.startswith(_HUB) else None,
+        pooling=spec.poolings,
+        max_tokens=spec.max_tokens,
+        dtype=spec.dtype,
+        device=device,
+        prompt=spec.prompt,
+        skip_first_token=spec.skip_first_token,
+        offline=offline,
+        name=spec.name,
+    )
+    if backbone.spec.fingerprint != spec.fingerprint:
+        raise BackboneLoadError(
+            f"{origin} is not the backbone that was used before: its weights, tokenizer or the "
+            "extraction code differ. Load the same version; a classifier saved with "
+            "include_backbones=True carries its own."
+        )
+    return backbone

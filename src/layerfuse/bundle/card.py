@@ -1,0 +1,87 @@
+"""The model card of a saved classifier."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from layerfuse.core.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a model card says.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        Labels.
+    selection : Selection
+        Layers in use.
+    fusion : str
+        How they are fused.
+    head : str
+        Kind of head.
+    validation : sequence of str
+        One line per way that was validated on the training texts.
+    backbones : sequence of str
+        One line per backbone: origin, weights, layers kept.
+    n_parameters : int
+        Parameters that run at prediction.
+    """
+
+    classes: Sequence[str]
+    selection: Selection
+    fusion: str
+    head: str
+    validation: Sequence[str]
+    backbones: Sequence[str]
+    n_parameters: int
+
+
+def model_card(card: Card) -> str:
+    """Return a model card in markdown.
+
+    Parameters
+    ----------
+    card : Card
+        What to say.
+
+    Returns
+    -------
+    str
+        Markdown with the hub's metadata on top.
+    """
+    lines = [
+        "---",
+        "library_name: layerfuse",
+        "pipeline_tag: text-classification",
+        "---",
+        "",
+        "# Text classifier on fused layers of frozen transformers",
+        "",
+        f"Classes: {', '.join(card.classes)}",
+        "",
+        f"Fusion `{card.fusion}`, head `{card.head}`, {card.n_parameters:,} frozen parameters in use.",
+        "",
+        "## Backbones, cut at the deepest layer in use",
+        "",
+        *[f"- {line}" for line in card.backbones],
+        "",
+        f"## Layers in use: {card.selection.reason}",
+        "",
+        *[f"- `{ref}`" for ref in card.selection],
+        "",
+    ]
+    if card.validation:
+        lines += ["## Validation on the training texts", "", *[f"- {v}" for v in card.validation], ""]
+    lines += [
+        "## Use",
+        "",
+        "```python",
+        "from layerfuse import FusionClassifier",
+        "",
+        'classifier = FusionClassifier.load("this-folder")',
+        'classifier.predict(["a text"])',
+        "```",
+        "",
+    ]
+    return "\n".join(lines)

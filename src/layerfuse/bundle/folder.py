@@ -1,0 +1,179 @@
+"""A saved classifier on disk: ``config.json``, ``arrays.safetensors``, ``README.md``, maybe ``backbones/``.
+
+Nothing here is pickled. Every file is named with its digest in ``config.json``, so that a missing or altered
+one is found before it is used.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from layerfuse.core.errors import BundleFormatError
+
+FORMAT_VERSION = 1
+_CONFIG = "config.json"
+_ARRAYS = "arrays.safetensors"
+_CARD = "README.md"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """What a folder holds.
+
+    Parameters
+    ----------
+    config : mapping
+        Plain JSON types.
+    arrays : mapping of str to array
+        Everything learned.
+    card : str
+        Model card in markdown.
+    """
+
+    config: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    card: str
+
+
+def write_bundle(
+    folder: str | Path, bundle: Bundle, write_backbones: Callable[[Path], None] | None = None
+) -> None:
+    """Write a bundle, whole or not at all.
+
+    It is built beside its place under a temporary name and then renamed; an older bundle at that place is
+    replaced, anything else is left alone.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Must not exist, be empty, or hold a bundle.
+    bundle : Bundle
+        What to write.
+    write_backbones : callable, optional
+        Writes cut backbones into the folder it is given.
+
+    Raises
+    ------
+    BundleFormatError
+        If the folder holds something else.
+    OSError
+        If the disk refuses; then nothing is left of the attempt.
+    """
+    folder = Path(folder).absolute()
+    if folder.exists() and not _replaceable(folder):
+        raise BundleFormatError(
+            f"{folder} holds something that is no saved classifier. Choose another folder or empty it."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        built = Path(scratch) / "new"
+        built.mkdir()
+        save_file({k: np.ascontiguousarray(v) for k, v in bundle.arrays.items()}, built / _ARRAYS)
+        (built / _CARD).write_text(bundle.card, "utf-8")
+        if write_backbones is not None:
+            write_backbones(built)
+        config = {"format_version": FORMAT_VERSION, **bundle.config, "files": _digests(built)}
+        (built / _CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        if folder.exists():
+            folder.rename(Path(scratch) / "old")
+        built.rename(folder)
+
+
+def read_bundle(folder: str | Path) -> Bundle:
+    """Read a bundle after checking that every file is there and unaltered.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What ``write_bundle`` wrote.
+
+    Returns
+    -------
+    Bundle
+        Its content.
+
+    Raises
+    ------
+    BundleFormatError
+        If it is no bundle, of a newer format, or a file is missing or altered.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    for name, digest in config["files"].items():
+        if not (folder / name).is_file():
+            raise BundleFormatError(f"{folder} is incomplete: {name} is missing. Copy it again whole.")
+        if _digest(folder / name) != digest:
+            raise BundleFormatError(
+                f"{folder} is corrupt: {name} is not the file that was saved. Copy it again."
+            )
+    try:
+        arrays = load_file(folder / _ARRAYS)
+    except (SafetensorError, OSError) as err:
+        raise BundleFormatError(f"{folder / _ARRAYS} cannot be read: {err}") from err
+    return Bundle(config, arrays, (folder / _CARD).read_text("utf-8"))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / _CONFIG).read_text("utf-8"))
+    except FileNotFoundError as err:
+        raise BundleFormatError(
+            f"{folder} is no saved classifier: {_CONFIG} is missing. Expected what save() wrote."
+        ) from err
+    except (OSError, ValueError) as err:
+        raise BundleFormatError(f"{folder / _CONFIG} cannot be read: {err}") from err
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if not isinstance(version, int) or not isinstance(config.get("files"), dict):
+        raise BundleFormatError(f"{folder / _CONFIG} was not written by layerfuse.")
+    if version > FORMAT_VERSION:
+        raise BundleFormatError(
+            f"{folder} has format {version}, this layerfuse reads up to {FORMAT_VERSION}. "
+            "Run: pip install --upgrade layerfuse"
+        )
+    return config
+
+
+def _replaceable(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    try:
+        _read_config(folder)
+    except BundleFormatError:
+        return not any(folder.iterdir())
+    return True
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays of one part of a classifier, named as that part names them.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        All arrays of a bundle.
+    prefix : str
+        Such as ``head.``.
+
+    Returns
+    -------
+    dict of str to array
+        Those with the prefix, without it.
+    """
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

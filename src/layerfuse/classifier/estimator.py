@@ -1,0 +1,348 @@
+"""``FusionClassifier``: texts in, labels out, by scikit-learn's contract. It alone knows all stages."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import sklearn.exceptions
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+
+from layerfuse.backbone import Backbone
+from layerfuse.classifier.saved import Fitted, load_fitted, save_fitted
+from layerfuse.core.arrays import Features, Targets
+from layerfuse.core.errors import LayerFuseError, ShapeError, check_option
+from layerfuse.core.layers import LayerRef, Pooling
+from layerfuse.core.scores import Criterion
+from layerfuse.core.selection import Selection
+from layerfuse.core.spec import Dtype
+from layerfuse.core.texts import as_list, as_texts
+from layerfuse.data import check_labels
+from layerfuse.extract import DEFAULT_CACHE, StoredEmbeddings, embed_to_store, store_at
+from layerfuse.fuse import FUSIONS, FusionName
+from layerfuse.meter import Meter
+from layerfuse.score import CriterionName, score_layers
+from layerfuse.select import SelectorName, select_layers
+from layerfuse.train import HeadChoice, class_weights, fit_head
+
+_PREDICT_TEXTS = 1024  # embedded and dropped together, so that memory does not grow with the corpus
+
+
+class NotFittedError(LayerFuseError, sklearn.exceptions.NotFittedError):
+    """The classifier was used before ``fit``."""
+
+
+class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Fuse layers of several frozen transformers into one text classifier.
+
+    Parameters
+    ----------
+    backbones : sequence of str, path or Backbone
+        Frozen models: local folders, ``.gguf`` files, packaged models or hub ids.
+    criterion : CriterionName or callable
+        Scores a layer for these labels; higher is better.
+    selector : SelectorName
+        Chooses layers by their scores.
+    k : int
+        Layers per backbone for ``selector="best"``.
+    fusion : FusionName
+        Makes one vector of the chosen layers.
+    head : HeadChoice
+        ``auto`` validates ridge against logistic regression on the training texts.
+    class_weight : "balanced", dict or None
+        Weight of each class by label.
+    pooling, max_tokens, dtype, device, offline
+        As in ``Backbone.from_pretrained``, for the backbones given by name.
+    cache : str, path or None
+        Where ``fit`` keeps embeddings, so that no text is ever embedded twice: ``default`` is the user's
+        cache, None keeps nothing. ``predict`` neither reads nor writes it.
+    progress : bool
+        Show progress bars if standard error is a terminal.
+    random_state : int
+        Draws validation folds and samples.
+
+    Attributes
+    ----------
+    classes_ : array of shape (class,)
+        Labels as they came, sorted.
+    scores_ : LayerScores
+        Every layer of every backbone.
+    selection_ : Selection
+        The layers in use.
+    head_ : LinearHead
+        The fitted head.
+    validation_ : tuple of HeadCandidate
+        Held-out quality on the training texts of each kind of head that was tried.
+    backbones_ : dict of str to Backbone
+        Those in use, cut at the deepest layer in use.
+    overhead_ : Overhead
+        What ``fit`` cost, with the parameters that are left.
+
+    Examples
+    --------
+    >>> clf = FusionClassifier(["all-MiniLM-L6-v2", "smollm2-135m"])
+    >>> clf.get_params()["fusion"]
+    'concat'
+    """
+
+    def __init__(
+        self,
+        backbones: Sequence[str | PathLike[str] | Backbone] = (),
+        *,
+        criterion: CriterionName | Criterion = "loo_ridge",
+        selector: SelectorName = "upper_half",
+        k: int = 1,
+        fusion: FusionName = "concat",
+        head: HeadChoice = "auto",
+        class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
+        pooling: Pooling | Sequence[Pooling] | None = None,
+        max_tokens: int | None = None,
+        dtype: Dtype = "float32",
+        device: str | None = None,
+        offline: bool = False,
+        cache: str | PathLike[str] | None = DEFAULT_CACHE,
+        progress: bool = True,
+        random_state: int = 0,
+    ) -> None:
+        self.backbones = backbones
+        self.criterion = criterion
+        self.selector = selector
+        self.k = k
+        self.fusion = fusion
+        self.head = head
+        self.class_weight = class_weight
+        self.pooling = pooling
+        self.max_tokens = max_tokens
+        self.dtype = dtype
+        self.device = device
+        self.offline = offline
+        self.cache = cache
+        self.progress = progress
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that X is a column of texts."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+    def fit(self, X: Any, y: Any) -> "FusionClassifier":  # noqa: N803 - scikit-learn's names
+        """Embed, score, select, fuse and train; all of it on these texts only.
+
+        Parameters
+        ----------
+        X : column of str
+            A list, NumPy array, pandas Series or pyarrow array.
+        y : column of str, int or bool
+            At least two classes with two texts each.
+
+        Returns
+        -------
+        FusionClassifier
+            Itself.
+
+        Raises
+        ------
+        DataError, LabelError
+            If texts or labels are not what they should be.
+        UnknownOptionError
+            If an option has an unknown value; before anything is loaded.
+        BackboneLoadError
+            If a backbone cannot be loaded.
+        """
+        texts, labels = as_texts(X), as_list(y, "labels")
+        if len(texts) != len(labels):
+            raise ShapeError(f"Expected one label per text, got {len(labels)} for {len(texts)} texts.")
+        check_labels(labels)
+        check_option("fusion", self.fusion, FUSIONS)
+        with Meter() as meter, store_at(self.cache) as store:
+            self.classes_, classes = np.unique(np.array(labels), return_inverse=True)
+            backbones = self.load_backbones()
+            stored = [embed_to_store(b, texts, store, progress=self.progress) for b in backbones]
+            self.scores_ = score_layers(stored, labels, self.criterion)
+            self.selection_ = select_layers(
+                self.scores_,
+                self.selector,
+                k=self.k,
+                embeddings=stored,
+                labels=labels,
+                random_state=self.random_state,
+            )
+            blocks = _read_blocks(stored, self.selection_)
+            self.fusion_ = FUSIONS[self.fusion].fit(blocks, self.selection_.refs)
+            self.head_, self.validation_ = fit_head(
+                self.fusion_.fuse(blocks),
+                classes,
+                head=self.head,
+                weights=class_weights(classes, self._weight_by_index()),
+                random_state=self.random_state,
+            )
+            self.backbones_ = {
+                b.name: b.cut(self.selection_.deepest(b.name))
+                for b in backbones
+                if b.name in self.selection_.backbones
+            }
+        n_parameters = sum(backbone.n_parameters for backbone in self.backbones_.values())
+        self.overhead_ = meter.overhead(n_texts=len(texts), n_parameters=n_parameters)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Return the most likely label of each text, as it was in ``y``."""
+        labels: np.ndarray = self.classes_[self._decisions(X).argmax(1)]
+        return labels
+
+    def predict_proba(self, X: Any) -> Targets:  # noqa: N803
+        """Return calibrated probabilities (text, class), in the order of ``classes_``."""
+        return np.concatenate([self.head_.probabilities(v) for v in self._fused(X)])
+
+    def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Return decision values: (text,) for two classes, positive for the second; else (text, class)."""
+        decisions = self._decisions(X)
+        return decisions[:, 1] - decisions[:, 0] if len(self.classes_) == 2 else decisions  # noqa: PLR2004
+
+    def transform(self, X: Any) -> Features:  # noqa: N803
+        """Return the fused vectors (text, fused width) in float32."""
+        return np.concatenate(list(self._fused(X)))
+
+    def save(self, folder: str | PathLike[str], *, include_backbones: bool = False) -> None:
+        """Save to a folder that ``load`` reads anywhere; no pickle in it.
+
+        Parameters
+        ----------
+        folder : path
+            Must be new, empty, or hold a saved classifier, which is replaced.
+        include_backbones : bool
+            Put the cut backbones in it, so that it loads without a network.
+
+        Raises
+        ------
+        NotFittedError
+            If ``fit`` was not called.
+        BundleFormatError
+            If the folder holds something else.
+        """
+        self._check_fitted()
+        parameters = self.get_params(deep=False) | {
+            "backbones": [backbone.origin for backbone in self.backbones_.values()],
+            "criterion": getattr(self.criterion, "__name__", self.criterion),
+        }
+        for place in ("cache", "device", "offline", "progress", "class_weight"):
+            del parameters[place]  # of this machine or of the fit that is over
+        fitted = Fitted(
+            parameters,
+            self.classes_,
+            self.selection_,
+            self.fusion_,
+            self.head_,
+            self.backbones_,
+            getattr(self, "validation_", ()),
+        )
+        save_fitted(fitted, Path(folder), include_backbones=include_backbones)
+
+    @classmethod
+    def load(
+        cls, folder: str | PathLike[str], *, device: str | None = None, offline: bool = False
+    ) -> "FusionClassifier":
+        """Load what ``save`` wrote.
+
+        Parameters
+        ----------
+        folder : path
+            The saved folder.
+        device : str, optional
+            Where to run. Default: a GPU if there is one.
+        offline : bool
+            Never reach for the network.
+
+        Returns
+        -------
+        FusionClassifier
+            Predicts what the saved one predicted, bit for bit on the same machine.
+
+        Raises
+        ------
+        BundleFormatError
+            If the folder is incomplete, altered or of a newer format.
+        BackboneLoadError
+            If a backbone that is not in the folder cannot be loaded or is not the one it was trained with.
+        """
+        fitted = load_fitted(Path(folder), device=device, offline=offline)
+        loaded = cls(**{**fitted.parameters, "device": device, "offline": offline})
+        loaded.classes_, loaded.selection_ = fitted.classes, fitted.selection
+        loaded.fusion_, loaded.head_ = fitted.fusion, fitted.head
+        loaded.backbones_ = dict(fitted.backbones)
+        return loaded
+
+    def load_backbones(self) -> list[Backbone]:
+        """Load the backbones named in the constructor, whole.
+
+        Returns
+        -------
+        list of Backbone
+            In the order of ``backbones``, of distinct names.
+
+        Raises
+        ------
+        ShapeError
+            If there is none, or two have the same name.
+        BackboneLoadError
+            If one cannot be loaded.
+        """
+        if isinstance(self.backbones, str) or not self.backbones:
+            raise ShapeError(f"backbones={self.backbones!r}: expected a list of at least one backbone.")
+        loaded = [
+            backbone
+            if isinstance(backbone, Backbone)
+            else Backbone.from_pretrained(
+                str(backbone),
+                pooling=self.pooling,
+                max_tokens=self.max_tokens,
+                dtype=self.dtype,
+                device=self.device,
+                offline=self.offline,
+            )
+            for backbone in self.backbones
+        ]
+        names = [backbone.name for backbone in loaded]
+        if len(set(names)) != len(names):
+            raise ShapeError(
+                f"Expected backbones of different names, got {', '.join(names)}. Load one of them with "
+                "Backbone.from_pretrained(..., name=...)."
+            )
+        return loaded
+
+    def _fused(self, X: Any) -> Iterator[Features]:  # noqa: N803
+        """Yield fused vectors of some texts at a time."""
+        self._check_fitted()
+        texts = as_texts(X)
+        refs = self.selection_.refs
+        for start in range(0, len(texts), _PREDICT_TEXTS):
+            part = texts[start : start + _PREDICT_TEXTS]
+            rows: dict[LayerRef, Features] = {}
+            for name, backbone in self.backbones_.items():
+                own = tuple(ref for ref in refs if ref.backbone == name)
+                embedded = backbone.embed_refs(part, own, progress=self.progress)
+                rows |= {ref: embedded.row(ref) for ref in own}
+            yield self.fusion_.fuse([rows[ref] for ref in refs])
+
+    def _decisions(self, X: Any) -> Targets:  # noqa: N803
+        return np.concatenate([self.head_.decisions(vectors) for vectors in self._fused(X)])
+
+    def _weight_by_index(self) -> Mapping[int, float] | Literal["balanced"] | None:
+        if self.class_weight is None or self.class_weight == "balanced":
+            return self.class_weight
+        known = self.classes_.tolist()
+        for label in self.class_weight:
+            check_option("class_weight", label, known)
+        return {known.index(label): weight for label, weight in self.class_weight.items()}
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "backbones_"):
+            raise NotFittedError("This FusionClassifier is not fitted. Call fit(texts, labels) first.")
+
+
+def _read_blocks(stored: Sequence[StoredEmbeddings], selection: Selection) -> list[Features]:
+    by_name = {embeddings.backbone: embeddings for embeddings in stored}
+    return [by_name[ref.backbone].row(ref) for ref in selection]

@@ -1,0 +1,153 @@
+"""A fitted classifier as a bundle, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from layerfuse.backbone import Backbone, load_again
+from layerfuse.bundle import Bundle, Card, model_card, read_bundle, with_prefix, write_bundle
+from layerfuse.core.errors import BundleFormatError
+from layerfuse.core.layers import LayerRef
+from layerfuse.core.selection import Selection
+from layerfuse.core.spec import BackboneSpec
+from layerfuse.fuse import FUSIONS, Fusion
+from layerfuse.train import HeadCandidate, LinearHead
+
+_BACKBONES = "backbones"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """Everything that prediction needs.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Constructor arguments, as JSON types.
+    classes : array of shape (class,)
+        Labels as they came, sorted.
+    selection : Selection
+        Layers in use.
+    fusion : Fusion
+        Fitted.
+    head : LinearHead
+        Fitted.
+    backbones : mapping of str to Backbone
+        Cut at the deepest layer in use.
+    validation : tuple of HeadCandidate
+        For the model card.
+    """
+
+    parameters: Mapping[str, Any]
+    classes: np.ndarray
+    selection: Selection
+    fusion: Fusion
+    head: LinearHead
+    backbones: Mapping[str, Backbone]
+    validation: tuple[HeadCandidate, ...] = ()
+
+
+def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> None:
+    """Write a fitted classifier to a folder, whole or not at all.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        What to write.
+    folder : Path
+        New, empty, or an older saved classifier.
+    include_backbones : bool
+        Write the cut backbones too.
+    """
+
+    def write_backbones(built: Path) -> None:
+        for i, backbone in enumerate(fitted.backbones.values()):
+            backbone.save(built / _BACKBONES / str(i))
+
+    arrays = {f"fusion.{name}": array for name, array in fitted.fusion.arrays().items()}
+    arrays |= {f"head.{name}": array for name, array in fitted.head.arrays().items()}
+    config = {
+        "parameters": dict(fitted.parameters),
+        "classes": fitted.classes.tolist(),
+        "selection": {
+            "layers": [str(ref) for ref in fitted.selection],
+            "reason": fitted.selection.reason,
+        },
+        "head": fitted.head.kind,
+        "backbones": [
+            {"origin": b.origin, "spec": b.spec.to_dict()} for b in fitted.backbones.values()
+        ],
+    }
+    bundle = Bundle(config, arrays, model_card(_card(fitted)))
+    write_bundle(folder, bundle, write_backbones if include_backbones else None)
+
+
+def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
+    """Read what ``save_fitted`` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        The saved folder.
+    device : str, optional
+        Where to run.
+    offline : bool
+        Never reach for the network.
+
+    Returns
+    -------
+    Fitted
+        Equal to what was saved.
+
+    Raises
+    ------
+    BundleFormatError
+        If the folder is incomplete, altered or of a newer format.
+    BackboneLoadError
+        If a backbone cannot be loaded or is another one now.
+    """
+    bundle = read_bundle(folder)
+    config = bundle.config
+    try:
+        selection = Selection(
+            tuple(LayerRef.parse(ref) for ref in config["selection"]["layers"]),
+            config["selection"]["reason"],
+        )
+        fusion = FUSIONS[config["parameters"]["fusion"]].from_arrays(
+            with_prefix(bundle.arrays, "fusion.")
+        )
+        head = LinearHead.from_arrays(config["head"], with_prefix(bundle.arrays, "head."))
+        saved = [(b["origin"], BackboneSpec.from_dict(b["spec"])) for b in config["backbones"]]
+        parameters, classes = config["parameters"], np.array(config["classes"])
+    except (KeyError, TypeError) as err:
+        raise BundleFormatError(f"{folder} is damaged: its config.json lacks {err}.") from err
+    included = folder / _BACKBONES
+    backbones = [
+        Backbone.load(included / str(i), device=device)
+        if included.is_dir()
+        else load_again(origin, spec, device=device, offline=offline)
+        for i, (origin, spec) in enumerate(saved)
+    ]
+    cut = {b.name: b.cut(selection.deepest(b.name)) for b in backbones}
+    return Fitted(parameters, classes, selection, fusion, head, cut)
+
+
+def _card(fitted: Fitted) -> Card:
+    return Card(
+        classes=[str(label) for label in fitted.classes],
+        selection=fitted.selection,
+        fusion=fitted.parameters["fusion"],
+        head=fitted.head.kind,
+        validation=[
+            f"{c.kind}: held-out accuracy {c.accuracy:.4f}, log loss {c.log_loss:.4f}"
+            for c in fitted.validation
+        ],
+        backbones=[
+            f"`{b.origin}`, weights `{b.spec.weights}`, {b.deepest} of {b.spec.n_layers} blocks"
+            for b in fitted.backbones.values()
+        ],
+        n_parameters=sum(b.n_parameters for b in fitted.backbones.values()),
+    )

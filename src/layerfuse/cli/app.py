@@ -1,0 +1,50 @@
+"""The application: its commands, and one line for every mistake of a user."""
+
+import logging
+import os
+import sys
+
+import typer
+
+from layerfuse.cli.cache import cache_app
+from layerfuse.cli.demo import demo
+from layerfuse.cli.fit import fit
+from layerfuse.cli.models import models
+from layerfuse.cli.predict import predict
+from layerfuse.cli.score import score
+from layerfuse.core.errors import LayerFuseError
+
+app = typer.Typer(
+    name="layerfuse",
+    help="Fuse the layers of frozen transformers into one text classifier.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (fit, predict, score, models, demo):
+    app.command()(command)
+app.add_typer(cache_app, name="cache")
+
+_USER_MISTAKE = 2
+_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; exit 2 with one line on standard error for a mistake of the user."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        code = _INTERRUPTED
+    except (LayerFuseError, OSError) as err:
+        code = _complain(str(err))
+    except typer.TyperException as err:
+        code = _complain(err.format_message())
+    sys.exit(code)
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"layerfuse: error: {' '.join(message.split())}\n")
+    return _USER_MISTAKE

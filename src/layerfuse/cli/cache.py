@@ -1,0 +1,83 @@
+"""``layerfuse cache ls | prune | verify``."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layerfuse.cli.options import JsonOption, emit
+
+if TYPE_CHECKING:
+    from layerfuse.store import EmbeddingStore
+
+cache_app = typer.Typer(
+    help="The embeddings kept on disk.", no_args_is_help=True, rich_markup_mode=None
+)
+_DAMAGED = 1
+
+
+def _store() -> "EmbeddingStore":
+    from layerfuse.store import EmbeddingStore
+    from layerfuse.wheels import cache_folder
+
+    return EmbeddingStore(cache_folder() / "embeddings")
+
+
+@cache_app.command("ls")
+def list_entries(json: JsonOption = False) -> None:
+    """List what is kept, by backbone."""
+    from layerfuse.report.tables import text_table
+
+    store = _store()
+    entries = store.entries()
+    if json:
+        emit(
+            [
+                {
+                    "fingerprint": entry.fingerprint,
+                    "backbone": entry.spec.name if entry.spec else None,
+                    "poolings": list(entry.spec.poolings) if entry.spec else None,
+                    "n_texts": entry.n_texts,
+                    "disk_bytes": entry.disk_bytes,
+                }
+                for entry in entries
+            ]
+        )
+        return
+    rows = [
+        (
+            entry.spec.name if entry.spec else "(unreadable)",
+            "+".join(entry.spec.poolings) if entry.spec else "",
+            str(entry.n_texts),
+            f"{entry.disk_bytes / 2**20:.0f} MiB",
+            entry.fingerprint[:12],
+        )
+        for entry in entries
+    ]
+    typer.echo(text_table(("backbone", "pooling", "texts", "size", "fingerprint"), rows))
+    typer.echo(f"\nin {store.folder}")
+
+
+@cache_app.command()
+def prune(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[BACKBONE]...", help="Names or fingerprints.")
+    ] = None,
+    older_than_days: Annotated[
+        float | None, typer.Option(help="Only what was not used for so long.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+) -> None:
+    """Remove entries, and always what killed runs left behind."""
+    freed = _store().prune(names or None, older_than_days=older_than_days, everything=everything)
+    typer.echo(f"freed {freed / 2**20:.1f} MiB")
+
+
+@cache_app.command()
+def verify() -> None:
+    """Check every byte; damaged files are set aside, so that their texts are embedded again."""
+    damages = _store().verify()
+    for damage in damages:
+        typer.echo(damage)
+    typer.echo(f"{len(damages)} damaged files")
+    if damages:
+        raise typer.Exit(_DAMAGED)

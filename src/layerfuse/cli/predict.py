@@ -1,0 +1,99 @@
+"""``layerfuse predict``."""
+
+import json as json_format
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from layerfuse.cli.options import (
+    DeviceOption,
+    JsonOption,
+    NoProgressOption,
+    OfflineOption,
+    TextColumnOption,
+    quiet_transformers,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from layerfuse.classifier import FusionClassifier
+
+_STDIN_LINES = 1024
+
+
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")],
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="Any data file. Default: lines of stdin.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="csv, tsv, jsonl or parquet file.")
+    ] = None,
+    text_column: TextColumnOption = None,
+    device: DeviceOption = None,
+    offline: OfflineOption = False,
+    no_progress: NoProgressOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Predict the label of every text, in order, with its probability.
+
+    With --output all columns are kept and two are added. Without, a line per text goes to standard output:
+    prediction, tab, probability; or with --json one JSON object per line with all columns.
+    """
+    import contextlib
+
+    from layerfuse.classifier import FusionClassifier
+    from layerfuse.data import TableWriter, iter_batches
+
+    quiet_transformers()
+    if file is None or file == "-":
+        batches, column = _stdin_batches(), "text"
+    else:
+        stream = iter_batches(file, text_column, batch_rows=_STDIN_LINES)
+        batches, column = stream.batches, stream.text_column
+    classifier = FusionClassifier.load(folder, device=device, offline=offline)
+    classifier.progress = not no_progress
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(TableWriter(output)) if output else None
+        for batch in batches:
+            predicted = _add_predictions(classifier, batch, column)
+            if writer:
+                writer.write(predicted)
+            else:
+                _print(predicted, json=json)
+
+
+def _stdin_batches() -> Iterator["pa.RecordBatch"]:
+    import pyarrow as pa
+
+    lines: list[str] = []
+    for line in sys.stdin:
+        lines.append(line.rstrip("\r\n"))
+        if len(lines) == _STDIN_LINES:
+            yield pa.record_batch({"text": lines})
+            lines = []
+    if lines:
+        yield pa.record_batch({"text": lines})
+
+
+def _add_predictions(
+    classifier: "FusionClassifier", batch: "pa.RecordBatch", column: str
+) -> "pa.RecordBatch":
+    from layerfuse.data import with_predictions
+
+    probabilities = classifier.predict_proba(batch.column(column))
+    best = probabilities.argmax(1)
+    return with_predictions(batch, classifier.classes_[best], probabilities.max(1))
+
+
+def _print(batch: "pa.RecordBatch", *, json: bool) -> None:
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    for row in rows:
+        if json:
+            typer.echo(json_format.dumps(row, ensure_ascii=False, default=str))
+        else:
+            typer.echo(f"{row['prediction']}\t{row['probability']:.4f}")

@@ -1,0 +1,26 @@
+"""Array types with named axes, so that a signature says which way round an array lies.
+
+Axis names: ``layer text token hidden feature class``. Tests check them at run time through beartype;
+production pays nothing.
+"""
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, Shaped
+
+LayerArray = Float32[np.ndarray, "layer text hidden"]
+"""Pooled hidden states: layer axis first, so one row is one contiguous (text, hidden) matrix."""
+
+Features = Float[np.ndarray, "text feature"]
+"""One feature matrix, a row per text."""
+
+ClassIndices = Int[np.ndarray, " text"]
+"""Labels as indices 0 .. n_classes - 1."""
+
+Targets = Float[np.ndarray, "text class"]
+"""One column per class: one-hot targets, decision values, probabilities or losses by class."""
+
+PerText = Float[np.ndarray, " text"]
+"""One number per text, such as a loss."""
+
+Digests = Shaped[np.ndarray, " text"]
+"""One 16-byte digest per text, dtype ``S16`` or ``V16``."""

@@ -1,0 +1,164 @@
+"""Ridge regression with its exact leave-one-out errors, for all penalties and classes at once.
+
+Shared mathematics of the ``loo_ridge`` criterion, the greedy selector and the ridge head: stages never
+import each other, so what several of them need lives here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
+from layerfuse.core.errors import FeatureError, LabelError
+
+N_PENALTIES = 13
+"""Points of the default penalty grid, half a decade apart."""
+
+
+def one_hot(labels: ClassIndices) -> Targets:
+    """Return a column per class, 1 where the text is of that class.
+
+    Raises
+    ------
+    LabelError
+        If there are fewer than two classes.
+    """
+    n_classes = int(labels.max()) + 1
+    if n_classes < 2 or len(np.unique(labels)) < 2:  # noqa: PLR2004
+        raise LabelError("Expected labels of at least two classes, all are the same.")
+    return np.eye(n_classes)[labels]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RidgePath:
+    """One eigendecomposition of centred features, from which every penalty follows.
+
+    Parameters
+    ----------
+    basis : array of shape (text, component)
+        Left singular vectors U of the centred, weighted features.
+    axes : array of shape (feature, component) or None
+        Their right singular vectors V, where the decomposition went through the features.
+    eigenvalues : array of shape (component,)
+        Squares of the singular values, descending.
+    penalties : array of shape (penalty,)
+        The grid, in units of the mean eigenvalue, so that it fits features of any scale.
+    weights : array of shape (text,)
+        Weight of each text; they sum to the number of texts.
+    """
+
+    basis: Features
+    axes: Features | None
+    eigenvalues: np.ndarray
+    penalties: np.ndarray
+    weights: PerText
+
+    def projected(self, targets: Targets) -> Targets:
+        """Return U' sqrt(w) (targets - their mean): what every fit of these targets starts from."""
+        centred = np.sqrt(self.weights)[:, None] * (targets - self.mean_target(targets))
+        return np.asarray(self.basis.T @ centred.astype(self.basis.dtype))
+
+    def mean_target(self, targets: Targets) -> np.ndarray:
+        """Return the weighted mean of each column of the targets."""
+        return np.asarray(self.weights @ targets / self.weights.sum())
+
+    def loo_errors(self, targets: Targets, penalty: float) -> Targets:
+        """Return the exact leave-one-out residuals (text, class) under one penalty.
+
+        With hat matrix G of the fit with intercept, e_i = (y_i - yhat_i) / (1 - G_ii): Cook and Weisberg
+        1982, *Residuals and Influence in Regression*, section 2.2; for ridge, Golub, Heath and Wahba 1979.
+
+        Parameters
+        ----------
+        targets : array of shape (text, class)
+            One column per class.
+        penalty : float
+            Added to every eigenvalue.
+
+        Returns
+        -------
+        array of shape (text, class)
+            What a fit without text i gets wrong on text i.
+        """
+        root = np.sqrt(self.weights)[:, None]
+        shrink = (self.eigenvalues / (self.eigenvalues + penalty)).astype(self.basis.dtype)
+        fitted = (self.basis @ (shrink[:, None] * self.projected(targets))) / root
+        leverage = np.square(self.basis) @ shrink + self.weights / self.weights.sum()
+        room = np.maximum(1.0 - leverage, 1e-6)  # a text alone in its direction cannot be left out
+        residuals = targets - self.mean_target(targets) - fitted
+        return np.asarray(residuals / room[:, None], dtype=np.float64)
+
+    def best(self, targets: Targets) -> tuple[float, PerText]:
+        """Return the penalty with the lowest leave-one-out Brier score, and the losses there.
+
+        Parameters
+        ----------
+        targets : array of shape (text, class)
+            One-hot.
+
+        Returns
+        -------
+        penalty : float
+            The best of the grid.
+        losses : array of shape (text,)
+            Squared error of each text summed over classes: its Brier score, in 0 .. 2 for sane fits.
+        """
+        by_penalty = [np.square(self.loo_errors(targets, p)).sum(1) for p in self.penalties]
+        best = int(np.argmin([self.weights @ losses for losses in by_penalty]))
+        return float(self.penalties[best]), by_penalty[best]
+
+    def coefficients(self, targets: Targets, penalty: float) -> Targets:
+        """Return the coefficients (feature, class) of the fit on centred features.
+
+        Raises
+        ------
+        FeatureError
+            If there were more features than texts, so that the decomposition has no axes.
+        """
+        if self.axes is None:
+            raise FeatureError("Expected no more features than texts; project them first.")
+        gain = np.sqrt(self.eigenvalues) / (self.eigenvalues + penalty)
+        return np.asarray(self.axes @ (gain[:, None] * self.projected(targets)))
+
+
+def ridge_path(
+    features: Features, *, penalties: np.ndarray | None = None, weights: PerText | None = None
+) -> RidgePath:
+    """Decompose features for ridge regression, in the space of features or of texts by which is smaller.
+
+    Parameters
+    ----------
+    features : array of shape (text, feature)
+        Finite. Centred here; scaling them is the caller's choice. Features that never vary (the first token
+        of the embedding layer, for one) leave no component: every fit is then the mean of the targets.
+    penalties : array, optional
+        In units of the mean eigenvalue. Default: 13 from 1e-3 to 1e3.
+    weights : array of shape (text,), optional
+        Positive weight of each text. Default: all equal.
+
+    Returns
+    -------
+    RidgePath
+        Ready for any targets.
+
+    Raises
+    ------
+    FeatureError
+        If features hold NaN or infinity.
+    """
+    n_texts, width = features.shape
+    weights = np.ones(n_texts) if weights is None else weights * (n_texts / weights.sum())
+    mean = (weights @ features / n_texts).astype(features.dtype)
+    centred = np.sqrt(weights)[:, None].astype(features.dtype) * (features - mean)
+    if not np.isfinite(centred).all():
+        raise FeatureError("Expected finite features, found NaN or infinity.")
+    gram = centred.T @ centred if width <= n_texts else centred @ centred.T
+    eigenvalues, vectors = np.linalg.eigh(gram)
+    keep = eigenvalues > max(eigenvalues[-1], 0) * np.finfo(gram.dtype).eps * max(gram.shape)
+    eigenvalues, vectors = eigenvalues[keep][::-1], vectors[:, keep][:, ::-1]
+    through_features = width <= n_texts
+    basis = centred @ (vectors / np.sqrt(eigenvalues)) if through_features else vectors
+    grid = np.logspace(-3, 3, N_PENALTIES) if penalties is None else penalties
+    scale = float(eigenvalues.mean()) if len(eigenvalues) else 1.0
+    axes = vectors if through_features else None
+    return RidgePath(basis, axes, eigenvalues, grid * scale, weights)

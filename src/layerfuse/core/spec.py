@@ -1,0 +1,95 @@
+"""``BackboneSpec``: everything that changes the numbers a backbone gives."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from layerfuse.core.errors import ShapeError, check_option
+from layerfuse.core.layers import POOLINGS, LayerRef, Pooling
+
+Dtype = Literal["float32", "bfloat16"]
+
+EXTRACTION_VERSION = 1
+"""Raised whenever extraction gives other numbers for the same spec; old cache entries then miss."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSpec:
+    """Identity of a backbone's numbers; its fingerprint is the cache key.
+
+    Parameters
+    ----------
+    name : str
+        What people call it. Not part of the fingerprint.
+    weights : str
+        Resolved revision (``hub:repo@commit``) or digest of the weight files (``sha256:...``).
+    tokenizer : str
+        Digest of the tokenizer's own serialised state.
+    n_layers : int
+        Number of blocks; layers run from 0 (embeddings) to n_layers.
+    hidden_size : int
+        Width of every layer.
+    poolings : tuple of Pooling
+        Taken from each layer, in order.
+    max_tokens : int
+        Longer texts are truncated to this many tokens, special tokens included.
+    dtype : Dtype
+        Precision of the weights and of the forward pass. Pooled values are float32 always.
+    prompt : str
+        Put before every text.
+    skip_first_token : bool
+        Leave the first token out of mean, weighted_mean and max.
+    extraction_version : int
+        Version of the extraction code.
+    """
+
+    name: str
+    weights: str
+    tokenizer: str
+    n_layers: int
+    hidden_size: int
+    poolings: tuple[Pooling, ...]
+    max_tokens: int
+    dtype: Dtype = "float32"
+    prompt: str = ""
+    skip_first_token: bool = False
+    extraction_version: int = EXTRACTION_VERSION
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        if not self.poolings or len(set(self.poolings)) != len(self.poolings):
+            msg = f"pooling={self.poolings!r}: expected at least one pooling, none twice."
+            raise ShapeError(msg)
+        for pooling in self.poolings:
+            check_option("pooling", pooling, POOLINGS)
+        check_option("dtype", self.dtype, get_args(Dtype))
+        if self.max_tokens < 1:
+            msg = f"max_tokens={self.max_tokens}: expected at least 1."
+            raise ShapeError(msg)
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hex digits over all fields but the name."""
+        fields = self.to_dict()
+        del fields["name"]
+        canonical = json.dumps(fields, sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+    def refs(self) -> tuple[LayerRef, ...]:
+        """Return every layer under every pooling, layer by layer."""
+        return tuple(
+            LayerRef(self.name, layer, pooling)
+            for layer in range(self.n_layers + 1)
+            for pooling in self.poolings
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {**dataclasses.asdict(self), "poolings": list(self.poolings)}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "BackboneSpec":
+        """Rebuild from ``to_dict``."""
+        return cls(**{**fields, "poolings": tuple(fields["poolings"])})

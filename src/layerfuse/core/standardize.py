@@ -1,0 +1,37 @@
+"""Standardise one block of features, guarding dimensions that never vary."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerfuse.core.arrays import Features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standardizer:
+    """Mean and inverse standard deviation of each dimension.
+
+    Parameters
+    ----------
+    mean : float32 array of shape (feature,)
+        Subtracted.
+    scale : float32 array of shape (feature,)
+        Multiplied; 0 for a dead dimension, which so drops out instead of exploding.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, features: Features) -> "Standardizer":
+        """Measure the training texts."""
+        mean = features.mean(0, dtype=np.float64)
+        deviation = features.std(0, dtype=np.float64)
+        # What is left of a constant in float32 is rounding noise of its own size.
+        dead = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-12)
+        scale = np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, deviation))
+        return cls(mean.astype(np.float32), scale.astype(np.float32))
+
+    def apply(self, features: Features) -> Features:
+        """Return standardised features, float32."""
+        return (features - self.mean) * self.scale

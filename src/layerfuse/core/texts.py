@@ -1,0 +1,72 @@
+"""Texts and labels of a caller, in any of the containers people keep them in, as plain lists."""
+
+from typing import Any
+
+from layerfuse.core.errors import DataError
+
+_SHOWN = 3
+
+
+def as_list(values: Any, what: str) -> list[Any]:
+    """Return the values of a list, array, pandas or pyarrow column as plain Python objects.
+
+    Parameters
+    ----------
+    values : list, tuple, iterable, NumPy array, pandas Series, pyarrow Array
+        One-dimensional.
+    what : str
+        For messages: ``texts`` or ``labels``.
+
+    Returns
+    -------
+    list
+        In the same order.
+
+    Raises
+    ------
+    DataError
+        If it is one string or has more than one dimension.
+    """
+    if isinstance(values, str | bytes):
+        raise DataError(f"Expected a list of {what}, got one string. Put it in a list: [{what[:-1]}].")
+    shape = getattr(values, "shape", None)
+    if shape is not None and len(shape) != 1:
+        raise DataError(
+            f"Expected one column of {what}, got {type(values).__name__} of shape {tuple(shape)}."
+        )
+    for convert in ("to_pylist", "tolist"):  # pyarrow; NumPy and pandas
+        if hasattr(values, convert):
+            converted: list[Any] = getattr(values, convert)()
+            return converted
+    return list(values)
+
+
+def as_texts(values: Any) -> list[str]:
+    """Return texts as a list of str.
+
+    Parameters
+    ----------
+    values : list, tuple, iterable, NumPy array, pandas Series, pyarrow Array
+        Of str; empty strings are texts too.
+
+    Returns
+    -------
+    list of str
+        In the same order.
+
+    Raises
+    ------
+    DataError
+        If there are none or one is no string; rows in the message count from 1.
+    """
+    texts = as_list(values, "texts")
+    if not texts:
+        raise DataError("Expected at least one text, got none.")
+    wrong = [(row, text) for row, text in enumerate(texts, 1) if not isinstance(text, str)]
+    if wrong:
+        shown = ", ".join(f"row {row} is {text!r}" for row, text in wrong[:_SHOWN])
+        raise DataError(
+            f"Expected texts of type str, but {len(wrong)} of {len(texts)} are not: {shown}. "
+            "Drop these rows or fill them with an empty string."
+        )
+    return texts

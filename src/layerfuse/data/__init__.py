@@ -1,0 +1,16 @@
+"""Texts and labels from files, folders, the hub and packages; tables out again, atomically."""
+
+from layerfuse.data.labels import check_labels
+from layerfuse.data.load import TextData, TextStream, iter_batches, load_texts
+from layerfuse.data.predictions import with_predictions
+from layerfuse.data.write import TableWriter
+
+__all__ = [
+    "TableWriter",
+    "TextData",
+    "TextStream",
+    "check_labels",
+    "iter_batches",
+    "load_texts",
+    "with_predictions",
+]

@@ -1,0 +1,120 @@
+"""File formats, written batch by batch into an open file: the counterpart of ``formats``."""
+
+import csv
+import json
+from typing import IO, Protocol, runtime_checkable
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from layerfuse.core.errors import DataError
+from layerfuse.data.formats import DELIMITERS, JSON_LINES
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Writes batches into a file that it does not close."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append the rows."""
+
+    def close(self) -> None:
+        """Write what belongs at the end."""
+
+
+def start_encoder(extension: str, file: IO[bytes], schema: pa.Schema) -> Encoder:
+    """Return the encoder of an extension, with columns as in the schema.
+
+    Raises
+    ------
+    DataError
+        If the format cannot hold one of the types.
+    """
+    if extension in JSON_LINES:
+        return _JsonLines(file)
+    if extension in DELIMITERS:
+        return _Delimited(file, schema, DELIMITERS[extension])
+    return _Parquet(file, schema)
+
+
+class _Parquet:
+    def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
+        self._schema = schema
+        self._writer = pq.ParquetWriter(file, schema)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        try:
+            batch = _aligned(batch, self._schema).cast(self._schema)
+        except pa.ArrowException as err:
+            msg = f"A later batch has other types than the first ({err}). Write .jsonl instead."
+            raise DataError(msg) from err
+        self._writer.write_batch(batch)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Delimited:
+    def __init__(self, file: IO[bytes], schema: pa.Schema, delimiter: str) -> None:
+        for field in schema:
+            if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
+                msg = f"Column {field.name!r} holds {field.type}. Write .parquet instead."
+                raise DataError(msg)
+        self._schema = schema
+        # This end of line is what makes the module quote both of its characters in a field.
+        self._rows = csv.writer(_Lines(file), delimiter=delimiter, lineterminator="\r\n")
+        self._rows.writerow(schema.names)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        columns = [column.to_pylist() for column in _aligned(batch, self._schema).columns]
+        self._rows.writerows(zip(*columns, strict=True))
+
+    def close(self) -> None:
+        pass
+
+
+class _Lines:
+    """Takes what the csv module writes, a row at a time, and ends it with a line feed alone."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, row: str) -> None:
+        self._file.write(row.removesuffix("\r\n").encode() + b"\n")
+
+
+class _JsonLines:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        for row in batch.to_pylist():
+            line = json.dumps(row, ensure_ascii=False, default=_plain)
+            self._file.write(line.encode() + b"\n")
+
+    def close(self) -> None:
+        pass
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bytes):
+        msg = "A column holds bytes, which JSON cannot. Write .parquet instead."
+        raise DataError(msg)
+    return str(value)  # dates, times, decimals
+
+
+def _aligned(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the columns of the first batch in its order; what is missing is null."""
+    new = [name for name in batch.schema.names if name not in schema.names]
+    if new:
+        msg = f"Column {new[0]!r} is not in the first rows. Write .jsonl instead."
+        raise DataError(msg)
+    if batch.schema.names == schema.names:
+        return batch
+    columns = [
+        batch.column(field.name)
+        if field.name in batch.schema.names
+        else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=schema.names)

@@ -1,0 +1,133 @@
+"""Labels: one type, none missing, enough of each class."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from layerfuse.core.errors import LabelError
+
+Label = str | int | bool
+
+# As the number would be written back: 007, +1 and 1.0 are names, not numbers.
+_PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_SHOWN = 5
+
+
+def check_labels(labels: Iterable[Any], *, min_per_class: int = 2) -> None:
+    """Raise unless a classifier can be trained on these labels.
+
+    Parameters
+    ----------
+    labels : iterable of str, int or bool
+        An array or list, one label per text.
+    min_per_class : int
+        Texts that each class must have.
+
+    Raises
+    ------
+    LabelError
+        If a label is missing (None, NaN, blank), types are mixed or of another kind, there is one
+        class only or a class has too few texts. Rows in messages count from 1.
+    """
+    values = check_present(labels)
+    rows: dict[Label, int] = {}
+    for row, label in enumerate(values, 1):
+        rows.setdefault(label, row)
+    if len(rows) < 2:  # noqa: PLR2004
+        msg = f"Expected at least two classes, got only {values[0]!r} in all {len(values)} rows."
+        raise LabelError(msg)
+    counts = Counter(values)
+    rare = [label for label, count in counts.items() if count < min_per_class]
+    if rare:
+        shown = _some([f"{label!r} has {counts[label]} (row {rows[label]})" for label in rare])
+        msg = (
+            f"Expected at least {min_per_class} texts per class, but class {shown}. "
+            "Add texts of these classes, or leave them out."
+        )
+        raise LabelError(msg)
+
+
+def check_present(labels: Iterable[Any], source: str = "labels") -> list[Label]:
+    """Return the labels as Python values of one type, none missing.
+
+    Parameters
+    ----------
+    labels : iterable of str, int or bool
+        An array or list.
+    source : str
+        For messages.
+
+    Returns
+    -------
+    list of str, int or bool
+        In the same order.
+
+    Raises
+    ------
+    LabelError
+        If there are none, one is missing, or they are not all str, all int or all bool.
+    """
+    if isinstance(labels, np.ndarray) and labels.ndim != 1:
+        msg = f"{source}: expected one label per text, got an array of shape {labels.shape}."
+        raise LabelError(msg)
+    values = [label.item() if isinstance(label, np.generic) else label for label in labels]
+    if not values:
+        msg = f"{source}: expected labels, got none."
+        raise LabelError(msg)
+    missing = [row for row, label in enumerate(values, 1) if _is_missing(label)]
+    if missing:
+        msg = (
+            f"{source}: the label is missing in {len(missing)} of {len(values)} data rows: "
+            f"{_some(missing)}. Fill it in or drop these rows."
+        )
+        raise LabelError(msg)
+    first: dict[type, int] = {}
+    for row, label in enumerate(values, 1):
+        first.setdefault(type(label), row)
+    if len(first) > 1 or not first.keys() <= {str, int, bool}:
+        kinds = " and ".join(f"{kind.__name__} (data row {row})" for kind, row in first.items())
+        msg = f"{source}: expected labels that are all str, all int or all bool, got {kinds}."
+        raise LabelError(msg)
+    return values
+
+
+def labels_from_strings(labels: Sequence[str], source: str) -> list[Label]:
+    """Return the labels of a delimited file, where all is text, as the integers they may be.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        As they stand in the file. NaN is how such a file says that a label is missing.
+    source : str
+        For messages.
+
+    Returns
+    -------
+    list of str or int
+        Integers only if every label is one in its plain form, so that ``007`` stays a string.
+
+    Raises
+    ------
+    LabelError
+        As from ``check_present``.
+    """
+    values = check_present([None if label in {"nan", "NaN"} else label for label in labels], source)
+    if all(_PLAIN_INTEGER.fullmatch(str(label)) for label in values):
+        return [int(label) for label in values]
+    return values
+
+
+def _is_missing(label: Any) -> bool:
+    if isinstance(label, str):
+        return not label.strip()
+    return label is None or (isinstance(label, float) and math.isnan(label))
+
+
+def _some(items: Sequence[object]) -> str:
+    """List the first few items and count the rest."""
+    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return ", ".join(map(str, items[:_SHOWN])) + more

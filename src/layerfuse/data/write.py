@@ -1,0 +1,76 @@
+"""``TableWriter``: writes batches to a file that appears when it is complete."""
+
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+
+from layerfuse.core.errors import DataError
+from layerfuse.data.encode import Encoder, start_encoder
+from layerfuse.data.formats import check_extension
+
+
+class TableWriter:
+    """Context manager that streams batches to ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``.
+
+    The rows go to a temporary file in the same folder, which takes the place of ``path`` when the
+    block ends; if the block raises, or nothing was written, no file is left and one that was there
+    stays as it was. The first batch settles the columns.
+
+    Parameters
+    ----------
+    path : str or path
+        The extension says the format.
+
+    Raises
+    ------
+    DataError
+        If the extension is unknown.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+        self._extension = check_extension(self.path)
+        self._part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
+        self._encoder: Encoder | None = None
+
+    def __enter__(self) -> "TableWriter":
+        """Create the temporary file, so that a folder that cannot be written fails at once."""
+        try:
+            self._file = self._part.open("xb")
+        except OSError as err:
+            msg = f"{self.path} cannot be written: {err.strerror}."
+            raise DataError(msg) from err
+        return self
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append the rows of a batch.
+
+        Raises
+        ------
+        DataError
+            If the batch does not fit the columns of the first, or the format cannot hold a type.
+        """
+        if self._encoder is None:
+            self._encoder = start_encoder(self._extension, self._file, batch.schema)
+        self._encoder.write(batch)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Put the file in its place, or remove it."""
+        try:
+            with self._file:
+                if self._encoder is not None:
+                    self._encoder.close()
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            if kind is None and self._encoder is not None:
+                self._part.replace(self.path)
+        finally:
+            self._part.unlink(missing_ok=True)

@@ -1,0 +1,6 @@
+"""Texts to embeddings through the store: the only meeting of backbone and store."""
+
+from layerfuse.extract.place import DEFAULT_CACHE, store_at
+from layerfuse.extract.stored import StoredEmbeddings, embed_to_store
+
+__all__ = ["DEFAULT_CACHE", "StoredEmbeddings", "embed_to_store", "store_at"]

@@ -1,0 +1,34 @@
+"""Where embeddings are kept: the user's cache, a folder of the user's, or nowhere for long."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+
+from layerfuse.store import EmbeddingStore
+from layerfuse.wheels import cache_folder
+
+DEFAULT_CACHE = "default"
+
+
+@contextmanager
+def store_at(cache: str | PathLike[str] | None) -> Iterator[EmbeddingStore]:
+    """Open the store that a ``cache`` option means.
+
+    Parameters
+    ----------
+    cache : str, path or None
+        ``default``: ``embeddings`` in the cache folder of layerfuse. A path: that folder. None: a temporary
+        folder, removed in the end.
+
+    Yields
+    ------
+    EmbeddingStore
+        For the time of the ``with`` block.
+    """
+    if cache is None:
+        with tempfile.TemporaryDirectory(prefix="layerfuse-") as folder:
+            yield EmbeddingStore(folder)
+    else:
+        folder_or_default = cache_folder() / "embeddings" if cache == DEFAULT_CACHE else cache
+        yield EmbeddingStore(folder_or_default)

@@ -1,0 +1,121 @@
+"""Embed what the store lacks, and read layers from it one at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from layerfuse.backbone import Backbone
+from layerfuse.core.arrays import Features
+from layerfuse.core.errors import StoreError
+from layerfuse.core.layers import LayerEmbeddings, LayerRef
+from layerfuse.store import EmbeddingStore
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredEmbeddings:
+    """Layers of one backbone that lie in a store; a row is read when asked for.
+
+    Make one with ``embed_to_store``.
+
+    Parameters
+    ----------
+    store : EmbeddingStore
+        Holds every layer of every text.
+    model : Backbone
+        Embeds again what the store finds damaged.
+    texts : sequence of str
+        In the order of the rows of features.
+    progress : bool
+        Show a progress bar where something is embedded.
+    """
+
+    store: EmbeddingStore
+    model: Backbone
+    texts: Sequence[str]
+    progress: bool = True
+
+    @property
+    def backbone(self) -> str:
+        """Name of the backbone."""
+        return self.model.name
+
+    @property
+    def refs(self) -> tuple[LayerRef, ...]:
+        """Every layer of the backbone."""
+        return self.model.refs
+
+    @property
+    def n_texts(self) -> int:
+        """Number of texts."""
+        return len(self.texts)
+
+    def row(self, ref: LayerRef) -> Features:
+        """Return the (text, hidden) matrix of one layer."""
+        return self.read((ref,)).values[0]
+
+    def read(self, refs: tuple[LayerRef, ...]) -> LayerEmbeddings:
+        """Return some of the layers in memory.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses.
+        """
+        try:
+            values = self.store.read(self.model.spec, refs, self.texts)
+        except StoreError:  # damage shows when a layer is read; what was in that shard is then missing
+            if not self.fill():
+                raise
+            values = self.store.read(self.model.spec, refs, self.texts)
+        return LayerEmbeddings(values, refs)
+
+    def fill(self) -> int:
+        """Embed at all layers the texts that the store lacks, shard by shard.
+
+        Returns
+        -------
+        int
+            Number of texts embedded.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be written, for example because the disk is full.
+        """
+        spec, refs = self.model.spec, self.refs
+        todo = [self.texts[i] for i in self.store.missing(spec, refs, self.texts)]
+        if todo:
+            with self.store.writer(spec, refs) as writer:
+                for positions, values in self.model.stream(todo, refs, progress=self.progress):
+                    writer.add([todo[i] for i in positions.tolist()], values)
+        return len(todo)
+
+
+def embed_to_store(
+    backbone: Backbone, texts: Sequence[str], store: EmbeddingStore, *, progress: bool = True
+) -> StoredEmbeddings:
+    """Embed at all layers the texts that the store does not hold yet.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Run once for each distinct text that is missing.
+    texts : sequence of str
+        All texts wanted.
+    store : EmbeddingStore
+        What is written to it stays, even if the process is killed.
+    progress : bool
+        Show a progress bar if standard error is a terminal.
+
+    Returns
+    -------
+    StoredEmbeddings
+        All texts at all layers.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written, for example because the disk is full.
+    """
+    stored = StoredEmbeddings(store, backbone, texts, progress)
+    stored.fill()
+    return stored

@@ -1,0 +1,80 @@
+"""``concat``: standardised blocks beside each other, each scaled by its width."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerfuse.core.arrays import Features
+from layerfuse.core.errors import ShapeError
+from layerfuse.core.layers import LayerRef
+from layerfuse.core.standardize import Standardizer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Concat:
+    """Block-scaled concatenation.
+
+    Each block is standardised and divided by the square root of its width, so that a linear head with one
+    penalty sees every block at the same strength, whatever its width: the kernel is the mean of theirs.
+
+    Parameters
+    ----------
+    standardizer : Standardizer
+        Of all blocks beside each other; its scale holds 1 / sqrt(width) too.
+    widths : int array of shape (block,)
+        Widths of the blocks.
+
+    Source
+    ------
+    Uniform multiple-kernel learning: Gonen and Alpaydin 2011, *Multiple Kernel Learning Algorithms*, JMLR 12.
+    """
+
+    standardizer: Standardizer
+    widths: np.ndarray
+
+    @classmethod
+    def fit(cls, blocks: Sequence[Features], refs: Sequence[LayerRef]) -> "Concat":  # noqa: ARG003
+        """Learn means and scales from the blocks of training texts."""
+        fitted = [Standardizer.fit(block) for block in blocks]
+        widths = np.array([block.shape[1] for block in blocks], dtype=np.int64)
+        mean = np.concatenate([one.mean for one in fitted])
+        scale = np.concatenate([one.scale / np.sqrt(len(one.scale)) for one in fitted])
+        return cls(Standardizer(mean, scale.astype(np.float32)), widths)
+
+    @property
+    def out_width(self) -> int:
+        """Width of the fused vector."""
+        return int(self.widths.sum())
+
+    def fuse(self, blocks: Sequence[Features]) -> Features:
+        """Return (text, out_width) float32 vectors.
+
+        Raises
+        ------
+        ShapeError
+            If the blocks are not as wide as those of ``fit``.
+        """
+        widths = [block.shape[1] for block in blocks]
+        if widths != self.widths.tolist():
+            raise ShapeError(f"Expected blocks of widths {self.widths.tolist()}, got {widths}.")
+        fused = np.empty((len(blocks[0]), self.out_width), dtype=np.float32)
+        ends = np.cumsum(self.widths)
+        for block, start, end in zip(blocks, ends - self.widths, ends, strict=True):
+            part = fused[:, start:end]
+            np.subtract(block, self.standardizer.mean[start:end], out=part)
+            part *= self.standardizer.scale[start:end]
+        return fused
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state."""
+        return {
+            "mean": self.standardizer.mean,
+            "scale": self.standardizer.scale,
+            "widths": self.widths,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Concat":
+        """Rebuild from ``arrays``."""
+        return cls(Standardizer(arrays["mean"], arrays["scale"]), arrays["widths"])

@@ -1,0 +1,70 @@
+"""``mean``: the standardised layers of each backbone averaged, backbones beside each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerfuse.core.arrays import Features
+from layerfuse.core.layers import LayerRef
+from layerfuse.fuse.concat import Concat
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mean:
+    """Average within a backbone and pooling, concatenation across them.
+
+    Layers of one backbone share their width and, through the residual stream, most of their axes; layers of
+    different backbones share neither, so that averaging those would mix unrelated dimensions.
+
+    Parameters
+    ----------
+    concat : Concat
+        Standardises all blocks.
+    groups : int array of shape (block,)
+        Which average a block goes into.
+
+    Source
+    ------
+    Layer averaging as in Garbas et al. 2024 (ACL Findings), here after standardisation.
+    """
+
+    concat: Concat
+    groups: np.ndarray
+
+    @classmethod
+    def fit(cls, blocks: Sequence[Features], refs: Sequence[LayerRef]) -> "Mean":
+        """Learn means and scales from the blocks of training texts; refs tell which belong together."""
+        keys = list(dict.fromkeys((ref.backbone, ref.pooling) for ref in refs))
+        groups = np.array([keys.index((ref.backbone, ref.pooling)) for ref in refs], dtype=np.int64)
+        return cls(Concat.fit(blocks, refs), groups)
+
+    @property
+    def out_width(self) -> int:
+        """Width of the fused vector."""
+        firsts = np.unique(self.groups, return_index=True)[1]
+        return int(self.concat.widths[firsts].sum())
+
+    def fuse(self, blocks: Sequence[Features]) -> Features:
+        """Return (text, out_width) float32 vectors.
+
+        Raises
+        ------
+        ShapeError
+            If the blocks are not as wide as those of ``fit``.
+        """
+        parts = np.split(self.concat.fuse(blocks), np.cumsum(self.concat.widths)[:-1], axis=1)
+        averages = []
+        for group in np.unique(self.groups):
+            members = [parts[i] for i in np.flatnonzero(self.groups == group)]
+            averages.append(np.mean(members, axis=0, dtype=np.float32))
+        return np.concatenate(averages, axis=1)
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state."""
+        return {**self.concat.arrays(), "groups": self.groups}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Mean":
+        """Rebuild from ``arrays``."""
+        return cls(Concat.from_arrays(arrays), arrays["groups"])

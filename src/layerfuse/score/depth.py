@@ -1,0 +1,25 @@
+"""``depth``: the prior that knowledge for a task sits in the middle of a model."""
+
+from layerfuse.core.layers import LayerRef
+
+
+def depth(ref: LayerRef, n_layers: int) -> float:
+    """Score a layer by how near it is to the middle, without looking at any text.
+
+    Parameters
+    ----------
+    ref : LayerRef
+        The layer.
+    n_layers : int
+        Number of blocks of its backbone.
+
+    Returns
+    -------
+    float
+        1 in the middle, 0 at both ends.
+
+    Source
+    ------
+    Skean et al. 2025, arXiv:2502.02013: the middle layer is a hard label-free guess to beat.
+    """
+    return 1.0 - abs(2.0 * ref.layer / n_layers - 1.0) if n_layers else 1.0

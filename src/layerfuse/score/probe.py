@@ -1,0 +1,55 @@
+"""``probe``: cross-validated accuracy of a logistic probe."""
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from layerfuse.core.arrays import ClassIndices, Features, PerText
+from layerfuse.core.errors import FeatureError, LabelError
+from layerfuse.core.standardize import Standardizer
+
+N_FOLDS = 5
+_INVERSE_PENALTY = 0.01  # on standardised features of some hundred dimensions, near the optimum of most
+
+
+def probe(features: Features, labels: ClassIndices) -> PerText:
+    """Score each text by whether a logistic probe fitted on the other folds gets it right.
+
+    Parameters
+    ----------
+    features : array of shape (text, feature)
+        One layer. Standardised here, on the training folds only.
+    labels : int array of shape (text,)
+        Class indices; every class needs at least two texts.
+
+    Returns
+    -------
+    array of shape (text,)
+        1 where right, 0 where wrong. Their mean is the layer's score.
+
+    Raises
+    ------
+    LabelError
+        If all labels are the same or a class has one text only.
+    FeatureError
+        If features are not finite.
+
+    Source
+    ------
+    Alain and Bengio 2016, arXiv:1610.01644: the probe of each layer that the paper starts from.
+    """
+    if not np.isfinite(features).all():
+        raise FeatureError("Expected finite features, found NaN or infinity.")
+    present, counts = np.unique(labels, return_counts=True)
+    if len(present) < 2 or counts.min() < 2:  # noqa: PLR2004
+        raise LabelError(
+            f"probe needs two classes with two texts each, got counts {counts.tolist()}."
+        )
+    folds = StratifiedKFold(min(N_FOLDS, int(counts.min())), shuffle=True, random_state=0)
+    right = np.zeros(len(labels))
+    for train, held_out in folds.split(features, labels):
+        standard = Standardizer.fit(features[train])
+        model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000)
+        model.fit(standard.apply(features[train]), labels[train])
+        right[held_out] = model.predict(standard.apply(features[held_out])) == labels[held_out]
+    return right

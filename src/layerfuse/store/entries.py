@@ -1,0 +1,167 @@
+"""The entry: a folder per backbone spec, with the spec written out for people and for upkeep."""
+
+import contextlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerfuse.core.errors import UnknownOptionError
+from layerfuse.core.spec import BackboneSpec
+from layerfuse.store.files import TEMPORARY, listing, make_folder, remove, write_whole
+from layerfuse.store.shards import DAMAGED, SHARD
+
+SPEC = "spec.json"
+STALE_SECONDS = 600.0
+"""A temporary file untouched for so long is nobody's: a shard is written in seconds."""
+
+_DAY_SECONDS = 86400.0
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEntry:
+    """What the store holds of one backbone spec.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Name of its folder.
+    spec : BackboneSpec or None
+        None if ``spec.json`` is absent or damaged; the next writer restores it.
+    n_texts : int
+        Distinct texts, with some or all layers.
+    n_shards : int
+        Sound shards.
+    disk_bytes : int
+        All files of the entry, debris included.
+    idle_seconds : float
+        Time since it was last read or written.
+    """
+
+    fingerprint: str
+    spec: BackboneSpec | None
+    n_texts: int
+    n_shards: int
+    disk_bytes: int
+    idle_seconds: float
+
+
+def prepare_entry(folder: Path, spec: BackboneSpec) -> None:
+    """Make the folder of an entry and write its spec, unless both are there.
+
+    Raises
+    ------
+    StoreError
+        If the disk is full or refuses.
+    """
+    make_folder(folder)
+    if read_spec(folder) is None:
+        text = json.dumps(spec.to_dict(), indent=2, ensure_ascii=True)
+        write_whole(folder / SPEC, text.encode())
+
+
+def read_spec(folder: Path) -> BackboneSpec | None:
+    """Return the spec of an entry; None if it cannot be read or is not the folder's."""
+    try:
+        spec = BackboneSpec.from_dict(json.loads((folder / SPEC).read_bytes()))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return spec if spec.fingerprint == folder.name else None
+
+
+def entry_folders(folder: Path) -> list[Path]:
+    """Return the entries of a store, by name; anything else in its folder is not ours.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    return [path for path in listing(folder) if _FINGERPRINT.fullmatch(path.name)]
+
+
+def disk_bytes(folder: Path) -> int:
+    """Return the size of all files of an entry."""
+    total = 0
+    for path in listing(folder):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+def mark_used(folder: Path) -> None:
+    """Remember that an entry was read, for ``prune``; a read-only store forgets it."""
+    with contextlib.suppress(OSError):
+        os.utime(folder)
+
+
+def idle_seconds(path: Path) -> float:
+    """Return the time since a file changed or a folder was used; 0 if it is gone."""
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except FileNotFoundError:
+        return 0.0
+
+
+def choose(
+    folders: Sequence[Path], names: Iterable[str] | None, older_than_days: float | None
+) -> list[Path]:
+    """Return the entries that bear one of the names, if given, and lay idle so long, if given.
+
+    Raises
+    ------
+    UnknownOptionError
+        If a name is neither the fingerprint nor the backbone of an entry.
+    """
+    known: dict[str, set[Path]] = {}
+    for folder in folders:
+        spec = read_spec(folder)
+        for name in (folder.name, *([spec.name] if spec else [])):
+            known.setdefault(name, set()).add(folder)
+    chosen = set(folders)
+    if names is not None:
+        names = list(names)
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UnknownOptionError.from_options("names", unknown[0], known)
+        chosen = set().union(*(known[name] for name in names))
+    if older_than_days is not None:
+        chosen = {f for f in chosen if idle_seconds(f) >= older_than_days * _DAY_SECONDS}
+    return sorted(chosen)
+
+
+def remove_debris(folder: Path) -> int:
+    """Remove what killed processes and damage left in an entry; return the bytes freed.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    return sum(
+        remove(path)
+        for path in listing(folder)
+        if path.suffix == DAMAGED
+        or (path.suffix == TEMPORARY and idle_seconds(path) >= STALE_SECONDS)
+    )
+
+
+def remove_entry(folder: Path) -> int:
+    """Remove an entry, but no file that is not the store's; return the bytes freed.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    ours = {SHARD, DAMAGED, TEMPORARY}
+    freed = sum(
+        remove(path) for path in listing(folder) if path.suffix in ours or path.name == SPEC
+    )
+    with contextlib.suppress(OSError):  # not empty: someone's own file, or a writer at work
+        folder.rmdir()
+    return freed

@@ -1,0 +1,106 @@
+"""Files that are there whole or not at all, and one error when the disk refuses."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from layerfuse.core.errors import StoreError
+
+TEMPORARY = ".tmp"
+
+
+def store_error(verb: str, path: Path, cause: OSError) -> StoreError:
+    """Build the one error for a disk that refuses, with what to do about it."""
+    return StoreError(
+        f"Could not {verb} {path}: {cause.strerror or cause}. "
+        "Free space or mend the permissions there, or choose another cache folder."
+    )
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a kill or power cut at any moment leaves it whole or absent.
+
+    Raises
+    ------
+    StoreError
+        If the disk is full or refuses; nothing is left behind then.
+    """
+    temporary = path.with_name(f"{secrets.token_hex(8)}{TEMPORARY}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except BaseException as err:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(err, OSError):
+            raise store_error("write", path, err) from err
+        raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, if absent.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+    except OSError as err:
+        raise store_error("make", folder, err) from err
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut, where the system can.
+
+    Windows and some network file systems cannot open or sync a folder. The file itself is whole by
+    then, so this is no reason to fail.
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def listing(folder: Path) -> list[Path]:
+    """Return what is in a folder, by name; nothing if there is no such folder.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as err:
+        raise store_error("read", folder, err) from err
+
+
+def remove(path: Path) -> int:
+    """Delete a file and return the bytes freed: 0 if another process was faster.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    except OSError as err:
+        raise store_error("remove", path, err) from err
+    return size

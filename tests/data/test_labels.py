@@ -1,0 +1,50 @@
+"""Labels that a classifier can be trained on, and all that are not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layerfuse.core.errors import LabelError
+from layerfuse.data import check_labels
+
+GOOD = [["a", "b", "a", "b"], [0, 1, 0, 1], [True, False, True, False]]
+
+
+@pytest.mark.parametrize("labels", GOOD)
+@pytest.mark.parametrize(
+    "make",
+    [list, tuple, iter, np.array, lambda x: np.array(x, object), lambda x: list(np.array(x))],
+)
+def test_good_labels(make: Callable[[Any], Any], labels: Any) -> None:
+    check_labels(make(labels))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "expected labels, got none"),
+        (["a", "a"], "at least two classes, got only 'a' in all 2 rows"),
+        (["a", "b", "a", "c", "b"], r"at least 2 texts per class, but class 'c' has 1 \(row 4\)"),
+        (["a", None, "b", None], r"missing in 2 of 4 data rows: 2, 4\."),
+        (np.array([1.0, np.nan, 0.0]), r"missing in 1 of 3 data rows: 2\."),
+        ([0, float("nan"), 1], r"missing in 1 of 3 data rows: 2\."),
+        (["a", " ", "b"], r"missing in 1 of 3 data rows: 2\."),
+        ([None] * 9, r"missing in 9 of 9 data rows: 1, 2, 3, 4, 5 and 4 more\."),
+        ([1.0, 0.0, 1.0, 0.0], r"all bool, got float \(data row 1\)"),
+        (["a", "b", 1, "a"], r"got str \(data row 1\) and int \(data row 3\)"),
+        ([1, 0, True, False], r"got int \(data row 1\) and bool \(data row 3\)"),
+        ([[1, 0], [0, 1]], r"got list \(data row 1\)"),
+        (np.eye(2), r"array of shape \(2, 2\)"),
+    ],
+)
+def test_bad_labels(labels: Any, message: str) -> None:
+    with pytest.raises(LabelError, match=message):
+        check_labels(labels)
+
+
+def test_min_per_class() -> None:
+    check_labels(["a", "b", "b"], min_per_class=1)
+    with pytest.raises(LabelError, match=r"class 'a' has 2 \(row 1\), 'b' has 1 \(row 3\)\."):
+        check_labels(["a", "a", "b", "c", "c", "c"], min_per_class=3)

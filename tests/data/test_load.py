@@ -1,0 +1,469 @@
+"""All formats give the same texts and labels; columns are found or a clear error says why not."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from layerfuse.core.errors import DataError, LabelError, MissingExtraError
+from layerfuse.data import iter_batches, load_texts
+from layerfuse.data.formats import read_file
+
+Put = Callable[..., Path]
+
+TEXTS = ["a, b", 'said "no"', "line\none", "", "Grüße 😀", "007"]
+LABELS = ["x", "y", "x", "y", "x", "y"]
+
+FILES = {
+    ".csv": 'text,label\n"a, b",x\n"said ""no""",y\n"line\none",x\n,y\nGrüße 😀,x\n007,y\n',
+    ".tsv": 'text\tlabel\na, b\tx\n"said ""no"""\ty\n"line\none"\tx\n\ty\nGrüße 😀\tx\n007\ty\n',
+    ".jsonl": (
+        '{"text": "a, b", "label": "x"}\n{"text": "said \\"no\\"", "label": "y"}\n\n'
+        '{"text": "line\\none", "label": "x"}\n{"label": "y", "text": ""}\n'
+        '{"text": "Grüße 😀", "label": "x"}\n{"text": "007", "label": "y"}'
+    ),
+}
+FILES[".ndjson"] = FILES[".jsonl"]
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    def write(name: str, content: str | bytes, encoding: str = "utf-8") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
+        return path
+
+    return write
+
+
+def parquet(tmp_path: Path, name: str = "t.parquet", **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), tmp_path / name)
+    return tmp_path / name
+
+
+@pytest.mark.parametrize("extension", [*FILES, ".CSV"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_text_formats(put: Put, extension: str, encoding: str, newline: str) -> None:
+    content = FILES[extension.lower()].replace("\n", newline)
+    data = load_texts(put(f"t{extension}", content, encoding))
+    inside = "\n" if "json" in extension else newline
+    assert data.texts == [text.replace("\n", inside) for text in TEXTS]
+    assert data.labels.tolist() == LABELS
+    assert (data.text_column, data.label_column) == ("text", "label")
+    assert data.source.endswith(f"t{extension}")
+
+
+def test_parquet_with_categories_and_large_strings(tmp_path: Path) -> None:
+    path = parquet(
+        tmp_path,
+        text=pa.array(TEXTS, pa.large_string()),
+        label=pa.array(LABELS).dictionary_encode(),
+    )
+    data = load_texts(str(path))
+    assert data.texts == TEXTS
+    assert data.labels.tolist() == LABELS
+
+
+def test_a_text_column_of_categories(tmp_path: Path) -> None:
+    path = parquet(tmp_path, text=pa.array(["a", "b", "a"]).dictionary_encode(), label=[1, 2, 1])
+    assert load_texts(path).texts == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", "0", "-3"], [1, 0, -3]),
+        (["01", "2", "3"], ["01", "2", "3"]),
+        (["1", "two", "3"], ["1", "two", "3"]),
+        (["1.0", "2.0", "1.0"], ["1.0", "2.0", "1.0"]),
+        (["True", "False", "True"], ["True", "False", "True"]),
+        (["-0", "1", "2"], ["-0", "1", "2"]),
+        (["9" * 30, "1", "2"], ["9" * 30, "1", "2"]),
+    ],
+)
+def test_types_of_csv_labels(put: Put, cells: list[str], expected: Any) -> None:
+    data = load_texts(put("t.csv", "text,label\n" + "".join(f"t,{cell}\n" for cell in cells)))
+    assert data.labels.tolist() == expected
+    assert data.labels.dtype.kind == ("i" if isinstance(expected[0], int) else "U")
+
+
+@pytest.mark.parametrize("labels", [[1, 0, 1], [True, False, True], ["01", "1", "0"]])
+def test_types_of_typed_labels_are_kept(tmp_path: Path, put: Put, labels: Any) -> None:
+    path = parquet(tmp_path, text=["a", "b", "c"], label=labels)
+    rows = pq.read_table(path).to_pylist()
+    lines = put(
+        "t.jsonl",
+        "\n".join(str(row).replace("'", '"').replace("T", "t").replace("F", "f") for row in rows),
+    )
+    for source in (path, lines):
+        got = load_texts(source).labels
+        assert got.tolist() == labels
+        assert got.dtype.kind == np.array(labels).dtype.kind
+
+
+def test_numbers_named_as_texts_stay_as_written(put: Put) -> None:
+    path = put("t.csv", "n,label\n007,a\n1.50,b\n")
+    assert load_texts(path, text_column="n").texts == ["007", "1.50"]
+
+
+def test_a_text_longer_than_the_limit_of_the_csv_module(put: Put) -> None:
+    long = "word " * 60_000
+    assert load_texts(put("t.csv", f"text,label\n{long},a\n")).texts == [long]
+
+
+def test_not_labelled(put: Put) -> None:
+    data = load_texts(put("t.csv", "text,label\na,\n"), labelled=False)
+    assert (data.texts, data.labels, data.label_column) == (["a"], None, None)
+
+
+def test_label_column_without_labels_contradicts(put: Put) -> None:
+    with pytest.raises(DataError, match=r"label_column='label', but labelled=False"):
+        load_texts(put("t.csv", "text,label\na,\n"), labelled=False, label_column="label")
+
+
+def test_blank_lines_are_no_rows_but_quoted_empties_are(put: Put) -> None:
+    assert load_texts(put("t.csv", 'text\na\n\n""\nb\n'), labelled=False).texts == ["a", "", "b"]
+
+
+# Columns
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "label"),
+    [
+        ("id,Sentence,Category", "Sentence", "Category"),
+        ("label,id,phrase", "phrase", "label"),
+        ("sentiment,review,id", "review", "sentiment"),
+        ("y,phrase,id", "phrase", "y"),
+    ],
+)
+def test_guesses(put: Put, header: str, text: str, label: str) -> None:
+    values = {"label": "positive", "category": "positive", "sentiment": "positive", "y": "1"}
+    names = header.split(",")
+    cells = [values.get(name.lower(), "123456789" if name == "id" else "so good") for name in names]
+    data = load_texts(put("t.csv", f"{header}\n{','.join(cells)}\n"))
+    assert (data.text_column, data.label_column) == (text, label)
+
+
+def test_the_longest_column_must_be_longest_by_far(put: Put) -> None:
+    path = put("t.csv", "premise,hypothesis,label\nit rains,it pours,1\n")
+    with pytest.raises(
+        DataError,
+        match=r"texts; 'premise', 'hypothesis' are about equally long\. Columns: 'premise' "
+        r"\(string\).*text_column= \(--text-column\)",
+    ):
+        load_texts(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text,sentence,label\na,b,1\n", "'text', 'sentence' all could.*--text-column"),
+        ("id,label\n1,2\n", r"texts; no column of strings could.*'id' \(string\).*--text-column"),
+        ("text,score\na,1\n", r"labels; none has a usual name.*'score'.*--label-column"),
+        ("text,label,class\na,1,2\n", "'label', 'class' all could.*--label-column"),
+        ("text,label,text\na,1,b\n", "'text' stands 2 times"),
+    ],
+)
+def test_undecided_columns(put: Put, content: str | bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load_texts(put("t.csv", content))
+
+
+def test_named_columns_win_over_usual_names(put: Put) -> None:
+    path = put("t.csv", "text,label,title,genre\na,1,b,x\n")
+    data = load_texts(path, text_column="title", label_column="genre")
+    assert (data.texts, data.labels.tolist()) == (["b"], ["x"])
+
+
+def test_a_named_label_column_is_not_guessed_as_text(put: Put) -> None:
+    path = put("t.csv", "question,sentence\nq,s\n")
+    assert load_texts(path, label_column="question").text_column == "sentence"
+
+
+@pytest.mark.parametrize("option", ["text_column", "label_column"])
+def test_unknown_column(put: Put, option: str) -> None:
+    path = put("t.csv", "text,label\na,1\n")
+    with pytest.raises(
+        DataError, match=rf"{option}='labl' is no column. Columns: 'text', 'label'.*mean 'label'"
+    ):
+        load_texts(path, **{option: "labl"})
+
+
+def test_one_column_cannot_be_both(put: Put) -> None:
+    with pytest.raises(DataError, match=r"'text' cannot hold both"):
+        load_texts(put("t.csv", "text,label\na,1\n"), label_column="text", text_column="text")
+
+
+def test_text_column_of_numbers_in_a_typed_file(tmp_path: Path) -> None:
+    path = parquet(tmp_path, text=[1, 2], label=[0, 1])
+    with pytest.raises(DataError, match=r"text column 'text' holds int64, expected strings"):
+        load_texts(path, text_column="text")
+
+
+# Missing values
+
+
+@pytest.mark.parametrize("cell", ["", "NaN", "nan", "  "])
+def test_missing_csv_label(put: Put, cell: str) -> None:
+    path = put("t.csv", f'text,label\n"two\nlines",1\nb,{cell}\nc,2\n')
+    with pytest.raises(
+        LabelError, match=r"t.csv, column 'label': the label is missing in 1 of 3 data rows: 2\."
+    ):
+        load_texts(path)
+
+
+@pytest.mark.parametrize("labels", [[1, None, 2], [1.0, float("nan"), 2.0], ["a", "", "b"]])
+def test_missing_parquet_label(tmp_path: Path, labels: Any) -> None:
+    path = parquet(tmp_path, text=["a", "b", "c"], label=labels)
+    with pytest.raises(LabelError, match=r"missing in 1 of 3 data rows: 2\."):
+        load_texts(path)
+
+
+def test_float_labels(tmp_path: Path) -> None:
+    path = parquet(tmp_path, text=["a", "b"], label=[1.0, 2.0])
+    with pytest.raises(LabelError, match=r"all bool, got float \(data row 1\)"):
+        load_texts(path)
+
+
+@pytest.mark.parametrize("key", ['"text": null, ', "", '"text": null, "more": 1, '])
+def test_null_text_in_a_later_batch(put: Put, key: str) -> None:
+    line = '{"text": "a", "label": 1}\n'
+    path = put("t.jsonl", line * 5000 + f'{{{key}"label": 1}}\n')
+    with pytest.raises(
+        DataError, match=r"data row 5001: column 'text' holds null, expected a text"
+    ):
+        load_texts(path)
+
+
+def test_nothing_but_null_texts(put: Put) -> None:
+    path = put("t.jsonl", '{"text": null, "label": 1}\n')
+    with pytest.raises(DataError, match=r"data row 1: column 'text' holds null"):
+        load_texts(path, text_column="text")
+
+
+# Files that are not what they should be
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "t.csv",
+            'text,label\na,1\n\n"b\nb",1\nc,1,2\n',
+            r"data row 3 \(line 6\): expected 2 fields.*got 3",
+        ),
+        ("t.tsv", "text\tlabel\na\n", r"data row 1 \(line 2\): expected 2 fields.*got 1"),
+        ("t.csv", 'text,label\na,1\n"b,1\nc,1\n', "t.csv, line 4: unexpected end of data"),
+        ("t.csv", 'text,label\n"it" is,1\n', "t.csv, line 2: ',' expected after"),
+        (
+            "t.csv",
+            "text,label\na,1\nGrüße,1\n".encode("latin-1"),
+            r"t.csv, line 3, byte 3 of the line: not UTF-8 \(0xfc\)",
+        ),
+        ("t.csv", "text,label\na,1\n".encode("utf-16"), r"line 1, byte 1 of the line: not UTF-8"),
+        ("t.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "line 2, byte 11 of the line: not UTF-8"),
+        ("t.jsonl", '{"text": "a"}\n\n{"text": \n', "line 3: invalid JSON.*one object per line"),
+        ("t.jsonl", '["a"]\n', "line 1: expected a JSON object, got list"),
+        (
+            "t.jsonl",
+            '{"text": "a"}\n{"text": 1}\n',
+            r"'text' holds str \(data row 1\) and int \(data row 2\)",
+        ),
+        ("t.jsonl", '{"text": "\\ud800"}\n', "column 'text' holds str .*surrogate"),
+        ("t.parquet", "text,label\n", "t.parquet is no readable parquet file"),
+        ("t.csv", "", "t.csv is empty"),
+        ("t.csv", "text,label\n", "t.csv is empty: it holds no data rows"),
+        ("t.jsonl", "\n \n", "t.jsonl is empty"),
+        ("t.json", "[]", r"unknown extension '.json'. Expected one of .csv, .tsv, .jsonl"),
+        ("t", "a", "unknown extension ''"),
+    ],
+)
+def test_bad_files(put: Put, name: str, content: str | bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load_texts(put(name, content), labelled=False)
+
+
+def test_a_file_that_goes_away(tmp_path: Path) -> None:
+    batches = read_file(tmp_path / "gone.csv", 1)
+    with pytest.raises(DataError, match=r"gone.csv cannot be read: No such file"):
+        next(batches)
+
+
+def test_empty_parquet(tmp_path: Path) -> None:
+    path = parquet(tmp_path, text=pa.array([], pa.string()))
+    with pytest.raises(DataError, match=r"t.parquet is empty"):
+        load_texts(path, labelled=False)
+
+
+@pytest.mark.parametrize("source", ["nowhere.csv", "no/where.csv", "a/b/c", "imdb"])
+def test_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=rf"{source} is no file, no folder.*Looked in"):
+        load_texts(source)
+
+
+def test_a_file_has_no_splits(put: Put) -> None:
+    with pytest.raises(DataError, match=r"split='test', but .*t.csv has no splits"):
+        load_texts(put("t.csv", "text,label\na,1\n"), split="test")
+
+
+# Folders
+
+
+@pytest.fixture
+def folder(put: Put, tmp_path: Path) -> Path:
+    put("d/train.csv", "text,label\ntrain,1\n")
+    put("d/test.jsonl", '{"text": "test", "label": 1}\n')
+    put("d/dev.tsv", "text\tlabel\ndev\t1\n")
+    put("d/README.md", "no table")
+    return tmp_path / "d"
+
+
+@pytest.mark.parametrize(
+    ("split", "text"),
+    [(None, "train"), ("train", "train"), ("test", "test"), ("dev", "dev"), ("validation", "dev")],
+)
+def test_splits_of_a_folder(folder: Path, split: str | None, text: str) -> None:
+    data = load_texts(folder, split=split)
+    assert data.texts == [text]
+    assert f"{text}." in data.source
+
+
+def test_a_split_that_is_not_there(folder: Path) -> None:
+    with pytest.raises(
+        DataError,
+        match=r"no split='extra'; it holds dev.tsv, test.jsonl, train.csv. Expected extra",
+    ):
+        load_texts(folder, split="extra")
+
+
+def test_a_split_that_is_there_twice(folder: Path) -> None:
+    (folder / "train.tsv").write_text("text\tlabel\n")
+    with pytest.raises(DataError, match=r"could be any of train.csv, train.tsv"):
+        load_texts(folder)
+
+
+# Hub
+
+
+def test_hub_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingExtraError, match=r"'org/name' is no file.*'layerfuse\[hub\]'"):
+        load_texts("org/name")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for ``datasets``; what it gives was compared with the real package."""
+    module = ModuleType("datasets")
+    table = pa.table({"text": ["a", "b", "c"], "label": [1, 0, 1]})
+
+    def load_dataset(name: str, split: str) -> SimpleNamespace:
+        if split == "none":
+            msg = f"Unknown split {split} of {name}"
+            raise ValueError(msg)
+        batches = SimpleNamespace(
+            iter=lambda batch_size: (table.slice(i, batch_size) for i in range(0, 3, batch_size))
+        )
+        return SimpleNamespace(with_format=lambda kind: {"arrow": batches}[kind])
+
+    module.load_dataset = load_dataset
+    monkeypatch.setitem(sys.modules, "datasets", module)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("hub")
+def test_hub() -> None:
+    data = load_texts("org/name", split="test")
+    assert (data.texts, data.labels.tolist()) == (["a", "b", "c"], [1, 0, 1])
+    assert data.source == "org/name"
+
+
+@pytest.mark.usefixtures("hub")
+def test_hub_error_is_ours() -> None:
+    with pytest.raises(DataError, match=r"org/name is no file.*split='none' failed: Unknown split"):
+        load_texts("org/name", split="none")
+
+
+@pytest.mark.usefixtures("hub")
+def test_an_existing_path_is_never_the_hub(put: Put) -> None:
+    put("org/name", "a")
+    with pytest.raises(DataError, match=r"unknown extension"):
+        load_texts("org/name")
+
+
+# Streams
+
+
+@pytest.mark.parametrize("extension", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_stream_keeps_columns_rows_and_order(tmp_path: Path, put: Put, extension: str) -> None:
+    rows = [{"id": f"0{i}", "text": f"t{i}", "more": "x"} for i in range(10)]
+    if extension == ".parquet":
+        path = parquet(tmp_path, **{key: [row[key] for row in rows] for key in rows[0]})
+    elif extension == ".jsonl":
+        path = put("t.jsonl", "\n".join(str(row).replace("'", '"') for row in rows))
+    else:
+        mark = "," if extension == ".csv" else "\t"
+        path = put(
+            f"t{extension}", "\n".join(mark.join(r) for r in [rows[0], *map(dict.values, rows)])
+        )
+    stream = iter_batches(path, batch_rows=4)
+    batches = list(stream.batches)
+    assert stream.text_column == "text"
+    assert [batch.num_rows for batch in batches] == [4, 4, 2]
+    assert [row for batch in batches for row in batch.to_pylist()] == rows
+
+
+def test_stream_reads_only_what_is_asked_for(put: Put) -> None:
+    stream = iter_batches(put("t.csv", "text\na\nb\nc\nragged,row\n"), batch_rows=2)
+    assert next(stream.batches).column("text").to_pylist() == ["a", "b"]
+    with pytest.raises(DataError, match=r"data row 4"):
+        next(stream.batches)
+
+
+def test_stream_finds_null_texts(tmp_path: Path) -> None:
+    stream = iter_batches(parquet(tmp_path, text=["a", "b", None]), batch_rows=2)
+    next(stream.batches)
+    with pytest.raises(DataError, match=r"data row 3: column 'text' holds null"):
+        next(stream.batches)
+
+
+@pytest.mark.parametrize("name", ["prediction", "probability"])
+def test_stream_refuses_columns_it_would_add(put: Put, name: str) -> None:
+    with pytest.raises(DataError, match=rf"already has a column named '{name}'"):
+        iter_batches(put("t.csv", f"text,{name}\na,b\n"))
+
+
+def test_stream_types_and_new_keys_of_json_lines(put: Put) -> None:
+    path = put(
+        "t.jsonl", '{"text": "2020-01-01", "a": 1}\n{"a": 2.5, "text": "b"}\n{"text": "c", "z": []}'
+    )
+    one, two = iter_batches(path, batch_rows=2).batches
+    assert one.schema.names == ["text", "a"]
+    assert two.schema.names == ["text", "a", "z"]
+    assert pc.sum(one.column("a")).as_py() == 3.5
+    assert one.column("text").to_pylist() == ["2020-01-01", "b"]
+
+
+def test_batch_rows_must_be_positive(put: Put) -> None:
+    with pytest.raises(DataError, match=r"batch_rows=0"):
+        iter_batches(put("t.csv", "text\na\n"), batch_rows=0)
+
+
+def test_mixed_types_in_a_later_batch(put: Put) -> None:
+    lines = ['{"text": "a"}'] * 3 + ['{"text": 1}']
+    stream = iter_batches(put("t.jsonl", "\n".join(lines)), batch_rows=2)
+    next(stream.batches)
+    with pytest.raises(DataError, match=r"str \(data row 3\) and int \(data row 4\)"):
+        next(stream.batches)
