@@ -1,4 +1,4 @@
-"""Fuse the layers of several frozen transformers into one text classifier, without fine-tuning any of them.
+"""Fuse the layers of several frozen transformers into one text classifier, without fine-tuning.
 
 Importing this package loads neither torch nor NumPy: a name is imported when it is first used.
 """

@@ -13,8 +13,8 @@ from layerfuse.core.overhead import Overhead
 class Meter:
     """Context manager that measures what happens inside it.
 
-    Resident memory is sampled from a thread, since the system's own high-water mark covers the whole
-    life of the process and not this block. A peak shorter than the interval can be missed.
+    Resident memory is sampled from a thread, since the system's own high-water mark covers the
+    whole life of the process and not this block. A peak shorter than the interval can be missed.
 
     Parameters
     ----------

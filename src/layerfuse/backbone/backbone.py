@@ -1,30 +1,28 @@
 """``Backbone``: a frozen transformer that embeds texts at all of its layers in one pass."""
 
-import json
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from layerfuse.backbone.blocks import Blocks, find_blocks, is_causal
+from layerfuse.backbone.blocks import Blocks, find_blocks
 from layerfuse.backbone.cut import cut_model
-from layerfuse.backbone.load import MAX_TOKENS, load_model, token_limit, tokenizer_digest
+from layerfuse.backbone.embed import embed_batches
+from layerfuse.backbone.load import choose_max_tokens, load_model, move, tokenizer_digest
+from layerfuse.backbone.probe import choose_poolings, is_causal, probe_states
+from layerfuse.backbone.saved import SavedBackbone
 from layerfuse.backbone.source import find_source
-from layerfuse.backbone.tap import LayerTap
-from layerfuse.backbone.tokens import TokenizedTexts, check_fast, stand_in_id, tokenize
+from layerfuse.backbone.tokens import check_fast
 from layerfuse.core.arrays import LayerArray
-from layerfuse.core.errors import BackboneLoadError, FeatureError, LayerError, check_option
+from layerfuse.core.errors import LayerError, check_option
 from layerfuse.core.layers import LayerEmbeddings, LayerRef, Pooling
 from layerfuse.core.spec import BackboneSpec, Dtype
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_CPU_TOKEN_BUDGET = 1024  # fits the caches of a core; larger batches of short texts gain nothing
-_GPU_TOKEN_BUDGET = 16_384
-_SPEC_FILE = "backbone.json"
+# On a CPU what fits the caches of a core: larger batches of short texts gain nothing.
+_TOKEN_BUDGETS = {"cpu": 1024, "cuda": 16_384}
 
 
 class Backbone:
@@ -54,6 +52,7 @@ class Backbone:
         tokenizer: Any,
         blocks: Blocks,
         spec: BackboneSpec,
+        *,
         deepest: int,
         origin: str,
     ) -> None:
@@ -63,8 +62,7 @@ class Backbone:
         self.blocks = blocks
         self.spec = spec
         self.deepest = deepest
-        gpu = self.device.type == "cuda"
-        self.token_budget = _GPU_TOKEN_BUDGET if gpu else _CPU_TOKEN_BUDGET
+        self.token_budget = _TOKEN_BUDGETS.get(self.device.type, _TOKEN_BUDGETS["cpu"])
 
     @classmethod
     def from_pretrained(
@@ -102,8 +100,8 @@ class Backbone:
         prompt : str
             Put before every text.
         skip_first_token : bool
-            Leave the first token out of ``mean``, ``weighted_mean`` and ``max``: in decoders it is an
-            attention sink.
+            Leave the first token out of ``mean``, ``weighted_mean`` and ``max``: in decoders it is
+            an attention sink.
         trust_remote_code : bool
             Run Python code that comes with the model.
         offline : bool
@@ -136,22 +134,22 @@ class Backbone:
         )
         name = name or source.name
         check_fast(tokenizer, name)
-        model.to(_device(device))
+        move(model, device)
         found = find_blocks(model, blocks)
-        states = _probe(model, tokenizer, found, name)
+        states = probe_states(model, tokenizer, found, name)
         spec = BackboneSpec(
             name=name,
             weights=source.weights,
             tokenizer=tokenizer_digest(tokenizer),
             n_layers=found.n_layers,
             hidden_size=states.shape[-1],
-            poolings=_poolings(pooling, causal=is_causal(states)),
-            max_tokens=_max_tokens(max_tokens, token_limit(model, tokenizer), name),
+            poolings=choose_poolings(pooling, causal=is_causal(states)),
+            max_tokens=choose_max_tokens(max_tokens, model, tokenizer, name),
             dtype=dtype,
             prompt=prompt,
             skip_first_token=skip_first_token,
         )
-        return cls(model, tokenizer, found, spec, found.n_layers, str(name_or_path))
+        return cls(model, tokenizer, found, spec, deepest=found.n_layers, origin=str(name_or_path))
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str | None = None) -> "Backbone":
@@ -162,16 +160,13 @@ class Backbone:
         BackboneLoadError
             If the folder is not one that ``save`` wrote.
         """
-        folder = Path(folder)
-        try:
-            saved = json.loads((folder / _SPEC_FILE).read_text("utf-8"))
-            spec = BackboneSpec.from_dict(saved["spec"])
-        except (OSError, ValueError, KeyError, TypeError) as err:
-            raise BackboneLoadError(f"{folder} is no saved backbone: {_SPEC_FILE}: {err}") from err
-        model, tokenizer = load_model(folder, _DTYPES[spec.dtype], trust_remote_code=False)
-        model.to(_device(device))
-        blocks = find_blocks(model, saved["blocks"])
-        return cls(model, tokenizer, blocks, spec, saved["deepest"], saved["origin"])
+        saved = SavedBackbone.read(Path(folder))
+        model, tokenizer = load_model(
+            Path(folder), _DTYPES[saved.spec.dtype], trust_remote_code=False
+        )
+        move(model, device)
+        blocks = find_blocks(model, saved.blocks)
+        return cls(model, tokenizer, blocks, saved.spec, deepest=saved.deepest, origin=saved.origin)
 
     def save(self, folder: str | Path) -> None:
         """Write the weights that are left, the tokenizer and the identity to a folder.
@@ -184,13 +179,7 @@ class Backbone:
         folder = Path(folder)
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-        saved = {
-            "spec": self.spec.to_dict(),
-            "blocks": self.blocks.path,
-            "deepest": self.deepest,
-            "origin": self.origin,
-        }
-        (folder / _SPEC_FILE).write_text(json.dumps(saved, indent=2) + "\n", "utf-8")
+        SavedBackbone(self.spec, self.blocks.path, self.deepest, self.origin).write(folder)
 
     @property
     def name(self) -> str:
@@ -200,8 +189,7 @@ class Backbone:
     @property
     def device(self) -> torch.device:
         """Where it runs."""
-        device: torch.device = self.model.device
-        return device
+        return torch.device(self.model.device)
 
     @property
     def n_parameters(self) -> int:
@@ -233,11 +221,8 @@ class Backbone:
         """
         if layers is None:
             return self.refs
-        refs = tuple(
-            LayerRef(self.name, int(layer), pooling)
-            for layer in layers
-            for pooling in self.spec.poolings
-        )
+        poolings = self.spec.poolings
+        refs = tuple(LayerRef(self.name, int(i), pooling) for i in layers for pooling in poolings)
         self._check(refs)
         return refs
 
@@ -249,7 +234,8 @@ class Backbone:
         Parameters
         ----------
         texts : sequence of str
-            Each distinct text is run once. An empty text gives the embedding of the bare special tokens.
+            Each distinct text is run once. An empty text gives the embedding of the bare special
+            tokens; half a surrogate pair, which is no character, counts as U+FFFD.
         layers : sequence of int, optional
             Layers wanted; blocks after the deepest are not run. Default: all.
         progress : bool
@@ -264,6 +250,8 @@ class Backbone:
         ------
         LayerError
             If the backbone does not have one of the layers.
+        DataError
+            If a text is no string.
         FeatureError
             If the model gives values that are no numbers.
         """
@@ -315,37 +303,10 @@ class Backbone:
             Their embeddings.
         """
         self._check(refs)
-        distinct = list(dict.fromkeys(texts))
-        places: dict[str, list[int]] = {text: [] for text in distinct}
-        for position, text in enumerate(texts):
-            places[text].append(position)
-        tokens = tokenize(self.tokenizer, distinct, self.spec.max_tokens, self.spec.prompt)
-        self._report_truncated(tokens)
-        tap = LayerTap(self.blocks, refs, skip_first_token=self.spec.skip_first_token)
-        bar = tqdm(
-            total=len(texts), desc=self.name, unit="text", disable=None if progress else True
+        parts = self.model, self.tokenizer, self.blocks, self.spec
+        return embed_batches(
+            *parts, texts, refs=refs, token_budget=self.token_budget, progress=progress
         )
-        with bar, tap:
-            for batch in tokens.batches(self.token_budget):
-                values = self._run(tap, tokens, batch)
-                copies = [places[distinct[i]] for i in batch.tolist()]
-                repeats = np.fromiter((len(c) for c in copies), dtype=np.int64)
-                positions = np.concatenate([np.array(c, dtype=np.int64) for c in copies])
-                yield positions, values.repeat(repeats, axis=1) if repeats.max() > 1 else values
-                bar.update(len(positions))
-
-    @torch.inference_mode()
-    def _run(self, tap: LayerTap, tokens: TokenizedTexts, batch: np.ndarray) -> LayerArray:
-        pad_id = self.tokenizer.pad_token_id
-        ids, mask = tokens.padded(batch, stand_in_id(self.tokenizer) if pad_id is None else pad_id)
-        values = tap.run(self.model, ids.to(self.device), mask.to(self.device))
-        if not np.isfinite(values).all():
-            row = int(np.argmin(np.isfinite(values).all(axis=(1, 2))))
-            raise FeatureError(
-                f"{tap.refs[row]} holds values that are no finite numbers (dtype "
-                f"{self.spec.dtype}). Try dtype='float32', and check the weights."
-            )
-        return values
 
     def cut(self, deepest: int) -> "Backbone":
         """Return this backbone ended after a layer, sharing its tensors; the original is unchanged.
@@ -368,10 +329,12 @@ class Backbone:
         self._check((LayerRef(self.name, deepest, self.spec.poolings[0]),))
         model = cut_model(self.model, self.blocks, deepest)
         blocks = self.blocks if model is self.model else find_blocks(model, self.blocks.path)
-        return Backbone(model, self.tokenizer, blocks, self.spec, deepest, self.origin)
+        return Backbone(
+            model, self.tokenizer, blocks, self.spec, deepest=deepest, origin=self.origin
+        )
 
     def __deepcopy__(self, _memo: dict[int, object]) -> "Backbone":
-        """Return itself: nothing in it ever changes, and scikit-learn's ``clone`` copies parameters."""
+        """Return itself: it never changes, and scikit-learn's ``clone`` copies parameters."""
         return self
 
     def _check(self, refs: tuple[LayerRef, ...]) -> None:
@@ -383,48 +346,3 @@ class Backbone:
                 )
         if not refs:
             raise LayerError(f"Expected at least one layer of {self.name}, got none.")
-
-    def _report_truncated(self, tokens: TokenizedTexts) -> None:
-        if tokens.n_truncated:
-            warnings.warn(
-                f"{self.name}: {tokens.n_truncated} of {len(tokens.lengths)} distinct texts are "
-                f"longer than max_tokens={self.spec.max_tokens} and were truncated.",
-                stacklevel=4,
-            )
-
-
-def _device(device: str | None) -> torch.device:
-    try:
-        return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError as err:
-        raise BackboneLoadError(f"device={device!r} is no device of torch: {err}") from err
-
-
-def _poolings(
-    pooling: Pooling | Sequence[Pooling] | None, *, causal: bool
-) -> tuple[Pooling, ...]:
-    if pooling is None:
-        return ("mean", "last") if causal else ("mean",)
-    return (pooling,) if isinstance(pooling, str) else tuple(pooling)
-
-
-def _max_tokens(asked: int | None, limit: int | None, name: str) -> int:
-    if asked is None:
-        return min(limit or MAX_TOKENS, MAX_TOKENS)
-    if limit is not None and asked > limit:
-        raise BackboneLoadError(f"max_tokens={asked}, but {name} takes at most {limit} tokens.")
-    return asked
-
-
-@torch.inference_mode()
-def _probe(model: Any, tokenizer: Any, blocks: Blocks, name: str) -> torch.Tensor:
-    """Run two inputs that differ in the last token and return their deepest states, (2, token, hidden)."""
-    pad_id = tokenizer.pad_token_id
-    usable = [i for i in range(16) if i != pad_id]
-    ids = torch.tensor([[*usable[:4], usable[4]], [*usable[:4], usable[5]]], device=model.device)
-    mask = torch.ones_like(ids)
-    refs = tuple(LayerRef(name, layer, "first") for layer in range(blocks.n_layers + 1))
-    first = LayerTap(blocks, refs)
-    with first:
-        states = torch.from_numpy(first.run(model, ids, mask))
-    return states[-1].unsqueeze(1)

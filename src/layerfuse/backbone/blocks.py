@@ -1,11 +1,11 @@
 """Find the transformer blocks of a model, whatever its family."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import nn
 
+from layerfuse.backbone.turn import Turn
 from layerfuse.core.errors import BackboneLoadError
 
 
@@ -23,16 +23,19 @@ class Blocks:
         Distinct modules whose outputs, in the order of their calls, are layers 1 .. n_layers.
     n_layers : int
         Number of block calls in one forward pass.
+    turn : Turn
+        Held while one listens: the hooks of two listeners would hear each other's texts.
     """
 
     path: str
     container: nn.ModuleList
     outputs: tuple[nn.Module, ...]
     n_layers: int
+    turn: Turn = field(default_factory=Turn)
 
     @property
     def shared(self) -> bool:
-        """Whether blocks are called several times, as in ALBERT: then there is nothing to cut off."""
+        """Whether blocks are called several times, as in ALBERT: then nothing can be cut off."""
         return len(self.outputs) != self.n_layers
 
 
@@ -44,7 +47,7 @@ def find_blocks(model: nn.Module, path: str | None = None) -> Blocks:
     model : nn.Module
         A transformers model with a config.
     path : str, optional
-        Attribute path of the block list, such as ``encoder.layer``, where it cannot be found alone.
+        Attribute path of the block list, as in ``encoder.layer``, where it cannot be found alone.
 
     Returns
     -------
@@ -66,11 +69,7 @@ def find_blocks(model: nn.Module, path: str | None = None) -> Blocks:
             )
         candidates = [path]
     else:
-        fitting = [name for name, blocks in lists.items() if len(blocks) == n_layers]
-        # A block may hold lists of its own (T5): only the outermost are the blocks.
-        candidates = [
-            name for name in fitting if not any(name.startswith(f"{other}.") for other in fitting)
-        ]
+        candidates = [name for name, m in _outermost(lists).items() if len(m) == n_layers]
         candidates = candidates or [n for n in lists if n.endswith("albert_layer_groups")]
     if len(candidates) != 1:
         raise BackboneLoadError(
@@ -84,7 +83,7 @@ def find_blocks(model: nn.Module, path: str | None = None) -> Blocks:
     convolution = getattr(parent, "conv", None)
     if isinstance(convolution, nn.Module):
         outputs[0] = convolution
-    return Blocks(candidates[0], container, tuple(outputs), n_layers if n_layers else len(outputs))
+    return Blocks(candidates[0], container, tuple(outputs), n_layers or len(outputs))
 
 
 def text_config(model: nn.Module) -> Any:
@@ -95,27 +94,16 @@ def text_config(model: nn.Module) -> Any:
 
 def _config_n_layers(model: nn.Module) -> int:
     config = text_config(model)
-    return int(getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", 0))
+    return int(
+        getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", None) or 0
+    )
 
 
 def _describe(lists: dict[str, nn.ModuleList]) -> str:
-    # Lists inside a block are never the answer and would drown the message.
-    outer = {n: m for n, m in lists.items() if not any(part.isdigit() for part in n.split("."))}
-    return ", ".join(f"{name} ({len(blocks)})" for name, blocks in outer.items()) or "none"
+    named = [f"{name} ({len(blocks)})" for name, blocks in _outermost(lists).items()]
+    return ", ".join(named) or "none"
 
 
-def is_causal(states: torch.Tensor) -> bool:
-    """Tell whether attention is causal, from the last states of two inputs that differ in the last token.
-
-    Parameters
-    ----------
-    states : Tensor of shape (2, token, hidden)
-        Output of the deepest block.
-
-    Returns
-    -------
-    bool
-        True if the first token's state did not notice the change.
-    """
-    change = (states[0, 0] - states[1, 0]).abs().max()
-    return bool(change <= 1e-5 * states[:, 0].abs().max())
+def _outermost(lists: dict[str, nn.ModuleList]) -> dict[str, nn.ModuleList]:
+    """Leave out lists inside a block (T5 has some), which are never the answer."""
+    return {n: m for n, m in lists.items() if not any(part.isdigit() for part in n.split("."))}

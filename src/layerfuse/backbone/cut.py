@@ -28,7 +28,7 @@ def cut_model(model: Any, blocks: Blocks, deepest: int) -> Any:
     keep = max(1, deepest)
     if blocks.shared or keep >= blocks.n_layers:
         return model
-    # deepcopy takes from the memo what it finds there: tensors are shared and deeper blocks never copied.
+    # deepcopy takes from the memo what it finds there: so tensors are shared, deeper blocks gone.
     memo: dict[int, object] = {id(t): t for t in (*model.parameters(), *model.buffers())}
     memo.update({id(block): None for block in blocks.container[keep:]})
     cut = copy.deepcopy(model, memo)
@@ -39,10 +39,17 @@ def cut_model(model: Any, blocks: Blocks, deepest: int) -> Any:
 
 
 def _shorten(model: nn.Module, n_layers: int, keep: int) -> None:
-    """Make the configuration tell the new number of blocks, and cut its lists of one entry a block."""
+    """Make the configuration tell the new number of blocks; cut its lists of one entry a block."""
     for config in {id(c): c for c in (model.config, text_config(model))}.values():
         for name, value in vars(config).items():
-            if isinstance(value, list | tuple) and len(value) == n_layers:
+            if not isinstance(value, list | tuple) or _is_other_list(name):
+                continue
+            if len(value) == n_layers:
                 setattr(config, name, value[:keep])
         attribute = "num_hidden_layers" if hasattr(config, "num_hidden_layers") else "num_layers"
         setattr(config, attribute, keep)
+
+
+def _is_other_list(name: str) -> bool:
+    """Tell whether a list of a configuration has an entry for something else than each block."""
+    return name in {"architectures", "pos_att_type"} or "token_id" in name

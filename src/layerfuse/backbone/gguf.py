@@ -1,6 +1,7 @@
 """Read a ``.gguf`` file as a float32 transformers model."""
 
 import importlib.util
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ def load_gguf(path: Path) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
         whole = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as err:
+    except (OSError, ValueError, LookupError, RuntimeError, struct.error) as err:
         raise BackboneLoadError(f"{path} cannot be read as a GGUF decoder: {err}") from err
-    # The weights are plain float32 now; keeping the setting would make a saved copy claim otherwise.
+    # The weights are plain float32 now; with the setting a saved copy would claim otherwise.
     if hasattr(whole.config, "quantization_config"):
         del whole.config.quantization_config
     for attribute in ("hf_quantizer", "is_quantized", "quantization_method"):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
@@ -20,6 +21,9 @@ from layerfuse.core.errors import BackboneLoadError
 
 MAX_TOKENS = 512
 """Default limit where the model allows more: attention costs grow with the square of it."""
+
+
+_TOKENIZER_FILES = ("tokenizer.json", "*vocab*", "*.model", "*.tiktoken")
 
 
 def load_model(path: Path, dtype: torch.dtype, *, trust_remote_code: bool) -> tuple[Any, Any]:
@@ -57,9 +61,8 @@ def load_model(path: Path, dtype: torch.dtype, *, trust_remote_code: bool) -> tu
 
 
 def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
-    if not any(path.glob("tokenizer*")) and not any(path.glob("*vocab*")) and not any(
-        path.glob("*.model")
-    ):
+    # Settings alone do not do: some classes of transformers then start with an empty vocabulary.
+    if not any(file for pattern in _TOKENIZER_FILES for file in path.glob(pattern)):
         raise BackboneLoadError(
             f"{path} has no tokenizer: expected tokenizer.json beside the weights, found "
             f"{', '.join(sorted(p.name for p in path.iterdir()))}."
@@ -80,28 +83,81 @@ def _load_weights(path: Path, dtype: torch.dtype, *, trust_remote_code: bool) ->
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
         )
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as err:
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as err:
         raise BackboneLoadError(f"The model in {path} cannot be loaded: {err}") from err
-    # The pooler follows the last block and is never run here; anything else missing would be random.
+    # The pooler follows the last block and is never run here; all else missing would be random.
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     if missing:
         raise BackboneLoadError(
-            f"{path} lacks {len(missing)} weights of {type(model).__name__}, such as {missing[0]}. "
-            "Expected a complete checkpoint."
+            f"{path} lacks {len(missing)} weights of {type(model).__name__}, such as "
+            f"{missing[0]}. Expected a complete checkpoint."
         )
     return model
 
 
 def _auto_class(config: Any) -> Any:
     """Take the encoder alone of a model that has encoder and decoder, as T5 does."""
-    if not config.is_encoder_decoder:
-        return AutoModel
-    if type(config) not in MODEL_FOR_TEXT_ENCODING_MAPPING:
+    # A T5 encoder saved alone says is_encoder_decoder=False, yet AutoModel would add a decoder.
+    if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
+        return AutoModelForTextEncoding
+    if config.is_encoder_decoder:
         raise BackboneLoadError(
-            f"{config.model_type} has an encoder and a decoder, and transformers has no class for its "
-            "encoder alone. Use a model that is only an encoder or only a decoder."
+            f"{config.model_type} has an encoder and a decoder, and transformers has no class for "
+            "its encoder alone. Use a model that is only an encoder or only a decoder."
         )
-    return AutoModelForTextEncoding
+    return AutoModel
+
+
+def move(model: nn.Module, device: str | None) -> None:
+    """Move a model to a device, by default to a GPU if there is one.
+
+    Raises
+    ------
+    BackboneLoadError
+        If torch does not know the device or it is not there.
+    """
+    try:
+        model.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    except (RuntimeError, AssertionError) as err:  # torch without CUDA asserts
+        raise BackboneLoadError(f"device={device!r} cannot be used: {err}") from err
+
+
+def choose_max_tokens(asked: int | None, model: nn.Module, tokenizer: Any, name: str) -> int:
+    """Return the number of tokens at which texts are truncated.
+
+    Parameters
+    ----------
+    asked : int, optional
+        What the user wants. Default: what the model allows, at most ``MAX_TOKENS``.
+    model : nn.Module
+        The loaded model.
+    tokenizer : PreTrainedTokenizerFast
+        Its tokenizer.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    int
+        Special tokens included.
+
+    Raises
+    ------
+    BackboneLoadError
+        If the model takes fewer, or there is no room beside the special tokens.
+    """
+    limit = token_limit(model, tokenizer)
+    chosen = min(limit or MAX_TOKENS, MAX_TOKENS) if asked is None else asked
+    if limit is not None and chosen > limit:
+        raise BackboneLoadError(f"max_tokens={chosen}, but {name} takes at most {limit} tokens.")
+    n_special = tokenizer.num_special_tokens_to_add(pair=False)
+    # With fewer than its special tokens the Rust tokenizer silently does not truncate at all.
+    if chosen <= n_special:
+        raise BackboneLoadError(
+            f"max_tokens={chosen} leaves no room for text: {name} adds {n_special} special tokens "
+            "to each."
+        )
+    return chosen
 
 
 def token_limit(model: nn.Module, tokenizer: Any) -> int | None:

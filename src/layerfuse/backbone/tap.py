@@ -1,6 +1,5 @@
-"""``LayerTap``: listens to the blocks of a running model, pools at once, stops after the deepest layer."""
+"""``LayerTap``: listens to the blocks of a running model, pools at once, stops when it has all."""
 
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -42,7 +41,7 @@ class LayerTap:
         self.refs = refs
         self.skip_first_token = skip_first_token
         self.deepest = max(ref.layer for ref in refs)
-        self._rows: Mapping[int, list[int]] = {
+        self._rows: dict[int, list[int]] = {
             layer: [i for i, ref in enumerate(refs) if ref.layer == layer]
             for layer in {ref.layer for ref in refs}
         }
@@ -104,7 +103,9 @@ class LayerTap:
             f"{self.deepest}. Name its list of blocks with blocks=..."
         )
 
-    def _before_block(self, _block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _before_block(
+        self, _block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         if self._layer == 0:  # a shared block is entered again for every layer
             self._take(args[0] if args else kwargs["hidden_states"])
 
@@ -129,4 +130,3 @@ def _no_cache(model: nn.Module) -> dict[str, bool]:
     """Keep decoders from filling a key-value cache that nobody reads."""
     config: Any = model.config
     return {"use_cache": False} if getattr(config, "use_cache", None) is not None else {}
-

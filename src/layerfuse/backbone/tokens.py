@@ -50,7 +50,8 @@ class TokenizedTexts:
             Positions of the texts of one batch.
         """
         lengths = self.lengths
-        order = np.argsort(-lengths, kind="stable")  # longest first: too little memory shows at once
+        # Longest first: too little memory shows at once.
+        order = np.argsort(-lengths, kind="stable")
         start = 0
         while start < len(order):
             size = max(1, token_budget // max(1, int(lengths[order[start]])))
@@ -78,7 +79,7 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str)
     tokenizer : PreTrainedTokenizerFast
         The backbone's tokenizer.
     texts : sequence of str
-        May be empty strings.
+        May be empty strings. A lone surrogate, which is no character, counts as U+FFFD.
     max_tokens : int
         Special tokens included.
     prompt : str
@@ -87,7 +88,8 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str)
     Returns
     -------
     TokenizedTexts
-        At least one token per text: where a text gives none, the tokenizer's start, end or padding token.
+        At least one token per text: where a text gives none, the tokenizer's start, end or padding
+        token.
     """
     rust = tokenizer.backend_tokenizer
     rust.no_padding()
@@ -96,13 +98,22 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str)
     n_truncated = 0
     stand_in = np.array([stand_in_id(tokenizer)], dtype=np.int32)
     for start in range(0, len(texts), _CHUNK_TEXTS):
-        chunk = [prompt + text for text in texts[start : start + _CHUNK_TEXTS]]
+        chunk = [_characters(prompt + text) for text in texts[start : start + _CHUNK_TEXTS]]
         for encoding in rust.encode_batch_fast(chunk, add_special_tokens=True):
             pieces.append(np.array(encoding.ids, dtype=np.int32) if encoding.ids else stand_in)
             n_truncated += bool(encoding.overflowing)
     starts = np.concatenate([[0], np.cumsum([len(p) for p in pieces])]).astype(np.int64)
     ids = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
     return TokenizedTexts(ids, starts, n_truncated)
+
+
+def _characters(text: str) -> str:
+    """Join surrogate pairs and replace lone surrogates, which the Rust tokenizer refuses."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def stand_in_id(tokenizer: Any) -> int:
@@ -124,5 +135,6 @@ def check_fast(tokenizer: Any, name: str) -> None:
     if not getattr(tokenizer, "is_fast", False):
         raise BackboneLoadError(
             f"{name}: expected a tokenizer with a tokenizer.json (Rust backend), got "
-            f"{type(tokenizer).__name__}. Convert it once with transformers and save it beside the model."
+            f"{type(tokenizer).__name__}. Convert it once with transformers and save it beside the "
+            "model."
         )

@@ -60,7 +60,8 @@ def model_card(card: Card) -> str:
         "",
         f"Classes: {', '.join(card.classes)}",
         "",
-        f"Fusion `{card.fusion}`, head `{card.head}`, {card.n_parameters:,} frozen parameters in use.",
+        f"Fusion `{card.fusion}`, head `{card.head}`, "
+        f"{card.n_parameters:,} frozen parameters in use.",
         "",
         "## Backbones, cut at the deepest layer in use",
         "",
@@ -72,7 +73,12 @@ def model_card(card: Card) -> str:
         "",
     ]
     if card.validation:
-        lines += ["## Validation on the training texts", "", *[f"- {v}" for v in card.validation], ""]
+        lines += [
+            "## Validation on the training texts",
+            "",
+            *[f"- {v}" for v in card.validation],
+            "",
+        ]
     lines += [
         "## Use",
         "",

@@ -1,7 +1,7 @@
-"""A saved classifier on disk: ``config.json``, ``arrays.safetensors``, ``README.md``, maybe ``backbones/``.
+"""The folder of a saved classifier: configuration, arrays, model card, maybe backbones.
 
-Nothing here is pickled. Every file is named with its digest in ``config.json``, so that a missing or altered
-one is found before it is used.
+Nothing here is pickled. Every file is named with its digest in ``config.json``, so that a missing
+or altered one is found before it is used.
 """
 
 import hashlib
@@ -48,8 +48,8 @@ def write_bundle(
 ) -> None:
     """Write a bundle, whole or not at all.
 
-    It is built beside its place under a temporary name and then renamed; an older bundle at that place is
-    replaced, anything else is left alone.
+    It is built beside its place under a temporary name and then renamed; an older bundle at that
+    place is replaced, anything else is left alone.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ def write_bundle(
     folder = Path(folder).absolute()
     if folder.exists() and not _replaceable(folder):
         raise BundleFormatError(
-            f"{folder} holds something that is no saved classifier. Choose another folder or empty it."
+            f"{folder} holds something that is no saved classifier. "
+            "Choose another folder or empty it."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
@@ -81,7 +82,9 @@ def write_bundle(
         if write_backbones is not None:
             write_backbones(built)
         config = {"format_version": FORMAT_VERSION, **bundle.config, "files": _digests(built)}
-        (built / _CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        (built / _CONFIG).write_text(
+            json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8"
+        )
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         built.rename(folder)
@@ -109,7 +112,9 @@ def read_bundle(folder: str | Path) -> Bundle:
     config = _read_config(folder)
     for name, digest in config["files"].items():
         if not (folder / name).is_file():
-            raise BundleFormatError(f"{folder} is incomplete: {name} is missing. Copy it again whole.")
+            raise BundleFormatError(
+                f"{folder} is incomplete: {name} is missing. Copy it again whole."
+            )
         if _digest(folder / name) != digest:
             raise BundleFormatError(
                 f"{folder} is corrupt: {name} is not the file that was saved. Copy it again."
@@ -138,7 +143,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{folder} has format {version}, this layerfuse reads up to {FORMAT_VERSION}. "
             "Run: pip install --upgrade layerfuse"
         )
-    return config
+    checked: dict[str, Any] = config
+    return checked
 
 
 def _replaceable(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""``FusionClassifier``: texts in, labels out, by scikit-learn's contract. It alone knows all stages."""
+"""``FusionClassifier``: texts in, labels out, by scikit-learn's contract."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
@@ -29,7 +29,7 @@ from layerfuse.train import HeadChoice, class_weights, fit_head
 _PREDICT_TEXTS = 1024  # embedded and dropped together, so that memory does not grow with the corpus
 
 
-class NotFittedError(LayerFuseError, sklearn.exceptions.NotFittedError):
+class NotFittedError(LayerFuseError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]
     """The classifier was used before ``fit``."""
 
 
@@ -55,8 +55,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
     pooling, max_tokens, dtype, device, offline
         As in ``Backbone.from_pretrained``, for the backbones given by name.
     cache : str, path or None
-        Where ``fit`` keeps embeddings, so that no text is ever embedded twice: ``default`` is the user's
-        cache, None keeps nothing. ``predict`` neither reads nor writes it.
+        Where ``fit`` keeps embeddings, so that no text is ever embedded twice: ``default`` is the
+        user's cache, None keeps nothing. ``predict`` neither reads nor writes it.
     progress : bool
         Show progress bars if standard error is a terminal.
     random_state : int
@@ -154,7 +154,9 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         """
         texts, labels = as_texts(X), as_list(y, "labels")
         if len(texts) != len(labels):
-            raise ShapeError(f"Expected one label per text, got {len(labels)} for {len(texts)} texts.")
+            raise ShapeError(
+                f"Expected one label per text, got {len(labels)} for {len(texts)} texts."
+            )
         check_labels(labels)
         check_option("fusion", self.fusion, FUSIONS)
         with Meter() as meter, store_at(self.cache) as store:
@@ -198,7 +200,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         return np.concatenate([self.head_.probabilities(v) for v in self._fused(X)])
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Return decision values: (text,) for two classes, positive for the second; else (text, class)."""
+        """Return decision values (text, class); (text,) for two classes, where > 0 is the second."""
         decisions = self._decisions(X)
         return decisions[:, 1] - decisions[:, 0] if len(self.classes_) == 2 else decisions  # noqa: PLR2004
 
@@ -266,7 +268,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         BundleFormatError
             If the folder is incomplete, altered or of a newer format.
         BackboneLoadError
-            If a backbone that is not in the folder cannot be loaded or is not the one it was trained with.
+            If a backbone that is not in the folder cannot be loaded or is not the one it was
+            trained with.
         """
         fitted = load_fitted(Path(folder), device=device, offline=offline)
         loaded = cls(**{**fitted.parameters, "device": device, "offline": offline})
@@ -291,7 +294,9 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             If one cannot be loaded.
         """
         if isinstance(self.backbones, str) or not self.backbones:
-            raise ShapeError(f"backbones={self.backbones!r}: expected a list of at least one backbone.")
+            raise ShapeError(
+                f"backbones={self.backbones!r}: expected a list of at least one backbone."
+            )
         loaded = [
             backbone
             if isinstance(backbone, Backbone)
@@ -308,8 +313,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         names = [backbone.name for backbone in loaded]
         if len(set(names)) != len(names):
             raise ShapeError(
-                f"Expected backbones of different names, got {', '.join(names)}. Load one of them with "
-                "Backbone.from_pretrained(..., name=...)."
+                f"Expected backbones of different names, got {', '.join(names)}. Load one of them "
+                "with Backbone.from_pretrained(..., name=...)."
             )
         return loaded
 
@@ -340,7 +345,9 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "backbones_"):
-            raise NotFittedError("This FusionClassifier is not fitted. Call fit(texts, labels) first.")
+            raise NotFittedError(
+                "This FusionClassifier is not fitted. Call fit(texts, labels) first."
+            )
 
 
 def _read_blocks(stored: Sequence[StoredEmbeddings], selection: Selection) -> list[Features]:

@@ -70,9 +70,7 @@ def _print_results(results: "list[Result]", n_test: int) -> None:
             result.name,
             f"{result.accuracy.value:.1%}",
             f"{result.accuracy.low:.1%} to {result.accuracy.high:.1%}",
-            ""
-            if result is results[-1]
-            else _points(result.gain),
+            "" if result is results[-1] else _points(result.gain),
         )
         for result in results
     ]
@@ -87,9 +85,17 @@ def _points(gain: "Interval") -> str:
 
 
 def _predict_in_new_process(folder: Path) -> None:
-    command = [sys.executable, "-m", "layerfuse", "predict", str(folder), "--offline", "--no-progress"]
+    command = [
+        sys.executable,
+        "-m",
+        "layerfuse",
+        "predict",
+        str(folder),
+        "--offline",
+        "--no-progress",
+    ]
     typer.echo(f"In a new process: echo {_SENTENCE!r} | layerfuse predict {folder}")
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - this interpreter and our own module
         command, input=_SENTENCE + "\n", text=True, capture_output=True, check=True
     )
     typer.echo(done.stdout.rstrip())

@@ -37,7 +37,9 @@ def fit(
     k: Annotated[int, typer.Option("-k", min=1, help="Layers per backbone for best.")] = 1,
     fusion: Annotated[str, typer.Option(help="concat or mean.")] = "concat",
     head: Annotated[str, typer.Option(help="auto, ridge or logistic.")] = "auto",
-    balanced: Annotated[bool, typer.Option("--balanced", help="Every class weighs the same.")] = False,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Every class weighs the same.")
+    ] = False,
     include_backbones: Annotated[
         bool, typer.Option("--include-backbones", help="Save the cut backbones too.")
     ] = False,

@@ -15,7 +15,9 @@ DataArgument = Annotated[
 ]
 BackboneOption = Annotated[
     list[str],
-    typer.Option("--backbone", "-b", help="Folder, .gguf file, packaged model or hub id. Repeatable."),
+    typer.Option(
+        "--backbone", "-b", help="Folder, .gguf file, packaged model or hub id. Repeatable."
+    ),
 ]
 TextColumnOption = Annotated[
     str | None, typer.Option("--text-column", help="Column of the texts. Default: guessed.")
@@ -32,7 +34,8 @@ MaxTokensOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Draws folds and samples.")]
 DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="Such as cpu or cuda:0. Default: a GPU if there is one.")
+    str | None,
+    typer.Option("--device", help="Such as cpu or cuda:0. Default: a GPU if there is one."),
 ]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Never reach for the network.")]
 NoProgressOption = Annotated[bool, typer.Option("--no-progress", help="No progress bars.")]

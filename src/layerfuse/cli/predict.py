@@ -41,8 +41,8 @@ def predict(
 ) -> None:
     """Predict the label of every text, in order, with its probability.
 
-    With --output all columns are kept and two are added. Without, a line per text goes to standard output:
-    prediction, tab, probability; or with --json one JSON object per line with all columns.
+    With --output all columns are kept and two are added. Without, a line per text goes to standard
+    output: prediction, tab, probability; or with --json one JSON object per line with all columns.
     """
     import contextlib
 

@@ -1,7 +1,7 @@
 """Array types with named axes, so that a signature says which way round an array lies.
 
-Axis names: ``layer text token hidden feature class``. Tests check them at run time through beartype;
-production pays nothing.
+Axis names: ``layer text token hidden feature class``. Tests check them at run time through
+beartype; production pays nothing.
 """
 
 import numpy as np

@@ -15,7 +15,9 @@ class UnknownOptionError(LayerFuseError, ValueError):
     """An option got a value that is not one of its choices."""
 
     @classmethod
-    def from_options(cls, option: str, value: object, options: Iterable[str]) -> "UnknownOptionError":
+    def from_options(
+        cls, option: str, value: object, options: Iterable[str]
+    ) -> "UnknownOptionError":
         """Build the message from the real choices and the nearest of them.
 
         Parameters

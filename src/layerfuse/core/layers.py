@@ -67,8 +67,8 @@ class LayerRef:
 class LayerRows(Protocol):
     """What scoring and selecting need of the layers of one backbone: one row at a time.
 
-    ``LayerEmbeddings`` has them in memory; ``extract.StoredEmbeddings`` reads each from disk when asked, so
-    that a corpus larger than memory can be scored.
+    ``LayerEmbeddings`` has them in memory; ``extract.StoredEmbeddings`` reads each from disk when
+    asked, so that a corpus larger than memory can be scored.
     """
 
     @property
@@ -153,7 +153,8 @@ class LayerEmbeddings:
             have = ", ".join(str(r) for r in self.refs)
             msg = f"{ref} is not among these embeddings. They hold: {have}."
             raise LayerError(msg)
-        return self.values[self.refs.index(ref)]
+        matrix: Features = self.values[self.refs.index(ref)]
+        return matrix
 
     def take(self, positions: Iterable[int]) -> "LayerEmbeddings":
         """Return the same layers for some of the texts, in the order given."""

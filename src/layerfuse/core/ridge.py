@@ -1,7 +1,7 @@
 """Ridge regression with its exact leave-one-out errors, for all penalties and classes at once.
 
-Shared mathematics of the ``loo_ridge`` criterion, the greedy selector and the ridge head: stages never
-import each other, so what several of them need lives here.
+Shared mathematics of the ``loo_ridge`` criterion, the greedy selector and the ridge head: stages
+never import each other, so what several of them need lives here.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,8 @@ def one_hot(labels: ClassIndices) -> Targets:
     n_classes = int(labels.max()) + 1
     if n_classes < 2 or len(np.unique(labels)) < 2:  # noqa: PLR2004
         raise LabelError("Expected labels of at least two classes, all are the same.")
-    return np.eye(n_classes)[labels]
+    targets: Targets = np.eye(n_classes)[labels]
+    return targets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,8 +66,9 @@ class RidgePath:
     def loo_errors(self, targets: Targets, penalty: float) -> Targets:
         """Return the exact leave-one-out residuals (text, class) under one penalty.
 
-        With hat matrix G of the fit with intercept, e_i = (y_i - yhat_i) / (1 - G_ii): Cook and Weisberg
-        1982, *Residuals and Influence in Regression*, section 2.2; for ridge, Golub, Heath and Wahba 1979.
+        With hat matrix G of the fit with intercept, e_i = (y_i - yhat_i) / (1 - G_ii): Cook and
+        Weisberg 1982, *Residuals and Influence in Regression*, section 2.2; for ridge, Golub, Heath
+        and Wahba 1979.
 
         Parameters
         ----------
@@ -101,7 +103,8 @@ class RidgePath:
         penalty : float
             The best of the grid.
         losses : array of shape (text,)
-            Squared error of each text summed over classes: its Brier score, in 0 .. 2 for sane fits.
+            Squared error of each text summed over classes: its Brier score, in 0 .. 2 for sane
+            fits.
         """
         by_penalty = [np.square(self.loo_errors(targets, p)).sum(1) for p in self.penalties]
         best = int(np.argmin([self.weights @ losses for losses in by_penalty]))
@@ -124,13 +127,14 @@ class RidgePath:
 def ridge_path(
     features: Features, *, penalties: np.ndarray | None = None, weights: PerText | None = None
 ) -> RidgePath:
-    """Decompose features for ridge regression, in the space of features or of texts by which is smaller.
+    """Decompose features for ridge regression, through features or texts, whichever are fewer.
 
     Parameters
     ----------
     features : array of shape (text, feature)
-        Finite. Centred here; scaling them is the caller's choice. Features that never vary (the first token
-        of the embedding layer, for one) leave no component: every fit is then the mean of the targets.
+        Finite. Centred here; scaling them is the caller's choice. Features that never vary (the
+        first token of the embedding layer, for one) leave no component: every fit is then the mean
+        of the targets.
     penalties : array, optional
         In units of the mean eigenvalue. Default: 13 from 1e-3 to 1e3.
     weights : array of shape (text,), optional
@@ -146,15 +150,17 @@ def ridge_path(
     FeatureError
         If features hold NaN or infinity.
     """
+    if not np.isfinite(features).all():
+        raise FeatureError("Expected finite features, found NaN or infinity.")
     n_texts, width = features.shape
     weights = np.ones(n_texts) if weights is None else weights * (n_texts / weights.sum())
     mean = (weights @ features / n_texts).astype(features.dtype)
     centred = np.sqrt(weights)[:, None].astype(features.dtype) * (features - mean)
-    if not np.isfinite(centred).all():
-        raise FeatureError("Expected finite features, found NaN or infinity.")
     gram = centred.T @ centred if width <= n_texts else centred @ centred.T
     eigenvalues, vectors = np.linalg.eigh(gram)
-    keep = eigenvalues > max(eigenvalues[-1], 0) * np.finfo(gram.dtype).eps * max(gram.shape)
+    # Only rounding noise goes: penalties tame weak directions, and decoders have many beside a few
+    # huge ones.
+    keep = eigenvalues > max(eigenvalues[-1], 0) * 4 * np.finfo(gram.dtype).eps
     eigenvalues, vectors = eigenvalues[keep][::-1], vectors[:, keep][:, ::-1]
     through_features = width <= n_texts
     basis = centred @ (vectors / np.sqrt(eigenvalues)) if through_features else vectors

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from layerfuse.core.arrays import ClassIndices, Features
-from layerfuse.core.errors import FeatureError, ShapeError
+from layerfuse.core.errors import FeatureError, LayerError, ShapeError
 from layerfuse.core.layers import LayerRef
 
 Criterion = Callable[[Features, ClassIndices], float]
@@ -39,6 +39,9 @@ class LayerScores:
         if not self.refs or len(self.refs) != len(self.values):
             msg = f"Expected one score per layer, got {len(self.refs)} and {len(self.values)}."
             raise ShapeError(msg)
+        if len(set(self.refs)) != len(self.refs):
+            msg = f"Scores hold each layer once, got {', '.join(map(str, self.refs))}."
+            raise ShapeError(msg)
         if self.standard_errors and len(self.standard_errors) != len(self.values):
             msg = "Expected one standard error per score, or none at all."
             raise ShapeError(msg)
@@ -53,12 +56,30 @@ class LayerScores:
         return tuple(dict.fromkeys(ref.backbone for ref in self.refs))
 
     def __getitem__(self, ref: LayerRef) -> float:
-        """Return the score of one layer."""
+        """Return the score of one layer.
+
+        Raises
+        ------
+        LayerError
+            If it was not scored.
+        """
+        if ref not in self.refs:
+            msg = f"{ref} was not scored. Scored: {', '.join(map(str, self.refs))}."
+            raise LayerError(msg)
         return self.values[self.refs.index(ref)]
 
     def of(self, backbone: str) -> "LayerScores":
-        """Return the scores of one backbone only."""
+        """Return the scores of one backbone only.
+
+        Raises
+        ------
+        LayerError
+            If none of its layers was scored.
+        """
         rows = [i for i, ref in enumerate(self.refs) if ref.backbone == backbone]
+        if not rows:
+            msg = f"No layer of {backbone} was scored. Scored: {', '.join(self.backbones)}."
+            raise LayerError(msg)
         return LayerScores(
             self.criterion,
             tuple(self.refs[i] for i in rows),

@@ -34,4 +34,5 @@ class Standardizer:
 
     def apply(self, features: Features) -> Features:
         """Return standardised features, float32."""
-        return (features - self.mean) * self.scale
+        standard: Features = (features - self.mean) * self.scale
+        return standard

@@ -1,5 +1,6 @@
 """Texts and labels of a caller, in any of the containers people keep them in, as plain lists."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from layerfuse.core.errors import DataError
@@ -25,10 +26,12 @@ def as_list(values: Any, what: str) -> list[Any]:
     Raises
     ------
     DataError
-        If it is one string or has more than one dimension.
+        If it is one string, no collection, or has more than one dimension.
     """
     if isinstance(values, str | bytes):
-        raise DataError(f"Expected a list of {what}, got one string. Put it in a list: [{what[:-1]}].")
+        raise DataError(
+            f"Expected a list of {what}, got one string. Put it in a list: [{what[:-1]}]."
+        )
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:
         raise DataError(
@@ -38,6 +41,8 @@ def as_list(values: Any, what: str) -> list[Any]:
         if hasattr(values, convert):
             converted: list[Any] = getattr(values, convert)()
             return converted
+    if not isinstance(values, Iterable):
+        raise DataError(f"Expected a list of {what}, got {type(values).__name__}.")
     return list(values)
 
 

@@ -18,8 +18,8 @@ def store_at(cache: str | PathLike[str] | None) -> Iterator[EmbeddingStore]:
     Parameters
     ----------
     cache : str, path or None
-        ``default``: ``embeddings`` in the cache folder of layerfuse. A path: that folder. None: a temporary
-        folder, removed in the end.
+        ``default``: ``embeddings`` in the cache folder of layerfuse. A path: that folder. None: a
+        temporary folder, removed in the end.
 
     Yields
     ------

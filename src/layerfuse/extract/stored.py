@@ -50,7 +50,7 @@ class StoredEmbeddings:
 
     def row(self, ref: LayerRef) -> Features:
         """Return the (text, hidden) matrix of one layer."""
-        return self.read((ref,)).values[0]
+        return self.read((ref,)).row(ref)
 
     def read(self, refs: tuple[LayerRef, ...]) -> LayerEmbeddings:
         """Return some of the layers in memory.
@@ -62,7 +62,9 @@ class StoredEmbeddings:
         """
         try:
             values = self.store.read(self.model.spec, refs, self.texts)
-        except StoreError:  # damage shows when a layer is read; what was in that shard is then missing
+        except (
+            StoreError
+        ):  # damage shows when a layer is read; what was in that shard is then missing
             if not self.fill():
                 raise
             values = self.store.read(self.model.spec, refs, self.texts)

@@ -15,8 +15,9 @@ from layerfuse.core.standardize import Standardizer
 class Concat:
     """Block-scaled concatenation.
 
-    Each block is standardised and divided by the square root of its width, so that a linear head with one
-    penalty sees every block at the same strength, whatever its width: the kernel is the mean of theirs.
+    Each block is standardised and divided by the square root of its width, so that a linear head
+    with one penalty sees every block at the same strength, whatever its width: the kernel is the
+    mean of theirs.
 
     Parameters
     ----------
@@ -27,7 +28,8 @@ class Concat:
 
     Source
     ------
-    Uniform multiple-kernel learning: Gonen and Alpaydin 2011, *Multiple Kernel Learning Algorithms*, JMLR 12.
+    Uniform multiple-kernel learning: Gonen and Alpaydin 2011, *Multiple Kernel Learning
+    Algorithms*, JMLR 12.
     """
 
     standardizer: Standardizer
@@ -53,11 +55,13 @@ class Concat:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit``.
+            If the blocks are not as wide as those of ``fit``, or not all of the same texts.
         """
         widths = [block.shape[1] for block in blocks]
         if widths != self.widths.tolist():
             raise ShapeError(f"Expected blocks of widths {self.widths.tolist()}, got {widths}.")
+        if len({len(block) for block in blocks}) != 1:
+            raise ShapeError(f"Expected the same texts in all blocks, got {[*map(len, blocks)]}.")
         fused = np.empty((len(blocks[0]), self.out_width), dtype=np.float32)
         ends = np.cumsum(self.widths)
         for block, start, end in zip(blocks, ends - self.widths, ends, strict=True):

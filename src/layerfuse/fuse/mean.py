@@ -14,8 +14,9 @@ from layerfuse.fuse.concat import Concat
 class Mean:
     """Average within a backbone and pooling, concatenation across them.
 
-    Layers of one backbone share their width and, through the residual stream, most of their axes; layers of
-    different backbones share neither, so that averaging those would mix unrelated dimensions.
+    Layers of one backbone share their width and, through the residual stream, most of their axes;
+    layers of different backbones share neither, so that averaging those would mix unrelated
+    dimensions.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class Mean:
 
     @classmethod
     def fit(cls, blocks: Sequence[Features], refs: Sequence[LayerRef]) -> "Mean":
-        """Learn means and scales from the blocks of training texts; refs tell which belong together."""
+        """Learn means and scales from training texts; refs tell which blocks belong together."""
         keys = list(dict.fromkeys((ref.backbone, ref.pooling) for ref in refs))
         groups = np.array([keys.index((ref.backbone, ref.pooling)) for ref in refs], dtype=np.int64)
         return cls(Concat.fit(blocks, refs), groups)
@@ -51,7 +52,7 @@ class Mean:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit``.
+            If the blocks are not as wide as those of ``fit``, or not all of the same texts.
         """
         parts = np.split(self.concat.fuse(blocks), np.cumsum(self.concat.widths)[:-1], axis=1)
         averages = []

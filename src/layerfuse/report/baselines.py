@@ -44,7 +44,7 @@ class Result:
 def predict_tfidf(
     texts: Sequence[str], labels: Sequence[object], test_texts: Sequence[str]
 ) -> np.ndarray:
-    """Predict with TF-IDF of words and word pairs and logistic regression, its penalty cross-validated.
+    """Predict by logistic regression on TF-IDF of words and word pairs, its penalty validated.
 
     Parameters
     ----------
@@ -61,7 +61,9 @@ def predict_tfidf(
     vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), strip_accents="unicode")
     pipeline = make_pipeline(vectorizer, LogisticRegression(max_iter=1000))
     grid = {"logisticregression__C": list(_TFIDF_INVERSE_PENALTIES)}
-    predicted: np.ndarray = GridSearchCV(pipeline, grid, cv=3).fit(texts, labels).predict(test_texts)
+    predicted: np.ndarray = (
+        GridSearchCV(pipeline, grid, cv=3).fit(texts, labels).predict(test_texts)
+    )
     return predicted
 
 
@@ -92,8 +94,8 @@ def compare_with_baselines(
     Returns
     -------
     list of Result
-        TF-IDF with logistic regression; the last layer of each backbone; the layer that scores best on the
-        training texts; the classifier itself, last.
+        TF-IDF with logistic regression; the last layer of each backbone; the layer that scores best
+        on the training texts; the classifier itself, last.
     """
     truth = np.asarray(test_labels)
     predictions = {"TF-IDF + logistic regression": predict_tfidf(texts, labels, test_texts)}

@@ -47,13 +47,16 @@ def wilson_interval(n_right: int, n_texts: int, confidence: float = 0.95) -> Int
     Wilson 1927, *Probable inference, the law of succession, and statistical inference*.
     """
     if not 0 <= n_right <= n_texts or n_texts < 1:
-        raise ShapeError(f"Expected 0 <= n_right <= n_texts and n_texts >= 1, got {n_right}, {n_texts}.")
+        raise ShapeError(
+            f"Expected 0 <= n_right <= n_texts and n_texts >= 1, got {n_right}, {n_texts}."
+        )
     z = float(norm.ppf(0.5 + confidence / 2))
     share = n_right / n_texts
     scale = 1 + z * z / n_texts
     centre = (share + z * z / (2 * n_texts)) / scale
     half = z / scale * float(np.sqrt(share * (1 - share) / n_texts + z * z / (4 * n_texts**2)))
-    return Interval(share, min(share, centre - half), max(share, centre + half))
+    # Rounding would put the ends of 0 or n right beyond 0 or 1, or beside the share itself.
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
 
 
 def paired_gain(

@@ -9,7 +9,7 @@ _BAR = 12
 
 
 def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table with aligned columns: the first to the left, the others to the right.
+    """Return a table with aligned columns: words to the left, numbers to the right.
 
     Parameters
     ----------
@@ -25,14 +25,19 @@ def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """
     body = [list(headers), *[list(row) for row in rows]]
     widths = [max(len(row[i]) for row in body) for i in range(len(headers))]
+    right = [_is_numeric([row[i] for row in body[1:]]) for i in range(len(headers))]
     lines = [
         "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
         ).rstrip()
         for row in body
     ]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _is_numeric(cells: Sequence[str]) -> bool:
+    return all(not cell.strip() or cell[0] in "+-.0123456789" for cell in cells)
 
 
 def score_table(scores: LayerScores, selection: Selection | None = None) -> str:

@@ -9,6 +9,7 @@ from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError, check_option
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.scores import Criterion, LayerScores
+from layerfuse.core.texts import as_list
 from layerfuse.score.depth import depth
 from layerfuse.score.loo_ridge import loo_ridge
 from layerfuse.score.probe import probe
@@ -51,8 +52,10 @@ def score_layers(
         If the criterion has an unknown name.
     LabelError
         If labels are missing or all the same.
+    DataError
+        If labels are not one column.
     ShapeError
-        If backbones or labels disagree in the number of texts.
+        If backbones or labels disagree in the number of texts, or a backbone stands twice.
     FeatureError
         If a layer holds NaN; the message names backbone and layer.
 
@@ -74,15 +77,19 @@ def score_layers(
         return LayerScores("depth", refs, tuple(depth(ref, deepest[ref.backbone]) for ref in refs))
     if labels is None:
         raise LabelError(f"criterion={criterion!r} needs labels, got none.")
-    classes = np.unique(np.asarray(labels), return_inverse=True)[1]
+    names, classes = np.unique(np.asarray(as_list(labels, "labels")), return_inverse=True)
     for block in blocks:
         if block.n_texts != len(classes):
             raise ShapeError(
                 f"{block.backbone} has {block.n_texts} texts, but there are {len(classes)} labels."
             )
+    if len(names) < 2:  # noqa: PLR2004
+        raise LabelError(f"Expected labels of at least two classes, got {len(names)}.")
     if callable(criterion):
         name = getattr(criterion, "__name__", type(criterion).__name__)
-        values = tuple(float(criterion(block.row(ref), classes)) for block in blocks for ref in block.refs)
+        values = tuple(
+            float(criterion(block.row(ref), classes)) for block in blocks for ref in block.refs
+        )
         return LayerScores(name, refs, values)
     check_option("criterion", criterion, CRITERION_NAMES)
     per_text = [

@@ -1,6 +1,9 @@
 """``loo_ridge``: leave-one-out Brier score of a ridge classifier, exact and in closed form."""
 
+import numpy as np
+
 from layerfuse.core.arrays import ClassIndices, Features, PerText
+from layerfuse.core.errors import FeatureError
 from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.core.standardize import Standardizer
 
@@ -18,9 +21,9 @@ def loo_ridge(features: Features, labels: ClassIndices) -> PerText:
     Returns
     -------
     array of shape (text,)
-        Minus the leave-one-out Brier score of each text, under the best of 13 penalties for all of them.
-        Their mean is the layer's score: 0 is perfect, a constant guess on C balanced classes gives
-        -(1 - 1/C).
+        Minus the leave-one-out Brier score of each text, under the best of 13 penalties for all of
+        them. Their mean is the layer's score: 0 is perfect, a constant guess on C balanced classes
+        gives -(1 - 1/C).
 
     Raises
     ------
@@ -31,13 +34,15 @@ def loo_ridge(features: Features, labels: ClassIndices) -> PerText:
 
     Notes
     -----
-    O(n d min(n, d) + min(n, d)^3) for all penalties and classes. The penalty is chosen on the same errors it
-    is judged by, which favours no layer: it is one number against thousands of texts.
+    O(n d min(n, d) + min(n, d)^3) for all penalties and classes. The penalty is chosen on the same
+    errors it is judged by, which favours no layer: it is one number against thousands of texts.
 
     Source
     ------
     Allen 1974 (PRESS); Golub, Heath and Wahba 1979 for ridge. Brier 1950.
     """
+    if not np.isfinite(features).all():
+        raise FeatureError("Expected finite features, found NaN or infinity.")
     standard = Standardizer.fit(features).apply(features)
     _, losses = ridge_path(standard).best(one_hot(labels))
     return -losses

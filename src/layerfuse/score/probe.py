@@ -9,7 +9,9 @@ from layerfuse.core.errors import FeatureError, LabelError
 from layerfuse.core.standardize import Standardizer
 
 N_FOLDS = 5
-_INVERSE_PENALTY = 0.01  # on standardised features of some hundred dimensions, near the optimum of most
+_INVERSE_PENALTY = (
+    0.01  # on standardised features of some hundred dimensions, near the optimum of most
+)
 
 
 def probe(features: Features, labels: ClassIndices) -> PerText:

@@ -28,9 +28,10 @@ def greedy(
 ) -> Selection:
     """Choose layers forward by conditional leave-one-out gain, over all backbones together.
 
-    Starts from the best layer. Each step tries every candidate beside the chosen ones, as a ridge classifier
-    on the block-scaled concatenation, and adds the one with the lowest leave-one-out Brier score, while that
-    lowers the score by more than one standard error of the paired difference.
+    Starts from the best layer. Each step tries every candidate beside the chosen ones, as a ridge
+    classifier on the block-scaled concatenation, and adds the one with the lowest leave-one-out
+    Brier score, while that lowers the score by more than one standard error of the paired
+    difference.
 
     Parameters
     ----------
@@ -54,7 +55,8 @@ def greedy(
 
     Source
     ------
-    Forward selection with the one-standard-error rule of Breiman et al. 1984, *CART*, section 3.4.3.
+    Forward selection with the one-standard-error rule of Breiman et al. 1984, *CART*, section
+    3.4.3.
     """
     kernels = _kernels(scores, embeddings, labels, per_backbone, random_state)
     rows = _sample(len(labels), random_state)

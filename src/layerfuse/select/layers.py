@@ -5,10 +5,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from layerfuse.core.errors import SelectionError, check_option
+from layerfuse.core.errors import SelectionError, ShapeError, check_option
 from layerfuse.core.layers import LayerRows
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
+from layerfuse.core.texts import as_list
 from layerfuse.select.best import best
 from layerfuse.select.greedy import greedy
 from layerfuse.select.upper_half import upper_half
@@ -32,8 +33,8 @@ def select_layers(
     scores : LayerScores
         Of one or several backbones.
     selector : SelectorName
-        ``best``: the k best of each backbone. ``upper_half``: the deeper half of each backbone. ``greedy``:
-        over all backbones, by what a layer adds to those already chosen.
+        ``best``: the k best of each backbone. ``upper_half``: the deeper half of each backbone.
+        ``greedy``: over all backbones, by what a layer adds to those already chosen.
     k : int
         For ``best``.
     embeddings : LayerEmbeddings or sequence, optional
@@ -53,7 +54,9 @@ def select_layers(
     UnknownOptionError
         If the selector is unknown.
     SelectionError
-        If ``greedy`` lacks embeddings or labels, or k does not fit.
+        If ``greedy`` lacks embeddings, of one scored backbone even, or labels; or k does not fit.
+    ShapeError
+        If embeddings and labels disagree in the number of texts.
     """
     check_option("selector", selector, get_args(SelectorName))
     if selector == "best":
@@ -63,5 +66,15 @@ def select_layers(
     if embeddings is None or labels is None:
         raise SelectionError("selector='greedy' needs embeddings=... and labels=..., got none.")
     blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
-    classes = np.unique(np.asarray(labels), return_inverse=True)[1]
+    names = [block.backbone for block in blocks]
+    if sorted(names) != sorted(scores.backbones):
+        raise SelectionError(
+            f"Expected embeddings of {', '.join(scores.backbones)}, got {', '.join(names)}."
+        )
+    classes = np.unique(np.asarray(as_list(labels, "labels")), return_inverse=True)[1]
+    for block in blocks:
+        if block.n_texts != len(classes):
+            raise ShapeError(
+                f"{block.backbone} has {block.n_texts} texts, but there are {len(classes)} labels."
+            )
     return greedy(scores, blocks, classes, random_state=random_state)

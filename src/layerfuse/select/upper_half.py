@@ -1,5 +1,6 @@
 """``upper_half``: the deeper half of each backbone, no scores needed."""
 
+from layerfuse.core.layers import LayerRef
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
 
@@ -17,7 +18,7 @@ def upper_half(scores: LayerScores) -> Selection:
     Selection
         Layers ceil(L / 2) .. L of each backbone of depth L, under every pooling.
     """
-    refs = []
+    refs: list[LayerRef] = []
     for backbone in scores.backbones:
         own = scores.of(backbone).refs
         middle = (max(ref.layer for ref in own) + 1) // 2

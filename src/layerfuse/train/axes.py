@@ -11,8 +11,9 @@ _MAX_GRAM = 4096  # an eigendecomposition of this size takes some ten seconds on
 def principal_axes(features: Features, random_state: int = 0) -> Features:
     """Return the leading principal axes of features as columns.
 
-    A penalised linear model in the space of the axes is the same model as in the space of the features,
-    up to the directions left out: the axes are orthonormal and heads shrink weak directions anyway.
+    A penalised linear model in the space of the axes is the same model as in the space of the
+    features, up to the directions left out: the axes are orthonormal and heads shrink weak
+    directions anyway.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ def principal_axes(features: Features, random_state: int = 0) -> Features:
     through_features = width <= n_texts
     gram = centred.T @ centred if through_features else centred @ centred.T
     eigenvalues, vectors = np.linalg.eigh(gram)
-    floor = max(float(eigenvalues[-1]), 0.0) * np.finfo(np.float32).eps * len(gram)
+    floor = max(float(eigenvalues[-1]), 0.0) * 16 * np.finfo(np.float32).eps  # rounding noise
     keep = np.flatnonzero(eigenvalues > floor)[::-1][:MAX_AXES]
     if through_features:
         return np.ascontiguousarray(vectors[:, keep])

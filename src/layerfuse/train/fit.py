@@ -1,5 +1,6 @@
-"""``fit_head``: fused vectors and labels to a head, the kind and penalty validated on the training texts."""
+"""``fit_head``: fused vectors and labels to a head, validated on the training texts only."""
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -74,16 +75,18 @@ def _unprojected(head: LinearHead, axes: Features, mean: np.ndarray) -> LinearHe
     return LinearHead(head.kind, coefficients, intercept.astype(np.float32), head.temperature)
 
 
-def class_weights(labels: ClassIndices, balanced: dict[int, float] | Literal["balanced"] | None) -> PerText:
+def class_weights(
+    labels: ClassIndices, balanced: Mapping[int, float] | Literal["balanced"] | None
+) -> PerText:
     """Return a weight per text.
 
     Parameters
     ----------
     labels : int array of shape (text,)
         Class indices.
-    balanced : dict, "balanced" or None
-        Weight by class index; ``balanced`` makes every class weigh the same in all; None weighs every text
-        the same.
+    balanced : mapping, "balanced" or None
+        Weight by class index; ``balanced`` makes every class weigh the same in all; None weighs
+        every text the same.
 
     Returns
     -------

@@ -26,8 +26,8 @@ class LinearHead:
     intercept : float32 array of shape (class,)
         Added.
     temperature : float
-        Factor on decision values before the softmax: 1 for logistic, fitted on leave-one-out decisions for
-        ridge (temperature scaling, Guo et al. 2017, arXiv:1706.04599).
+        Factor on decision values before the softmax: 1 for logistic, fitted on leave-one-out
+        decisions for ridge (temperature scaling, Guo et al. 2017, arXiv:1706.04599).
     """
 
     kind: HeadName
@@ -37,11 +37,14 @@ class LinearHead:
 
     def decisions(self, features: Features) -> Targets:
         """Return decision values (text, class); the highest is the predicted class."""
-        return features @ self.coefficients + self.intercept
+        decisions: Targets = features @ self.coefficients + self.intercept
+        return decisions
 
     def probabilities(self, features: Features) -> Targets:
         """Return probabilities (text, class); rows sum to 1."""
-        return np.asarray(softmax(self.temperature * self.decisions(features).astype(float), axis=1))
+        return np.asarray(
+            softmax(self.temperature * self.decisions(features).astype(float), axis=1)
+        )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state but for ``kind``."""

@@ -1,4 +1,4 @@
-"""The logistic head: L2-penalised multinomial logistic regression with a cross-validated penalty."""
+"""The logistic head: multinomial, L2-penalised, its penalty cross-validated."""
 
 import warnings
 

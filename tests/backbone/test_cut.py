@@ -1,0 +1,131 @@
+"""A cut backbone gives the same numbers, is smaller and runs nothing deeper."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from layerfuse.backbone import Backbone
+from layerfuse.core.errors import BackboneLoadError, LayerError
+
+
+def count_block_calls(backbone, monkeypatch):
+    """Return a list that grows by one entry whenever a block is entered."""
+    calls = []
+
+    def counting(forward):
+        def run(*args, **kwargs):
+            calls.append(1)
+            return forward(*args, **kwargs)
+
+        return run
+
+    for block in backbone.blocks.container:
+        monkeypatch.setattr(block, "forward", counting(block.forward))
+    return calls
+
+
+def rows_up_to(backbone, deepest):
+    return [i for i, ref in enumerate(backbone.refs) if ref.layer <= deepest]
+
+
+def test_cut_at_every_layer_equals_the_full_backbone(backbone, embedded, tiny):
+    for deepest in range(backbone.spec.n_layers + 1):
+        cut = backbone.cut(deepest)
+        assert cut.refs == tuple(ref for ref in backbone.refs if ref.layer <= deepest)
+        got = cut.embed(tiny.texts).values
+        np.testing.assert_allclose(got, embedded[rows_up_to(backbone, deepest)], atol=1e-6)
+
+
+def test_only_needed_blocks_run(backbone, embedded, tiny):
+    for layer in range(backbone.spec.n_layers + 1):
+        for run_on in (backbone, backbone.cut(layer)):
+            with pytest.MonkeyPatch.context() as patch:
+                calls = count_block_calls(run_on, patch)
+                got = run_on.embed(tiny.texts[:1], layers=[layer]).values
+            assert len(calls) == max(layer, 0), f"layer {layer}"
+            rows = [i for i, ref in enumerate(backbone.refs) if ref.layer == layer]
+            np.testing.assert_allclose(got[:, 0], embedded[rows, 0], atol=1e-5)
+
+
+def test_cut_is_smaller_shares_tensors_and_leaves_the_original(backbone, family, embedded, tiny):
+    before = {name: id(p) for name, p in backbone.model.named_parameters()}
+    config = copy.deepcopy(backbone.model.config.to_dict())
+    pointers = {p.data_ptr() for p in backbone.model.parameters()}
+    n_parameters = backbone.n_parameters
+    sizes = []
+    for deepest in range(1, backbone.spec.n_layers + 1):
+        cut = backbone.cut(deepest)
+        assert {p.data_ptr() for p in cut.model.parameters()} <= pointers
+        assert cut.spec == backbone.spec
+        sizes.append(cut.n_parameters)
+    if family.shared:
+        assert set(sizes) == {n_parameters}
+    else:
+        assert sizes == sorted(set(sizes))
+        assert sizes[-1] == n_parameters
+    assert {name: id(p) for name, p in backbone.model.named_parameters()} == before
+    assert backbone.model.config.to_dict() == config
+    assert len(backbone.refs) == len(embedded)
+    np.testing.assert_array_equal(backbone.embed(tiny.texts).values, embedded)
+
+
+def test_saved_cut_is_loaded_bit_equal(backbone, family, tiny, tmp_path):
+    cut = backbone.cut(2)
+    cut.save(tmp_path)
+    names = {path.name for path in tmp_path.rglob("*")}
+    assert "backbone.json" in names
+    assert not [n for n in names if not n.endswith((".json", ".safetensors", ".txt", ".jinja"))]
+    loaded = Backbone.load(tmp_path, device="cpu")
+    assert loaded.spec == backbone.spec
+    assert loaded.spec.fingerprint == backbone.spec.fingerprint
+    assert (loaded.deepest, loaded.origin, loaded.refs) == (2, cut.origin, cut.refs)
+    assert family.shared or loaded.n_parameters < backbone.n_parameters
+    np.testing.assert_array_equal(loaded.embed(tiny.texts).values, cut.embed(tiny.texts).values)
+
+
+def test_saved_cut_can_be_cut_and_saved_again(bert, tiny, tmp_path):
+    bert.cut(2).save(tmp_path / "first")
+    again = Backbone.load(tmp_path / "first", device="cpu").cut(1)
+    again.save(tmp_path / "second")
+    loaded = Backbone.load(tmp_path / "second", device="cpu")
+    want = bert.embed(tiny.texts, layers=[0, 1]).values
+    np.testing.assert_allclose(loaded.embed(tiny.texts).values, want, atol=1e-6)
+
+
+def test_layer_beyond_the_cut_is_refused(bert):
+    cut = bert.cut(1)
+    with pytest.raises(
+        LayerError, match=r"bert:2:mean is not a layer.*layers 0 to 1 pooled by mean"
+    ):
+        cut.embed(["a"], layers=[2])
+    with pytest.raises(LayerError, match="layers 0 to 1"):
+        cut.cut(2)
+    with pytest.raises(LayerError, match="layers 0 to 3"):
+        bert.cut(4)
+    with pytest.raises(LayerError, match="expected 0"):
+        bert.cut(-1)
+
+
+def test_lists_of_the_configuration_that_count_no_blocks_stay(tiny, tmp_path):
+    """With two blocks DeBERTa's two kinds of position terms look like one entry a block."""
+    folder = tiny.write("deberta-v3", tmp_path / "two", num_hidden_layers=2)
+    cut = Backbone.from_pretrained(folder, device="cpu").cut(1)
+    cut.save(tmp_path / "cut")
+    loaded = Backbone.load(tmp_path / "cut", device="cpu")
+    assert list(loaded.model.config.pos_att_type) == ["p2c", "c2p"]
+    np.testing.assert_array_equal(loaded.embed(tiny.texts).values, cut.embed(tiny.texts).values)
+
+
+def test_lists_of_the_configuration_that_count_blocks_are_cut(tiny):
+    backbone = Backbone.from_pretrained(tiny.folder("gemma3"), device="cpu")
+    assert len(backbone.cut(2).model.config.layer_types) == 2
+    assert len(backbone.model.config.layer_types) == 4
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"spec": {}}'])
+def test_folder_that_save_did_not_write_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "backbone.json").write_text(content, "utf-8")
+    with pytest.raises(BackboneLoadError, match="is no saved backbone"):
+        Backbone.load(tmp_path)

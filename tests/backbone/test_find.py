@@ -1,0 +1,254 @@
+"""Where a backbone is looked for, and what is said when it is not there or not whole."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub import errors as hub_errors
+from safetensors.torch import load_file, save_file
+from transformers import T5Model
+
+from layerfuse.backbone import Backbone, load_again
+from layerfuse.backbone.source import digest, find_source
+from layerfuse.core.errors import BackboneLoadError, LayerFuseError, UnknownOptionError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def refuse(error):
+    def snapshot_download(*_args, **_kwargs):
+        raise error
+
+    return snapshot_download
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_unknown_option_names_the_nearest(tiny):
+    with pytest.raises(UnknownOptionError, match=r"dtype='float23'.*Did you mean 'float32'"):
+        Backbone.from_pretrained(tiny.folder("bert"), dtype="float23")
+    with pytest.raises(UnknownOptionError, match=r"pooling='man'.*Did you mean 'mean'"):
+        Backbone.from_pretrained(tiny.folder("bert"), pooling="man")
+    with pytest.raises(ValueError, match="at least one pooling"):
+        Backbone.from_pretrained(tiny.folder("bert"), pooling=[])
+    with pytest.raises(ValueError, match="none twice"):
+        Backbone.from_pretrained(tiny.folder("bert"), pooling=["mean", "mean"])
+
+
+def test_local_folder(tiny):
+    folder = tiny.folder("bert")
+    backbone = Backbone.from_pretrained(str(folder), device="cpu", name="mine")
+    assert backbone.name == "mine"
+    assert backbone.origin == str(folder)
+    assert backbone.spec.weights == digest(folder)
+    assert find_source(folder).name == "bert"
+
+
+def test_digest_follows_configuration_and_weights(copy_of):
+    folder = copy_of("bert")
+    before = digest(folder)
+    (folder / "notes.txt").write_text("nothing", "utf-8")
+    assert digest(folder) == before
+    config = folder / "config.json"
+    config.write_text(config.read_text("utf-8") + "\n", "utf-8")
+    assert digest(folder) != before
+
+
+def test_revision_of_a_local_folder_is_refused(tiny):
+    with pytest.raises(BackboneLoadError, match="revision='main' is for hub models"):
+        Backbone.from_pretrained(tiny.folder("bert"), revision="main")
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/no/such/model", "~/no-such-model", "a/b/c"])
+def test_path_that_does_not_exist_never_reaches_the_hub(name, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse(AssertionError("reached")))
+    with pytest.raises(BackboneLoadError, match=r"does not exist\. Expected a model folder"):
+        Backbone.from_pretrained(name)
+
+
+def unreachable():
+    response = SimpleNamespace(headers={}, request=None)
+    return [
+        hub_errors.LocalEntryNotFoundError("no network"),
+        hub_errors.OfflineModeIsEnabled("offline"),
+        hub_errors.RepositoryNotFoundError("404", response=response),
+        hub_errors.RevisionNotFoundError("404", response=response),
+        hub_errors.GatedRepoError("403", response=response),
+        hub_errors.HFValidationError("bad name"),
+        ConnectionError("no route"),
+    ]
+
+
+@pytest.mark.parametrize("error", unreachable(), ids=lambda error: type(error).__name__)
+def test_name_found_nowhere_says_where_it_was_looked_for(monkeypatch, error):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse(error))
+    with pytest.raises(BackboneLoadError, match="'org/no-such' was found neither") as caught:
+        Backbone.from_pretrained("org/no-such")
+    message = str(caught.value)
+    for place in ("local folder", ".gguf file", "packaged", "all-MiniLM-L6-v2", "hub"):
+        assert place in message
+    assert type(error).__name__ in message
+    assert caught.value.__cause__ is error
+    assert isinstance(caught.value, OSError)
+
+
+def test_hub_name_that_a_package_carries_is_hinted_at(monkeypatch):
+    error = hub_errors.LocalEntryNotFoundError("no network")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse(error))
+    with pytest.raises(BackboneLoadError, match="use the name 'all-MiniLM-L6-v2'"):
+        Backbone.from_pretrained("sentence-transformers/all-MiniLM-L6-v2", offline=True)
+
+
+def test_hub_model_is_known_by_its_commit(tiny, tmp_path, monkeypatch):
+    asked = {}
+    folder = shutil.copytree(tiny.folder("bert"), tmp_path / COMMIT)
+
+    def snapshot_download(name, **options):
+        asked.update(options, name=name)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    backbone = Backbone.from_pretrained("org/model", revision="main", offline=True, device="cpu")
+    assert backbone.spec.weights == f"hub:org/model@{COMMIT}"
+    assert backbone.name == "org/model"
+    assert (asked["name"], asked["revision"], asked["local_files_only"]) == (
+        "org/model",
+        "main",
+        True,
+    )
+    assert "*.safetensors" in asked["allow_patterns"]
+    assert not [p for p in asked["allow_patterns"] if p.endswith((".py", ".bin", ".pt", ".h5"))]
+    again = load_again(backbone.origin, backbone.spec, device="cpu")
+    assert asked["revision"] == COMMIT
+    assert again.spec == backbone.spec
+
+
+def test_python_files_are_fetched_only_if_trusted(tiny, tmp_path, monkeypatch):
+    asked = []
+    folder = shutil.copytree(tiny.folder("bert"), tmp_path / COMMIT)
+
+    def snapshot_download(_name, **options):
+        asked.append("*.py" in options["allow_patterns"])
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    find_source("org/model")
+    find_source("org/model", trust_remote_code=True)
+    assert asked == [False, True]
+
+
+def test_hub_model_without_safetensors_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_a, **_k: str(tmp_path))
+    with pytest.raises(BackboneLoadError, match=r"expected config.json and \*.safetensors"):
+        Backbone.from_pretrained("org/model")
+
+
+def test_weights_that_can_run_code_are_not_read(copy_of):
+    folder = copy_of("bert")
+    weights = folder / "model.safetensors"
+    torch.save(load_file(weights), folder / "pytorch_model.bin")
+    weights.unlink()
+    with pytest.raises(BackboneLoadError, match=r"pytorch_model.bin.*can run code"):
+        Backbone.from_pretrained(folder)
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(BackboneLoadError, match="found nothing"):
+        Backbone.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("left", [(), ("tokenizer_config.json",)])
+def test_folder_without_tokenizer(copy_of, left):
+    folder = copy_of("bert")
+    for path in folder.glob("tokenizer*"):
+        if path.name not in left:
+            path.unlink()
+    with pytest.raises(BackboneLoadError, match=r"has no tokenizer: expected tokenizer\.json"):
+        Backbone.from_pretrained(folder)
+
+
+def test_damaged_tokenizer(copy_of):
+    folder = copy_of("bert")
+    (folder / "tokenizer.json").write_text('{"model":', "utf-8")
+    with pytest.raises(BackboneLoadError, match=r"tokenizer in .* cannot be loaded"):
+        Backbone.from_pretrained(folder)
+
+
+def test_missing_tensor_is_named(copy_of):
+    folder = copy_of("bert")
+    weights = load_file(folder / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BackboneLoadError, match=r"lacks 1 weights.*layer.1.output.dense.weight"):
+        Backbone.from_pretrained(folder)
+
+
+def test_missing_pooler_does_not_matter(copy_of, bert, tiny):
+    folder = copy_of("bert")
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if "pooler" not in name}
+    assert len(kept) < len(weights)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    got = Backbone.from_pretrained(folder, device="cpu").embed(tiny.texts).values
+    assert (got == bert.embed(tiny.texts).values).all()
+
+
+@pytest.mark.parametrize("damage", [b"", b"hello", b"\x00" * 100])
+def test_damaged_weights(copy_of, damage):
+    folder = copy_of("bert")
+    (folder / "model.safetensors").write_bytes(damage)
+    with pytest.raises(BackboneLoadError, match="cannot be loaded"):
+        Backbone.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"model_type": "no-such-type"}, {"model_type": "bart"}], ids=str
+)
+def test_architecture_that_cannot_be_read(copy_of, config):
+    folder = copy_of("bert")
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(BackboneLoadError):
+        Backbone.from_pretrained(folder)
+
+
+def test_wrong_shapes(copy_of):
+    folder = copy_of("bert")
+    path = folder / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**config, "intermediate_size": 50}), "utf-8")
+    with pytest.raises(BackboneLoadError, match="cannot be loaded"):
+        Backbone.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("device", ["no-such-device", "cuda:99"])
+def test_device_that_is_not_there(tiny, device):
+    with pytest.raises(BackboneLoadError, match=f"device='{device}'"):
+        Backbone.from_pretrained(tiny.folder("bert"), device=device)
+
+
+def test_encoder_decoder_is_read_as_its_encoder_alone(tiny, tmp_path):
+    """Of a whole T5 only the encoder is read: the same numbers as the encoder saved alone."""
+    alone = Backbone.from_pretrained(tiny.folder("t5"), device="cpu")
+    config = type(alone.model.config).from_dict(
+        {**alone.model.config.to_dict(), "is_encoder_decoder": True}
+    )
+    whole = T5Model(config)
+    whole.encoder.load_state_dict(alone.model.encoder.state_dict())
+    whole.save_pretrained(tmp_path)
+    alone.tokenizer.save_pretrained(tmp_path)
+    backbone = Backbone.from_pretrained(tmp_path, device="cpu")
+    assert type(backbone.model).__name__ == "T5EncoderModel"
+    got, want = backbone.embed(tiny.texts).values, alone.embed(tiny.texts).values
+    assert (got == want).all()
+
+
+def test_load_again_refuses_other_weights(tiny, copy_of):
+    folder = copy_of("bert")
+    backbone = Backbone.from_pretrained(folder, device="cpu")
+    assert load_again(backbone.origin, backbone.spec, device="cpu").spec == backbone.spec
+    tiny.write("bert", folder, seed=1)
+    with pytest.raises(LayerFuseError, match="is not the backbone that was used before"):
+        load_again(backbone.origin, backbone.spec, device="cpu")

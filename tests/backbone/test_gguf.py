@@ -1,0 +1,159 @@
+"""A tiny Llama written as GGUF is read like any other model."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaModel
+
+from layerfuse.backbone import Backbone
+from layerfuse.core.errors import BackboneLoadError, MissingExtraError
+
+needs_gguf = pytest.mark.skipif(
+    importlib.util.find_spec("gguf") is None or importlib.util.find_spec("accelerate") is None,
+    reason="the gguf extra is not installed",
+)
+NAMES = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def permuted(weight, n_heads):
+    """Put rotary dimensions in the order that GGUF files have."""
+    half = weight.shape[0] // n_heads // 2
+    return weight.reshape(n_heads, 2, half, -1).swapaxes(1, 2).reshape(weight.shape)
+
+
+def tiny_llama(n_tokens):
+    config = LlamaConfig(
+        vocab_size=n_tokens,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=48,
+        initializer_range=0.2,
+        rms_norm_eps=1e-6,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return LlamaModel(config).eval()
+
+
+@pytest.fixture(scope="module")
+def written(tiny, tmp_path_factory):
+    """Return a model and the file that holds it."""
+    import gguf
+
+    tokenizer = tiny.families["llama"].tokenizer()
+    state = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    tokens = sorted(state["vocab"], key=state["vocab"].get)
+    model = tiny_llama(len(tokens))
+    path = tmp_path_factory.mktemp("gguf") / "tiny-llama.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(3)
+    writer.add_context_length(48)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(48)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_dimension_count(8)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3 if t in {"<unk>", "<s>", "</s>"} else 1 for t in tokens])
+    writer.add_token_merges([" ".join(pair) for pair in state["merges"]])
+    writer.add_unk_token_id(0)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    writer.add_tensor("token_embd.weight", weights["embed_tokens.weight"])
+    writer.add_tensor("output_norm.weight", weights["norm.weight"])
+    writer.add_tensor("output.weight", weights["embed_tokens.weight"])
+    for layer in range(3):
+        for name, short in NAMES.items():
+            weight = weights[f"layers.{layer}.{name}.weight"]
+            if short in {"attn_q", "attn_k"}:
+                weight = permuted(weight, 4 if short == "attn_q" else 2)
+            writer.add_tensor(f"blk.{layer}.{short}.weight", np.ascontiguousarray(weight))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return model, path
+
+
+@needs_gguf
+def test_gguf_file_equals_the_model_in_it(written, tiny, tmp_path):
+    model, path = written
+    backbone = Backbone.from_pretrained(path, device="cpu")
+    assert (backbone.name, backbone.spec.n_layers) == ("tiny-llama", 3)
+    assert backbone.spec.poolings == ("mean", "last")
+    assert backbone.spec.weights.startswith("sha256:")
+    got = backbone.embed(tiny.texts[:3])
+    for position, text in enumerate(tiny.texts[:3]):
+        states = tiny.run_plain(model, backbone.tokenizer, text)[:-1]  # the last is after the norm
+        for ref in got.refs:
+            if ref.layer < 3:
+                want = tiny.pool_plain(states[ref.layer], ref.pooling)
+                np.testing.assert_allclose(got.row(ref)[position], want, atol=1e-5)
+    backbone.cut(2).save(tmp_path)
+    assert "quantization" not in (tmp_path / "config.json").read_text("utf-8")
+    loaded = Backbone.load(tmp_path, device="cpu")
+    want = backbone.cut(2).embed(tiny.texts).values
+    np.testing.assert_array_equal(loaded.embed(tiny.texts).values, want)
+
+
+@needs_gguf
+def test_gguf_in_bfloat16(written):
+    _, path = written
+    backbone = Backbone.from_pretrained(str(path), device="cpu", dtype="bfloat16")
+    assert {p.dtype for p in backbone.model.parameters()} == {torch.bfloat16}
+    assert np.isfinite(backbone.embed(["the cat"]).values).all()
+
+
+@needs_gguf
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no gguf at all", b"GGUF\x03\0\0\0" + b"\0" * 7, b"GGUF\x03\0\0\0" + b"\xff" * 64],
+)
+def test_damaged_gguf(tmp_path, content):
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(content)
+    with pytest.raises(BackboneLoadError, match=r"broken.gguf cannot be read as a GGUF decoder"):
+        Backbone.from_pretrained(path)
+
+
+@needs_gguf
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_gguf_that_was_cut_short(written, tmp_path, share):
+    content = written[1].read_bytes()
+    path = tmp_path / "short.gguf"
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(BackboneLoadError, match=r"short.gguf cannot be read"):
+        Backbone.from_pretrained(path)
+
+
+@pytest.mark.parametrize("missing", ["gguf", "accelerate"])
+def test_missing_extra_is_named(tmp_path, monkeypatch, missing):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF")
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == missing else found(name, *a)
+    )
+    with pytest.raises(MissingExtraError, match=r"pip install 'layerfuse\[gguf\]'"):
+        Backbone.from_pretrained(path)

@@ -1,0 +1,172 @@
+"""A frozen backbone: what its fingerprint covers, what it never touches, what it refuses."""
+
+import copy
+import pickle
+import shutil
+import threading
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerFast
+
+from layerfuse.backbone import Backbone
+from layerfuse.core.errors import FeatureError, LayerError
+
+
+def fingerprint(folder, **options):
+    return Backbone.from_pretrained(folder, device="cpu", **options).spec.fingerprint
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pooling": "first"},
+        {"pooling": ["mean", "last"]},
+        {"max_tokens": 32},
+        {"dtype": "bfloat16"},
+        {"prompt": "query: "},
+        {"skip_first_token": True},
+    ],
+    ids=str,
+)
+def test_fingerprint_follows_every_option_that_changes_numbers(tiny, bert, options):
+    assert fingerprint(tiny.folder("bert"), **options) != bert.spec.fingerprint
+
+
+def test_fingerprint_does_not_follow_name_or_place(tiny, bert, tmp_path):
+    assert fingerprint(tiny.folder("bert"), name="other") == bert.spec.fingerprint
+    moved = shutil.copytree(tiny.folder("bert"), tmp_path / "moved")
+    assert fingerprint(moved) == bert.spec.fingerprint
+
+
+def test_fingerprint_follows_the_weights(bert, copy_of):
+    folder = copy_of("bert")
+    assert fingerprint(folder) == bert.spec.fingerprint
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.0.output.dense.bias"][3] += 1e-3
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert fingerprint(folder) != bert.spec.fingerprint
+
+
+def test_fingerprint_follows_the_tokenizer(bert, copy_of):
+    folder = copy_of("bert")
+    path = folder / "tokenizer.json"
+    path.write_text(path.read_text("utf-8").replace('"zebra"', '"zebrb"'), "utf-8")
+    assert fingerprint(folder) != bert.spec.fingerprint
+
+
+def test_fingerprint_is_the_same_after_use(tiny, bert):
+    bert.embed(["a", "the cat"])  # switches truncation on in the Rust tokenizer
+    assert fingerprint(tiny.folder("bert")) == bert.spec.fingerprint
+
+
+def test_prompt_is_put_before_every_text(tiny, bert):
+    prompted = Backbone.from_pretrained(tiny.folder("bert"), prompt="the dog ", device="cpu")
+    got = prompted.embed(["", *tiny.texts[:2]]).values
+    want = bert.embed(["the dog ", *(f"the dog {text}" for text in tiny.texts[:2])]).values
+    np.testing.assert_array_equal(got, want)
+    assert np.abs(got[:, 1:] - bert.embed(tiny.texts[:2]).values).max() > 0.01
+
+
+def test_bfloat16_is_close_to_float32(family, tiny):
+    values = []
+    for dtype in ("float32", "bfloat16"):
+        backbone = Backbone.from_pretrained(tiny.folder(family.name), dtype=dtype, device="cpu")
+        assert {p.dtype for p in backbone.model.parameters()} == {getattr(torch, dtype)}
+        values.append(backbone.embed(tiny.texts).values.astype(np.float64))
+        assert backbone.embed(["a"]).values.dtype == np.float32
+    a, b = values
+    cosine = (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+    assert cosine.min() > 0.99
+    assert np.abs(a - b).max() > 0
+
+
+def test_weights_are_frozen_and_nothing_global_changes(tiny):
+    seed, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is the subject
+    grad, default = torch.is_grad_enabled(), torch.get_default_dtype()
+    backbone = Backbone.from_pretrained(tiny.folder("llama"), device="cpu", dtype="bfloat16")
+    before = {name: t.clone() for name, t in backbone.model.state_dict().items()}
+    backbone.embed(tiny.texts)
+    backbone.cut(1).embed(tiny.texts)
+    assert not any(p.requires_grad for p in backbone.model.parameters())
+    assert not backbone.model.training
+    assert all(torch.equal(t, before[n]) for n, t in backbone.model.state_dict().items())
+    assert torch.equal(torch.random.get_rng_state(), seed)
+    assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
+    assert (torch.get_num_threads(), torch.is_grad_enabled()) == (threads, grad)
+    assert torch.get_default_dtype() == default
+
+
+def test_same_texts_give_the_same_bytes(bert, tiny):
+    np.testing.assert_array_equal(bert.embed(tiny.texts).values, bert.embed(tiny.texts).values)
+
+
+def test_rows_come_in_the_order_asked_for(bert, tiny):
+    whole = bert.embed(tiny.texts)
+    some = bert.embed(tiny.texts, layers=[2, 0])
+    assert [ref.layer for ref in some.refs] == [2, 0]
+    for ref in some.refs:
+        np.testing.assert_allclose(some.row(ref), whole.row(ref), atol=1e-6)
+
+
+def test_layer_that_does_not_exist_is_refused_with_what_there_is(bert):
+    with pytest.raises(LayerError, match=r"bert:4:mean is not .*layers 0 to 3 pooled by mean"):
+        bert.embed(["a"], layers=[1, 4])
+    with pytest.raises(LayerError, match="at least one layer of bert"):
+        bert.embed(["a"], layers=[])
+    refs = bert.refs[:1]
+    other = tuple(type(ref)("other", ref.layer, ref.pooling) for ref in refs)
+    with pytest.raises(LayerError, match="other:0:mean is not a layer"):
+        bert.stream(["a"], other)
+
+
+def test_weights_that_are_no_numbers_are_named(copy_of):
+    folder = copy_of("bert")
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.1.output.LayerNorm.bias"][0] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    backbone = Backbone.from_pretrained(folder, device="cpu", name="broken")
+    with pytest.raises(FeatureError, match=r"broken:2:mean holds values that are no finite"):
+        backbone.embed(["the cat"])
+    assert np.isfinite(backbone.embed(["the cat"], layers=[0, 1]).values).all()
+
+
+def test_threads_and_open_streams_do_not_disturb_each_other(bert):
+    texts = [f"w{i % 20} the cat w{i % 7} " * (i % 5 + 1) for i in range(150)]
+    want = bert.embed(texts).values
+    found = []
+
+    def run(layers):
+        for _ in range(4):
+            got = bert.embed(texts, layers=layers, progress=False).values
+            found.append(np.abs(got - want[layers]).max())
+
+    threads = [threading.Thread(target=run, args=(ls,)) for ls in ([0, 1, 2, 3], [1], [2, 3])]
+    half_read = bert.stream(texts, bert.refs_of([1]), progress=False)
+    next(half_read)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 12
+    assert max(found) < 1e-5
+    positions, values = next(half_read)
+    np.testing.assert_allclose(values[0], want[1, positions], atol=1e-5)
+
+
+def test_copies(bert, tiny):
+    assert copy.deepcopy(bert) is bert
+    unpickled = pickle.loads(pickle.dumps(bert))
+    assert unpickled.spec == bert.spec
+    np.testing.assert_array_equal(unpickled.embed(tiny.texts).values, bert.embed(tiny.texts).values)
+
+
+def test_no_token_limit_of_the_tokenizer_is_exceeded(tiny, tmp_path):
+    folder = shutil.copytree(tiny.folder("bert"), tmp_path / "short")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.model_max_length = 10
+    tokenizer.save_pretrained(folder)
+    assert Backbone.from_pretrained(folder, device="cpu").spec.max_tokens == 10

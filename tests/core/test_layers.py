@@ -1,0 +1,109 @@
+"""LayerRef and LayerEmbeddings: what they refuse and what they give back."""
+
+import numpy as np
+import pytest
+
+from layerfuse.core.errors import LayerError, ShapeError, UnknownOptionError
+from layerfuse.core.layers import POOLINGS, LayerEmbeddings, LayerRef
+
+
+def embeddings(n_layers=3, n_texts=4, hidden=5):
+    values = np.arange(n_layers * n_texts * hidden, dtype=np.float32)
+    refs = tuple(LayerRef("toy", i, "mean") for i in range(n_layers))
+    return LayerEmbeddings(values.reshape(n_layers, n_texts, hidden), refs)
+
+
+@pytest.mark.parametrize("backbone", ["bert", "org/model", "C:/models/bert", "a:b:c", "x:3:mean"])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_parse_reads_what_str_writes(backbone, pooling):
+    ref = LayerRef(backbone, 12, pooling)
+    assert LayerRef.parse(str(ref)) == ref
+
+
+@pytest.mark.parametrize("text", ["", "bert", "bert:3", "bert:mean:3", "bert:-1:mean", "bert::mean"])
+def test_parse_refuses_what_is_no_layer(text):
+    with pytest.raises(LayerError, match="Expected backbone:layer:pooling"):
+        LayerRef.parse(text)
+
+
+def test_parse_names_the_pooling_that_was_meant():
+    with pytest.raises(UnknownOptionError, match="Did you mean 'mean'"):
+        LayerRef.parse("bert:3:meen")
+
+
+def test_ref_refuses_a_negative_layer():
+    with pytest.raises(LayerError, match="layer=-1 of bert"):
+        LayerRef("bert", -1, "mean")
+
+
+def test_refs_sort_by_layer_as_a_number():
+    refs = [LayerRef("b", layer, "mean") for layer in (10, 9, 2)]
+    assert [ref.layer for ref in sorted(refs)] == [2, 9, 10]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros((2, 3), np.float32),
+        np.zeros((2, 3, 4), np.float64),
+        np.zeros((2, 3, 4), np.float16),
+        np.zeros((2, 3, 4, 1), np.float32),
+    ],
+)
+def test_embeddings_refuse_wrong_shape_or_dtype(values):
+    refs = (LayerRef("toy", 0, "mean"), LayerRef("toy", 1, "mean"))
+    with pytest.raises(ShapeError, match=r"float32 array \(layer, text, hidden\)") as caught:
+        LayerEmbeddings(values, refs)
+    assert str(values.dtype) in str(caught.value)
+    assert str(values.shape) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "refs",
+    [
+        (),
+        (LayerRef("toy", 0, "mean"),),
+        (LayerRef("toy", 0, "mean"), LayerRef("toy", 0, "mean")),
+        tuple(LayerRef("toy", i, "mean") for i in range(3)),
+    ],
+)
+def test_embeddings_refuse_refs_that_are_not_one_distinct_per_row(refs):
+    with pytest.raises(ShapeError, match="Expected 2 distinct layer refs"):
+        LayerEmbeddings(np.zeros((2, 3, 4), np.float32), refs)
+
+
+def test_embeddings_refuse_several_backbones():
+    refs = (LayerRef("one", 0, "mean"), LayerRef("two", 0, "mean"))
+    with pytest.raises(ShapeError, match="exactly one backbone"):
+        LayerEmbeddings(np.zeros((2, 3, 4), np.float32), refs)
+
+
+def test_the_same_layer_pooled_two_ways_is_two_rows():
+    refs = (LayerRef("toy", 1, "mean"), LayerRef("toy", 1, "last"))
+    values = np.stack([np.zeros((3, 4), np.float32), np.ones((3, 4), np.float32)])
+    assert LayerEmbeddings(values, refs).row(refs[1]).min() == 1
+
+
+def test_row_is_a_view():
+    whole = embeddings()
+    row = whole.row(whole.refs[1])
+    assert np.shares_memory(row, whole.values)
+    np.testing.assert_array_equal(row, whole.values[1])
+
+
+def test_row_of_an_unknown_layer_lists_those_there_are():
+    with pytest.raises(LayerError, match=r"toy:7:mean is not among.*toy:0:mean, toy:1:mean"):
+        embeddings().row(LayerRef("toy", 7, "mean"))
+
+
+def test_take_keeps_the_order_given_and_allows_repeats():
+    whole = embeddings()
+    part = whole.take(i for i in (3, 0, 3))
+    np.testing.assert_array_equal(part.values, whole.values[:, [3, 0, 3]])
+    assert part.values.flags["C_CONTIGUOUS"]
+    assert part.refs == whole.refs
+
+
+def test_sizes():
+    whole = embeddings(n_layers=3, n_texts=4, hidden=5)
+    assert (whole.backbone, whole.n_texts, whole.hidden_size) == ("toy", 4, 5)

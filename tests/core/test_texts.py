@@ -1,0 +1,114 @@
+"""Texts and labels from any container people keep them in."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from layerfuse.core.errors import DataError
+from layerfuse.core.texts import as_list, as_texts
+
+WORDS = ["one", "", "drei 🐢"]
+
+CONTAINERS = {
+    "list": list,
+    "tuple": tuple,
+    "generator": iter,
+    "dict keys": lambda words: dict.fromkeys(words).keys(),
+    "numpy U": np.array,
+    "numpy object": lambda words: np.array(words, dtype=object),
+    "pandas": pd.Series,
+    "pandas object": lambda words: pd.Series(words, dtype=object),
+    "pandas category": lambda words: pd.Series(words, dtype="category"),
+    "pandas other index": lambda words: pd.Series(words, index=[7, 3, 5]),
+    "pandas Index": pd.Index,
+    "pyarrow": pa.array,
+    "pyarrow chunked": lambda words: pa.chunked_array([words[:1], words[1:]]),
+    "pyarrow dictionary": lambda words: pa.array(words).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_texts_come_out_in_order_as_str(container):
+    texts = as_texts(CONTAINERS[container](WORDS))
+    assert texts == WORDS
+    assert all(type(text) is str for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("labels", "plain"),
+    [
+        (np.array([3, 1]), [3, 1]),
+        (np.array([True, False]), [True, False]),
+        (pd.Series([3, 1]), [3, 1]),
+        (pa.array([3, 1]), [3, 1]),
+        (pa.chunked_array([[3], [1]]), [3, 1]),
+        ((3, "a"), [3, "a"]),
+    ],
+)
+def test_labels_become_plain_python_objects(labels, plain):
+    got = as_list(labels, "labels")
+    assert got == plain
+    assert [type(label) for label in got] == [type(label) for label in plain]
+
+
+def test_a_list_is_copied():
+    labels = [1, 2]
+    as_list(labels, "labels").append(3)
+    assert labels == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["one text", b"bytes"])
+@pytest.mark.parametrize("read", [as_texts, lambda text: as_list(text, "texts")])
+def test_one_bare_string_is_refused(text, read):
+    with pytest.raises(DataError, match=r"list of texts, got one string. Put it in a list: \[text"):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    ("table", "shape"),
+    [
+        (np.array([["a", "b"]]), r"\(1, 2\)"),
+        (np.array("a"), r"\(\)"),
+        (pd.DataFrame({"a": ["x"]}), r"\(1, 1\)"),
+        (pa.table({"a": ["x", "y"]}), r"\(2, 1\)"),
+    ],
+)
+def test_other_than_one_dimension_is_refused(table, shape):
+    with pytest.raises(DataError, match=f"one column of texts, got .* of shape {shape}"):
+        as_texts(table)
+
+
+@pytest.mark.parametrize("nothing", [None, 3])
+def test_what_is_no_collection_is_refused(nothing):
+    with pytest.raises(DataError, match=f"list of labels, got {type(nothing).__name__}"):
+        as_list(nothing, "labels")
+
+
+@pytest.mark.parametrize("empty", [[], (), np.array([], dtype=str), pd.Series([], dtype=str)])
+def test_no_text_is_refused(empty):
+    with pytest.raises(DataError, match="at least one text"):
+        as_texts(empty)
+
+
+@pytest.mark.parametrize(
+    ("texts", "shown"),
+    [
+        (["a", None], "1 of 2 are not: row 2 is None"),
+        (["a", 3, "b", 4.5], "2 of 4 are not: row 2 is 3, row 4 is 4.5"),
+        (pd.Series(["a", np.nan], dtype=object), "1 of 2 are not: row 2 is nan"),
+        (pd.Series(["a", None], dtype=object), "1 of 2 are not: row 2 is None"),
+        (pd.Series([None, "a"]), "1 of 2 are not: row 1 is nan"),
+        (pd.Series(["a", None], dtype="string"), "1 of 2 are not: row 2 is <NA>"),
+        (pa.array([None, "a"]), "1 of 2 are not: row 1 is None"),
+        (np.array([b"a"]), "1 of 1 are not: row 1 is b'a'"),
+    ],
+)
+def test_what_is_no_text_is_shown_with_its_row(texts, shown):
+    with pytest.raises(DataError, match=shown):
+        as_texts(texts)
+
+
+def test_at_most_three_wrong_rows_are_shown():
+    with pytest.raises(DataError, match=r"9 of 9 are not: row 1 is 1, row 2 is 2, row 3 is 3\. "):
+        as_texts(range(1, 10))

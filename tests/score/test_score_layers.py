@@ -1,0 +1,148 @@
+"""score_layers: several backbones, own functions, and the criterion that looks at nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from layerfuse.core.errors import FeatureError, LabelError, ShapeError
+from layerfuse.core.layers import LayerEmbeddings, LayerRef
+from layerfuse.score import score_layers
+from layerfuse.score.depth import depth
+from layerfuse.score.loo_ridge import loo_ridge
+from layerfuse.score.probe import probe
+
+LABELS = ["a", "b"] * 20
+
+
+def embed(backbone="toy", n_layers=2, n_texts=40, width=3, pooling="mean", seed=0):
+    values = np.random.default_rng(seed).normal(size=(n_layers, n_texts, width))
+    refs = tuple(LayerRef(backbone, i, pooling) for i in range(n_layers))
+    return LayerEmbeddings(values.astype(np.float32), refs)
+
+
+def test_backbones_stay_in_the_order_given():
+    one, two = embed("one", width=3), embed("two", width=5, n_layers=3)
+    scores = score_layers([two, one], LABELS)
+    assert scores.refs == two.refs + one.refs
+    assert scores.values[3:] == score_layers(one, LABELS).values
+
+
+def test_a_backbone_with_other_texts_is_refused_by_name():
+    with pytest.raises(ShapeError, match="two has 39 texts, but there are 40 labels"):
+        score_layers([embed("one"), embed("two", n_texts=39)], LABELS)
+
+
+def test_the_same_backbone_twice_is_refused():
+    with pytest.raises(ShapeError, match="each layer once"):
+        score_layers([embed("one"), embed("one")], LABELS)
+
+
+def test_no_texts_are_refused():
+    with pytest.raises(LabelError, match="at least two classes"):
+        score_layers(embed(n_texts=0), [])
+
+
+def test_labels_of_pandas_with_another_index():
+    labels = pd.Series(LABELS, index=range(100, 140))
+    assert score_layers(embed(), labels) == score_layers(embed(), LABELS)
+
+
+def test_an_own_function_gets_matrix_and_class_indices():
+    seen = []
+
+    def spread(features, labels):
+        seen.append((features, labels))
+        return float(features.std())
+
+    block = embed()
+    scores = score_layers(block, LABELS, spread)
+    assert scores.criterion == "spread"
+    assert scores.values == tuple(float(row.std()) for row in block.values)
+    assert scores.standard_errors == ()
+    np.testing.assert_array_equal(seen[1][0], block.values[1])
+    np.testing.assert_array_equal(seen[1][1], [0, 1] * 20)
+
+
+def test_an_own_object_goes_by_the_name_of_its_type():
+    class Spread:
+        def __call__(self, features, labels):
+            return 1.0
+
+    assert score_layers(embed(), LABELS, Spread()).criterion == "Spread"
+
+
+def test_an_own_function_without_a_finite_answer_is_refused_by_layer():
+    with pytest.raises(FeatureError, match="toy:0:mean, toy:1:mean"):
+        score_layers(embed(), LABELS, lambda _features, _labels: float("nan"))
+
+
+def test_an_own_function_needs_two_classes_too():
+    with pytest.raises(LabelError, match="at least two classes"):
+        score_layers(embed(), ["a"] * 40, lambda _features, _labels: 1.0)
+
+
+@pytest.mark.parametrize("labels", [None, LABELS, ["a"] * 3])
+def test_depth_needs_no_labels(labels):
+    scores = score_layers([embed("one", 5), embed("two", 3)], labels, "depth")
+    assert scores.values == (0, 0.5, 1, 0.5, 0, 0, 1, 0)
+    assert scores.best == LayerRef("one", 2, "mean")
+
+
+def test_depth_of_a_backbone_of_odd_depth_is_symmetric():
+    values = [depth(LayerRef("toy", layer, "mean"), 5) for layer in range(6)]
+    assert values == pytest.approx([0, 0.4, 0.8, 0.8, 0.4, 0])
+
+
+def test_depth_of_a_backbone_without_blocks():
+    assert depth(LayerRef("toy", 0, "mean"), 0) == 1
+
+
+def test_probe_is_the_pipeline_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat([0, 1, 2], [60, 40, 20]))
+    features = (rng.normal(size=(120, 10)) * 5 + labels[:, None] * 2).astype(np.float32)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    right = cross_val_predict(pipeline, features, labels, cv=folds) == labels
+    assert 0.4 < right.mean() < 0.95
+    np.testing.assert_array_equal(probe(features, labels), right)
+
+
+def test_probe_takes_fewer_folds_where_a_class_is_rare():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [20, 2])
+    features = rng.normal(size=(22, 3)) + 10 * labels[:, None]
+    assert probe(features, labels)[:20].all()
+
+
+def test_probe_refuses_a_class_of_one_text():
+    with pytest.raises(LabelError, match=r"two texts each, got counts \[3, 1\]"):
+        probe(np.zeros((4, 2)), np.array([0, 0, 0, 1]))
+
+
+def test_loo_ridge_is_the_brier_score_of_refits():
+    """By formula only of the penalty it chose: refits of every text under the best of the grid."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(30) % 3
+    features = rng.normal(size=(30, 4)) + np.eye(3, 4)[labels] * 2
+    standard = (features - features.mean(0)) / features.std(0)
+    centred, targets = standard, np.eye(3)[labels]
+    mean_eigenvalue = np.linalg.eigvalsh(centred.T @ centred).mean()
+    scores = []
+    for penalty in np.logspace(-3, 3, 13) * mean_eigenvalue:
+        losses = []
+        for i in range(30):
+            rest = np.arange(30) != i
+            mean, target_mean = standard[rest].mean(0), targets[rest].mean(0)
+            inner = standard[rest] - mean
+            gram = inner.T @ inner + penalty * np.eye(4)
+            slope = np.linalg.solve(gram, inner.T @ (targets[rest] - target_mean))
+            guess = target_mean + (standard[i] - mean) @ slope
+            losses.append(np.square(targets[i] - guess).sum())
+        scores.append(np.array(losses))
+    best = min(scores, key=np.mean)
+    np.testing.assert_allclose(loo_ridge(features, labels), -best, atol=1e-4)

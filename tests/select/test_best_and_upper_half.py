@@ -1,0 +1,74 @@
+"""The two selectors that look at refs and scores only."""
+
+import pytest
+
+from layerfuse.core.errors import SelectionError, UnknownOptionError
+from layerfuse.core.layers import LayerRef
+from layerfuse.core.scores import LayerScores
+from layerfuse.select import select_layers
+
+
+def scores_of(values, poolings=("mean",)):
+    """Scores by backbone, one value per layer (and pooling)."""
+    refs = [
+        LayerRef(backbone, i // len(poolings), poolings[i % len(poolings)])
+        for backbone, own in values.items()
+        for i in range(len(own))
+    ]
+    return LayerScores("c", tuple(refs), tuple(v for own in values.values() for v in own))
+
+
+def chosen(selection):
+    return [str(ref) for ref in selection]
+
+
+def test_best_takes_the_best_of_each_backbone_however_much_better_one_is():
+    scores = scores_of({"weak": [0.1, 0.3, 0.2], "strong": [0.8, 0.7, 0.9]})
+    assert chosen(select_layers(scores, "best")) == ["weak:1:mean", "strong:2:mean"]
+
+
+def test_best_of_several_is_best_first():
+    scores = scores_of({"a": [0.1, 0.3, 0.2], "b": [0.8, 0.7, 0.9]})
+    assert chosen(select_layers(scores, "best", k=2)) == [
+        "a:1:mean",
+        "a:2:mean",
+        "b:2:mean",
+        "b:0:mean",
+    ]
+
+
+def test_best_takes_the_first_of_equals():
+    assert chosen(select_layers(scores_of({"a": [0.5, 0.5]}), "best")) == ["a:0:mean"]
+
+
+@pytest.mark.parametrize("k", [0, -1, 3, 4])
+def test_best_refuses_a_k_that_one_backbone_cannot_give(k):
+    scores = scores_of({"long": [0.1] * 9, "short": [0.1, 0.2]})
+    with pytest.raises(SelectionError, match=rf"k={k}, but .* scored layers"):
+        select_layers(scores, "best", k=k)
+
+
+@pytest.mark.parametrize(
+    ("depth", "first"), [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (12, 6), (13, 7)]
+)
+def test_upper_half_runs_from_the_middle_to_the_last_layer(depth, first):
+    selection = select_layers(scores_of({"a": [0.0] * (depth + 1)}), "upper_half")
+    assert [ref.layer for ref in selection] == list(range(first, depth + 1))
+
+
+def test_upper_half_takes_every_pooling():
+    selection = select_layers(scores_of({"a": [0.0] * 6}, ("mean", "last")), "upper_half")
+    assert chosen(selection) == ["a:1:mean", "a:1:last", "a:2:mean", "a:2:last"]
+
+
+def test_upper_half_of_each_backbone_by_its_own_depth():
+    selection = select_layers(scores_of({"a": [0.0] * 3, "b": [0.0] * 7}))
+    assert [(ref.backbone, ref.layer) for ref in selection] == [
+        *(("a", i) for i in (1, 2)),
+        *(("b", i) for i in (3, 4, 5, 6)),
+    ]
+
+
+def test_unknown_selector_names_the_right_one():
+    with pytest.raises(UnknownOptionError, match="Did you mean 'upper_half'"):
+        select_layers(scores_of({"a": [0.0]}), "upperhalf")
