@@ -331,13 +331,6 @@ def bert(tiny) -> Backbone:
 
 
 @pytest.fixture
-def unchecked(request) -> None:
-    """Skip a test of a wrong type where run-time type checks would find it first."""
-    if request.config.getoption("jaxtyping_packages", None):
-        pytest.skip("run-time type checks are on")
-
-
-@pytest.fixture
 def copy_of(tiny, tmp_path) -> Callable[[str], Path]:
     """Write a family's model to a folder of its own, to be damaged."""
     return lambda name: write_model(tiny.families[name], tmp_path / name)

@@ -194,6 +194,7 @@ def test_the_same_twice_and_nothing_written(criterion):
 
 
 @pytest.mark.parametrize("name", ["loo-ridge", "Probe", ""])
+@pytest.mark.usefixtures("unchecked")
 def test_an_unknown_name_lists_the_right_ones(name):
     features, labels = layer()
     with pytest.raises(UnknownOptionError, match=", ".join(CRITERION_NAMES)):

@@ -20,12 +20,15 @@ def test_parse_reads_what_str_writes(backbone, pooling):
     assert LayerRef.parse(str(ref)) == ref
 
 
-@pytest.mark.parametrize("text", ["", "bert", "bert:3", "bert:mean:3", "bert:-1:mean", "bert::mean"])
+@pytest.mark.parametrize(
+    "text", ["", "bert", "bert:3", "bert:mean:3", "bert:-1:mean", "bert::mean"]
+)
 def test_parse_refuses_what_is_no_layer(text):
     with pytest.raises(LayerError, match="Expected backbone:layer:pooling"):
         LayerRef.parse(text)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_parse_names_the_pooling_that_was_meant():
     with pytest.raises(UnknownOptionError, match="Did you mean 'mean'"):
         LayerRef.parse("bert:3:meen")
@@ -50,6 +53,7 @@ def test_refs_sort_by_layer_as_a_number():
         np.zeros((2, 3, 4, 1), np.float32),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_embeddings_refuse_wrong_shape_or_dtype(values):
     refs = (LayerRef("toy", 0, "mean"), LayerRef("toy", 1, "mean"))
     with pytest.raises(ShapeError, match=r"float32 array \(layer, text, hidden\)") as caught:

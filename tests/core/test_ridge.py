@@ -109,21 +109,23 @@ def test_float32_agrees_with_float64_beside_one_huge_direction(shape):
         np.testing.assert_allclose(got, exact.loo_errors(targets, penalty), atol=5e-3)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_best_is_the_lowest_weighted_brier_score_of_the_grid(weighted):
-    features, targets, weights = problem(30, 5, seed=1)
-    features[:, 0] += 3 * targets[:, 1]
-    path = ridge_path(features, weights=weights if weighted else None)
-    losses = [
-        np.square(plain_loo_errors(features, targets, path.weights, penalty)).sum(1)
-        for penalty in path.penalties
-    ]
-    means = [np.average(loss, weights=path.weights) for loss in losses]
-    best = int(np.argmin(means))
-    assert 0 < best < N_PENALTIES - 1  # so that the test could tell a wrong one
-    penalty, got = path.best(targets)
-    assert penalty == path.penalties[best]
-    np.testing.assert_allclose(got, losses[best], rtol=1e-6)
+def test_best_is_the_lowest_weighted_brier_score_of_the_grid():
+    features, targets, _ = problem(60, 5)
+    features[:40, 0] += 6 * targets[:40, 1]  # the last 20 texts are noise, to be shrunk to the mean
+    chosen = []
+    for weights in (None, np.repeat([1.0, 0.02], [40, 20]), np.repeat([0.02, 1.0], [40, 20])):
+        path = ridge_path(features, weights=weights)
+        losses = [
+            np.square(plain_loo_errors(features, targets, path.weights, penalty)).sum(1)
+            for penalty in path.penalties
+        ]
+        best = int(np.argmin([np.average(loss, weights=path.weights) for loss in losses]))
+        penalty, got = path.best(targets)
+        assert penalty == path.penalties[best]
+        np.testing.assert_allclose(got, losses[best], rtol=1e-6)
+        chosen.append((best, int(np.argmin([loss.mean() for loss in losses]))))
+    assert all(0 <= best < N_PENALTIES - 1 for best, _ in chosen[:2])
+    assert any(weighted != unweighted for weighted, unweighted in chosen)
 
 
 def test_grid_follows_the_scale_of_the_features():

@@ -77,7 +77,7 @@ def absent_after_reading(store: EmbeddingStore, spec: BackboneSpec) -> list[int]
 
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("moment", ["fresh", "opened before"])
-def test_a_flipped_byte_costs_one_shard_once(  # noqa: PLR0917 - fixtures
+def test_a_flipped_byte_costs_one_shard_once(
     store: EmbeddingStore,
     spec: BackboneSpec,
     values: Values,

@@ -41,7 +41,7 @@ def add(writer, number):
 
 
 def spawn(body: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own text
+    return subprocess.Popen(
         [sys.executable, "-c", WRITER + body, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.PIPE,

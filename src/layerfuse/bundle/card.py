@@ -60,8 +60,7 @@ def model_card(card: Card) -> str:
         "",
         f"Classes: {', '.join(card.classes)}",
         "",
-        f"Fusion `{card.fusion}`, head `{card.head}`, "
-        f"{card.n_parameters:,} frozen parameters in use.",
+        f"Fusion `{card.fusion}`, head `{card.head}`, {card.n_parameters:,} frozen parameters.",
         "",
         "## Backbones, cut at the deepest layer in use",
         "",

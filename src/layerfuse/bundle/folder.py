@@ -1,11 +1,12 @@
 """The folder of a saved classifier: configuration, arrays, model card, maybe backbones.
 
-Nothing here is pickled. Every file is named with its digest in ``config.json``, so that a missing
-or altered one is found before it is used.
+Nothing here is pickled. Every file is named with its digest in ``config.json``, which carries its
+own, so that a missing or altered one is found before it is used.
 """
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ FORMAT_VERSION = 1
 _CONFIG = "config.json"
 _ARRAYS = "arrays.safetensors"
 _CARD = "README.md"
+_DIGEST = "digest"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,27 +69,70 @@ def write_bundle(
     OSError
         If the disk refuses; then nothing is left of the attempt.
     """
-    folder = Path(folder).absolute()
-    if folder.exists() and not _replaceable(folder):
+    place = check_place(folder)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}-") as scratch:
+        built, old = Path(scratch) / "new", Path(scratch) / "old"
+        built.mkdir()
+        try:
+            _write_files(built, bundle, write_backbones)
+        except SafetensorError as err:  # how safetensors says that the disk is full
+            raise OSError(f"{place} cannot be written: {err}") from err
+        if place.exists():
+            place.rename(old)
+        try:
+            built.rename(place)
+        except BaseException:
+            if old.exists():
+                old.rename(place)
+            raise
+
+
+def _write_files(
+    folder: Path, bundle: Bundle, write_backbones: Callable[[Path], None] | None
+) -> None:
+    arrays = {name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}
+    save_file(arrays, folder / _ARRAYS)
+    (folder / _CARD).write_text(bundle.card, "utf-8")
+    if write_backbones is not None:
+        write_backbones(folder)
+    config = {"format_version": FORMAT_VERSION, **bundle.config, "files": _digests(folder)}
+    plain = json.loads(json.dumps(config, default=_plain))
+    text = json.dumps({**plain, _DIGEST: _config_digest(plain)}, indent=2, ensure_ascii=False)
+    (folder / _CONFIG).write_text(text + "\n", "utf-8")
+
+
+def check_place(folder: str | Path) -> Path:
+    """Raise unless a bundle may be written there; for those who work long before they write.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where a bundle shall be.
+
+    Returns
+    -------
+    Path
+        The absolute folder.
+
+    Raises
+    ------
+    BundleFormatError
+        If the folder holds something else.
+    OSError
+        If there is no folder around it that may be written to.
+    """
+    place = Path(folder).expanduser().resolve()
+    stranger = _stranger(place)
+    if stranger is not None:
         raise BundleFormatError(
-            f"{folder} holds something that is no saved classifier. "
+            f"{place} holds something that is no saved classifier: {stranger}. "
             "Choose another folder or empty it."
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        built = Path(scratch) / "new"
-        built.mkdir()
-        save_file({k: np.ascontiguousarray(v) for k, v in bundle.arrays.items()}, built / _ARRAYS)
-        (built / _CARD).write_text(bundle.card, "utf-8")
-        if write_backbones is not None:
-            write_backbones(built)
-        config = {"format_version": FORMAT_VERSION, **bundle.config, "files": _digests(built)}
-        (built / _CONFIG).write_text(
-            json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8"
-        )
-        if folder.exists():
-            folder.rename(Path(scratch) / "old")
-        built.rename(folder)
+    around = next(parent for parent in place.parents if parent.exists())
+    if not around.is_dir() or not os.access(around, os.W_OK):
+        raise PermissionError(f"{place} cannot be made: {around} is no folder one may write to.")
+    return place
 
 
 def read_bundle(folder: str | Path) -> Bundle:
@@ -108,7 +153,7 @@ def read_bundle(folder: str | Path) -> Bundle:
     BundleFormatError
         If it is no bundle, of a newer format, or a file is missing or altered.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     config = _read_config(folder)
     for name, digest in config["files"].items():
         if not (folder / name).is_file():
@@ -143,18 +188,38 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{folder} has format {version}, this layerfuse reads up to {FORMAT_VERSION}. "
             "Run: pip install --upgrade layerfuse"
         )
+    if config.pop(_DIGEST, None) != _config_digest(config):
+        raise BundleFormatError(
+            f"{folder} is corrupt: {_CONFIG} is not the file that was saved. Copy it again."
+        )
     checked: dict[str, Any] = config
     return checked
 
 
-def _replaceable(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
+def _stranger(place: Path) -> str | None:
+    """Return the name of something there that is no part of a bundle."""
+    if not place.exists():
+        return None
+    if not place.is_dir():
+        return place.name
     try:
-        _read_config(folder)
+        known = {_CONFIG, *_read_config(place)["files"]}
     except BundleFormatError:
-        return not any(folder.iterdir())
-    return True
+        known = set()
+    inside = (path for path in sorted(place.rglob("*")) if not path.is_dir())
+    names = (path.relative_to(place).as_posix() for path in inside)
+    return next((name for name in names if name not in known), None)
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers, which parameter grids are made of, as JSON has them."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{value!r} cannot be saved: expected a number, text or list of them.")
+
+
+def _config_digest(config: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def _digests(folder: Path) -> dict[str, str]:

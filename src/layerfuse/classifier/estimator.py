@@ -10,16 +10,17 @@ import sklearn.exceptions
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 
 from layerfuse.backbone import Backbone
+from layerfuse.classifier.options import check_options, weight_by_index
 from layerfuse.classifier.saved import Fitted, load_fitted, save_fitted
 from layerfuse.core.arrays import Features, Targets
-from layerfuse.core.errors import LayerFuseError, ShapeError, check_option
-from layerfuse.core.layers import LayerRef, Pooling
+from layerfuse.core.errors import LayerFuseError, ShapeError
+from layerfuse.core.layers import LayerRef, LayerRows, Pooling
 from layerfuse.core.scores import Criterion
 from layerfuse.core.selection import Selection
 from layerfuse.core.spec import Dtype
 from layerfuse.core.texts import as_list, as_texts
 from layerfuse.data import check_labels
-from layerfuse.extract import DEFAULT_CACHE, StoredEmbeddings, embed_to_store, store_at
+from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
 from layerfuse.fuse import FUSIONS, FusionName
 from layerfuse.meter import Meter
 from layerfuse.score import CriterionName, score_layers
@@ -154,45 +155,64 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         """
         texts, labels = as_texts(X), as_list(y, "labels")
         if len(texts) != len(labels):
-            raise ShapeError(
-                f"Expected one label per text, got {len(labels)} for {len(texts)} texts."
-            )
+            raise ShapeError(f"Expected a label per text, got {len(labels)} for {len(texts)}.")
         check_labels(labels)
-        check_option("fusion", self.fusion, FUSIONS)
+        names, classes = np.unique(np.array(labels), return_inverse=True)
+        weights = class_weights(classes, weight_by_index(self.class_weight, names.tolist()))
         with Meter() as meter, store_at(self.cache) as store:
-            self.classes_, classes = np.unique(np.array(labels), return_inverse=True)
             backbones = self.load_backbones()
             stored = [embed_to_store(b, texts, store, progress=self.progress) for b in backbones]
-            self.scores_ = score_layers(stored, labels, self.criterion)
-            self.selection_ = select_layers(
-                self.scores_,
+            scores = score_layers(stored, labels, self.criterion)
+            selection = select_layers(
+                scores,
                 self.selector,
                 k=self.k,
                 embeddings=stored,
                 labels=labels,
                 random_state=self.random_state,
             )
-            blocks = _read_blocks(stored, self.selection_)
-            self.fusion_ = FUSIONS[self.fusion].fit(blocks, self.selection_.refs)
-            self.head_, self.validation_ = fit_head(
-                self.fusion_.fuse(blocks),
+            blocks = _read_blocks(stored, selection)
+            fusion = FUSIONS[self.fusion].fit(blocks, selection.refs)
+            head, validation = fit_head(
+                fusion.fuse(blocks),
                 classes,
                 head=self.head,
-                weights=class_weights(classes, self._weight_by_index()),
+                weights=weights,
                 random_state=self.random_state,
             )
-            self.backbones_ = {
-                b.name: b.cut(self.selection_.deepest(b.name))
-                for b in backbones
-                if b.name in self.selection_.backbones
-            }
+        # All at once, so that a fit that fails leaves what was fitted before as it was.
+        numbers = isinstance(getattr(y, "dtype", None), np.dtype) and y.dtype.kind in "biu"
+        self.classes_ = names.astype(y.dtype) if numbers else names
+        self.scores_, self.selection_ = scores, selection
+        self.fusion_, self.head_, self.validation_ = fusion, head, validation
+        used = [b for b in backbones if b.name in selection.backbones]
+        self.backbones_ = {b.name: b.cut(selection.deepest(b.name)) for b in used}
         n_parameters = sum(backbone.n_parameters for backbone in self.backbones_.values())
         self.overhead_ = meter.overhead(n_texts=len(texts), n_parameters=n_parameters)
         return self
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return the most likely label of each text, as it was in ``y``."""
-        labels: np.ndarray = self.classes_[self._decisions(X).argmax(1)]
+        best = self._decisions(X).argmax(1)
+        labels: np.ndarray = self.classes_[best]
+        return labels
+
+    def predict_embedded(self, embeddings: Sequence[LayerRows]) -> np.ndarray:
+        """Return the most likely label of texts that were embedded before.
+
+        Parameters
+        ----------
+        embeddings : sequence of LayerEmbeddings or StoredEmbeddings
+            Of the backbones in use, all of the same texts; others are ignored.
+
+        Returns
+        -------
+        array of shape (text,)
+            What ``predict`` gives for these texts.
+        """
+        self._check_fitted()
+        vectors = self.fusion_.fuse(_read_blocks(embeddings, self.selection_))
+        labels: np.ndarray = self.classes_[self.head_.decisions(vectors).argmax(1)]
         return labels
 
     def predict_proba(self, X: Any) -> Targets:  # noqa: N803
@@ -200,7 +220,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         return np.concatenate([self.head_.probabilities(v) for v in self._fused(X)])
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Return decision values (text, class); (text,) for two classes, where > 0 is the second."""
+        """Return decisions (text, class); for two classes (text,), where > 0 is the second."""
         decisions = self._decisions(X)
         return decisions[:, 1] - decisions[:, 0] if len(self.classes_) == 2 else decisions  # noqa: PLR2004
 
@@ -226,10 +246,10 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             If the folder holds something else.
         """
         self._check_fitted()
-        parameters = self.get_params(deep=False) | {
-            "backbones": [backbone.origin for backbone in self.backbones_.values()],
-            "criterion": getattr(self.criterion, "__name__", self.criterion),
-        }
+        parameters = self.get_params(deep=False)
+        if callable(self.criterion):
+            name = getattr(self.criterion, "__name__", type(self.criterion).__name__)
+            parameters["criterion"] = name
         for place in ("cache", "device", "offline", "progress", "class_weight"):
             del parameters[place]  # of this machine or of the fit that is over
         fitted = Fitted(
@@ -288,12 +308,15 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
 
         Raises
         ------
+        UnknownOptionError
+            If an option has an unknown value; before anything is loaded.
         ShapeError
             If there is none, or two have the same name.
         BackboneLoadError
             If one cannot be loaded.
         """
-        if isinstance(self.backbones, str) or not self.backbones:
+        check_options(self.get_params(deep=False))
+        if isinstance(self.backbones, str | PathLike | Backbone) or not self.backbones:
             raise ShapeError(
                 f"backbones={self.backbones!r}: expected a list of at least one backbone."
             )
@@ -335,21 +358,11 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
     def _decisions(self, X: Any) -> Targets:  # noqa: N803
         return np.concatenate([self.head_.decisions(vectors) for vectors in self._fused(X)])
 
-    def _weight_by_index(self) -> Mapping[int, float] | Literal["balanced"] | None:
-        if self.class_weight is None or self.class_weight == "balanced":
-            return self.class_weight
-        known = self.classes_.tolist()
-        for label in self.class_weight:
-            check_option("class_weight", label, known)
-        return {known.index(label): weight for label, weight in self.class_weight.items()}
-
     def _check_fitted(self) -> None:
         if not hasattr(self, "backbones_"):
-            raise NotFittedError(
-                "This FusionClassifier is not fitted. Call fit(texts, labels) first."
-            )
+            raise NotFittedError("This FusionClassifier is not fitted. Call fit(texts, labels).")
 
 
-def _read_blocks(stored: Sequence[StoredEmbeddings], selection: Selection) -> list[Features]:
+def _read_blocks(stored: Sequence[LayerRows], selection: Selection) -> list[Features]:
     by_name = {embeddings.backbone: embeddings for embeddings in stored}
     return [by_name[ref.backbone].row(ref) for ref in selection]

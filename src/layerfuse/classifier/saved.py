@@ -69,16 +69,19 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> Non
 
     arrays = {f"fusion.{name}": array for name, array in fitted.fusion.arrays().items()}
     arrays |= {f"head.{name}": array for name, array in fitted.head.arrays().items()}
+    origins = [_lasting(backbone.origin) for backbone in fitted.backbones.values()]
     config = {
-        "parameters": dict(fitted.parameters),
+        "parameters": {**fitted.parameters, "backbones": origins},
         "classes": fitted.classes.tolist(),
+        "classes_dtype": fitted.classes.dtype.str,
         "selection": {
             "layers": [str(ref) for ref in fitted.selection],
             "reason": fitted.selection.reason,
         },
         "head": fitted.head.kind,
         "backbones": [
-            {"origin": b.origin, "spec": b.spec.to_dict()} for b in fitted.backbones.values()
+            {"origin": origin, "spec": b.spec.to_dict()}
+            for origin, b in zip(origins, fitted.backbones.values(), strict=True)
         ],
     }
     bundle = Bundle(config, arrays, model_card(_card(fitted)))
@@ -121,7 +124,8 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
         )
         head = LinearHead.from_arrays(config["head"], with_prefix(bundle.arrays, "head."))
         saved = [(b["origin"], BackboneSpec.from_dict(b["spec"])) for b in config["backbones"]]
-        parameters, classes = config["parameters"], np.array(config["classes"])
+        parameters = config["parameters"]
+        classes = np.array(config["classes"], dtype=config["classes_dtype"])
     except (KeyError, TypeError) as err:
         raise BundleFormatError(f"{folder} is damaged: its config.json lacks {err}.") from err
     included = folder / _BACKBONES
@@ -133,6 +137,12 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
     ]
     cut = {b.name: b.cut(selection.deepest(b.name)) for b in backbones}
     return Fitted(parameters, classes, selection, fusion, head, cut)
+
+
+def _lasting(origin: str) -> str:
+    """Return a path that means the same from every working folder; names stay as they are."""
+    path = Path(origin).expanduser()
+    return str(path.resolve()) if path.exists() else origin
 
 
 def _card(fitted: Fitted) -> Card:

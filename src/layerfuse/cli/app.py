@@ -17,7 +17,6 @@ from layerfuse.core.errors import LayerFuseError
 app = typer.Typer(
     name="layerfuse",
     help="Fuse the layers of frozen transformers into one text classifier.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -28,6 +27,7 @@ app.add_typer(cache_app, name="cache")
 
 _USER_MISTAKE = 2
 _INTERRUPTED = 130
+_NO_READER = 1
 
 
 def main() -> None:
@@ -35,11 +35,16 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        code = app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], prog_name="layerfuse", standalone_mode=False)
+        sys.stdout.flush()  # here, where a full disk can still be told
     except typer.Abort:
         code = _INTERRUPTED
+    except BrokenPipeError:  # who reads has enough, as in `| head`
+        _drop_output()
+        code = _NO_READER
     except (LayerFuseError, OSError) as err:
         code = _complain(str(err))
+        _drop_output()
     except typer.TyperException as err:
         code = _complain(err.format_message())
     sys.exit(code)
@@ -48,3 +53,11 @@ def main() -> None:
 def _complain(message: str) -> int:
     sys.stderr.write(f"layerfuse: error: {' '.join(message.split())}\n")
     return _USER_MISTAKE
+
+
+def _drop_output() -> None:
+    """Let what cannot be written vanish, or Python would complain about it once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

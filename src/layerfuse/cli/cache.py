@@ -9,9 +9,7 @@ from layerfuse.cli.options import JsonOption, emit
 if TYPE_CHECKING:
     from layerfuse.store import EmbeddingStore
 
-cache_app = typer.Typer(
-    help="The embeddings kept on disk.", no_args_is_help=True, rich_markup_mode=None
-)
+cache_app = typer.Typer(help="The embeddings kept on disk.", rich_markup_mode=None)
 _DAMAGED = 1
 
 
@@ -25,8 +23,6 @@ def _store() -> "EmbeddingStore":
 @cache_app.command("ls")
 def list_entries(json: JsonOption = False) -> None:
     """List what is kept, by backbone."""
-    from layerfuse.report.tables import text_table
-
     store = _store()
     entries = store.entries()
     if json:
@@ -43,6 +39,8 @@ def list_entries(json: JsonOption = False) -> None:
             ]
         )
         return
+    from layerfuse.report.tables import text_table
+
     rows = [
         (
             entry.spec.name if entry.spec else "(unreadable)",
@@ -66,18 +64,23 @@ def prune(
         float | None, typer.Option(help="Only what was not used for so long.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Remove entries, and always what killed runs left behind."""
     freed = _store().prune(names or None, older_than_days=older_than_days, everything=everything)
-    typer.echo(f"freed {freed / 2**20:.1f} MiB")
+    if json:
+        emit({"freed_bytes": freed})
+    else:
+        typer.echo(f"freed {freed / 2**20:.1f} MiB")
 
 
 @cache_app.command()
-def verify() -> None:
+def verify(json: JsonOption = False) -> None:
     """Check every byte; damaged files are set aside, so that their texts are embedded again."""
     damages = _store().verify()
-    for damage in damages:
-        typer.echo(damage)
-    typer.echo(f"{len(damages)} damaged files")
+    if json:
+        emit({"damages": damages})
+    else:
+        typer.echo("\n".join([*damages, f"{len(damages)} damaged files"]))
     if damages:
         raise typer.Exit(_DAMAGED)

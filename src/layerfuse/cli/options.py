@@ -2,9 +2,12 @@
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from layerfuse.data import TextData
 
 DataArgument = Annotated[
     str,
@@ -32,7 +35,9 @@ PoolingOption = Annotated[
 MaxTokensOption = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="Longer texts are truncated.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Draws folds and samples.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=2**32 - 1, help="Draws folds and samples.")
+]
 DeviceOption = Annotated[
     str | None,
     typer.Option("--device", help="Such as cpu or cuda:0. Default: a GPU if there is one."),
@@ -46,6 +51,27 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on s
 def say(message: str) -> None:
     """Tell a person something, on standard error, so that standard output stays clean."""
     sys.stderr.write(message + "\n")
+
+
+def read_labelled(data: str, text_column: str | None, label_column: str | None) -> "TextData":
+    """Read texts with labels that a classifier can be trained on."""
+    from layerfuse.core.errors import LabelError
+    from layerfuse.data import check_labels, load_texts
+
+    texts = load_texts(data, text_column=text_column, label_column=label_column)
+    try:
+        check_labels(texts.labels if texts.labels is not None else [])
+    except LabelError as err:
+        raise LabelError(f"{texts.source}, column {texts.label_column!r}: {err}") from err
+    return texts
+
+
+def say_columns(texts: "TextData") -> None:
+    """Tell which columns are used, once nothing can be wrong with them."""
+    say(
+        f"{len(texts.texts)} texts from {texts.source}, column {texts.text_column!r}; "
+        f"labels from column {texts.label_column!r}"
+    )
 
 
 def emit(document: dict[str, Any] | list[Any]) -> None:

@@ -1,5 +1,6 @@
 """``layerfuse predict``."""
 
+import itertools
 import json as json_format
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from layerfuse.cli.options import (
     OfflineOption,
     TextColumnOption,
     quiet_transformers,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from layerfuse.classifier import FusionClassifier
 
-_STDIN_LINES = 1024
+_BATCH_ROWS = 1024
 
 
 def predict(
@@ -50,15 +52,16 @@ def predict(
     from layerfuse.data import TableWriter, iter_batches
 
     quiet_transformers()
-    if file is None or file == "-":
-        batches, column = _stdin_batches(), "text"
-    else:
-        stream = iter_batches(file, text_column, batch_rows=_STDIN_LINES)
-        batches, column = stream.batches, stream.text_column
+    stream = None
+    if file is not None and file != "-":
+        stream = iter_batches(file, text_column, batch_rows=_BATCH_ROWS)
+    batches, column = (stream.batches, stream.text_column) if stream else (_stdin_batches(), "text")
     classifier = FusionClassifier.load(folder, device=device, offline=offline)
     classifier.progress = not no_progress
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(TableWriter(output)) if output else None
+        if stream:
+            say(f"texts from {stream.source}, column {column!r}")
         for batch in batches:
             predicted = _add_predictions(classifier, batch, column)
             if writer:
@@ -70,14 +73,18 @@ def predict(
 def _stdin_batches() -> Iterator["pa.RecordBatch"]:
     import pyarrow as pa
 
-    lines: list[str] = []
-    for line in sys.stdin:
-        lines.append(line.rstrip("\r\n"))
-        if len(lines) == _STDIN_LINES:
-            yield pa.record_batch({"text": lines})
-            lines = []
-    if lines:
-        yield pa.record_batch({"text": lines})
+    lines = enumerate(sys.stdin.buffer, 1)
+    while batch := [_decoded(raw, number) for number, raw in itertools.islice(lines, _BATCH_ROWS)]:
+        yield pa.record_batch({"text": batch})
+
+
+def _decoded(raw: bytes, number: int) -> str:
+    from layerfuse.core.errors import DataError
+
+    try:
+        return raw.decode().rstrip("\r\n")
+    except UnicodeDecodeError as err:
+        raise DataError(f"Standard input, line {number}: not UTF-8 ({err.reason}).") from err
 
 
 def _add_predictions(

@@ -18,7 +18,8 @@ from layerfuse.cli.options import (
     TextColumnOption,
     emit,
     quiet_transformers,
-    say,
+    read_labelled,
+    say_columns,
 )
 
 
@@ -41,7 +42,6 @@ def score(
     """Score every layer of every backbone for these labels; higher is better."""
     from layerfuse.classifier import FusionClassifier
     from layerfuse.core.errors import check_option
-    from layerfuse.data import check_labels, load_texts
     from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
     from layerfuse.report import score_table
     from layerfuse.score import CRITERION_NAMES, score_layers
@@ -50,9 +50,7 @@ def score(
     criteria = criterion or ["loo_ridge"]
     for name in criteria:
         check_option("criterion", name, CRITERION_NAMES)
-    texts = load_texts(data, text_column=text_column, label_column=label_column)
-    check_labels(texts.labels if texts.labels is not None else [])
-    say(f"{len(texts.texts)} texts from {texts.source}, column {texts.text_column!r}")
+    texts = read_labelled(data, text_column, label_column)
     loader = FusionClassifier(
         backbone,
         pooling=pooling,  # type: ignore[arg-type]
@@ -60,10 +58,11 @@ def score(
         device=device,
         offline=offline,
     )
+    backbones = loader.load_backbones()
+    say_columns(texts)
     with store_at(None if no_cache else DEFAULT_CACHE) as store:
         stored = [
-            embed_to_store(b, texts.texts, store, progress=not no_progress)
-            for b in loader.load_backbones()
+            embed_to_store(b, texts.texts, store, progress=not no_progress) for b in backbones
         ]
         scored = [score_layers(stored, texts.labels, name) for name in criteria]  # type: ignore[arg-type]
     if json:

@@ -1,6 +1,6 @@
 """Array types with named axes, so that a signature says which way round an array lies.
 
-Axis names: ``layer text token hidden feature class``. Tests check them at run time through
+Axis names: ``layer text hidden feature component class``. Tests check them at run time through
 beartype; production pays nothing.
 """
 
@@ -12,6 +12,18 @@ LayerArray = Float32[np.ndarray, "layer text hidden"]
 
 Features = Float[np.ndarray, "text feature"]
 """One feature matrix, a row per text."""
+
+Block = Float[np.ndarray, "text _"]
+"""One of several feature matrices of the same texts, each of a width of its own."""
+
+Axes = Float[np.ndarray, "feature component"]
+"""Directions in the space of features, as columns."""
+
+Coefficients = Float[np.ndarray, "feature class"]
+"""A linear model: one column per class."""
+
+Kernel = Float[np.ndarray, "sample sample"]
+"""Inner products of some texts with each other."""
 
 ClassIndices = Int[np.ndarray, " text"]
 """Labels as indices 0 .. n_classes - 1."""

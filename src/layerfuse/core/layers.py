@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
@@ -64,6 +64,8 @@ class LayerRef:
         return cls(parts[0], int(parts[1]), parts[2])  # type: ignore[arg-type]
 
 
+@runtime_checkable
+@runtime_checkable
 class LayerRows(Protocol):
     """What scoring and selecting need of the layers of one backbone: one row at a time.
 

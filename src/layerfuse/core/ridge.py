@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
+from layerfuse.core.arrays import (
+    Axes,
+    Block,
+    ClassIndices,
+    Coefficients,
+    Features,
+    PerText,
+    Targets,
+)
 from layerfuse.core.errors import FeatureError, LabelError
 
 N_PENALTIES = 13
@@ -48,13 +56,13 @@ class RidgePath:
         Weight of each text; they sum to the number of texts.
     """
 
-    basis: Features
-    axes: Features | None
+    basis: Block
+    axes: Axes | None
     eigenvalues: np.ndarray
     penalties: np.ndarray
     weights: PerText
 
-    def projected(self, targets: Targets) -> Targets:
+    def projected(self, targets: Targets) -> np.ndarray:
         """Return U' sqrt(w) (targets - their mean): what every fit of these targets starts from."""
         centred = np.sqrt(self.weights)[:, None] * (targets - self.mean_target(targets))
         return np.asarray(self.basis.T @ centred.astype(self.basis.dtype))
@@ -82,10 +90,14 @@ class RidgePath:
         array of shape (text, class)
             What a fit without text i gets wrong on text i.
         """
-        root = np.sqrt(self.weights)[:, None]
+        return self._loo_errors(targets, penalty, self.projected(targets), np.square(self.basis))
+
+    def _loo_errors(
+        self, targets: Targets, penalty: float, projected: np.ndarray, squares: Block
+    ) -> Targets:
         shrink = (self.eigenvalues / (self.eigenvalues + penalty)).astype(self.basis.dtype)
-        fitted = (self.basis @ (shrink[:, None] * self.projected(targets))) / root
-        leverage = np.square(self.basis) @ shrink + self.weights / self.weights.sum()
+        fitted = (self.basis @ (shrink[:, None] * projected)) / np.sqrt(self.weights)[:, None]
+        leverage = squares @ shrink + self.weights / self.weights.sum()
         room = np.maximum(1.0 - leverage, 1e-6)  # a text alone in its direction cannot be left out
         residuals = targets - self.mean_target(targets) - fitted
         return np.asarray(residuals / room[:, None], dtype=np.float64)
@@ -106,11 +118,14 @@ class RidgePath:
             Squared error of each text summed over classes: its Brier score, in 0 .. 2 for sane
             fits.
         """
-        by_penalty = [np.square(self.loo_errors(targets, p)).sum(1) for p in self.penalties]
+        shared = self.projected(targets), np.square(self.basis)  # the same for every penalty
+        by_penalty = [
+            np.square(self._loo_errors(targets, p, *shared)).sum(1) for p in self.penalties
+        ]
         best = int(np.argmin([self.weights @ losses for losses in by_penalty]))
         return float(self.penalties[best]), by_penalty[best]
 
-    def coefficients(self, targets: Targets, penalty: float) -> Targets:
+    def coefficients(self, targets: Targets, penalty: float) -> Coefficients:
         """Return the coefficients (feature, class) of the fit on centred features.
 
         Raises

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 
 from layerfuse.store import EmbeddingStore
 from layerfuse.wheels import cache_folder
@@ -27,8 +28,8 @@ def store_at(cache: str | PathLike[str] | None) -> Iterator[EmbeddingStore]:
         For the time of the ``with`` block.
     """
     if cache is None:
-        with tempfile.TemporaryDirectory(prefix="layerfuse-") as folder:
-            yield EmbeddingStore(folder)
+        with tempfile.TemporaryDirectory(prefix="layerfuse-") as scratch:
+            yield EmbeddingStore(scratch)
     else:
-        folder_or_default = cache_folder() / "embeddings" if cache == DEFAULT_CACHE else cache
-        yield EmbeddingStore(folder_or_default)
+        folder = cache_folder() / "embeddings" if cache == DEFAULT_CACHE else Path(cache)
+        yield EmbeddingStore(folder.expanduser())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerfuse.core.arrays import Features
+from layerfuse.core.arrays import Block, Features
 from layerfuse.core.errors import ShapeError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.standardize import Standardizer
@@ -36,7 +36,7 @@ class Concat:
     widths: np.ndarray
 
     @classmethod
-    def fit(cls, blocks: Sequence[Features], refs: Sequence[LayerRef]) -> "Concat":  # noqa: ARG003
+    def fit(cls, blocks: Sequence[Block], refs: Sequence[LayerRef]) -> "Concat":  # noqa: ARG003
         """Learn means and scales from the blocks of training texts."""
         fitted = [Standardizer.fit(block) for block in blocks]
         widths = np.array([block.shape[1] for block in blocks], dtype=np.int64)
@@ -49,7 +49,7 @@ class Concat:
         """Width of the fused vector."""
         return int(self.widths.sum())
 
-    def fuse(self, blocks: Sequence[Features]) -> Features:
+    def fuse(self, blocks: Sequence[Block]) -> Features:
         """Return (text, out_width) float32 vectors.
 
         Raises

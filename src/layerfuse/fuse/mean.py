@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerfuse.core.arrays import Features
+from layerfuse.core.arrays import Block, Features
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse.concat import Concat
 
@@ -34,7 +34,7 @@ class Mean:
     groups: np.ndarray
 
     @classmethod
-    def fit(cls, blocks: Sequence[Features], refs: Sequence[LayerRef]) -> "Mean":
+    def fit(cls, blocks: Sequence[Block], refs: Sequence[LayerRef]) -> "Mean":
         """Learn means and scales from training texts; refs tell which blocks belong together."""
         keys = list(dict.fromkeys((ref.backbone, ref.pooling) for ref in refs))
         groups = np.array([keys.index((ref.backbone, ref.pooling)) for ref in refs], dtype=np.int64)
@@ -46,7 +46,7 @@ class Mean:
         firsts = np.unique(self.groups, return_index=True)[1]
         return int(self.concat.widths[firsts].sum())
 
-    def fuse(self, blocks: Sequence[Features]) -> Features:
+    def fuse(self, blocks: Sequence[Block]) -> Features:
         """Return (text, out_width) float32 vectors.
 
         Raises

@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from layerfuse.classifier import FusionClassifier
-from layerfuse.core.layers import LayerRef
+from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.standardize import Standardizer
 from layerfuse.extract import StoredEmbeddings, embed_to_store, store_at
 from layerfuse.report.metrics import Interval, paired_gain, wilson_interval
@@ -67,7 +67,7 @@ def predict_tfidf(
     return predicted
 
 
-def last_layer(embeddings: StoredEmbeddings) -> LayerRef:
+def last_layer(embeddings: LayerRows) -> LayerRef:
     """Return the last layer under the first pooling: what people embed with today."""
     deepest = max(ref.layer for ref in embeddings.refs)
     return next(ref for ref in embeddings.refs if ref.layer == deepest)
@@ -99,21 +99,23 @@ def compare_with_baselines(
     """
     truth = np.asarray(test_labels)
     predictions = {"TF-IDF + logistic regression": predict_tfidf(texts, labels, test_texts)}
+    name = f"layerfuse: {len(classifier.selection_)} layers, {classifier.fusion}"
     with store_at(classifier.cache) as store:
+        tests = []
         for backbone in classifier.load_backbones():
             train = embed_to_store(backbone, texts, store, progress=classifier.progress)
             test = embed_to_store(backbone, test_texts, store, progress=classifier.progress)
+            tests.append(test)
             last = last_layer(train)
             predictions[f"last layer of {backbone.name} ({last.pooling})"] = _predict_layer(
                 train, test, last, labels
             )
-            if classifier.scores_.best.backbone == backbone.name:
-                best = classifier.scores_.best
+            best = classifier.scores_.best
+            if best.backbone == backbone.name:
                 predictions[f"best validated layer: {best}"] = _predict_layer(
                     train, test, best, labels
                 )
-    name = f"layerfuse: {len(classifier.selection_)} layers, {classifier.fusion}"
-    predictions[name] = classifier.predict(test_texts)
+        predictions[name] = classifier.predict_embedded(tests)
     right = {row: predicted == truth for row, predicted in predictions.items()}
     return [
         Result(

@@ -91,6 +91,8 @@ def paired_gain(
     """
     if right.shape != baseline_right.shape:
         raise ShapeError(f"Expected the same texts, got {right.shape} and {baseline_right.shape}.")
+    if not len(right):
+        raise ShapeError("Expected at least one text, got none.")
     # A resample is described by how many texts of each kind of disagreement it holds.
     better = int((right & ~baseline_right).sum())
     worse = int((~right & baseline_right).sum())

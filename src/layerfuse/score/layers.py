@@ -1,7 +1,7 @@
 """``score_layers``: a number for every layer of every backbone under one criterion."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -27,7 +27,7 @@ CRITERIA: Mapping[str, PerTextCriterion] = {"loo_ridge": loo_ridge, "probe": pro
 
 def score_layers(
     embeddings: LayerRows | Sequence[LayerRows],
-    labels: Sequence[object] | np.ndarray | None,
+    labels: Any,
     criterion: CriterionName | Criterion = "loo_ridge",
 ) -> LayerScores:
     """Score every layer; higher is better under every criterion.

@@ -1,7 +1,7 @@
 """``select_layers``: LayerScores to a Selection by a named selector."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def select_layers(
     *,
     k: int = 1,
     embeddings: LayerRows | Sequence[LayerRows] | None = None,
-    labels: Sequence[object] | np.ndarray | None = None,
+    labels: Any = None,
     random_state: int = 0,
 ) -> Selection:
     """Choose layers from their scores.

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from layerfuse.core.arrays import Features
+from layerfuse.core.arrays import Axes, Features
 
 MAX_AXES = 2048
 _MAX_GRAM = 4096  # an eigendecomposition of this size takes some ten seconds on two cores
 
 
-def principal_axes(features: Features, random_state: int = 0) -> Features:
+def principal_axes(features: Features, random_state: int = 0) -> Axes:
     """Return the leading principal axes of features as columns.
 
     A penalised linear model in the space of the axes is the same model as in the space of the

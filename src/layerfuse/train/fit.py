@@ -5,8 +5,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from layerfuse.core.arrays import ClassIndices, Features, PerText
-from layerfuse.core.errors import FeatureError, check_option
+from layerfuse.core.arrays import Axes, ClassIndices, Features, PerText
+from layerfuse.core.errors import FeatureError, LabelError, ShapeError, check_option
 from layerfuse.train.axes import principal_axes
 from layerfuse.train.head import HeadCandidate, HeadName, LinearHead
 from layerfuse.train.logistic import fit_logistic
@@ -50,9 +50,14 @@ def fit_head(
     UnknownOptionError
         If head is unknown.
     FeatureError
-        If the fused vectors do not vary at all.
+        If the fused vectors do not vary at all, or are not finite.
+    LabelError
+        If there is one class only, or a class of fewer than two texts.
+    ShapeError
+        If there is not one label per vector.
     """
     check_option("head", head, get_args(HeadChoice))
+    _check(features, labels)
     weights = np.ones(len(labels)) if weights is None else weights
     axes = principal_axes(features, random_state)
     if axes.shape[1] == 0:
@@ -68,7 +73,21 @@ def fit_head(
     return _unprojected(best, axes, mean), tuple(candidate for candidate, _ in fitted)
 
 
-def _unprojected(head: LinearHead, axes: Features, mean: np.ndarray) -> LinearHead:
+def _check(features: Features, labels: ClassIndices) -> None:
+    if len(features) != len(labels):
+        raise ShapeError(
+            f"Expected one label per vector, got {len(features)} vectors, but {len(labels)} labels."
+        )
+    if not np.isfinite(features).all():
+        raise FeatureError("Expected finite fused vectors, found NaN or infinity.")
+    counts = np.bincount(labels)
+    if len(counts) < 2 or counts.min() < 2:  # noqa: PLR2004
+        raise LabelError(
+            f"Expected at least two classes of at least two texts, got counts {counts.tolist()}."
+        )
+
+
+def _unprojected(head: LinearHead, axes: Axes, mean: np.ndarray) -> LinearHead:
     """Return the same head for vectors before centring and projection."""
     coefficients = axes @ head.coefficients
     intercept = head.intercept - mean @ coefficients
@@ -92,12 +111,20 @@ def class_weights(
     -------
     array of shape (text,)
         Positive weights.
+
+    Raises
+    ------
+    LabelError
+        If a given weight is not positive and finite.
     """
     if balanced is None:
         return np.ones(len(labels))
     if balanced == "balanced":
         counts = np.bincount(labels)
         return np.asarray(len(labels) / (len(counts) * counts[labels]))
+    wrong = {label: weight for label, weight in balanced.items() if not 0 < weight < np.inf}
+    if wrong:
+        raise LabelError(f"Expected positive, finite class weights, got {wrong}.")
     return np.array([balanced.get(label, 1.0) for label in labels.tolist()])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from layerfuse.core.arrays import ClassIndices, Features, Targets
+from layerfuse.core.arrays import ClassIndices, Coefficients, Features, PerText, Targets
 
 HeadName = Literal["ridge", "logistic"]
 
@@ -31,7 +31,7 @@ class LinearHead:
     """
 
     kind: HeadName
-    coefficients: Features
+    coefficients: Coefficients
     intercept: np.ndarray
     temperature: float = 1.0
 
@@ -83,7 +83,9 @@ class HeadCandidate:
     accuracy: float
 
 
-def fit_temperature(decisions: Targets, labels: ClassIndices) -> float:
+def fit_temperature(
+    decisions: Targets, labels: ClassIndices, weights: PerText | None = None
+) -> float:
     """Return the factor on held-out decision values that makes their softmax most likely.
 
     Parameters
@@ -92,6 +94,8 @@ def fit_temperature(decisions: Targets, labels: ClassIndices) -> float:
         Of texts that were held out.
     labels : int array of shape (text,)
         Their classes.
+    weights : array of shape (text,), optional
+        Weight of each text. Default: all equal.
 
     Returns
     -------
@@ -100,13 +104,16 @@ def fit_temperature(decisions: Targets, labels: ClassIndices) -> float:
     """
     scale = float(np.abs(decisions).mean()) or 1.0
     found = minimize_scalar(
-        lambda log_t: held_out_log_loss(np.exp(log_t) / scale * decisions, labels),
+        lambda log_t: held_out_log_loss(np.exp(log_t) / scale * decisions, labels, weights),
         bounds=(-4.0, 6.0),
         method="bounded",
     )
     return float(np.exp(found.x) / scale)
 
 
-def held_out_log_loss(logits: Targets, labels: ClassIndices) -> float:
-    """Return the mean log loss in nats of held-out logits."""
-    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
+def held_out_log_loss(
+    logits: Targets, labels: ClassIndices, weights: PerText | None = None
+) -> float:
+    """Return the weighted mean log loss of held-out logits, in nats."""
+    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    return float(np.average(losses, weights=weights))

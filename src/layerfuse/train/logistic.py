@@ -41,7 +41,7 @@ def fit_logistic(
     scale = float(np.sqrt(np.square(features).sum(1).mean())) or 1.0
     scaled = features / np.float32(scale)
     held_out = _held_out_logits(scaled, labels, weights, random_state)
-    losses = [held_out_log_loss(logits, labels) for logits in held_out]
+    losses = [held_out_log_loss(logits, labels, weights) for logits in held_out]
     best = int(np.argmin(losses))
     accuracy = float((held_out[best].argmax(1) == labels).mean())
     candidate = HeadCandidate("logistic", INVERSE_PENALTIES[best], losses[best], accuracy)
@@ -59,9 +59,7 @@ def _held_out_logits(
     n_classes = int(labels.max()) + 1
     # A class absent from a training fold cannot be predicted there: give it next to no probability.
     logits = [np.full((len(labels), n_classes), -30.0) for _ in INVERSE_PENALTIES]
-    n_folds = min(N_FOLDS, max(2, int(np.bincount(labels).min())))
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
-    for train, held_out in folds.split(features, labels):
+    for train, held_out in _folds(labels, random_state):
         model = _model(INVERSE_PENALTIES[0], warm_start=True)
         for row, inverse_penalty in zip(logits, INVERSE_PENALTIES, strict=True):
             model.set_params(C=inverse_penalty)
@@ -69,6 +67,18 @@ def _held_out_logits(
             coefficients, intercept = _columns(model, n_classes)
             row[held_out] = features[held_out] @ coefficients + intercept
     return logits
+
+
+def _folds(labels: ClassIndices, random_state: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return stratified folds that never leave a class of two texts or more out of training."""
+    n_folds = min(N_FOLDS, int(np.bincount(labels).max()))
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
+    with warnings.catch_warnings():
+        # A class with fewer texts than folds stands in some of them only; that is fine here, while
+        # fewer
+        # folds for the sake of the rarest class would validate all others on half of their texts.
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        return list(folds.split(np.zeros(len(labels)), labels))
 
 
 def _model(inverse_penalty: float, *, warm_start: bool = False) -> LogisticRegression:

@@ -32,11 +32,11 @@ def fit_ridge(
     path = ridge_path(features, weights=weights)
     penalty, _ = path.best(targets)
     held_out = targets - path.loo_errors(targets, penalty)
-    temperature = fit_temperature(held_out, labels)
+    temperature = fit_temperature(held_out, labels, weights)
     candidate = HeadCandidate(
         "ridge",
         penalty,
-        held_out_log_loss(temperature * held_out, labels),
+        held_out_log_loss(temperature * held_out, labels, weights),
         float((held_out.argmax(1) == labels).mean()),
     )
     coefficients = path.coefficients(targets, penalty)

@@ -1,0 +1,75 @@
+"""The choices of ``FusionClassifier``, checked before anything is loaded."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from layerfuse.core.errors import UnknownOptionError, check_option
+from layerfuse.core.layers import POOLINGS
+from layerfuse.core.spec import Dtype
+from layerfuse.fuse import FUSIONS
+from layerfuse.score import CRITERION_NAMES
+from layerfuse.select import SelectorName
+from layerfuse.train import HeadChoice
+
+_CHOICES: Mapping[str, Sequence[str]] = {
+    "criterion": CRITERION_NAMES,
+    "selector": get_args(SelectorName),
+    "fusion": tuple(FUSIONS),
+    "head": get_args(HeadChoice),
+    "dtype": get_args(Dtype),
+}
+
+
+def check_options(parameters: Mapping[str, Any]) -> None:
+    """Check every parameter that is one of a few choices.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Constructor arguments by name.
+
+    Raises
+    ------
+    UnknownOptionError
+        Listing the choices and the nearest.
+    """
+    for name, choices in _CHOICES.items():
+        if not (name == "criterion" and callable(parameters[name])):
+            check_option(name, parameters[name], choices)
+    pooling = parameters["pooling"]
+    for one in (pooling,) if pooling is None or isinstance(pooling, str) else pooling:
+        if one is not None:
+            check_option("pooling", one, POOLINGS)
+
+
+def weight_by_index(
+    class_weight: str | Mapping[Any, float] | None, labels: Sequence[Any]
+) -> Literal["balanced"] | Mapping[int, float] | None:
+    """Return class weights by class index.
+
+    Parameters
+    ----------
+    class_weight : "balanced", mapping or None
+        Weights by label.
+    labels : sequence of str, int or bool
+        All classes, in order.
+
+    Returns
+    -------
+    "balanced", mapping of int to float, or None
+        The same weights.
+
+    Raises
+    ------
+    UnknownOptionError
+        If it is another word, or weighs a label that is no class.
+    """
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, str):
+        check_option("class_weight", class_weight, ["balanced"])
+        return "balanced"
+    for label in class_weight:
+        if label not in labels:
+            raise UnknownOptionError.from_options("class_weight", label, map(str, labels))
+    return {labels.index(label): weight for label, weight in class_weight.items()}

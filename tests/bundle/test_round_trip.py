@@ -1,0 +1,197 @@
+"""What is saved comes back bit for bit, here and in another process, with and without backbones."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from layerfuse import FusionClassifier
+from layerfuse.bundle import FORMAT_VERSION
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+from layerfuse import FusionClassifier
+
+root = Path(sys.argv[1])
+for name in ("plain", "with-backbones"):
+    classifier = FusionClassifier.load(root / name, device="cpu", offline=True)
+    classifier.progress = False
+    texts = (root / "texts").read_text("utf-8").split("\\n")
+    np.save(root / f"{name}.npy", classifier.predict_proba(texts))
+"""
+
+
+@pytest.fixture(scope="module")
+def others(toy) -> list[str]:
+    return [*toy(30, ("calm", "loud", "wild"), seed=7)[0], "", "unknown words"]
+
+
+def quiet(classifier: FusionClassifier) -> FusionClassifier:
+    return classifier.set_params(progress=False)
+
+
+@pytest.mark.parametrize("include_backbones", [False, True])
+def test_a_loaded_classifier_is_the_saved_one(fitted, others, tmp_path, include_backbones):
+    fitted.save(tmp_path / "saved", include_backbones=include_backbones)
+    loaded = quiet(FusionClassifier.load(tmp_path / "saved", device="cpu"))
+
+    assert loaded.classes_.tolist() == fitted.classes_.tolist()
+    assert loaded.selection_ == fitted.selection_
+    for method in ("predict", "predict_proba", "decision_function", "transform"):
+        assert np.array_equal(getattr(loaded, method)(others), getattr(fitted, method)(others))
+    assert loaded.fusion == "mean"
+    assert [b.deepest for b in loaded.backbones_.values()] == [
+        b.deepest for b in fitted.backbones_.values()
+    ]
+
+
+def test_another_process_gives_the_same_bits(fitted, others, tmp_path, subprocess_environment):
+    fitted.save(tmp_path / "plain")
+    fitted.save(tmp_path / "with-backbones", include_backbones=True)
+    (tmp_path / "texts").write_text("\n".join(others), "utf-8")
+    command = [sys.executable, "-c", SCRIPT, tmp_path]
+    subprocess.run(command, env=subprocess_environment, check=True, capture_output=True)
+
+    expected = fitted.predict_proba(others)
+    for name in ("plain", "with-backbones"):
+        assert np.array_equal(np.load(tmp_path / f"{name}.npy"), expected)
+
+
+def test_with_its_backbones_it_needs_nothing_else(toy, others, new_encoder, tmp_path, monkeypatch):
+    origin = new_encoder()
+    options = {"device": "cpu", "cache": None, "progress": False}
+    classifier = FusionClassifier([origin], selector="best", **options).fit(*toy())
+    classifier.save(tmp_path / "alone", include_backbones=True)
+    expected = classifier.predict_proba(others)
+    shutil.rmtree(origin)
+    (tmp_path / "alone").rename(tmp_path / "moved")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", None)
+    loaded = quiet(FusionClassifier.load(tmp_path / "moved", device="cpu", offline=True))
+
+    assert np.array_equal(loaded.predict_proba(others), expected)
+
+
+def test_a_relative_model_folder_is_found_from_everywhere(
+    toy, others, new_encoder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(new_encoder("near").parent)
+    options = {"device": "cpu", "cache": None, "progress": False}
+    classifier = FusionClassifier(["near"], **options).fit(*toy())
+    classifier.save("saved")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    loaded = quiet(FusionClassifier.load("../saved", device="cpu", offline=True))
+
+    assert np.array_equal(loaded.predict_proba(others), classifier.predict_proba(others))
+    assert loaded.backbones == [str(tmp_path / "near")]
+
+
+def test_only_the_cut_weights_are_included(toy, tiny_encoder, tmp_path):
+    from layerfuse import Backbone
+
+    whole = Backbone.from_pretrained(tiny_encoder, device="cpu")
+    options = {"device": "cpu", "cache": None, "progress": False}
+    classifier = FusionClassifier([whole], selector="best", **options).fit(*toy())
+    deepest = classifier.selection_.deepest("encoder")
+    classifier.save(tmp_path / "saved", include_backbones=True)
+    (weights,) = (tmp_path / "saved" / "backbones").rglob("model.safetensors")
+    config = json.loads((weights.parent / "config.json").read_text())
+
+    assert deepest < 3, "the toy task changed: choose a layer that is not the last"
+    assert config["num_hidden_layers"] == max(1, deepest)
+    assert weights.stat().st_size < (tiny_encoder / "model.safetensors").stat().st_size
+
+
+def test_a_loaded_classifier_can_be_saved_again(fitted, others, tmp_path):
+    fitted.save(tmp_path / "one", include_backbones=True)
+    FusionClassifier.load(tmp_path / "one", device="cpu").save(
+        tmp_path / "two", include_backbones=True
+    )
+    shutil.rmtree(tmp_path / "one")
+    again = quiet(FusionClassifier.load(tmp_path / "two", device="cpu"))
+
+    assert np.array_equal(again.predict_proba(others), fitted.predict_proba(others))
+
+
+def test_a_loaded_classifier_can_be_fitted_again(saved, toy):
+    loaded = FusionClassifier.load(saved, device="cpu").set_params(cache=None, progress=False)
+
+    assert loaded.fit(*toy(40, ("calm", "wild"))).score(*toy(40, ("calm", "wild"), seed=3)) > 0.7
+
+
+def test_the_folder_holds_data_only(fitted, tmp_path):
+    fitted.save(tmp_path / "saved", include_backbones=True)
+    files = [path for path in (tmp_path / "saved").rglob("*") if path.is_file()]
+
+    assert {path.suffix for path in files} <= {".json", ".safetensors", ".md"}
+    assert not [
+        path for path in files if path.read_bytes()[:2] in (b"\x80\x04", b"\x80\x02", b"PK")
+    ]
+
+
+def test_the_configuration_tells_format_and_files(saved):
+    config = json.loads((saved / "config.json").read_text("utf-8"))
+
+    assert config["format_version"] == FORMAT_VERSION == 1
+    assert set(config["files"]) == {"arrays.safetensors", "README.md"}
+    assert config["classes"] == ["calm", "loud"]
+    assert {"cache", "device", "class_weight"}.isdisjoint(config["parameters"])
+
+
+def test_the_card_tells_layers_classes_and_use(fitted, saved):
+    card = (saved / "README.md").read_text("utf-8")
+
+    assert card.startswith("---\nlibrary_name: layerfuse\n")
+    for ref in fitted.selection_:
+        assert f"- `{ref}`" in card
+    assert "Classes: calm, loud" in card
+    assert "3 of 3 blocks" in card
+    assert f"ridge: held-out accuracy {fitted.validation_[0].accuracy:.4f}" in card
+    assert "FusionClassifier.load(" in card
+
+
+def test_numbers_of_a_parameter_grid_are_saved(toy, tiny_encoder, tmp_path):
+    options = {"device": "cpu", "cache": None, "progress": False, "selector": "best"}
+    classifier = FusionClassifier(
+        [tiny_encoder], k=np.int64(2), random_state=np.uint32(3), **options
+    ).fit(*toy())
+    classifier.save(tmp_path / "saved")
+    loaded = FusionClassifier.load(tmp_path / "saved", device="cpu")
+
+    assert (loaded.k, loaded.random_state) == (2, 3)
+
+
+class ByWidth:
+    """A criterion that is an object, without a ``__name__``."""
+
+    def __call__(self, features, labels):
+        return float(features.std())
+
+
+@pytest.mark.parametrize("criterion", [ByWidth(), lambda features, labels: float(features.max())])
+def test_a_criterion_of_ones_own_does_not_hinder_saving(toy, tiny_encoder, tmp_path, criterion):
+    options = {"device": "cpu", "cache": None, "progress": False}
+    classifier = FusionClassifier([tiny_encoder], criterion=criterion, **options).fit(*toy())
+    classifier.save(tmp_path / "saved")
+
+    assert FusionClassifier.load(tmp_path / "saved", device="cpu").classes_.tolist() == [
+        "calm",
+        "loud",
+    ]
+
+
+def test_labels_that_are_no_ascii_come_back(toy, tiny_encoder, tmp_path):
+    texts, topics = toy()
+    labels = ["ça va" if topic == "calm" else "\N{CAT FACE}\n" for topic in topics]
+    options = {"device": "cpu", "cache": None, "progress": False}
+    classifier = FusionClassifier([tiny_encoder], **options).fit(texts, labels)
+    classifier.save(tmp_path / "saved")
+    loaded = quiet(FusionClassifier.load(tmp_path / "saved", device="cpu"))
+
+    assert loaded.predict(texts).tolist() == classifier.predict(texts).tolist()
+    assert set(loaded.predict(texts)) == set(labels)

@@ -1,0 +1,230 @@
+"""What it learns and what it gives: labels, decisions, probabilities, vectors."""
+
+import numpy as np
+import pytest
+
+from layerfuse import LayerRef
+
+TOPICS = ("calm", "loud", "wild")
+
+
+@pytest.fixture
+def held_out(toy):
+    return toy(60, seed=9)
+
+
+@pytest.mark.parametrize("head", ["auto", "ridge", "logistic"])
+@pytest.mark.parametrize("fusion", ["concat", "mean"])
+def test_learns_what_can_be_learned(make, toy, held_out, tiny_encoder, tiny_decoder, fusion, head):
+    backbones = [tiny_encoder, tiny_decoder]
+    classifier = make(backbones=backbones, fusion=fusion, head=head).fit(*toy(80))
+
+    assert classifier.score(*held_out) > 0.8
+
+
+def test_labels_without_meaning_are_told_to_be_chance(make, toy):
+    texts, topics = toy(200)
+    # As many of each label in each topic, or the topics would be learned by way of a coincidence.
+    labels = np.repeat(["x", "y"], 2)[np.arange(200) % 4]
+    others = toy(400, seed=8)[0]
+    classifier = make(head="auto").fit(texts, labels)
+    honest = make(head="auto").fit(texts, topics)
+
+    assert 0.4 < classifier.score(others, labels[np.arange(400) % 200]) < 0.6
+    assert [c.kind for c in classifier.validation_] == ["ridge", "logistic"]
+    for by_chance, real in zip(classifier.validation_, honest.validation_, strict=True):
+        assert by_chance.accuracy < 0.62
+        assert by_chance.log_loss > 0.65
+        assert real.accuracy > 0.85
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(["no", "yes"], id="str"),
+        pytest.param(["ja", "ça", "é"], id="three str"),
+        pytest.param([7, -3], id="int"),
+        pytest.param([True, False], id="bool"),
+    ],
+)
+def test_labels_come_back_as_they_went_in(make, toy, values):
+    texts, topics = toy(48, TOPICS[: len(values)])
+    labels = [values[TOPICS.index(topic)] for topic in topics]
+    classifier = make().fit(texts, labels)
+    predicted = classifier.predict(texts).tolist()
+
+    assert classifier.classes_.tolist() == sorted(values)
+    assert {type(label) for label in predicted} == {type(values[0])}
+    assert np.mean([p == label for p, label in zip(predicted, labels, strict=True)]) > 0.8
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint16", "int64", "bool"])
+def test_numpy_labels_keep_their_type_through_a_saved_folder(make, toy, tmp_path, dtype):
+    texts, topics = toy()
+    labels = np.array([topic == "loud" for topic in topics]).astype(dtype)
+    classifier = make().fit(texts, labels)
+    classifier.save(tmp_path / "saved")
+
+    assert classifier.predict(texts).dtype == labels.dtype
+    assert type(classifier).load(tmp_path / "saved").predict(texts).dtype == labels.dtype
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("head", ["ridge", "logistic"])
+def test_decisions_probabilities_and_labels_agree(make, toy, n_classes, head):
+    texts, labels = toy(60, TOPICS[:n_classes])
+    others, _ = toy(40, TOPICS, seed=3)
+    classifier = make(head=head).fit(texts, labels)
+    decisions = classifier.decision_function(others)
+    probabilities = classifier.predict_proba(others)
+    predicted = classifier.predict(others)
+
+    best = decisions.argmax(1) if n_classes > 2 else (decisions > 0).astype(int)
+    assert decisions.shape == ((40, n_classes) if n_classes > 2 else (40,))
+    assert predicted.tolist() == classifier.classes_[best].tolist()
+    assert probabilities.shape == (40, n_classes)
+    assert probabilities.min() >= 0
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-12)
+    assert predicted.tolist() == classifier.classes_[probabilities.argmax(1)].tolist()
+    assert len(set(predicted)) == n_classes
+
+
+def test_probabilities_are_those_of_unseen_texts(make, toy):
+    texts, labels = toy(200)
+    others, truth = toy(400, seed=5)
+    classifier = make().fit(texts, labels)
+    probabilities = classifier.predict_proba(others)
+    given = probabilities[np.arange(400), np.searchsorted(classifier.classes_, truth)]
+
+    assert -np.log(given).mean() < 0.5 * np.log(2)
+    assert abs(probabilities.max(1).mean() - classifier.score(others, truth)) < 0.1
+
+
+def test_transform_gives_the_vectors_the_head_sees(make, toy, tiny_encoder, tiny_decoder):
+    texts, labels = toy()
+    classifier = make(backbones=[tiny_encoder, tiny_decoder]).fit(texts, labels)
+    vectors = classifier.transform(texts[:5])
+
+    assert vectors.shape == (5, 32 * len(classifier.selection_))
+    assert vectors.dtype == np.float32
+    decisions = classifier.head_.decisions(vectors)
+    np.testing.assert_allclose(
+        decisions[:, 1] - decisions[:, 0], classifier.decision_function(texts[:5]), atol=1e-4
+    )
+
+
+def test_a_text_alone_is_predicted_as_among_others(make, toy):
+    texts, labels = toy()
+    classifier = make().fit(texts, labels)
+    together = classifier.predict_proba(texts)
+    alone = np.concatenate([classifier.predict_proba([text]) for text in texts[:6]])
+
+    np.testing.assert_allclose(alone, together[:6], atol=1e-5)
+
+
+def test_predicting_in_parts_changes_nothing(make, toy, monkeypatch):
+    texts, labels = toy()
+    classifier = make().fit(texts, labels)
+    whole = classifier.decision_function(texts)
+    monkeypatch.setattr("layerfuse.classifier.estimator._PREDICT_TEXTS", 7)
+
+    np.testing.assert_allclose(classifier.decision_function(texts), whole, atol=1e-4)
+    assert classifier.transform(texts).shape[0] == len(texts)
+
+
+def test_duplicates_and_empty_texts_are_texts(make, toy):
+    texts, labels = toy()
+    classifier = make().fit([*texts, texts[0], "", ""], [*labels, labels[0], "calm", "loud"])
+    probabilities = classifier.predict_proba(["", texts[0], texts[0], ""])
+
+    assert np.isfinite(probabilities).all()
+    assert probabilities[0].tolist() == probabilities[3].tolist()
+    assert probabilities[1].tolist() == probabilities[2].tolist()
+
+
+def test_all_layers_are_scored_and_the_deepest_in_use_ends_the_backbone(
+    make, toy, tiny_encoder, tiny_decoder
+):
+    texts, labels = toy()
+    backbones = [tiny_encoder, tiny_decoder]
+    classifier = make(backbones=backbones, selector="best", k=1).fit(texts, labels)
+
+    expected = {LayerRef("encoder", i, "mean") for i in range(4)}
+    expected |= {LayerRef("decoder", i, p) for i in range(4) for p in ("mean", "last")}
+    assert set(classifier.scores_.refs) == expected
+    assert [ref.backbone for ref in classifier.selection_] == ["encoder", "decoder"]
+    for name, backbone in classifier.backbones_.items():
+        (ref,) = [ref for ref in classifier.selection_ if ref.backbone == name]
+        assert classifier.scores_.of(name).best == ref
+        assert backbone.deepest == ref.layer
+        assert backbone.blocks.n_layers == max(1, ref.layer)
+
+
+def prefer_layer_1(features, labels):
+    """Score a layer by how near the norm of its vectors is to that of layer 1."""
+    return -abs(float(np.linalg.norm(features, axis=1).mean()) - prefer_layer_1.norm)
+
+
+def test_blocks_after_the_deepest_layer_are_gone(make, toy, tiny_encoder):
+    texts, labels = toy()
+    (whole,) = make().load_backbones()
+    layer_1 = whole.embed(texts, [1], progress=False).values[0]
+    prefer_layer_1.norm = float(np.linalg.norm(layer_1, axis=1).mean())
+    classifier = make(criterion=prefer_layer_1, selector="best").fit(texts, labels)
+    (kept,) = classifier.backbones_.values()
+
+    assert classifier.scores_.criterion == "prefer_layer_1"
+    assert [str(ref) for ref in classifier.selection_] == ["encoder:1:mean"]
+    assert (kept.deepest, len(kept.model.encoder.layer)) == (1, 1)
+    assert len(whole.model.encoder.layer) == 3
+    assert classifier.overhead_.n_parameters == kept.n_parameters < whole.n_parameters
+    assert classifier.overhead_.n_texts == len(texts)
+    assert classifier.overhead_.wall_seconds > 0
+
+
+def test_a_backbone_that_is_not_selected_is_dropped(make, toy, tiny_encoder, new_encoder):
+    texts, labels = toy()
+    twin = new_encoder("twin")  # the same weights, so that its layers add nothing
+    classifier = make(backbones=[tiny_encoder, twin], selector="greedy").fit(texts, labels)
+
+    assert set(classifier.scores_.backbones) == {"encoder", "twin"}
+    assert set(classifier.backbones_) == set(classifier.selection_.backbones) == {"encoder"}
+    assert classifier.predict(texts[:3]).shape == (3,)
+
+
+def test_class_weights_move_decisions_towards_the_heavy_class(make, toy):
+    texts, labels = toy(80)
+    labels = np.random.default_rng(0).permutation(labels)  # nothing to learn but the weights
+    share = {
+        weight: np.mean(
+            make(class_weight={"loud": weight}).fit(texts, labels).predict(texts) == "loud"
+        )
+        for weight in (0.1, 1.0, 10.0)
+    }
+
+    assert share[0.1] < share[1.0] < share[10.0]
+
+
+def test_balanced_weighs_classes_and_not_texts(make, toy):
+    texts, labels = toy(80)
+    texts = texts[::2] + texts[1:16:2]  # 40 calm, 8 loud
+    labels = labels[::2] + labels[1:16:2]
+    by_hand = {"calm": 48 / (2 * 40), "loud": 48 / (2 * 8)}
+    plain, balanced, weighted = (
+        make(class_weight=weight).fit(texts, labels).decision_function(texts)
+        for weight in (None, "balanced", by_hand)
+    )
+
+    np.testing.assert_allclose(balanced, weighted, atol=1e-6)
+    assert balanced.mean() > plain.mean() + 0.1  # "loud", the rare class, is the second
+
+
+def test_weights_by_number_reach_the_right_class(make, toy):
+    texts, topics = toy(80)
+    labels = np.random.default_rng(0).permutation([5 if t == "calm" else 9 for t in topics])
+    light, heavy = (
+        np.mean(make(class_weight={9: weight}).fit(texts, labels).predict(texts) == 9)
+        for weight in (0.1, 10)
+    )
+
+    assert light < heavy

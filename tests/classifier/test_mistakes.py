@@ -1,0 +1,170 @@
+"""Mistakes are named before any work is done."""
+
+import numpy as np
+import pytest
+import sklearn.exceptions
+
+from layerfuse import Backbone, FusionClassifier, LayerFuseError
+from layerfuse.classifier import NotFittedError
+from layerfuse.core.errors import DataError, LabelError, ShapeError, UnknownOptionError
+
+
+@pytest.fixture
+def no_loading(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a backbone was loaded before the mistake was named")
+
+    monkeypatch.setattr(Backbone, "from_pretrained", refuse)
+
+
+@pytest.mark.usefixtures("no_loading")
+@pytest.mark.parametrize(
+    ("option", "value", "nearest", "also"),
+    [
+        ("criterion", "loo_rigde", "loo_ridge", "probe"),
+        ("selector", "upper-half", "upper_half", "greedy"),
+        ("fusion", "concatenate", "concat", "mean"),
+        ("head", "logistics", "logistic", "ridge"),
+        ("dtype", "float23", "float32", "bfloat16"),
+        ("pooling", "maen", "mean", "weighted_mean"),
+        ("pooling", ["mean", "lst"], "last", "first"),
+        ("class_weight", "balance", "balanced", ""),
+        ("class_weight", {"loud": 1.0, "clam": 2.0}, "calm", "loud"),
+    ],
+)
+def test_an_unknown_option_is_named_with_the_choices(
+    make, toy_texts, toy_labels, option, value, nearest, also
+):
+    with pytest.raises(UnknownOptionError) as caught:
+        make(**{option: value}).fit(toy_texts, toy_labels)
+
+    message = str(caught.value)
+    assert message.startswith(f"{option}=")
+    assert f"Did you mean {nearest!r}?" in message
+    assert also in message.partition("Choose one of:")[2]
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.usefixtures("no_loading")
+@pytest.mark.parametrize("labels", [[3, 12], [True, False]])
+def test_an_unknown_class_weight_is_named_among_labels_that_are_no_text(make, toy_texts, labels):
+    with pytest.raises(UnknownOptionError, match=f"class_weight=4 .*{labels[0]}"):
+        make(class_weight={4: 2.0}).fit(toy_texts, labels * 24)
+
+
+@pytest.mark.parametrize("option", ["fusion", "dtype", "pooling"])
+def test_options_are_checked_where_backbones_are_loaded_alone(make, option, no_loading):
+    with pytest.raises(UnknownOptionError, match=f"{option}='none'"):
+        make(**{option: "none"}).load_backbones()
+
+
+@pytest.mark.usefixtures("no_loading")
+@pytest.mark.parametrize("backbones", [(), [], "all-MiniLM-L6-v2", None])
+def test_backbones_are_a_list_of_at_least_one(make, toy_texts, toy_labels, backbones):
+    with pytest.raises(ShapeError, match="expected a list of at least one backbone"):
+        make(backbones=backbones).fit(toy_texts, toy_labels)
+
+
+def test_a_bare_path_or_backbone_is_no_list(make, tiny_encoder):
+    (loaded,) = make().load_backbones()
+    for bare in (tiny_encoder, loaded):
+        with pytest.raises(ShapeError, match="expected a list of at least one backbone"):
+            make(backbones=bare).load_backbones()
+
+
+def test_backbones_of_one_name_are_refused(make, tiny_encoder, toy_texts, toy_labels):
+    classifier = make(backbones=[tiny_encoder, str(tiny_encoder)])
+
+    with pytest.raises(ShapeError, match=r"different names, got encoder, encoder.*name="):
+        classifier.fit(toy_texts, toy_labels)
+
+
+def test_the_same_model_twice_under_two_names_is_fine(make, tiny_encoder, toy_texts, toy_labels):
+    pooled = Backbone.from_pretrained(tiny_encoder, pooling="max", name="max", device="cpu")
+    classifier = make(backbones=[tiny_encoder, pooled]).fit(toy_texts, toy_labels)
+
+    assert list(classifier.backbones_) == ["encoder", "max"]
+
+
+@pytest.mark.usefixtures("no_loading")
+@pytest.mark.parametrize(
+    ("texts", "labels", "error", "message"),
+    [
+        ("a text", ["a"], DataError, r"got one string. Put it in a list: \[text\]"),
+        ([], [], DataError, "Expected at least one text"),
+        (["a", None, "b", "c"], [0, 1, 0, 1], DataError, "row 2 is None"),
+        (["a", "b", 3.5, "c"], [0, 1, 0, 1], DataError, "row 3 is 3.5"),
+        (np.array([["a"], ["b"]]), [0, 1], DataError, r"ndarray of shape \(2, 1\)"),
+        (["a", "b", "c", "d"], [0, 1, 0], ShapeError, "got 3 for 4"),
+        (["a", "b", "c", "d"], "abab", DataError, "Expected a list of labels, got one string"),
+        (["a", "b", "c", "d"], ["x"] * 4, LabelError, "only 'x' in all 4 rows"),
+        (["a", "b", "c"], ["x", "y", "x"], LabelError, r"'y' has 1 \(row 2\)"),
+        (["a", "b", "c", "d"], [0, 1, None, 1], LabelError, "missing in 1 of 4 data rows: 3"),
+        (["a", "b", "c", "d"], ["x", float("nan"), "x", "y"], LabelError, "missing .*: 2"),
+        (["a", "b", "c", "d"], [0.5, 1.5, 0.5, 1.5], LabelError, "all str, all int or all bool"),
+        (["a", "b", "c", "d"], [0, "1", 0, "1"], LabelError, r"int \(data row 1\) and str"),
+        (["a", "b", "c", "d"], np.array([[0, 1], [1, 0]]), DataError, r"of shape \(2, 2\)"),
+    ],
+)
+def test_bad_texts_and_labels_are_named_first(make, texts, labels, error, message):
+    with pytest.raises(error, match=message):
+        make().fit(texts, labels)
+
+
+@pytest.mark.parametrize("bad", ["one text", None, ["a", None], [b"bytes"], []])
+def test_what_is_predicted_must_be_texts(make, toy_texts, toy_labels, bad):
+    classifier = make().fit(toy_texts, toy_labels)
+
+    with pytest.raises((DataError, TypeError)):
+        classifier.predict(bad)
+
+
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_proba", "decision_function", "transform", "save"]
+)
+def test_nothing_works_before_fit(make, method, tmp_path):
+    with pytest.raises(NotFittedError, match="not fitted") as caught:
+        getattr(make(), method)(tmp_path if method == "save" else ["a"])
+
+    assert isinstance(caught.value, sklearn.exceptions.NotFittedError)
+    assert isinstance(caught.value, LayerFuseError)
+
+
+def test_a_fit_that_fails_leaves_no_classifier(make, toy_texts, toy_labels, monkeypatch):
+    def fail(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("layerfuse.classifier.estimator.fit_head", fail)
+    classifier = make()
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(toy_texts, toy_labels)
+
+    with pytest.raises(NotFittedError):
+        classifier.predict(toy_texts)
+    assert not [name for name in vars(classifier) if name.endswith("_")]
+
+
+def test_a_fit_that_fails_leaves_the_earlier_one_whole(make, toy, monkeypatch):
+    texts, labels = toy()
+    classifier = make(selector="best").fit(texts, labels)
+    before = classifier.predict_proba(texts)
+
+    def fail(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("layerfuse.classifier.estimator.fit_head", fail)
+    classifier.set_params(selector="upper_half")
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(*toy(30, ("calm", "wild")))
+
+    assert classifier.classes_.tolist() == ["calm", "loud"]
+    assert np.array_equal(classifier.predict_proba(texts), before)
+
+
+def test_a_missing_model_says_where_it_was_looked_for(make, toy_texts, toy_labels, tmp_path):
+    with pytest.raises(LayerFuseError, match=r"nowhere does not exist"):
+        make(backbones=[tmp_path / "nowhere"]).fit(toy_texts, toy_labels)
+
+
+def test_the_constructor_checks_nothing():
+    FusionClassifier(["no-such-model"], fusion="nothing", k=-1, class_weight={"x": 1})

@@ -1,0 +1,139 @@
+"""The same again gives the same again, and what was embedded is not embedded twice."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from layerfuse import Backbone, EmbeddingStore
+from layerfuse.extract import embed_to_store
+
+
+@pytest.fixture
+def embedded(monkeypatch) -> list[str]:
+    """Collect every text that any backbone is asked to embed."""
+    seen: list[str] = []
+    stream = Backbone.stream
+
+    def counted(self, texts, refs, **options):
+        seen.extend(texts)
+        return stream(self, texts, refs, **options)
+
+    monkeypatch.setattr(Backbone, "stream", counted)
+    return seen
+
+
+def state(classifier) -> list[np.ndarray]:
+    return [*classifier.fusion_.arrays().values(), *classifier.head_.arrays().values()]
+
+
+@pytest.mark.parametrize("head", ["ridge", "logistic"])
+def test_fit_twice_gives_the_same_bits(make, toy, tiny_encoder, tiny_decoder, head):
+    texts, labels = toy()
+    others, _ = toy(30, seed=2)
+    options = {"backbones": [tiny_encoder, tiny_decoder], "head": head, "selector": "greedy"}
+    first, second = (make(**options).fit(texts, labels) for _ in range(2))
+
+    assert first.selection_ == second.selection_
+    assert first.scores_ == second.scores_
+    assert all(map(np.array_equal, state(first), state(second)))
+    assert np.array_equal(first.predict_proba(others), second.predict_proba(others))
+
+
+def test_fit_again_on_the_same_object_gives_the_same_bits(make, toy):
+    texts, labels = toy()
+    classifier = make().fit(*toy(40, ("loud", "wild"), seed=1)).fit(texts, labels)
+
+    assert all(map(np.array_equal, state(classifier), state(make().fit(texts, labels))))
+
+
+def test_a_second_fit_embeds_nothing(make, toy, embedded, tmp_path):
+    texts, labels = toy()
+    first = make(cache=tmp_path).fit(texts, labels)
+    assert sorted(embedded) == sorted(texts)
+    embedded.clear()
+    second = make(cache=tmp_path, fusion="mean", head="logistic").fit(texts, labels)
+    assert embedded == []
+
+    third = make(cache=tmp_path).fit(texts, labels)
+    assert embedded == []
+    assert all(map(np.array_equal, state(first), state(third)))
+    assert second.scores_ == first.scores_
+
+
+def test_cached_equals_uncached(make, toy, tmp_path):
+    texts, labels = toy()
+    make(cache=tmp_path).fit(texts[:20], labels[:20])
+    cached = make(cache=tmp_path).fit(texts, labels)
+    plain = make(cache=None).fit(texts, labels)
+
+    np.testing.assert_allclose(cached.scores_.values, plain.scores_.values, atol=1e-5)
+    np.testing.assert_allclose(
+        cached.predict_proba(texts), plain.predict_proba(texts), atol=1e-5, rtol=0
+    )
+
+
+def test_without_a_cache_every_fit_embeds(make, toy, embedded, cache_folder):
+    texts, labels = toy()
+    make(cache=None).fit(texts, labels)
+    make(cache=None).fit(texts, labels)
+
+    assert sorted(embedded) == sorted([*texts, *texts])
+    assert list(cache_folder.iterdir()) == []
+
+
+def test_other_texts_in_the_cache_change_nothing(make, toy, tmp_path):
+    texts, labels = toy()
+    tests, _ = toy(200, seed=6)
+    make(cache=tmp_path / "own").fit(texts, labels)
+    shutil.copytree(tmp_path / "own", tmp_path / "more")
+    (backbone,) = make().load_backbones()
+    embed_to_store(backbone, tests, EmbeddingStore(tmp_path / "more"), progress=False)
+    plain, beside = (make(cache=tmp_path / name).fit(texts, labels) for name in ("own", "more"))
+
+    assert beside.scores_ == plain.scores_
+    assert all(map(np.array_equal, state(beside), state(plain)))
+
+
+def test_the_order_of_texts_changes_nothing_but_rounding(make, toy):
+    texts, labels = toy()
+    order = np.random.default_rng(1).permutation(len(texts))
+    mixed = make().fit([texts[i] for i in order], [labels[i] for i in order])
+    plain = make().fit(texts, labels)
+
+    np.testing.assert_allclose(mixed.scores_.values, plain.scores_.values, atol=1e-4)
+    np.testing.assert_allclose(mixed.predict_proba(texts), plain.predict_proba(texts), atol=1e-3)
+
+
+def test_prediction_neither_reads_nor_writes_the_cache(make, toy, embedded, tmp_path):
+    texts, labels = toy()
+    classifier = make(cache=tmp_path).fit(texts, labels)
+    files = sorted(tmp_path.rglob("*"))
+    embedded.clear()
+    classifier.predict(texts)
+
+    assert embedded == texts
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+@pytest.mark.parametrize("place", [-5, -5000])  # among the digests; in a layer
+def test_a_damaged_cache_is_mended_and_changes_nothing(make, toy, tmp_path, embedded, place):
+    texts, labels = toy()
+    expected = make(cache=tmp_path).fit(texts, labels)
+    (shard,) = tmp_path.rglob("*.safetensors")
+    data = bytearray(shard.read_bytes())
+    data[place] ^= 1
+    shard.write_bytes(data)
+    embedded.clear()
+    with pytest.warns(UserWarning, match="embedded again"):
+        mended = make(cache=tmp_path).fit(texts, labels)
+
+    assert sorted(embedded) == sorted(texts)
+    assert all(map(np.array_equal, state(mended), state(expected)))
+
+
+def test_the_default_cache_is_the_users(make, toy, cache_folder):
+    make(cache="default").fit(*toy(20))
+
+    (entry,) = (cache_folder / "embeddings").iterdir()
+    assert list(entry.glob("*.safetensors"))

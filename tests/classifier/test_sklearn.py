@@ -1,0 +1,139 @@
+"""scikit-learn's contract: parameters, clones, pipelines and searches, on every kind of column.
+
+What scikit-learn itself splits: lists, NumPy arrays and pandas columns as they are; a pyarrow array
+through its own indexing.
+"""
+
+import inspect
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
+
+from layerfuse import FusionClassifier
+
+COLUMNS = {
+    "list": list,
+    "tuple": tuple,
+    "numpy str": np.array,
+    "numpy object": lambda values: np.array(values, dtype=object),
+    "pandas": lambda values: pd.Series(values, index=range(100, 100 + len(values))),
+    "pandas object": lambda values: pd.Series(values, dtype=object),
+    "pyarrow": pa.array,
+    "pyarrow chunked": lambda values: pa.chunked_array([values[:10], values[10:]]),
+}
+
+
+@pytest.fixture(params=COLUMNS)
+def column(request):
+    return COLUMNS[request.param]
+
+
+def test_the_constructor_only_stores():
+    given = {name: object() for name in inspect.signature(FusionClassifier).parameters}
+    classifier = FusionClassifier(given.pop("backbones"), **given)
+
+    assert set(vars(classifier)) == {"backbones", *given}
+    assert all(getattr(classifier, name) is value for name, value in given.items())
+
+
+def test_parameters_are_read_and_set(make):
+    classifier = make(fusion="mean")
+    changed = classifier.set_params(fusion="concat", k=3)
+
+    assert changed is classifier
+    assert classifier.get_params()["fusion"] == "concat"
+    assert classifier.get_params()["k"] == 3
+    with pytest.raises(ValueError, match="Invalid parameter 'fussion'"):
+        classifier.set_params(fussion="mean")
+    assert "fusion='mean'" in repr(make(fusion="mean"))
+
+
+def test_a_clone_has_the_parameters_and_shares_loaded_backbones(make, toy_texts, toy_labels):
+    loaded = make().load_backbones()
+    classifier = make(backbones=loaded, class_weight={"calm": 2.0}).fit(toy_texts, toy_labels)
+    copy = clone(classifier)
+
+    assert copy is not classifier
+    assert copy.backbones[0] is loaded[0]
+    assert copy.class_weight == {"calm": 2.0}
+    assert not hasattr(copy, "classes_")
+    assert np.array_equal(
+        copy.fit(toy_texts, toy_labels).predict_proba(toy_texts),
+        classifier.predict_proba(toy_texts),
+    )
+
+
+def test_every_kind_of_column_gives_the_same(make, toy_texts, toy_labels, column):
+    expected = make().fit(toy_texts, toy_labels).decision_function(toy_texts)
+    classifier = make().fit(column(toy_texts), column(toy_labels))
+
+    assert np.array_equal(classifier.decision_function(column(toy_texts)), expected)
+    assert classifier.predict(column(toy_texts)).tolist() == classifier.predict(toy_texts).tolist()
+    assert classifier.score(column(toy_texts), column(toy_labels)) > 0.8
+
+
+def test_cross_validation_splits_every_kind_of_column(make, toy_texts, toy_labels, column):
+    folds = StratifiedKFold(3)
+    scores = cross_val_score(
+        make(), column(toy_texts), np.array(toy_labels), cv=folds, error_score="raise"
+    )
+    expected = cross_val_score(make(), toy_texts, toy_labels, cv=folds, error_score="raise")
+
+    assert scores.tolist() == expected.tolist()
+    assert scores.mean() > 0.7
+
+
+def test_cross_validation_takes_labels_of_every_kind(make, toy_texts, toy_labels, column):
+    scores = cross_val_score(make(), toy_texts, column(toy_labels), cv=3, error_score="raise")
+
+    assert scores.mean() > 0.7
+
+
+@pytest.mark.parametrize("kind", ["list", "numpy object", "pandas", "pyarrow"])
+def test_grid_search_over_fusion_and_head(make, toy, kind, tmp_path):
+    column = COLUMNS[kind]
+    texts, labels = toy(60)
+    search = GridSearchCV(
+        make(cache=tmp_path),
+        {"fusion": ["concat", "mean"], "head": ["ridge", "logistic"]},
+        cv=2,
+        error_score="raise",
+    ).fit(column(texts), labels)
+
+    assert len(search.cv_results_["params"]) == 4
+    assert search.best_score_ > 0.7
+    assert search.best_estimator_.fusion == search.best_params_["fusion"]
+    assert search.score(texts, labels) > 0.8
+
+
+def test_a_pipeline_with_a_step_before(make, toy_texts, toy_labels):
+    lower = FunctionTransformer(lambda texts: [text.lower() for text in texts])
+    pipeline = Pipeline([("lower", lower), ("fuse", make())])
+    pipeline.fit([text.upper() for text in toy_texts], toy_labels)
+    plain = make().fit(toy_texts, toy_labels)
+
+    assert np.array_equal(pipeline.predict_proba(toy_texts), plain.predict_proba(toy_texts))
+    assert pipeline.set_params(fuse__fusion="mean").get_params()["fuse"].fusion == "mean"
+
+
+def test_a_pipeline_with_a_step_after(make, toy_texts, toy_labels):
+    pipeline = make_pipeline(make(), LogisticRegression()).fit(toy_texts, toy_labels)
+
+    assert pipeline.score(toy_texts, toy_labels) > 0.8
+    assert pipeline[-1].n_features_in_ == 32 * len(pipeline[0].selection_)
+
+
+def test_fitted_is_what_scikit_learn_calls_fitted(make, toy_texts, toy_labels):
+    classifier = make().fit(toy_texts, toy_labels)
+
+    check_is_fitted(classifier)
+    assert classifier.__sklearn_tags__().input_tags.string
+    assert classifier.__sklearn_tags__().estimator_type == "classifier"

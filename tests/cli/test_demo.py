@@ -1,0 +1,40 @@
+"""``layerfuse demo``, with the real models and sentences."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROWS = [
+    r"TF-IDF \+ logistic regression",
+    r"last layer of all-MiniLM-L6-v2 \(mean\)",
+    r"last layer of smollm2-135m \(mean\)",
+    r"best validated layer: \S+",
+    r"layerfuse: \d+ layers, concat",
+]
+INTERVAL = r"\d+\.\d%  +\d+\.\d% to \d+\.\d%"
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_demo_ends_with_a_prediction_by_a_new_process(subprocess_environment, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "layerfuse", "demo", "--train", "60", "--test", "40"],
+        env=subprocess_environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for row in ROWS:
+        assert re.search(rf"^{row} +{INTERVAL}", done.stdout, re.MULTILINE), row
+    for layer in ("all-MiniLM-L6-v2:6:mean", "smollm2-135m:30:last"):
+        assert re.search(rf"^{layer} +-?\d\.\d{{4}} .*\*$", done.stdout, re.MULTILINE)
+    assert re.search(r"\d+ s in all, peak memory \d+ MiB", done.stdout)
+    assert "saved to demo-classifier, backbones included" in done.stdout
+    assert re.fullmatch(r"[01]\t0\.\d{4}", done.stdout.splitlines()[-1])
+    assert [path.name for path in tmp_path.iterdir()] == ["demo-classifier"]

@@ -1,0 +1,168 @@
+"""``layerfuse fit``: from a file to a folder that predicts."""
+
+import json
+
+import numpy as np
+import pytest
+
+from layerfuse import Backbone, FusionClassifier
+
+
+def test_from_every_format_to_predictions(run, data, extension, tiny_encoder, toy_texts, tmp_path):
+    file = data(f"data{extension}")
+    done = run("fit", file, "--backbone", tiny_encoder, "--out", tmp_path / "out")
+
+    assert done.code == 0
+    assert done.err.splitlines() == [
+        f"48 texts from {file}, column 'text'; labels from column 'label'"
+    ]
+    for layer in range(4):
+        assert f"encoder:{layer}:mean" in done.out
+    assert "Chosen: the upper half of each backbone; 2 layers." in done.out
+    assert "ridge head: held-out accuracy" in done.out
+    assert "(kept)" in done.out
+    assert f"Saved to {tmp_path / 'out'}" in done.out
+
+    lines = "\n".join(toy_texts).encode()
+    predicted = run("predict", tmp_path / "out", stdin=lines).out.splitlines()
+    assert [line.split("\t")[0] for line in predicted] == [
+        str(label) for label in FusionClassifier.load(tmp_path / "out").predict(toy_texts)
+    ]
+
+
+def test_json_is_all_there_is_on_standard_output(run, data, tiny_encoder, tiny_decoder, tmp_path):
+    backbones = ["-b", tiny_encoder, "-b", tiny_decoder]
+    done = run("fit", data(), *backbones, "-o", tmp_path / "out", "--json")
+    document = json.loads(done.out)
+
+    assert document["folder"] == str(tmp_path / "out")
+    assert (document["text_column"], document["label_column"]) == ("text", "label")
+    assert document["n_texts"] == 48
+    assert document["classes"] == ["calm", "loud"]
+    assert len(document["scores"]) == 4 + 8
+    assert set(document["selection"]) < set(document["scores"])
+    assert {candidate["head"] for candidate in document["validation"]} == {"ridge", "logistic"}
+    assert document["head"] in {"ridge", "logistic"}
+    assert document["overhead"]["n_texts"] == 48
+    assert "column 'text'" in done.err
+
+
+def test_columns_may_be_named(run, data, tiny_encoder, toy_texts, toy_labels, tmp_path):
+    columns = {"text": None, "label": None, "says": toy_texts, "mood": toy_labels}
+    file = data("odd.jsonl", **columns)
+    named = ["--text-column", "says", "--label-column", "mood"]
+    done = run("fit", file, "-b", tiny_encoder, "-o", tmp_path / "out", *named)
+
+    assert done.code == 0
+    assert "column 'says'; labels from column 'mood'" in done.err
+
+
+def test_options_reach_the_classifier(run, data, tiny_encoder, tmp_path):
+    options = "--criterion probe --selector best -k 2 --fusion mean --head logistic --seed 3"
+    more = "--pooling max --pooling first --max-tokens 16 --device cpu --no-progress"
+    arguments = [*options.split(), *more.split()]
+    assert run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out", *arguments).code == 0
+    loaded = FusionClassifier.load(tmp_path / "out", device="cpu")
+
+    given = {name: loaded.get_params()[name] for name in ("selector", "k", "fusion", "head")}
+    assert given == {"selector": "best", "k": 2, "fusion": "mean", "head": "logistic"}
+    assert (loaded.criterion, loaded.random_state) == ("probe", 3)
+    assert len(loaded.selection_) == 2
+    (backbone,) = loaded.backbones_.values()
+    assert backbone.spec.poolings == ("max", "first")
+    assert backbone.spec.max_tokens == 16
+
+
+def test_balanced_weighs_classes(run, data, tiny_encoder, toy, tmp_path):
+    texts, _ = toy(48, seed=1)
+    file = data(text=texts, label=["rare"] * 8 + ["usual"] * 40)
+    for name, flags in {"plain": [], "balanced": ["--balanced"]}.items():
+        assert run("fit", file, "-b", tiny_encoder, "-o", tmp_path / name, *flags).code == 0
+    n_rare = {
+        name: np.sum(FusionClassifier.load(tmp_path / name).predict(texts) == "rare")
+        for name in ("plain", "balanced")
+    }
+
+    assert n_rare["balanced"] > n_rare["plain"]
+
+
+def test_included_backbones_need_no_model_folder(run, data, new_encoder, tmp_path):
+    folder = new_encoder()
+    arguments = ["fit", data(), "-b", folder, "-o", tmp_path / "out", "--include-backbones"]
+    assert run(*arguments, "--offline").code == 0
+    folder.rename(tmp_path / "gone")
+    done = run("predict", tmp_path / "out", "--offline", stdin=b"calm1 calm2\n")
+
+    assert done.code == 0
+    assert done.out.startswith("calm\t")
+
+
+@pytest.fixture
+def embedded(monkeypatch) -> list[str]:
+    seen: list[str] = []
+    stream = Backbone.stream
+
+    def counted(self, texts, refs, **options):
+        seen.extend(texts)
+        return stream(self, texts, refs, **options)
+
+    monkeypatch.setattr(Backbone, "stream", counted)
+    return seen
+
+
+def test_the_second_time_nothing_is_embedded(run, data, tiny_encoder, tmp_path, embedded):
+    arguments = ["fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out"]
+    assert run(*arguments).code == 0
+    assert len(embedded) == 48
+    assert run(*arguments, "--fusion", "mean").code == 0  # over the older folder
+    assert len(embedded) == 48
+    assert FusionClassifier.load(tmp_path / "out").fusion == "mean"
+
+
+def test_no_cache_keeps_nothing(run, data, tiny_encoder, tmp_path, cache_folder):
+    done = run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out", "--no-cache")
+
+    assert done.code == 0
+    assert list(cache_folder.iterdir()) == []
+
+
+def test_labels_that_are_numbers_in_a_csv_come_back_as_numbers(
+    run, data, tiny_encoder, toy_labels, tmp_path
+):
+    numbers = [7 if label == "calm" else 10 for label in toy_labels]
+    assert run("fit", data(label=numbers), "-b", tiny_encoder, "-o", tmp_path / "out").code == 0
+    done = run("predict", tmp_path / "out", "--json", stdin=b"calm1 calm2 calm3\nloud1 loud2\n")
+
+    assert [json.loads(line)["prediction"] for line in done.out.splitlines()] == [7, 10]
+
+
+@pytest.mark.parametrize("moment", ["estimator.fit_head", "saved.write_bundle"])
+def test_ctrl_c_ends_quietly_and_leaves_no_half_folder(
+    run, data, tiny_encoder, tmp_path, monkeypatch, moment
+):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    file = data()
+    monkeypatch.setattr(f"layerfuse.classifier.{moment}", interrupt)
+    done = run("fit", file, "-b", tiny_encoder, "-o", tmp_path / "out")
+
+    assert done.code == 130
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_ctrl_c_while_writing_keeps_the_older_folder(
+    run, data, tiny_encoder, tmp_path, monkeypatch
+):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    arguments = ["fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out"]
+    assert run(*arguments).code == 0
+    monkeypatch.setattr("layerfuse.bundle.folder.save_file", interrupt)
+
+    assert run(*arguments, "--fusion", "mean").code == 130
+    assert FusionClassifier.load(tmp_path / "out").fusion == "concat"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "out"]

@@ -1,0 +1,156 @@
+"""``score``, ``models``, ``cache`` and the help of every command."""
+
+import json
+
+import pytest
+
+from layerfuse.backbone import Backbone
+from layerfuse.backbone.packaged_models import PACKAGED_MODELS
+
+
+def test_score_shows_every_layer_and_the_best(run, data, tiny_encoder, tiny_decoder):
+    file = data()
+    done = run("score", file, "-b", tiny_encoder, "-b", tiny_decoder)
+    layers = [line.split()[0] for line in done.out.splitlines() if ":" in line.split(" ")[0]]
+
+    assert done.code == 0
+    assert done.err.splitlines() == [
+        f"48 texts from {file}, column 'text'; labels from column 'label'"
+    ]
+    assert layers == [f"encoder:{i}:mean" for i in range(4)] + [
+        f"decoder:{i}:{pooling}" for i in range(4) for pooling in ("mean", "last")
+    ]
+    assert "best of encoder: encoder:" in done.out
+    assert "best of decoder: decoder:" in done.out
+
+
+def test_score_by_several_criteria_as_json(run, data, tiny_encoder):
+    criteria = ["--criterion", "depth", "--criterion", "probe", "--criterion", "loo_ridge"]
+    document = json.loads(run("score", data(), "-b", tiny_encoder, *criteria, "--json").out)
+
+    assert list(document) == ["depth", "probe", "loo_ridge"]
+    assert document["depth"] == pytest.approx(
+        {f"encoder:{i}:mean": score for i, score in enumerate([0, 2 / 3, 2 / 3, 0])}
+    )
+    assert all(0.5 < value <= 1 for value in document["probe"].values())
+    assert all(-0.5 < value < 0 for value in document["loo_ridge"].values())
+
+
+def test_score_and_fit_share_the_cache(run, data, tiny_encoder, tmp_path, monkeypatch):
+    assert run("score", data(), "-b", tiny_encoder).code == 0
+
+    def refuse(*arguments, **options):
+        raise AssertionError("embedded again")
+
+    monkeypatch.setattr(Backbone, "stream", refuse)
+    assert run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out").code == 0
+
+
+def test_models_lists_size_licence_and_what_is_on_disk(run, cache_folder):
+    (cache_folder / "models" / "smollm2-135m").mkdir(parents=True)
+    (cache_folder / "models" / "smollm2-135m" / "config.json").write_text("{}")
+    lines = run("models").out.splitlines()
+    rows = {line.split()[0]: line for line in lines[2:]}
+
+    assert set(rows) == set(PACKAGED_MODELS)
+    assert rows["smollm2-135m"].endswith("yes")
+    assert rows["all-MiniLM-L6-v2"].endswith("no")
+    assert "Apache-2.0" in rows["all-MiniLM-L6-v2"]
+    assert "89 MiB" in rows["smollm2-135m"]
+
+
+def test_models_as_json(run):
+    document = json.loads(run("models", "--json").out)
+
+    assert [model["name"] for model in document] == list(PACKAGED_MODELS)
+    for model in document:
+        assert model["on_disk"] is False
+        assert model["download_bytes"] > 10**6
+        assert model["licence"]
+
+
+@pytest.fixture
+def filled(run, data, tiny_encoder, cache_folder):
+    """Embed the toy texts; give the only shard."""
+    run("score", data(), "-b", tiny_encoder)
+    (shard,) = cache_folder.rglob("*.safetensors")
+    return shard
+
+
+def damage(shard):
+    content = bytearray(shard.read_bytes())
+    content[-2000] ^= 1
+    shard.write_bytes(content)
+
+
+def test_cache_ls(run, filled, cache_folder):
+    done = run("cache", "ls")
+    (row,) = [line for line in done.out.splitlines() if line.startswith("encoder")]
+
+    assert row.split()[:3] == ["encoder", "mean", "48"]
+    assert f"in {cache_folder / 'embeddings'}" in done.out
+    (entry,) = json.loads(run("cache", "ls", "--json").out)
+    assert entry["fingerprint"] == filled.parent.name
+    assert (entry["backbone"], entry["poolings"], entry["n_texts"]) == ("encoder", ["mean"], 48)
+    assert entry["disk_bytes"] >= filled.stat().st_size
+
+
+def test_cache_of_nothing(run):
+    assert json.loads(run("cache", "ls", "--json").out) == []
+    assert run("cache", "ls").code == 0
+    assert run("cache", "verify").out == "0 damaged files\n"
+    assert run("cache", "prune", "--all").out == "freed 0.0 MiB\n"
+
+
+def test_cache_verify_of_a_sound_cache(run, filled):
+    done = run("cache", "verify")
+
+    assert (done.code, done.out) == (0, "0 damaged files\n")
+    assert json.loads(run("cache", "verify", "--json").out) == {"damages": []}
+
+
+@pytest.mark.parametrize("json_wanted", [False, True])
+def test_cache_verify_of_a_damaged_cache_exits_1(run, filled, json_wanted):
+    damage(filled)
+    done = run("cache", "verify", *(["--json"] if json_wanted else []))
+
+    assert done.code == 1
+    assert filled.name in done.out
+    if json_wanted:
+        assert len(json.loads(done.out)["damages"]) == 1
+    else:
+        assert done.out.endswith("1 damaged files\n")
+    assert run("cache", "verify").code == 0  # it was set aside
+
+
+def test_cache_prune(run, filled):
+    assert run("cache", "prune").out == "freed 0.0 MiB\n"
+    assert run("cache", "prune", "--older-than-days", "1").code == 0
+    assert filled.exists()
+    freed = json.loads(run("cache", "prune", "encoder", "--json").out)["freed_bytes"]
+
+    assert freed > 4 * 48 * 32 * 4
+    assert not filled.exists()
+
+
+def test_cache_prune_all(run, filled):
+    assert run("cache", "prune", "--all").code == 0
+    assert json.loads(run("cache", "ls", "--json").out) == []
+
+
+COMMANDS = ["", "fit", "predict", "score", "models", "demo", "cache"]
+COMMANDS += ["cache ls", "cache prune", "cache verify"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run, command):
+    done = run(*command.split(), "--help")
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"Usage: layerfuse {command}".rstrip())
+    assert len(done.out.splitlines()[2].strip()) > 20  # what it does
+
+
+def test_without_a_command_the_help_is_shown(run):
+    assert run().out == run("--help").out
+    assert "Commands:" in run().out

@@ -1,0 +1,147 @@
+"""``layerfuse predict``: a line per text in order, or the whole table with two more columns."""
+
+import json
+
+import pytest
+
+from layerfuse import FusionClassifier
+
+EXTENSIONS = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+@pytest.mark.parametrize("output", EXTENSIONS)
+def test_a_table_keeps_columns_and_order(
+    run, data, saved, fitted, tables, toy_texts, tmp_path, extension, output
+):
+    file, out = data(f"data{extension}"), tmp_path / f"out{output}"
+    done = run("predict", saved, file, "--output", out)
+    before, after = tables.read(file), tables.read(out)
+
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines() == [f"texts from {file}, column 'text'"]
+    assert after.column_names == [*before.column_names, "prediction", "probability"]
+    for name in before.column_names:
+        written = after.column(name).to_pylist()
+        assert list(map(str, written)) == list(map(str, before.column(name).to_pylist()))
+    assert after.column("prediction").to_pylist() == fitted.predict(toy_texts).tolist()
+    assert after.column("probability").to_pylist() == pytest.approx(
+        fitted.predict_proba(toy_texts).max(1).tolist(), abs=1e-9
+    )
+
+
+def test_lines_come_out_in_order_empty_ones_too(run, saved, fitted):
+    lines = ["loud1 loud2 loud3", "", "calm1 calm2", "   ", "loud4 \N{SNOWMAN}", "calm7 loud1"]
+    done = run("predict", saved, stdin="\n".join(lines).encode())  # no line break at the end
+    probabilities = fitted.predict_proba(lines)
+
+    assert done.code == 0
+    assert done.err == ""
+    assert done.out.splitlines() == [
+        f"{label}\t{p:.4f}"
+        for label, p in zip(fitted.predict(lines), probabilities.max(1), strict=True)
+    ]
+    assert {line.split("\t")[0] for line in done.out.splitlines()} == {"calm", "loud"}
+
+
+def test_line_ends_of_windows_are_no_part_of_a_text(run, saved):
+    texts = b"loud1 loud2", b"", b"calm1"
+    unix = run("predict", saved, "-", stdin=b"".join(text + b"\n" for text in texts))
+    windows = run("predict", saved, "-", stdin=b"".join(text + b"\r\n" for text in texts))
+
+    assert windows.out == unix.out
+    assert len(unix.out.splitlines()) == 3
+
+
+def test_nothing_in_nothing_out(run, saved, tmp_path):
+    done = run("predict", saved, "-o", tmp_path / "out.csv", stdin=b"")
+
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_is_one_object_a_line(run, data, saved, fitted, toy_texts):
+    done = run("predict", saved, data("data.parquet"), "--json")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+
+    assert [row["text"] for row in rows] == toy_texts
+    assert [row["prediction"] for row in rows] == fitted.predict(toy_texts).tolist()
+    assert list(rows[0]) == ["number", "text", "label", "by", "prediction", "probability"]
+    assert rows[5]["number"] == 5
+    assert 0.5 <= rows[0]["probability"] <= 1
+
+
+def test_many_lines_are_predicted_as_they_come(run, saved, toy, monkeypatch):
+    texts, topics = toy(2500, seed=5)
+    sizes: list[int] = []
+    done_before: list[int] = []
+    predict_proba = FusionClassifier.predict_proba
+
+    def counted(self, batch):
+        sizes.append(len(batch))
+        return predict_proba(self, batch)
+
+    def lines():
+        for text in texts:
+            done_before.append(sum(sizes))
+            yield text.encode() + b"\n"
+
+    monkeypatch.setattr(FusionClassifier, "predict_proba", counted)
+    done = run("predict", saved, stdin=lines())
+    predicted = [line.split("\t")[0] for line in done.out.splitlines()]
+
+    assert sizes == [1024, 1024, 452]
+    assert [done_before[row] for row in (1023, 1024, 2048)] == [0, 1024, 2048]
+    assert predicted == FusionClassifier.load(saved).predict(texts).tolist()
+    assert sum(p == topic for p, topic in zip(predicted, topics, strict=True)) > 2000
+
+
+def test_the_column_may_be_named(run, data, saved, fitted, toy, toy_texts):
+    others, _ = toy(48, seed=2)
+    file = data("two.jsonl", other=others)
+    done = run("predict", saved, file, "--text-column", "other")
+
+    assert f"column {'other'!r}" in done.err
+    assert [line.split("\t")[0] for line in done.out.splitlines()] == fitted.predict(
+        others
+    ).tolist()
+
+
+def test_standard_input_that_is_no_utf8_is_told_with_its_line(run, saved):
+    done = run("predict", saved, stdin=b"calm1\nloud\xff\n")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines() == [
+        "layerfuse: error: Standard input, line 2: not UTF-8 (invalid start byte)."
+    ]
+
+
+def test_a_failure_in_a_later_batch_leaves_no_output(run, saved, tables, tmp_path):
+    texts = ["calm1"] * 1500 + [None] + ["loud1"] * 10
+    file = tables.write(tmp_path / "data.parquet", {"text": texts})
+    (tmp_path / "out.csv").write_text("precious")
+    done = run("predict", saved, file, "-o", tmp_path / "out.csv")
+
+    assert done.code == 2
+    assert "data row 1501" in done.err.splitlines()[-1]
+    assert (tmp_path / "out.csv").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.parquet", "out.csv"]
+
+
+def test_ctrl_c_leaves_no_output(run, data, saved, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FusionClassifier, "predict_proba", interrupt)
+    done = run("predict", saved, data(), "-o", tmp_path / "out.csv")
+
+    assert done.code == 130
+    assert "Traceback" not in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_prediction_touches_neither_the_cache_nor_the_folder(run, data, saved, cache_folder):
+    before = {path: path.stat().st_mtime_ns for path in saved.rglob("*")}
+    assert run("predict", saved, data(), "--offline", "--no-progress").code == 0
+
+    assert list(cache_folder.iterdir()) == []
+    assert {path: path.stat().st_mtime_ns for path in saved.rglob("*")} == before

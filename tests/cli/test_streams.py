@@ -1,0 +1,95 @@
+"""Real processes: readers that leave, disks that are full, Ctrl-C from the keyboard."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+LAYERFUSE = [sys.executable, "-m", "layerfuse"]
+
+
+@pytest.mark.parametrize("command", [["--help"], ["cache", "ls", "--json"], ["cache", "verify"]])
+def test_a_reader_that_left_before_the_first_line(subprocess_environment, command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*LAYERFUSE, *command],
+        env=subprocess_environment,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", [["cache", "ls", "--json"], ["cache", "verify"]])
+def test_output_to_a_full_disk_is_one_line(subprocess_environment, command):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*LAYERFUSE, *command],
+            env=subprocess_environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "No space left on device" in done.stderr
+
+
+def test_a_reader_that_has_enough(subprocess_environment, saved, toy, tmp_path):
+    (tmp_path / "lines").write_text("\n".join(toy(4000)[0]))
+    with (tmp_path / "lines").open() as lines:
+        process = subprocess.Popen(
+            [*LAYERFUSE, "predict", str(saved), "--json"],
+            env=subprocess_environment,
+            stdin=lines,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        first = process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.stderr.close()
+
+    assert first.startswith(b'{"text": ')
+    assert process.wait(60) == 1
+    assert errors == b""
+
+
+def test_ctrl_c_from_the_keyboard(subprocess_environment, data, tiny_encoder, tmp_path):
+    # Each text becomes a long one, so that there is time to press the keys.
+    code = (
+        "import time, layerfuse.backbone as b; stream = b.Backbone.stream\n"
+        "def slow(*a, **k):\n"
+        "    for batch in stream(*a, **k):\n"
+        "        yield batch; print('begun', flush=True); time.sleep(60)\n"
+        "b.Backbone.stream = slow\n"
+        "from layerfuse.cli import main; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out"],
+        env=subprocess_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert len(errors.splitlines()) == 1  # the columns that were guessed
+    assert "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]

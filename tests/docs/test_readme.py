@@ -1,0 +1,55 @@
+"""The README's Python runs as it stands, each block in a process of its own, on real models and texts."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory):
+    """One cache for all blocks, so that the model is fetched once."""
+    return tmp_path_factory.mktemp("downloads")
+
+
+def run(block, folder, cache):
+    return subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", block],
+        cwd=folder,
+        env={**os.environ, "LAYERFUSE_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_readme_has_the_estimator_and_the_stages():
+    assert len(BLOCKS) == 2
+    assert "FusionClassifier" in BLOCKS[0]
+    assert "select_layers" in BLOCKS[1]
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_estimator_runs_and_saves(tmp_path, downloads):
+    done = run(BLOCKS[0], tmp_path, downloads)
+    assert done.returncode == 0, done.stderr
+    assert "all-MiniLM-L6-v2:3:mean" in done.stdout
+    assert (tmp_path / "my-classifier" / "config.json").is_file()
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_stages_run_and_say_what_the_comments_say(tmp_path, downloads):
+    done = run(BLOCKS[1], tmp_path, downloads)
+    assert done.returncode == 0, done.stderr
+    shape, first, best, *_ = done.stdout.splitlines()
+    assert shape == "(14, 171, 384)"
+    assert first == "all-MiniLM-L6-v2:0:mean"
+    assert best.startswith("all-MiniLM-L6-v2:")

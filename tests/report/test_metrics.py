@@ -1,0 +1,119 @@
+"""Intervals against closed forms, textbook values and exact or simulated coverage."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom, norm
+
+from layerfuse.core.errors import ShapeError
+from layerfuse.report import paired_gain, wilson_interval
+
+
+@pytest.mark.parametrize(
+    ("n_right", "n_texts", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)],
+)
+def test_wilson_gives_the_values_of_newcombe_1998(n_right, n_texts, low, high):
+    interval = wilson_interval(n_right, n_texts)
+    assert interval.value == n_right / n_texts
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
+@pytest.mark.parametrize(("n_right", "n_texts"), [(0, 1), (1, 1), (3, 7), (90, 100), (9999, 10000)])
+def test_wilson_ends_solve_its_quadratic(n_right, n_texts, confidence):
+    """The ends are the shares p for which (observed - p)^2 = z^2 p (1 - p) / n."""
+    share, z2 = n_right / n_texts, norm.ppf(0.5 + confidence / 2) ** 2
+    roots = np.sort(np.roots([1 + z2 / n_texts, -2 * share - z2 / n_texts, share**2]))
+    interval = wilson_interval(n_right, n_texts, confidence)
+    np.testing.assert_allclose([interval.low, interval.high], roots, atol=1e-9)
+
+
+def test_wilson_stays_within_zero_and_one_and_around_the_share():
+    for n_texts in range(1, 300):
+        for n_right in {0, 1, n_texts - 1, n_texts}:
+            interval = wilson_interval(n_right, n_texts)
+            assert 0 <= interval.low <= interval.value <= interval.high <= 1
+        assert wilson_interval(0, n_texts).low == 0
+        assert wilson_interval(n_texts, n_texts).high == 1
+
+
+@pytest.mark.parametrize("n_texts", [50, 500])
+def test_wilson_covers_the_truth_as_often_as_it_says(n_texts):
+    """Exactly, by the binomial distribution, in the mean over accuracies from 60 to 95 %."""
+    counts = np.arange(n_texts + 1)
+    intervals = [wilson_interval(k, n_texts) for k in counts.tolist()]
+    low, high = (np.array([getattr(i, end) for i in intervals]) for end in ("low", "high"))
+    coverages = [
+        binom.pmf(counts, n_texts, truth)[(low <= truth) & (truth <= high)].sum()
+        for truth in np.linspace(0.6, 0.95, 71)
+    ]
+    assert np.mean(coverages) == pytest.approx(0.95, abs=0.01)
+    assert min(coverages) > 0.91
+
+
+@pytest.mark.parametrize(("n_right", "n_texts"), [(-1, 5), (6, 5), (0, 0)])
+def test_wilson_refuses_impossible_counts(n_right, n_texts):
+    with pytest.raises(ShapeError, match=f"got {n_right}, {n_texts}"):
+        wilson_interval(n_right, n_texts)
+
+
+def answers(n_texts, seed, both=0.75, gained=0.12, lost=0.06):
+    """Whether each text is right, and was under the baseline."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.choice(4, size=n_texts, p=[both, gained, lost, 1 - both - gained - lost])
+    return kinds <= 1, (kinds == 0) | (kinds == 2)
+
+
+def test_paired_gain_covers_the_truth_as_often_as_it_says():
+    hits = 0
+    for seed in range(600):
+        interval = paired_gain(*answers(300, seed), random_state=seed)
+        hits += interval.low <= 0.06 <= interval.high
+    assert hits / 600 == pytest.approx(0.95, abs=0.025)
+
+
+def test_paired_gain_is_that_of_resampled_texts():
+    right, baseline = answers(200, 0)
+    rng = np.random.default_rng(1)
+    rows = rng.integers(0, 200, size=(4000, 200))
+    gains = right[rows].mean(1) - baseline[rows].mean(1)
+    interval = paired_gain(right, baseline, n_resamples=20_000)
+    assert interval.value == pytest.approx(right.mean() - baseline.mean())
+    low, high = np.quantile(gains, [0.025, 0.975])
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.006)
+
+
+def test_paired_gain_is_narrower_where_the_two_agree():
+    near = paired_gain(*answers(500, 0, both=0.9, gained=0.03, lost=0.01))
+    far = paired_gain(*answers(500, 0, both=0.5, gained=0.23, lost=0.21))
+    assert near.high - near.low < (far.high - far.low) / 2
+
+
+def test_paired_gain_turns_its_sign_with_the_roles():
+    right, baseline = answers(300, 0)
+    one, other = paired_gain(right, baseline), paired_gain(baseline, right)
+    assert one.value == -other.value
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=0.01)
+
+
+def test_paired_gain_over_itself_is_exactly_zero():
+    right, _ = answers(300, 0)
+    interval = paired_gain(right, right)
+    assert (interval.low, interval.value, interval.high) == (0, 0, 0)
+
+
+def test_paired_gain_widens_with_confidence_and_repeats_itself():
+    pair = answers(300, 0)
+    assert paired_gain(*pair) == paired_gain(*pair)
+    assert paired_gain(*pair) != paired_gain(*pair, random_state=1)
+    assert paired_gain(*pair, confidence=0.99).low < paired_gain(*pair, confidence=0.8).low
+
+
+def test_paired_gain_refuses_other_texts():
+    with pytest.raises(ShapeError, match=r"same texts, got \(3,\) and \(4,\)"):
+        paired_gain(np.ones(3, dtype=bool), np.ones(4, dtype=bool))
+
+
+def test_paired_gain_refuses_no_texts():
+    with pytest.raises(ShapeError, match="at least one text"):
+        paired_gain(np.ones(0, dtype=bool), np.ones(0, dtype=bool))

@@ -1,0 +1,76 @@
+"""Tables: aligned columns, bars from worst to best, chosen layers marked."""
+
+import pytest
+
+from layerfuse.core.layers import LayerRef
+from layerfuse.core.scores import LayerScores
+from layerfuse.core.selection import Selection
+from layerfuse.report import score_table, text_table
+
+
+def test_words_to_the_left_and_numbers_to_the_right():
+    table = text_table(
+        ("name", "accuracy", "gain"),
+        [("tf-idf", "81.25", "+10.1"), ("last layer of mpnet", "9.5", "-3")],
+    )
+    assert table.splitlines() == [
+        "name                 accuracy   gain",
+        "-------------------  --------  -----",
+        "tf-idf                  81.25  +10.1",
+        "last layer of mpnet       9.5     -3",
+    ]
+
+
+def test_an_empty_cell_does_not_turn_numbers_to_words():
+    table = text_table(("n",), [("100",), ("",), ("5",)])
+    assert table.splitlines() == ["  n", "---", "100", "", "  5"]
+
+
+def test_intervals_and_percentages_are_numbers():
+    table = text_table(("gain",), [("+1.2 %",), ("12.5 [11.0, 13.9]",), ("-0.3 (-1.0 .. 0.4)",)])
+    lines = table.splitlines()
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_a_table_without_rows_is_its_header():
+    assert text_table(("a", "bc"), []).splitlines() == ["a  bc", "-  --"]
+
+
+def test_no_line_ends_in_space():
+    table = text_table(("name", "mark"), [("a", ""), ("b", "*")])
+    assert all(line == line.rstrip() for line in table.splitlines())
+
+
+def test_a_row_of_another_length_is_refused():
+    with pytest.raises((ValueError, IndexError)):
+        text_table(("a", "b"), [("1", "2", "3")])
+
+
+def scores(values):
+    return LayerScores(
+        "loo_ridge", tuple(LayerRef("toy", i, "mean") for i in range(len(values))), values
+    )
+
+
+def test_score_table():
+    table = score_table(scores((-0.5, -0.1, -0.3)), Selection((LayerRef("toy", 1, "mean"),), "why"))
+    assert table.splitlines() == [
+        "layer       loo_ridge                in use",
+        "----------  ---------  ------------  ------",
+        "toy:0:mean    -0.5000",
+        "toy:1:mean    -0.1000  ############  *",
+        "toy:2:mean    -0.3000  ######",
+    ]
+
+
+def test_score_table_without_a_selection_marks_nothing():
+    assert "*" not in score_table(scores((0.1, 0.2)))
+
+
+@pytest.mark.parametrize(("share", "length"), [(0.04, 0), (0.05, 1), (0.95, 11), (0.97, 12)])
+def test_bars_are_rounded_to_the_nearest_length(share, length):
+    assert score_table(scores((0.0, share, 1.0))).splitlines()[3].count("#") == length
+
+
+def test_score_table_of_equal_scores_has_no_bars():
+    assert "#" not in score_table(scores((0.1, 0.1)))

@@ -1,0 +1,248 @@
+"""fit_head: near the Bayes rule where it is known, at chance where there is nothing to learn."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.linear_model import Ridge
+
+from layerfuse.core.errors import FeatureError, LabelError, ShapeError, UnknownOptionError
+from layerfuse.train import LinearHead, class_weights, fit_head
+
+HEAD = pytest.mark.parametrize("head", ["ridge", "logistic"])
+
+
+def blobs(n_texts, n_classes=2, width=20, shift=1.5, shares=None, seed=0):
+    """Return unit Gaussians around one centre per axis; rows have mean squared norm near 1."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(n_classes, size=n_texts, p=shares)
+    labels[:n_classes] = range(n_classes)
+    features = rng.normal(size=(n_texts, width))
+    features[np.arange(n_texts), labels] += shift
+    return (features / np.sqrt(width)).astype(np.float32), labels
+
+
+def accuracy(head, features, labels):
+    return float((head.decisions(features).argmax(1) == labels).mean())
+
+
+@HEAD
+def test_two_classes_come_near_bayes(head):
+    fitted, _ = fit_head(*blobs(1000), head=head)
+    bayes = norm.cdf(1.5 / np.sqrt(2))  # the centres are 1.5 sqrt(2) apart
+    assert accuracy(fitted, *blobs(4000, seed=1)) == pytest.approx(bayes, abs=0.025)
+
+
+@HEAD
+def test_five_classes_come_near_bayes(head):
+    fitted, _ = fit_head(*blobs(2000, 5, shift=2.5), head=head)
+    features, labels = blobs(4000, 5, shift=2.5, seed=1)
+    bayes = (features[:, :5].argmax(1) == labels).mean()
+    assert accuracy(fitted, features, labels) == pytest.approx(bayes, abs=0.025)
+
+
+@HEAD
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_held_out_quality_foretells_that_of_new_texts(head, n_classes):
+    log_loss_gaps, accuracy_gaps = [], []
+    for seed in range(5):
+        train = blobs(600, n_classes, shift=2, seed=seed)
+        features, labels = blobs(4000, n_classes, shift=2, seed=seed + 100)
+        fitted, (candidate,) = fit_head(*train, head=head)
+        assert candidate.kind == fitted.kind == head
+        chances = fitted.probabilities(features)[np.arange(4000), labels]
+        log_loss_gaps.append(candidate.log_loss + np.log(chances).mean())
+        accuracy_gaps.append(candidate.accuracy - accuracy(fitted, features, labels))
+    assert np.mean(log_loss_gaps) == pytest.approx(0, abs=0.04)
+    assert np.mean(accuracy_gaps) == pytest.approx(0, abs=0.02)
+
+
+@HEAD
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_probabilities_are_calibrated(head, n_classes):
+    fitted, _ = fit_head(*blobs(1500, n_classes, shift=2), head=head)
+    features, labels = blobs(4000, n_classes, shift=2, seed=1)
+    chances = fitted.probabilities(features)
+    np.testing.assert_allclose(chances.sum(1), 1)
+    assert chances.min() >= 0
+    right = chances.argmax(1) == labels
+    sure = chances.max(1)
+    assert sure.mean() == pytest.approx(right.mean(), abs=0.04)
+    order = np.argsort(sure)
+    by_third = [right[part].mean() for part in np.array_split(order, 3)]
+    assert by_third == sorted(by_third)
+    assert by_third[2] > by_third[0] + 0.1
+
+
+@HEAD
+@pytest.mark.parametrize(("n_texts", "width"), [(400, 20), (200, 600)])
+def test_nothing_leaks_into_held_out_quality(head, n_texts, width):
+    features, labels = blobs(n_texts, width=width, shift=4)
+    shuffled = np.random.default_rng(1).permutation(labels)
+    _, (candidate,) = fit_head(features, shuffled, head=head)
+    assert candidate.accuracy < 0.6
+    assert candidate.log_loss > np.log(2) - 0.01
+
+
+def in_a_row(n_texts=600, seed=0):
+    """Three classes along a line: least squares cannot see the one in the middle."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n_texts) % 3)
+    features = rng.normal(size=(n_texts, 2))
+    features[:, 0] += 5 * labels
+    return features.astype(np.float32), labels
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind"), [(blobs(200, width=300, shift=4), "ridge"), (in_a_row(), "logistic")]
+)
+def test_auto_keeps_the_lower_held_out_log_loss(problem, kind):
+    features, labels = problem
+    fitted, candidates = fit_head(features, labels)
+    assert [candidate.kind for candidate in candidates] == ["ridge", "logistic"]
+    assert fitted.kind == kind == min(candidates, key=lambda one: one.log_loss).kind
+    alone, (candidate,) = fit_head(features, labels, head=kind)
+    assert candidate in candidates
+    np.testing.assert_array_equal(alone.coefficients, fitted.coefficients)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_texts", [100, 15])
+def test_ridge_is_that_of_scikit_learn_on_the_features_themselves(weighted, n_texts):
+    features, labels = blobs(n_texts, 3, width=20, shift=3)
+    features = features * 7 + 3
+    weights = np.random.default_rng(0).uniform(0.5, 2, n_texts) if weighted else np.ones(n_texts)
+    weights *= n_texts / weights.sum()
+    head, (candidate,) = fit_head(features, labels, head="ridge", weights=weights)
+    theirs = Ridge(alpha=candidate.penalty)
+    theirs.fit(features.astype(float), np.eye(3)[labels], sample_weight=weights)
+    np.testing.assert_allclose(head.coefficients, theirs.coef_.T, atol=1e-4)
+    np.testing.assert_allclose(head.decisions(features), theirs.predict(features), atol=1e-3)
+
+
+@HEAD
+def test_more_features_than_texts(head):
+    fitted, _ = fit_head(*blobs(60, width=500, shift=20), head=head)
+    assert fitted.coefficients.shape == (500, 2)
+    assert accuracy(fitted, *blobs(500, width=500, shift=20, seed=1)) > 0.95
+
+
+@HEAD
+def test_shift_and_scale_of_all_features_do_not_matter(head):
+    features, labels = blobs(200, 3, shift=3)
+    fitted, _ = fit_head(features, labels, head=head)
+    moved, _ = fit_head(features * 64 + 3, labels, head=head)
+    np.testing.assert_allclose(
+        moved.probabilities(features * 64 + 3), fitted.probabilities(features), atol=0.01
+    )
+
+
+@HEAD
+def test_balanced_weights_lift_the_recall_of_a_rare_class(head):
+    features, labels = blobs(1000, shares=[0.93, 0.07])
+    test, truth = blobs(4000, shares=[0.93, 0.07], seed=1)
+    recalls = []
+    for weights in (None, class_weights(labels, "balanced")):
+        fitted, _ = fit_head(features, labels, head=head, weights=weights)
+        recalls.append((fitted.decisions(test).argmax(1) == truth)[truth == 1].mean())
+    assert recalls[0] < 0.4
+    assert recalls[1] > 0.7
+
+
+@HEAD
+def test_scale_of_the_weights_does_not_matter_to_ridge_nor_ones_to_any(head):
+    features, labels = blobs(200, 3, shift=3)
+    plain, _ = fit_head(features, labels, head=head)
+    ones, _ = fit_head(features, labels, head=head, weights=np.ones(200))
+    np.testing.assert_array_equal(ones.coefficients, plain.coefficients)
+    if head == "ridge":
+        tens, _ = fit_head(features, labels, head=head, weights=np.full(200, 10.0))
+        np.testing.assert_allclose(tens.coefficients, plain.coefficients, atol=1e-6)
+
+
+def test_class_weights():
+    labels = np.array([0, 0, 0, 1])
+    np.testing.assert_array_equal(class_weights(labels, None), [1, 1, 1, 1])
+    np.testing.assert_allclose(class_weights(labels, "balanced"), [2 / 3, 2 / 3, 2 / 3, 2])
+    np.testing.assert_array_equal(class_weights(labels, {1: 5.0}), [1, 1, 1, 5])
+
+
+@pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf")])
+@pytest.mark.usefixtures("unchecked")
+def test_class_weights_that_are_not_positive_are_refused(weight):
+    with pytest.raises(LabelError, match="positive, finite class weights"):
+        class_weights(np.array([0, 1]), {1: weight})
+
+
+@HEAD
+@pytest.mark.parametrize(
+    ("n_classes", "per_class"), [(2, (2, 30)), (2, (2, 2)), (10, (2,) * 10), (3, (2, 40, 40))]
+)
+def test_rare_classes_can_be_learnt(head, n_classes, per_class):
+    labels = np.repeat(np.arange(n_classes), per_class)
+    features = np.random.default_rng(0).normal(size=(len(labels), 12)) * 0.1
+    features[np.arange(len(labels)), labels] += 3
+    features = features.astype(np.float32)
+    fitted, (candidate,) = fit_head(features, labels, head=head)
+    assert accuracy(fitted, features, labels) == 1
+    assert np.isfinite(candidate.log_loss)
+    assert candidate.accuracy > 0.9
+
+
+@pytest.mark.parametrize("head", ["auto", "ridge", "logistic"])
+@pytest.mark.parametrize(
+    ("labels", "counts"), [([0] * 20, [20]), ([0] * 19 + [1], [19, 1]), ([0, 2] * 10, [10, 0, 10])]
+)
+def test_fewer_than_two_texts_in_a_class_are_refused(head, labels, counts):
+    with pytest.raises(LabelError, match=f"two texts, got counts {re.escape(str(counts))}"):
+        fit_head(blobs(20)[0], np.array(labels), head=head)
+
+
+@pytest.mark.parametrize("head", ["auto", "ridge", "logistic"])
+@pytest.mark.parametrize("constant", [0.0, 0.1, 7.3])
+def test_constant_features_are_refused(head, constant):
+    features = np.full((30, 5), constant, dtype=np.float32)
+    with pytest.raises(FeatureError, match="nothing to learn from"):
+        fit_head(features, np.arange(30) % 2, head=head)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused(bad):
+    features, labels = blobs(30)
+    features[3, 4] = bad
+    with pytest.raises(FeatureError, match="NaN or infinity"):
+        fit_head(features, labels)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_another_number_of_labels_is_refused():
+    features, labels = blobs(30)
+    with pytest.raises(ShapeError, match="30 vectors, but 29 labels"):
+        fit_head(features, labels[:-1])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_unknown_head_names_the_right_one():
+    with pytest.raises(UnknownOptionError, match="Did you mean 'logistic'"):
+        fit_head(*blobs(30), head="logistics")
+
+
+@HEAD
+def test_the_same_twice_and_nothing_written(head):
+    features, labels = blobs(150, 3)
+    before = features.copy()
+    (one, told), (two, told_again) = (fit_head(features, labels, head=head) for _ in range(2))
+    assert told == told_again
+    for name, array in one.arrays().items():
+        np.testing.assert_array_equal(two.arrays()[name], array)
+    np.testing.assert_array_equal(features, before)
+
+
+@HEAD
+def test_arrays_are_the_whole_state(head):
+    features, labels = blobs(150, 3)
+    fitted, _ = fit_head(features, labels, head=head)
+    again = LinearHead.from_arrays(fitted.kind, fitted.arrays())
+    assert fitted.coefficients.dtype == fitted.intercept.dtype == np.float32
+    np.testing.assert_array_equal(again.probabilities(features), fitted.probabilities(features))
