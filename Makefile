@@ -1,6 +1,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Array shapes in signatures are checked at run time in the tests of the packages that hold arrays.
+SHAPES := -m "not network" --jaxtyping-packages=layerfuse,beartype.beartype
+CHECKED := $(addprefix tests/,backbone contract core fuse report score select store train)
+
 .PHONY: demo test clean
 
 demo: .venv/demo
@@ -12,6 +16,7 @@ test: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 -q --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 -q $(SHAPES) $(CHECKED)
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv

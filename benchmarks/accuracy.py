@@ -1,10 +1,10 @@
-"""Accuracy of the default classifier beside its baselines, on official splits; the test set is touched once.
+"""Accuracy of the default classifier beside its baselines, on official splits.
 
     python benchmarks/accuracy.py --data DIR --backbone A --backbone B ...
 
-DIR holds train.parquet and test.parquet with columns text and label. Prints one JSON line per row of the
-comparison; ``--out FILE`` appends them to a file. Embeddings are kept in the user's cache, so that a second
-run costs only the fit.
+DIR holds train.parquet and test.parquet with columns text and label; the test set is touched once.
+Prints one JSON line per row of the comparison; ``--out FILE`` appends them to a file. Embeddings
+are kept in the user's cache, so that a second run costs only the fit.
 """
 
 import argparse
@@ -19,7 +19,9 @@ from layerfuse.report import compare_with_baselines
 
 def main() -> None:
     """Fit, compare and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--backbone", action="append", required=True)
     parser.add_argument("--selector", default="upper_half")
@@ -29,9 +31,7 @@ def main() -> None:
     train, test = load_texts(args.data / "train.parquet"), load_texts(args.data / "test.parquet")
     classifier = FusionClassifier(args.backbone, selector=args.selector, fusion=args.fusion)
     classifier.fit(train.texts, train.labels)
-    results = compare_with_baselines(
-        classifier, train.texts, train.labels, test.texts, test.labels
-    )
+    results = compare_with_baselines(classifier, train.texts, train.labels, test.texts, test.labels)
     lines = [
         json.dumps(
             {

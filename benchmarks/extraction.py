@@ -1,11 +1,11 @@
 """Time and memory of reading all layers: layerfuse against the plain way with transformers.
 
-    python benchmarks/extraction.py --backbone DIR_OR_NAME --data FILE.parquet --texts 1000 --rounds 3
+    python benchmarks/extraction.py --backbone NAME --data FILE.parquet --texts 1000 --rounds 3
 
-The two run interleaved in one process, A B A B. The plain way is what tutorials show: batches of 32 in the
-order of arrival, padded to their longest text, ``output_hidden_states=True``, every layer mean-pooled. The
-memory figure is the highest resident memory above the loaded, warmed model while layerfuse streams all
-texts to a store. Prints one JSON line; ``--out FILE`` appends it to a file.
+The two run interleaved in one process, A B A B. The plain way is what tutorials show: batches of 32
+in the order of arrival, padded to their longest text, ``output_hidden_states=True``, every layer
+mean-pooled. The memory figure is the highest resident memory above the loaded, warmed model while
+layerfuse streams all texts to a store. Prints one JSON line; ``--out FILE`` appends it to a file.
 """
 
 import argparse
@@ -60,7 +60,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Run the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--texts", type=int, default=1000)

@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands, each block in a process of its own, on real models and texts."""
+"""The README's Python runs as it stands, on real models and texts."""
 
 import os
 import re
