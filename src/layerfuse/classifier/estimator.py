@@ -8,8 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import sklearn.exceptions
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from tqdm import tqdm
 
 from layerfuse.backbone import Backbone
+from layerfuse.classifier.backbones import load_named
 from layerfuse.classifier.options import check_options, weight_by_index
 from layerfuse.classifier.saved import Fitted, load_fitted, save_fitted
 from layerfuse.core.arrays import Features, Targets
@@ -315,45 +317,26 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         BackboneLoadError
             If one cannot be loaded.
         """
-        check_options(self.get_params(deep=False))
-        if isinstance(self.backbones, str | PathLike | Backbone) or not self.backbones:
-            raise ShapeError(
-                f"backbones={self.backbones!r}: expected a list of at least one backbone."
-            )
-        loaded = [
-            backbone
-            if isinstance(backbone, Backbone)
-            else Backbone.from_pretrained(
-                str(backbone),
-                pooling=self.pooling,
-                max_tokens=self.max_tokens,
-                dtype=self.dtype,
-                device=self.device,
-                offline=self.offline,
-            )
-            for backbone in self.backbones
-        ]
-        names = [backbone.name for backbone in loaded]
-        if len(set(names)) != len(names):
-            raise ShapeError(
-                f"Expected backbones of different names, got {', '.join(names)}. Load one of them "
-                "with Backbone.from_pretrained(..., name=...)."
-            )
-        return loaded
+        parameters = self.get_params(deep=False)
+        check_options(parameters)
+        return load_named(parameters)
 
     def _fused(self, X: Any) -> Iterator[Features]:  # noqa: N803
         """Yield fused vectors of some texts at a time."""
         self._check_fitted()
         texts = as_texts(X)
         refs = self.selection_.refs
-        for start in range(0, len(texts), _PREDICT_TEXTS):
-            part = texts[start : start + _PREDICT_TEXTS]
-            rows: dict[LayerRef, Features] = {}
-            for name, backbone in self.backbones_.items():
-                own = tuple(ref for ref in refs if ref.backbone == name)
-                embedded = backbone.embed_refs(part, own, progress=self.progress)
-                rows |= {ref: embedded.row(ref) for ref in own}
-            yield self.fusion_.fuse([rows[ref] for ref in refs])
+        hidden = None if self.progress else True
+        with tqdm(total=len(texts), unit="text", disable=hidden, leave=False) as bar:
+            for start in range(0, len(texts), _PREDICT_TEXTS):
+                part = texts[start : start + _PREDICT_TEXTS]
+                rows: dict[LayerRef, Features] = {}
+                for name, backbone in self.backbones_.items():
+                    own = tuple(ref for ref in refs if ref.backbone == name)
+                    embedded = backbone.embed_refs(part, own, progress=False)
+                    rows |= {ref: embedded.row(ref) for ref in own}
+                yield self.fusion_.fuse([rows[ref] for ref in refs])
+                bar.update(len(part))
 
     def _decisions(self, X: Any) -> Targets:  # noqa: N803
         return np.concatenate([self.head_.decisions(vectors) for vectors in self._fused(X)])
