@@ -70,7 +70,7 @@ def server(tmp_path_factory):
 
     yield call
     process.stdin.close()
-    process.wait(30)
+    process.wait(300)
     process.stdout.close()
 
 

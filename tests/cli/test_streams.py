@@ -63,7 +63,7 @@ def test_a_reader_that_has_enough(subprocess_environment, saved, toy, tmp_path):
         process.stderr.close()
 
     assert first.startswith(b'{"text": ')
-    assert process.wait(60) == 1
+    assert process.wait(300) == 1
     assert errors == b""
 
 
@@ -87,7 +87,7 @@ def test_ctrl_c_from_the_keyboard(subprocess_environment, data, tiny_encoder, tm
     assert process.stdout.readline() == "begun\n"
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
 
     assert process.returncode == 130
     assert len(errors.splitlines()) == 1  # the columns that were guessed

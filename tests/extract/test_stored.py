@@ -230,7 +230,7 @@ def test_after_a_kill_only_the_rest_is_embedded(
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while len(list(tmp_path.rglob("*.safetensors"))) < 3 and time.monotonic() < deadline:
             assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)

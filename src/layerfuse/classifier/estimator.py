@@ -195,8 +195,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return the most likely label of each text, as it was in ``y``."""
-        best = self._decisions(X).argmax(1)
-        labels: np.ndarray = self.classes_[best]
+        labels: np.ndarray = self.classes_[self._decisions(X).argmax(1)]
         return labels
 
     def predict_embedded(self, embeddings: Sequence[LayerRows]) -> np.ndarray:
