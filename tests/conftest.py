@@ -116,7 +116,8 @@ def toy_labels(toy) -> list[str]:
 def subprocess_environment() -> dict[str, str]:
     """Return the environment in which another Python finds the same packages and cache."""
     path = os.pathsep.join(filter(None, sys.path))
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    # No other number of threads: sums in another order have other last bits.
+    return os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": ""}
 
 
 @pytest.fixture

@@ -68,9 +68,10 @@ def test_a_reader_that_has_enough(subprocess_environment, saved, toy, tmp_path):
 
 
 def test_ctrl_c_from_the_keyboard(subprocess_environment, data, tiny_encoder, tmp_path):
-    # Each text becomes a long one, so that there is time to press the keys.
     code = (
-        "import time, layerfuse.backbone as b; stream = b.Backbone.stream\n"
+        "import signal, time, layerfuse.backbone as b; stream = b.Backbone.stream\n"
+        # A background job of a shell starts with the signal ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def slow(*a, **k):\n"
         "    for batch in stream(*a, **k):\n"
         "        yield batch; print('begun', flush=True); time.sleep(60)\n"

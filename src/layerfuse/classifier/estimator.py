@@ -195,8 +195,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return the most likely label of each text, as it was in ``y``."""
-        labels: np.ndarray = self.classes_[self._decisions(X).argmax(1)]
-        return labels
+        best = self._decisions(X).argmax(1)  # before classes_, which an unfitted one lacks
+        return np.asarray(self.classes_[best])
 
     def predict_embedded(self, embeddings: Sequence[LayerRows]) -> np.ndarray:
         """Return the most likely label of texts that were embedded before.
@@ -282,7 +282,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         Returns
         -------
         FusionClassifier
-            Predicts what the saved one predicted, bit for bit on the same machine.
+            Predicts what the saved one predicted; bit for bit on the same machine and threads.
 
         Raises
         ------
