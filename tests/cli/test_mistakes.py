@@ -94,12 +94,13 @@ def fit(data, tiny_encoder, tmp_path):
     return ["fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out"]
 
 
-def test_the_command_works_without_a_mistake(server, fit):
-    done = server(*fit)
+def test_the_commands_work_without_a_mistake(server, fit, saved):
+    for arguments in (fit, ["score", *fit[1:4]], ["predict", saved, fit[1]]):
+        done = server(*arguments)
 
-    assert done.code in {0, None}
-    assert len(done.err.splitlines()) == 1
-    assert "Traceback" not in done.err
+        assert done.code in {0, None}
+        assert len(done.err.splitlines()) == 1  # the columns that were guessed
+        assert "column 'text'" in done.err
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,20 @@ def test_line_ends_of_windows_are_no_part_of_a_text(run, saved):
     assert len(unix.out.splitlines()) == 3
 
 
+def test_blanks_around_a_text_are_part_of_it(run, saved, monkeypatch):
+    seen: list[str] = []
+    predict_proba = FusionClassifier.predict_proba
+
+    def noted(self, batch):
+        seen.extend(batch.to_pylist())
+        return predict_proba(self, batch)
+
+    monkeypatch.setattr(FusionClassifier, "predict_proba", noted)
+    run("predict", saved, stdin="  calm1\t\n\x0cloud1 \u2028 loud2\n".encode())
+
+    assert seen == ["  calm1\t", "\x0cloud1 \u2028 loud2"]
+
+
 def test_nothing_in_nothing_out(run, saved, tmp_path):
     done = run("predict", saved, "-o", tmp_path / "out.csv", stdin=b"")
 
