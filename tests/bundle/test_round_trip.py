@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from layerfuse import FusionClassifier
+from layerfuse import Backbone, FusionClassifier
 from layerfuse.bundle import FORMAT_VERSION
 
 SCRIPT = """
@@ -195,3 +195,17 @@ def test_labels_that_are_no_ascii_come_back(toy, tiny_encoder, tmp_path):
 
     assert loaded.predict(texts).tolist() == classifier.predict(texts).tolist()
     assert set(loaded.predict(texts)) == set(labels)
+
+
+def test_the_block_list_that_was_named_is_named_again(fitted, tmp_path, monkeypatch):
+    fitted.save(tmp_path / "saved")
+    asked = []
+    real = Backbone.from_pretrained
+    monkeypatch.setattr(
+        "layerfuse.backbone.again.Backbone.from_pretrained",
+        lambda origin, **options: asked.append(options["blocks"]) or real(origin, **options),
+    )
+    loaded = FusionClassifier.load(tmp_path / "saved", device="cpu", offline=True)
+
+    assert asked == [backbone.blocks.path for backbone in fitted.backbones_.values()]
+    assert list(loaded.backbones_) == list(fitted.backbones_)

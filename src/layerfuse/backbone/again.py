@@ -8,7 +8,12 @@ _HUB = "hub:"
 
 
 def load_again(
-    origin: str, spec: BackboneSpec, *, device: str | None = None, offline: bool = False
+    origin: str,
+    spec: BackboneSpec,
+    *,
+    device: str | None = None,
+    offline: bool = False,
+    blocks: str | None = None,
 ) -> Backbone:
     """Load a backbone and prove by its fingerprint that it gives the same numbers.
 
@@ -22,6 +27,8 @@ def load_again(
         Where to run. Default: a GPU if there is one.
     offline : bool
         Never reach for the network.
+    blocks : str, optional
+        Attribute path of the block list then, for models where it cannot be found alone.
 
     Returns
     -------
@@ -43,6 +50,7 @@ def load_again(
         prompt=spec.prompt,
         skip_first_token=spec.skip_first_token,
         offline=offline,
+        blocks=blocks,
         name=spec.name,
     )
     if backbone.spec.fingerprint != spec.fingerprint:

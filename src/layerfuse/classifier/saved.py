@@ -80,7 +80,7 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> Non
         },
         "head": fitted.head.kind,
         "backbones": [
-            {"origin": origin, "spec": b.spec.to_dict()}
+            {"origin": origin, "spec": b.spec.to_dict(), "blocks": b.blocks.path}
             for origin, b in zip(origins, fitted.backbones.values(), strict=True)
         ],
     }
@@ -123,7 +123,10 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
             with_prefix(bundle.arrays, "fusion.")
         )
         head = LinearHead.from_arrays(config["head"], with_prefix(bundle.arrays, "head."))
-        saved = [(b["origin"], BackboneSpec.from_dict(b["spec"])) for b in config["backbones"]]
+        saved = [
+            (b["origin"], BackboneSpec.from_dict(b["spec"]), b["blocks"])
+            for b in config["backbones"]
+        ]
         parameters = config["parameters"]
         classes = np.array(config["classes"], dtype=config["classes_dtype"])
     except (KeyError, TypeError) as err:
@@ -132,8 +135,8 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
     backbones = [
         Backbone.load(included / str(i), device=device)
         if included.is_dir()
-        else load_again(origin, spec, device=device, offline=offline)
-        for i, (origin, spec) in enumerate(saved)
+        else load_again(origin, spec, device=device, offline=offline, blocks=blocks)
+        for i, (origin, spec, blocks) in enumerate(saved)
     ]
     cut = {b.name: b.cut(selection.deepest(b.name)) for b in backbones}
     return Fitted(parameters, classes, selection, fusion, head, cut)
