@@ -38,6 +38,27 @@ def test_labels_without_meaning_are_told_to_be_chance(make, toy):
         assert real.accuracy > 0.85
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_words_join_the_layers_and_are_saved_with_them(make, toy, tmp_path, n_classes):
+    texts, labels = toy(60, TOPICS[:n_classes])
+    others, truth = toy(60, TOPICS[:n_classes], seed=9)
+    classifier = make(lexical="auto").fit(texts, labels)
+    alone = make().fit(texts, labels)
+    classifier.save(tmp_path / "saved")
+    loaded = type(classifier).load(tmp_path / "saved").set_params(progress=False)
+
+    assert [c.kind for c in classifier.validation_] == ["ridge", "lexical", "pooled"]
+    assert classifier.head_.lexical is not None
+    assert classifier.score(others, truth) >= alone.score(others, truth)
+    probabilities = classifier.predict_proba(others)
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    predicted = classifier.classes_[probabilities.argmax(1)].tolist()
+    assert classifier.predict(others).tolist() == predicted
+    assert np.array_equal(loaded.predict_proba(others), probabilities)
+    assert np.array_equal(loaded.decision_function(others), classifier.decision_function(others))
+    assert "pooled with TF-IDF" in (tmp_path / "saved" / "README.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -107,7 +128,7 @@ def test_transform_gives_the_vectors_the_head_sees(make, toy, tiny_encoder, tiny
 
     assert vectors.shape == (5, 32 * len(classifier.selection_))
     assert vectors.dtype == np.float32
-    decisions = classifier.head_.decisions(vectors)
+    decisions = classifier.head_.decisions(vectors, texts[:5])
     np.testing.assert_allclose(
         decisions[:, 1] - decisions[:, 0], classifier.decision_function(texts[:5]), atol=1e-4
     )

@@ -25,6 +25,7 @@ def no_loading(monkeypatch):
         ("selector", "upper-half", "upper_half", "greedy"),
         ("fusion", "concatenate", "concat", "mean"),
         ("head", "logistics", "logistic", "ridge"),
+        ("lexical", "autom", "auto", "False"),
         ("dtype", "float23", "float32", "bfloat16"),
         ("pooling", "maen", "mean", "weighted_mean"),
         ("pooling", ["mean", "lst"], "last", "first"),
@@ -134,7 +135,7 @@ def test_a_fit_that_fails_leaves_no_classifier(make, toy_texts, toy_labels, monk
     def fail(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("layerfuse.classifier.estimator.fit_head", fail)
+    monkeypatch.setattr("layerfuse.classifier.estimator.fit_pooled_head", fail)
     classifier = make()
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(toy_texts, toy_labels)
@@ -152,7 +153,7 @@ def test_a_fit_that_fails_leaves_the_earlier_one_whole(make, toy, monkeypatch):
     def fail(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("layerfuse.classifier.estimator.fit_head", fail)
+    monkeypatch.setattr("layerfuse.classifier.estimator.fit_pooled_head", fail)
     classifier.set_params(selector="upper_half")
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(*toy(30, ("calm", "wild")))

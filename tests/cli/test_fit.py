@@ -41,7 +41,9 @@ def test_json_is_all_there_is_on_standard_output(run, data, tiny_encoder, tiny_d
     assert document["classes"] == ["calm", "loud"]
     assert len(document["scores"]) == 4 + 8
     assert set(document["selection"]) < set(document["scores"])
-    assert {candidate["head"] for candidate in document["validation"]} == {"ridge", "logistic"}
+    kinds = [candidate["head"] for candidate in document["validation"]]
+    assert kinds == ["ridge", "logistic", "lexical", "pooled"]
+    assert document["lexical"] is True
     assert document["head"] in {"ridge", "logistic"}
     assert document["overhead"]["n_texts"] == 48
     assert "column 'text'" in done.err
@@ -136,7 +138,7 @@ def test_labels_that_are_numbers_in_a_csv_come_back_as_numbers(
     assert [json.loads(line)["prediction"] for line in done.out.splitlines()] == [7, 10]
 
 
-@pytest.mark.parametrize("moment", ["estimator.fit_head", "saved.write_bundle"])
+@pytest.mark.parametrize("moment", ["estimator.fit_pooled_head", "saved.write_bundle"])
 def test_ctrl_c_ends_quietly_and_leaves_no_half_folder(
     run, data, tiny_encoder, tmp_path, monkeypatch, moment
 ):

@@ -27,7 +27,7 @@ from layerfuse.fuse import FUSIONS, FusionName
 from layerfuse.meter import Meter
 from layerfuse.score import CriterionName, score_layers
 from layerfuse.select import SelectorName, select_layers
-from layerfuse.train import HeadChoice, class_weights, fit_head
+from layerfuse.train import HeadChoice, LexicalChoice, class_weights, fit_pooled_head
 
 _PREDICT_TEXTS = 1024  # embedded and dropped together, so that memory does not grow with the corpus
 
@@ -53,6 +53,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         Makes one vector of the chosen layers.
     head : HeadChoice
         ``auto`` validates ridge against logistic regression on the training texts.
+    lexical : "auto" or bool
+        Pool the head with a TF-IDF classifier; ``auto``: if that helps on held-out training texts.
     class_weight : "balanced", dict or None
         Weight of each class by label.
     pooling, max_tokens, dtype, device, offline
@@ -73,8 +75,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         Every layer of every backbone.
     selection_ : Selection
         The layers in use.
-    head_ : LinearHead
-        The fitted head.
+    head_ : PooledHead
+        The fitted head, with the lexical one if it is in use.
     validation_ : tuple of HeadCandidate
         Held-out quality on the training texts of each kind of head that was tried.
     backbones_ : dict of str to Backbone
@@ -98,6 +100,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         k: int = 1,
         fusion: FusionName = "concat",
         head: HeadChoice = "auto",
+        lexical: LexicalChoice = "auto",
         class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
         pooling: Pooling | Sequence[Pooling] | None = None,
         max_tokens: int | None = None,
@@ -114,6 +117,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         self.k = k
         self.fusion = fusion
         self.head = head
+        self.lexical = lexical
         self.class_weight = class_weight
         self.pooling = pooling
         self.max_tokens = max_tokens
@@ -127,8 +131,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that X is a column of texts."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
+        tags.input_tags.string, tags.input_tags.two_d_array = True, False
         return tags
 
     def fit(self, X: Any, y: Any) -> "FusionClassifier":  # noqa: N803 - scikit-learn's names
@@ -140,11 +143,6 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             A list, NumPy array, pandas Series or pyarrow array.
         y : column of str, int or bool
             At least two classes with two texts each.
-
-        Returns
-        -------
-        FusionClassifier
-            Itself.
 
         Raises
         ------
@@ -175,10 +173,12 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             )
             blocks = _read_blocks(stored, selection)
             fusion = FUSIONS[self.fusion].fit(blocks, selection.refs)
-            head, validation = fit_head(
+            head, validation = fit_pooled_head(
                 fusion.fuse(blocks),
+                texts,
                 classes,
                 head=self.head,
+                lexical=self.lexical,
                 weights=weights,
                 random_state=self.random_state,
             )
@@ -198,11 +198,13 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         best = self._decisions(X).argmax(1)  # before classes_, which an unfitted one lacks
         return np.asarray(self.classes_[best])
 
-    def predict_embedded(self, embeddings: Sequence[LayerRows]) -> np.ndarray:
+    def predict_embedded(self, texts: Sequence[str], embeddings: Sequence[LayerRows]) -> np.ndarray:
         """Return the most likely label of texts that were embedded before.
 
         Parameters
         ----------
+        texts : sequence of str
+            In the order of the embeddings.
         embeddings : sequence of LayerEmbeddings or StoredEmbeddings
             Of the backbones in use, all of the same texts; others are ignored.
 
@@ -213,12 +215,11 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         """
         self._check_fitted()
         vectors = self.fusion_.fuse(_read_blocks(embeddings, self.selection_))
-        labels: np.ndarray = self.classes_[self.head_.decisions(vectors).argmax(1)]
-        return labels
+        return np.asarray(self.classes_[self.head_.decisions(vectors, texts).argmax(1)])
 
     def predict_proba(self, X: Any) -> Targets:  # noqa: N803
         """Return calibrated probabilities (text, class), in the order of ``classes_``."""
-        return np.concatenate([self.head_.probabilities(v) for v in self._fused(X)])
+        return np.concatenate([self.head_.probabilities(v, part) for part, v in self._fused(X)])
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return decisions (text, class); for two classes (text,), where > 0 is the second."""
@@ -227,7 +228,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
 
     def transform(self, X: Any) -> Features:  # noqa: N803
         """Return the fused vectors (text, fused width) in float32."""
-        return np.concatenate(list(self._fused(X)))
+        return np.concatenate([vectors for _, vectors in self._fused(X)])
 
     def save(self, folder: str | PathLike[str], *, include_backbones: bool = False) -> None:
         """Save to a folder that ``load`` reads anywhere; no pickle in it.
@@ -253,15 +254,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             parameters["criterion"] = name
         for place in ("cache", "device", "offline", "progress", "class_weight"):
             del parameters[place]  # of this machine or of the fit that is over
-        fitted = Fitted(
-            parameters,
-            self.classes_,
-            self.selection_,
-            self.fusion_,
-            self.head_,
-            self.backbones_,
-            getattr(self, "validation_", ()),
-        )
+        parts = self.classes_, self.selection_, self.fusion_, self.head_, self.backbones_
+        fitted = Fitted(parameters, *parts, getattr(self, "validation_", ()))
         save_fitted(fitted, Path(folder), include_backbones=include_backbones)
 
     @classmethod
@@ -320,8 +314,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         check_options(parameters)
         return load_named(parameters)
 
-    def _fused(self, X: Any) -> Iterator[Features]:  # noqa: N803
-        """Yield fused vectors of some texts at a time."""
+    def _fused(self, X: Any) -> Iterator[tuple[list[str], Features]]:  # noqa: N803
+        """Yield some texts at a time with their fused vectors."""
         self._check_fitted()
         texts = as_texts(X)
         refs = self.selection_.refs
@@ -334,11 +328,11 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
                     own = tuple(ref for ref in refs if ref.backbone == name)
                     embedded = backbone.embed_refs(part, own, progress=False)
                     rows |= {ref: embedded.row(ref) for ref in own}
-                yield self.fusion_.fuse([rows[ref] for ref in refs])
+                yield part, self.fusion_.fuse([rows[ref] for ref in refs])
                 bar.update(len(part))
 
     def _decisions(self, X: Any) -> Targets:  # noqa: N803
-        return np.concatenate([self.head_.decisions(vectors) for vectors in self._fused(X)])
+        return np.concatenate([self.head_.decisions(v, part) for part, v in self._fused(X)])
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "backbones_"):

@@ -36,6 +36,9 @@ def check_options(parameters: Mapping[str, Any]) -> None:
     for name, choices in _CHOICES.items():
         if not (name == "criterion" and callable(parameters[name])):
             check_option(name, parameters[name], choices)
+    lexical = parameters["lexical"]
+    if not isinstance(lexical, bool):
+        check_option("lexical", lexical, ["auto", "True", "False"])
     pooling = parameters["pooling"]
     for one in (pooling,) if pooling is None or isinstance(pooling, str) else pooling:
         if one is not None:

@@ -14,7 +14,7 @@ from layerfuse.core.layers import LayerRef
 from layerfuse.core.selection import Selection
 from layerfuse.core.spec import BackboneSpec
 from layerfuse.fuse import FUSIONS, Fusion
-from layerfuse.train import HeadCandidate, LinearHead
+from layerfuse.train import HeadCandidate, PooledHead
 
 _BACKBONES = "backbones"
 
@@ -45,7 +45,7 @@ class Fitted:
     classes: np.ndarray
     selection: Selection
     fusion: Fusion
-    head: LinearHead
+    head: PooledHead
     backbones: Mapping[str, Backbone]
     validation: tuple[HeadCandidate, ...] = ()
 
@@ -122,7 +122,7 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
         fusion = FUSIONS[config["parameters"]["fusion"]].from_arrays(
             with_prefix(bundle.arrays, "fusion.")
         )
-        head = LinearHead.from_arrays(config["head"], with_prefix(bundle.arrays, "head."))
+        head = PooledHead.from_arrays(config["head"], with_prefix(bundle.arrays, "head."))
         saved = [
             (b["origin"], BackboneSpec.from_dict(b["spec"]), b["blocks"])
             for b in config["backbones"]
@@ -153,7 +153,7 @@ def _card(fitted: Fitted) -> Card:
         classes=[str(label) for label in fitted.classes],
         selection=fitted.selection,
         fusion=fitted.parameters["fusion"],
-        head=fitted.head.kind,
+        head=fitted.head.kind + (" pooled with TF-IDF" if fitted.head.lexical else ""),
         validation=[
             f"{c.kind}: held-out accuracy {c.accuracy:.4f}, log loss {c.log_loss:.4f}"
             for c in fitted.validation

@@ -38,6 +38,12 @@ def fit(
     k: Annotated[int, typer.Option("-k", min=1, help="Layers per backbone for best.")] = 1,
     fusion: Annotated[str, typer.Option(help="concat or mean.")] = "concat",
     head: Annotated[str, typer.Option(help="auto, ridge or logistic.")] = "auto",
+    lexical: Annotated[
+        bool | None,
+        typer.Option(
+            "--lexical/--no-lexical", help="Pool with TF-IDF. Default: if it helps held-out texts."
+        ),
+    ] = None,
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Every class weighs the same.")
     ] = False,
@@ -70,6 +76,7 @@ def fit(
         k=k,
         fusion=fusion,  # type: ignore[arg-type]
         head=head,  # type: ignore[arg-type]
+        lexical="auto" if lexical is None else lexical,
         class_weight="balanced" if balanced else None,
         pooling=pooling,  # type: ignore[arg-type]
         max_tokens=max_tokens,
@@ -104,6 +111,7 @@ def _document(classifier: "FusionClassifier", texts: "TextData", out: Path) -> d
         "selection": [str(ref) for ref in classifier.selection_],
         "reason": classifier.selection_.reason,
         "head": classifier.head_.kind,
+        "lexical": classifier.head_.lexical is not None,
         "validation": [
             {"head": c.kind, "accuracy": c.accuracy, "log_loss": c.log_loss}
             for c in classifier.validation_
@@ -118,7 +126,7 @@ def _print(classifier: "FusionClassifier", out: Path) -> None:
     typer.echo(score_table(classifier.scores_, classifier.selection_))
     typer.echo(f"\nChosen: {classifier.selection_.reason}; {len(classifier.selection_)} layers.")
     for candidate in classifier.validation_:
-        kept = " (kept)" if candidate.kind == classifier.head_.kind else ""
+        kept = " (kept)" if candidate.kind == classifier.head_.candidate else ""
         typer.echo(
             f"{candidate.kind} head: held-out accuracy on the training texts "
             f"{candidate.accuracy:.1%}, log loss {candidate.log_loss:.3f}{kept}"

@@ -65,7 +65,6 @@ class LayerRef:
 
 
 @runtime_checkable
-@runtime_checkable
 class LayerRows(Protocol):
     """What scoring and selecting need of the layers of one backbone: one row at a time.
 

@@ -10,7 +10,6 @@ from layerfuse.core.layers import LayerRef
 
 
 @runtime_checkable
-@runtime_checkable
 class Fusion(Protocol):
     """Fitted fusion of the selected blocks; its whole state is a dict of arrays."""
 

@@ -115,7 +115,7 @@ def compare_with_baselines(
                 predictions[f"best validated layer: {best}"] = _predict_layer(
                     train, test, best, labels
                 )
-        predictions[name] = classifier.predict_embedded(tests)
+        predictions[name] = classifier.predict_embedded(test_texts, tests)
     right = {row: predicted == truth for row, predicted in predictions.items()}
     return [
         Result(

@@ -1,7 +1,7 @@
 """``LinearHead``: fused vectors to decision values and probabilities."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.special import log_softmax, softmax
 from layerfuse.core.arrays import ClassIndices, Coefficients, Features, PerText, Targets
 
 HeadName = Literal["ridge", "logistic"]
+CandidateName = Literal["ridge", "logistic", "lexical", "pooled"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +47,11 @@ class LinearHead:
             softmax(self.temperature * self.decisions(features).astype(float), axis=1)
         )
 
+    def log_probabilities(self, features: Features) -> Targets:
+        """Return log probabilities (text, class)."""
+        logits = self.temperature * self.decisions(features).astype(float)
+        return np.asarray(log_softmax(logits, axis=1))
+
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state but for ``kind``."""
         return {
@@ -67,20 +73,38 @@ class HeadCandidate:
 
     Parameters
     ----------
-    kind : HeadName
-        Ridge or logistic.
+    kind : CandidateName
+        A head on fused vectors, the lexical one, or the pool of both.
     penalty : float
-        The best of its grid, in the head's own unit.
+        The best of its grid, in the head's own unit; 0 for a pool, which has none.
     log_loss : float
         Mean over held-out texts, in nats; lower is better.
     accuracy : float
         Share of held-out texts predicted right.
+    held_out : array of shape (text, class)
+        Log probabilities of each text by a fit that did not see its label.
     """
 
-    kind: HeadName
+    kind: CandidateName
     penalty: float
     log_loss: float
     accuracy: float
+    held_out: Targets = field(compare=False, repr=False)
+
+    @classmethod
+    def from_logits(
+        cls,
+        kind: CandidateName,
+        penalty: float,
+        logits: Targets,
+        labels: ClassIndices,
+        weights: PerText,
+    ) -> "HeadCandidate":
+        """Judge held-out logits (text, class) by the labels (text,), weighted by text."""
+        held_out = log_softmax(logits.astype(float), axis=1)
+        accuracy = float((held_out.argmax(1) == labels).mean())
+        log_loss = float(np.average(text_log_losses(held_out, labels), weights=weights))
+        return cls(kind, penalty, log_loss, accuracy, held_out)
 
 
 def fit_temperature(
@@ -115,5 +139,10 @@ def held_out_log_loss(
     logits: Targets, labels: ClassIndices, weights: PerText | None = None
 ) -> float:
     """Return the weighted mean log loss of held-out logits, in nats."""
-    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    losses = text_log_losses(np.asarray(log_softmax(logits, axis=1)), labels)
     return float(np.average(losses, weights=weights))
+
+
+def text_log_losses(log_probabilities: Targets, labels: ClassIndices) -> PerText:
+    """Return the log loss of each text, in nats."""
+    return np.asarray(-log_probabilities[np.arange(len(labels)), labels])

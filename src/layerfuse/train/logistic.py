@@ -1,6 +1,7 @@
 """The logistic head: multinomial, L2-penalised, its penalty cross-validated."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -43,10 +44,10 @@ def fit_logistic(
     held_out = _held_out_logits(scaled, labels, weights, random_state)
     losses = [held_out_log_loss(logits, labels, weights) for logits in held_out]
     best = int(np.argmin(losses))
-    accuracy = float((held_out[best].argmax(1) == labels).mean())
-    candidate = HeadCandidate("logistic", INVERSE_PENALTIES[best], losses[best], accuracy)
-    model = _model(INVERSE_PENALTIES[best])
-    _fit(model, scaled, labels, weights)
+    penalty = INVERSE_PENALTIES[best]
+    candidate = HeadCandidate.from_logits("logistic", penalty, held_out[best], labels, weights)
+    model = _model(penalty)
+    fit_quietly(model, scaled, labels, weights)
     coefficients, intercept = _columns(model, int(labels.max()) + 1)
     head = LinearHead("logistic", (coefficients / scale).astype(np.float32), intercept)
     return candidate, head
@@ -59,24 +60,25 @@ def _held_out_logits(
     n_classes = int(labels.max()) + 1
     # A class absent from a training fold cannot be predicted there: give it next to no probability.
     logits = [np.full((len(labels), n_classes), -30.0) for _ in INVERSE_PENALTIES]
-    for train, held_out in _folds(labels, random_state):
+    for train, held_out in stratified_folds(labels, random_state):
         model = _model(INVERSE_PENALTIES[0], warm_start=True)
         for row, inverse_penalty in zip(logits, INVERSE_PENALTIES, strict=True):
             model.set_params(C=inverse_penalty)
-            _fit(model, features[train], labels[train], weights[train])
+            fit_quietly(model, features[train], labels[train], weights[train])
             coefficients, intercept = _columns(model, n_classes)
             row[held_out] = features[held_out] @ coefficients + intercept
     return logits
 
 
-def _folds(labels: ClassIndices, random_state: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def stratified_folds(
+    labels: ClassIndices, random_state: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return stratified folds that never leave a class of two texts or more out of training."""
     n_folds = min(N_FOLDS, int(np.bincount(labels).max()))
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
     with warnings.catch_warnings():
         # A class with fewer texts than folds stands in some of them only; that is fine here, while
-        # fewer
-        # folds for the sake of the rarest class would validate all others on half of their texts.
+        # fewer folds for the rarest class would validate all others on half of their texts.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         return list(folds.split(np.zeros(len(labels)), labels))
 
@@ -85,9 +87,8 @@ def _model(inverse_penalty: float, *, warm_start: bool = False) -> LogisticRegre
     return LogisticRegression(C=inverse_penalty, max_iter=500, tol=1e-5, warm_start=warm_start)
 
 
-def _fit(
-    model: LogisticRegression, features: Features, labels: ClassIndices, weights: PerText
-) -> None:
+def fit_quietly(model: LogisticRegression, features: Any, labels: Any, weights: PerText) -> None:
+    """Fit without a word about iterations."""
     with warnings.catch_warnings():
         # The weakest penalties may stop early; validation then judges what came out, as it should.
         warnings.simplefilter("ignore", ConvergenceWarning)

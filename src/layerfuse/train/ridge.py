@@ -4,7 +4,7 @@ import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.ridge import one_hot, ridge_path
-from layerfuse.train.head import HeadCandidate, LinearHead, fit_temperature, held_out_log_loss
+from layerfuse.train.head import HeadCandidate, LinearHead, fit_temperature
 
 
 def fit_ridge(
@@ -33,12 +33,7 @@ def fit_ridge(
     penalty, _ = path.best(targets)
     held_out = targets - path.loo_errors(targets, penalty)
     temperature = fit_temperature(held_out, labels, weights)
-    candidate = HeadCandidate(
-        "ridge",
-        penalty,
-        held_out_log_loss(temperature * held_out, labels, weights),
-        float((held_out.argmax(1) == labels).mean()),
-    )
+    candidate = HeadCandidate.from_logits("ridge", penalty, temperature * held_out, labels, weights)
     coefficients = path.coefficients(targets, penalty)
     mean = path.weights @ features / len(features)
     intercept = path.mean_target(targets) - mean @ coefficients

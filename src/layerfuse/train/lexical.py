@@ -1,0 +1,176 @@
+"""The lexical head: TF-IDF of words and word pairs, and a logistic regression on them.
+
+It sees what averaged token states blur, the very words, so that on topical texts it errs elsewhere
+than the layers do: a complementary source that costs next to nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.special import log_expit, log_softmax
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from layerfuse.core.arrays import ClassIndices, Coefficients, PerText, Targets
+from layerfuse.train.head import HeadCandidate, held_out_log_loss
+from layerfuse.train.logistic import fit_quietly, stratified_folds
+
+MAX_TERMS = 50_000
+"""Words and word pairs kept, the most frequent: bounds the coefficients, one per term and class."""
+
+INVERSE_PENALTIES = (16.0, 64.0, 256.0)
+"""For rows of norm 1, as those of TF-IDF are."""
+
+
+@dataclass(frozen=True, eq=False)
+class LexicalHead:
+    """One linear classifier per class against the rest, on TF-IDF features of the texts.
+
+    Parameters
+    ----------
+    terms : tuple of str
+        Words and word pairs, in the order of the features.
+    idf : float32 array of shape (feature,)
+        Inverse document frequencies on the training texts.
+    coefficients : float32 array of shape (feature, class)
+        One column per class.
+    intercept : float32 array of shape (class,)
+        Added.
+    """
+
+    terms: tuple[str, ...]
+    idf: np.ndarray
+    coefficients: Coefficients
+    intercept: np.ndarray
+
+    def log_probabilities(self, texts: Sequence[str]) -> Targets:
+        """Return log probabilities (text, class)."""
+        features = csr_array(self._vectorizer.transform(texts))
+        return np.asarray(log_softmax(_logits(features, self.coefficients, self.intercept), axis=1))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state; no term holds a line break."""
+        return {
+            "terms": np.frombuffer("\n".join(self.terms).encode(), dtype=np.uint8),
+            "idf": self.idf,
+            "coefficients": self.coefficients,
+            "intercept": self.intercept,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "LexicalHead":
+        """Rebuild from ``arrays``."""
+        terms = tuple(arrays["terms"].tobytes().decode().split("\n"))
+        return cls(terms, arrays["idf"], arrays["coefficients"], arrays["intercept"])
+
+    @cached_property
+    def _vectorizer(self) -> TfidfVectorizer:
+        vectorizer = _vectorizer(vocabulary=self.terms)
+        vectorizer.idf_ = self.idf
+        return vectorizer
+
+
+def fit_lexical(
+    texts: Sequence[str], labels: ClassIndices, weights: PerText, random_state: int = 0
+) -> tuple[HeadCandidate, LexicalHead] | None:
+    """Fit a lexical head, its penalty cross-validated.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Training texts.
+    labels : int array of shape (text,)
+        Class indices 0 .. n_classes - 1, each of two texts or more.
+    weights : array of shape (text,)
+        Weight of each text.
+    random_state : int
+        Draws the folds and the order of the solver.
+
+    Returns
+    -------
+    candidate : HeadCandidate
+        Its cross-validated quality; its penalty is scikit-learn's ``C``. Document frequencies are
+        counted over all training texts, labels are seen within the folds only.
+    head : LexicalHead
+        Fitted on all texts.
+
+    None is returned instead where no word stands in two texts.
+
+    Source
+    ------
+    Wang and Manning 2012, *Baselines and Bigrams*, ACL P12-2018, for words with word pairs. One
+    class against the rest, by liblinear's dual solver: on R8 and R52 ten times faster than
+    the multinomial fit, with the lower held-out log loss.
+    """
+    vectorizer = _vectorizer(min_df=2, max_features=MAX_TERMS)
+    try:
+        features = csr_array(vectorizer.fit_transform(texts))
+    except ValueError:  # how scikit-learn says that no term is left
+        return None
+    n_classes = int(labels.max()) + 1
+    held_out = [np.empty((len(labels), n_classes)) for _ in INVERSE_PENALTIES]
+    for train, rest in stratified_folds(labels, random_state):
+        for logits, penalty in zip(held_out, INVERSE_PENALTIES, strict=True):
+            columns = _fit_columns(
+                features[train], labels[train], weights[train], n_classes, penalty, random_state
+            )
+            logits[rest] = _logits(features[rest], *columns)
+    losses = [held_out_log_loss(logits, labels, weights) for logits in held_out]
+    best = int(np.argmin(losses))
+    penalty = INVERSE_PENALTIES[best]
+    candidate = HeadCandidate.from_logits("lexical", penalty, held_out[best], labels, weights)
+    columns = _fit_columns(features, labels, weights, n_classes, penalty, random_state)
+    return candidate, LexicalHead(
+        tuple(vectorizer.get_feature_names_out()), vectorizer.idf_, *columns
+    )
+
+
+def _fit_columns(
+    features: csr_array,
+    labels: ClassIndices,
+    weights: PerText,
+    n_classes: int,
+    inverse_penalty: float,
+    random_state: int,
+) -> tuple[Coefficients, np.ndarray]:
+    """Fit each class against the rest; (feature, class) coefficients and (class,) intercept."""
+    coefficients = np.zeros((features.shape[1], n_classes), dtype=np.float32)
+    intercept = np.full(n_classes, -30.0, dtype=np.float32)  # of a class absent from this fold
+    # Two classes are one problem, seen from both sides.
+    for label in range(n_classes) if n_classes > 2 else [1]:  # noqa: PLR2004
+        positive = labels == label
+        if not positive.any():
+            continue
+        model = LogisticRegression(
+            C=inverse_penalty, solver="liblinear", dual=True, tol=1e-2, random_state=random_state
+        )
+        fit_quietly(model, features, positive, weights)
+        coefficients[:, label], intercept[label] = model.coef_[0], model.intercept_[0]
+    if n_classes == 2:  # noqa: PLR2004
+        coefficients[:, 0], intercept[0] = -coefficients[:, 1], -intercept[1]
+    return coefficients, intercept
+
+
+def _logits(features: csr_array, coefficients: Coefficients, intercept: np.ndarray) -> Targets:
+    """Return unnormalised log probabilities (text, class) of one class against the rest."""
+    return np.asarray(log_expit((features @ coefficients + intercept).astype(float)))
+
+
+def _vectorizer(
+    *,
+    vocabulary: Sequence[str] | None = None,
+    min_df: int = 1,
+    max_features: int | None = None,
+) -> TfidfVectorizer:
+    return TfidfVectorizer(
+        sublinear_tf=True,
+        ngram_range=(1, 2),
+        strip_accents="unicode",
+        vocabulary=vocabulary,
+        min_df=min_df,
+        max_features=max_features,
+        dtype=np.float32,
+    )

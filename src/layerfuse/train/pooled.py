@@ -1,0 +1,176 @@
+"""The pooled head: a head on fused vectors, joined by a lexical one where validation wants it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import softmax
+
+from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
+from layerfuse.train.fit import HeadChoice, fit_head
+from layerfuse.train.head import (
+    CandidateName,
+    HeadCandidate,
+    HeadName,
+    LinearHead,
+    text_log_losses,
+)
+from layerfuse.train.lexical import LexicalHead, fit_lexical
+
+LexicalChoice = Literal["auto"] | bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PooledHead:
+    """Texts and their fused vectors to decision values and probabilities.
+
+    Parameters
+    ----------
+    head : LinearHead
+        On fused vectors.
+    lexical : LexicalHead or None
+        On the texts themselves; None where it is not in use.
+    pool_weights : float64 array of shape (2,)
+        Exponents of the two in their logarithmic opinion pool.
+
+    Source
+    ------
+    Genest and Zidek 1986, *Combining Probability Distributions*, Statistical Science 1(1), the
+    logarithmic pool; weights by held-out likelihood as in Heskes 1998, *Selecting Weighting Factors
+    in Logarithmic Opinion Pools*, NIPS 10.
+    """
+
+    head: LinearHead
+    lexical: LexicalHead | None
+    pool_weights: np.ndarray
+
+    @property
+    def kind(self) -> HeadName:
+        """Kind of the head on fused vectors."""
+        return self.head.kind
+
+    @property
+    def candidate(self) -> CandidateName:
+        """Kind of the candidate that tells its held-out quality."""
+        return self.head.kind if self.lexical is None else "pooled"
+
+    def decisions(self, features: Features, texts: Sequence[str]) -> Targets:
+        """Return decision values (text, class); the highest is the predicted class."""
+        if self.lexical is None:
+            return self.head.decisions(features)
+        members = self.head.log_probabilities(features), self.lexical.log_probabilities(texts)
+        return _pool(members, self.pool_weights)
+
+    def probabilities(self, features: Features, texts: Sequence[str]) -> Targets:
+        """Return probabilities (text, class); rows sum to 1."""
+        if self.lexical is None:
+            return self.head.probabilities(features)
+        return np.asarray(softmax(self.decisions(features, texts), axis=1))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state but for ``kind``."""
+        own = {**self.head.arrays(), "pool_weights": self.pool_weights}
+        if self.lexical is None:
+            return own
+        return own | {f"lexical.{k}": array for k, array in self.lexical.arrays().items()}
+
+    @classmethod
+    def from_arrays(cls, kind: HeadName, arrays: Mapping[str, np.ndarray]) -> "PooledHead":
+        """Rebuild from ``arrays``."""
+        prefix = "lexical."
+        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        lexical = LexicalHead.from_arrays(own) if own else None
+        return cls(LinearHead.from_arrays(kind, arrays), lexical, arrays["pool_weights"])
+
+
+def fit_pooled_head(
+    features: Features,
+    texts: Sequence[str],
+    labels: ClassIndices,
+    *,
+    head: HeadChoice = "auto",
+    lexical: LexicalChoice = "auto",
+    weights: PerText | None = None,
+    random_state: int = 0,
+) -> tuple[PooledHead, tuple[HeadCandidate, ...]]:
+    """Fit a head on fused vectors and, if wanted, a lexical one beside it.
+
+    Parameters
+    ----------
+    features : float32 array of shape (text, feature)
+        Fused vectors.
+    texts : sequence of str
+        The texts themselves.
+    labels : int array of shape (text,)
+        Class indices 0 .. n_classes - 1, each present.
+    head, weights, random_state
+        As in ``fit_head``.
+    lexical : "auto" or bool
+        Whether a lexical head joins. ``auto``: if the pool of both lowers the held-out log loss by
+        more than one standard error of the paired difference.
+
+    Returns
+    -------
+    head : PooledHead
+        Fitted on all texts.
+    candidates : tuple of HeadCandidate
+        What validation said of each kind that was tried; the pool, last, has its weights fitted on
+        the same held-out log probabilities it is judged by: two numbers for all texts.
+    """
+    weights = np.ones(len(labels)) if weights is None else weights
+    fitted, candidates = fit_head(
+        features, labels, head=head, weights=weights, random_state=random_state
+    )
+    alone = PooledHead(fitted, None, np.array([1.0, 0.0]))
+    found = fit_lexical(texts, labels, weights, random_state) if lexical else None
+    if found is None:
+        return alone, candidates
+    by_words, words = found
+    by_layers = next(candidate for candidate in candidates if candidate.kind == fitted.kind)
+    members = by_layers.held_out, by_words.held_out
+    pool_weights = _fit_pool_weights(members, labels, weights)
+    pooled = HeadCandidate.from_logits("pooled", 0.0, _pool(members, pool_weights), labels, weights)
+    gains = text_log_losses(by_layers.held_out, labels) - text_log_losses(pooled.held_out, labels)
+    joins = lexical is True or _exceeds_its_error(gains, weights)
+    chosen = PooledHead(fitted, words, pool_weights) if joins else alone
+    return chosen, (*candidates, by_words, pooled)
+
+
+def _pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
+    """Return the weighted sum of log probabilities: logits of the logarithmic opinion pool."""
+    pooled = np.zeros_like(members[0], dtype=np.float64)
+    for weight, member in zip(pool_weights, members, strict=True):
+        pooled += weight * member
+    return pooled
+
+
+def _fit_pool_weights(
+    members: Sequence[Targets], labels: ClassIndices, weights: PerText
+) -> np.ndarray:
+    """Return the non-negative exponents that make held-out labels most likely: a convex problem."""
+    stacked = np.stack(members)
+    own = stacked[:, np.arange(len(labels)), labels]  # (member, text): of the true class
+
+    def loss_and_gradient(pool_weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = np.tensordot(pool_weights, stacked, axes=1)
+        probabilities = softmax(logits, axis=1)
+        chances = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
+        losses = -np.log(np.maximum(chances, np.finfo(float).tiny))
+        gradients = (stacked * probabilities).sum(2) - own
+        loss = float(np.average(losses, weights=weights))
+        return loss, np.asarray(np.average(gradients, axis=1, weights=weights))
+
+    start = np.full(len(members), 1 / len(members))
+    bounds = [(0.0, None)] * len(members)
+    found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def _exceeds_its_error(gains: PerText, weights: PerText) -> bool:
+    """Tell whether a mean gain is larger than its standard error over texts."""
+    shares = weights / weights.sum()
+    mean = float(shares @ gains)
+    error = float(np.sqrt(np.square(shares) @ np.square(gains - mean)))
+    return mean > error

@@ -1,0 +1,112 @@
+"""The lexical head against scikit-learn's own pipeline, and on texts where words are all."""
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+
+from layerfuse.train import LexicalHead
+from layerfuse.train.lexical import INVERSE_PENALTIES, MAX_TERMS, fit_lexical
+
+WORDS = {
+    0: "apple pear plum fig quince",
+    1: "bolt nail nut rivet screw",
+    2: "cod eel carp trout perch",
+}
+COMMON = ["the", "of", "and", "with", "big", "small", "old", "new"]
+
+
+def topical(n_texts=240, n_classes=3, noise=0.2, seed=0):
+    """Return texts of common words and of words of one topic, some of another; and the topics."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n_texts) % n_classes)
+    texts = []
+    for label in labels:
+        topic = rng.integers(n_classes) if rng.random() < noise else label
+        words = [*rng.choice(WORDS[int(topic)].split(), 2), *rng.choice(COMMON, 4)]
+        texts.append(" ".join(rng.permutation(words)))
+    return texts, labels
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_probabilities_are_those_of_scikit_learn(n_classes):
+    texts, labels = topical(n_classes=n_classes)
+    others, _ = topical(50, n_classes, seed=1)
+    candidate, head = fit_lexical(texts, labels, np.ones(len(texts)))
+    tfidf = TfidfVectorizer(
+        sublinear_tf=True, ngram_range=(1, 2), strip_accents="unicode", min_df=2
+    )
+    logistic = LogisticRegression(C=candidate.penalty, solver="liblinear", dual=False, tol=1e-6)
+    model = logistic if n_classes == 2 else OneVsRestClassifier(logistic)
+    expected = make_pipeline(tfidf, model).fit(texts, labels).predict_proba(others)
+    assert candidate.penalty in INVERSE_PENALTIES
+    np.testing.assert_allclose(np.exp(head.log_probabilities(others)), expected, atol=0.02)
+
+
+def test_held_out_quality_foretells_that_of_new_texts():
+    texts, labels = topical(600)
+    others, truth = topical(2000, seed=1)
+    candidate, head = fit_lexical(texts, labels, np.ones(len(texts)))
+    log_probabilities = head.log_probabilities(others)
+    accuracy = (log_probabilities.argmax(1) == truth).mean()
+    log_loss = -log_probabilities[np.arange(len(truth)), truth].mean()
+    assert candidate.kind == "lexical"
+    assert candidate.accuracy == pytest.approx(accuracy, abs=0.04)
+    assert candidate.log_loss == pytest.approx(log_loss, abs=0.12)
+    np.testing.assert_allclose(np.exp(candidate.held_out).sum(1), 1)
+
+
+def test_nothing_leaks_into_held_out_quality():
+    texts, labels = topical(400, 2, noise=0)
+    shuffled = np.random.default_rng(1).permutation(labels)
+    candidate, _ = fit_lexical(texts, shuffled, np.ones(len(texts)))
+    assert candidate.accuracy < 0.6
+    assert candidate.log_loss > np.log(2) - 0.01
+
+
+def test_weights_lift_a_class():
+    texts, labels = topical(300, 2, noise=0.8)
+    plain, heavy = (
+        fit_lexical(texts, labels, np.where(labels == 1, weight, 1.0))[1] for weight in (1, 20)
+    )
+    others, _ = topical(200, 2, seed=1)
+    shares = [(h.log_probabilities(others).argmax(1) == 1).mean() for h in (plain, heavy)]
+    assert shares[1] > shares[0] + 0.2
+
+
+def test_a_class_too_rare_for_every_fold_is_learnt():
+    texts, labels = topical(100, 2, noise=0)
+    candidate, head = fit_lexical(
+        [*texts, "cod eel", "eel cod"], np.append(labels, [2, 2]), np.ones(102)
+    )
+    assert np.isfinite(candidate.log_loss)
+    assert head.log_probabilities(["cod eel"]).argmax(1).tolist() == [2]
+
+
+def test_arrays_are_the_whole_state():
+    texts, labels = topical()
+    _, head = fit_lexical([f"{t} Ünï çødé 日本" for t in texts], labels, np.ones(len(texts)))
+    again = LexicalHead.from_arrays({k: v.copy() for k, v in head.arrays().items()})
+    others = [*topical(20, seed=1)[0], "", "日本 çødé", "never seen\nwords"]
+    assert again.terms == head.terms
+    np.testing.assert_array_equal(again.log_probabilities(others), head.log_probabilities(others))
+
+
+def test_random_state_draws_the_folds_and_the_same_again_gives_the_same_bits():
+    texts, labels = topical(noise=0.5)
+    one, two, other = (fit_lexical(texts, labels, np.ones(240), state) for state in (0, 0, 1))
+    assert one[0] == two[0] != other[0]
+    np.testing.assert_array_equal(one[1].coefficients, two[1].coefficients)
+
+
+@pytest.mark.parametrize("texts", [["", " ", "a", "!?"], ["one", "two", "three", "four"]])
+def test_texts_that_share_no_word_have_no_lexical_head(texts):
+    assert fit_lexical(texts, np.array([0, 0, 1, 1]), np.ones(4)) is None
+
+
+def test_the_number_of_terms_is_bounded(monkeypatch):
+    monkeypatch.setattr("layerfuse.train.lexical.MAX_TERMS", 5)
+    texts, labels = topical()
+    assert len(fit_lexical(texts, labels, np.ones(240))[1].terms) == 5 < MAX_TERMS

@@ -1,0 +1,113 @@
+"""The pooled head: the pool is optimal, joins where it helps, and stays away where it does not."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+
+from layerfuse.train import PooledHead, fit_head, fit_pooled_head
+
+N_TEXTS = 400
+
+
+def problem(*, in_words, in_vectors, seed=0):
+    """Return vectors, texts and labels; how sure words and vectors are of the label is given."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(N_TEXTS) % 2)
+    vectors = rng.normal(size=(N_TEXTS, 6)).astype(np.float32)
+    vectors[:, 0] += in_vectors * labels
+    told = np.where(rng.random(N_TEXTS) < in_words, labels, rng.integers(0, 2, N_TEXTS))
+    common = rng.choice(["the", "of", "and"], (N_TEXTS, 2))
+    texts = [f"{('good', 'bad')[t]} {' '.join(c)}" for t, c in zip(told, common, strict=True)]
+    return vectors, texts, labels
+
+
+def log_loss(log_probabilities, labels):
+    return -log_probabilities[np.arange(len(labels)), labels].mean()
+
+
+def test_words_join_where_they_know_what_the_vectors_do_not():
+    vectors, texts, labels = problem(in_words=0.6, in_vectors=1.5)
+    head, candidates = fit_pooled_head(vectors, texts, labels)
+    by_kind = {candidate.kind: candidate for candidate in candidates}
+    assert list(by_kind) == ["ridge", "logistic", "lexical", "pooled"]
+    assert head.candidate == "pooled"
+    assert by_kind["pooled"].log_loss < min(
+        by_kind[kind].log_loss for kind in ("ridge", "logistic", "lexical")
+    )
+    new = problem(in_words=0.6, in_vectors=1.5, seed=1)
+    alone, _ = fit_head(vectors, labels)
+    pooled = np.log(head.probabilities(*new[:2]))
+    assert log_loss(pooled, new[2]) < log_loss(alone.log_probabilities(new[0]), new[2]) - 0.05
+    assert log_loss(pooled, new[2]) == pytest.approx(by_kind["pooled"].log_loss, abs=0.08)
+
+
+def test_words_that_know_nothing_stay_away():
+    joined = []
+    for seed in range(10):
+        vectors, texts, labels = problem(in_words=0, in_vectors=2.5, seed=seed)
+        joined.append(fit_pooled_head(vectors, texts, labels)[0].lexical is not None)
+    assert sum(joined) <= 2
+
+
+def test_asked_for_they_join_and_refused_they_are_not_even_fitted():
+    vectors, texts, labels = problem(in_words=0, in_vectors=2.5)
+    always, _ = fit_pooled_head(vectors, texts, labels, lexical=True)
+    never, candidates = fit_pooled_head(vectors, texts, labels, lexical=False)
+    assert always.lexical is not None
+    assert never.lexical is None
+    assert [candidate.kind for candidate in candidates] == ["ridge", "logistic"]
+
+
+def test_without_words_it_is_the_head_on_vectors():
+    vectors, texts, labels = problem(in_words=0.5, in_vectors=1)
+    head, _ = fit_pooled_head(vectors, texts, labels, lexical=False)
+    alone, _ = fit_head(vectors, labels)
+    np.testing.assert_array_equal(head.decisions(vectors, texts), alone.decisions(vectors))
+    np.testing.assert_array_equal(head.probabilities(vectors, texts), alone.probabilities(vectors))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_pool_weights_are_the_best_non_negative_ones(weighted):
+    vectors, texts, labels = problem(in_words=0.4, in_vectors=1)
+    weights = np.random.default_rng(2).uniform(0.2, 3, N_TEXTS) if weighted else np.ones(N_TEXTS)
+    head, candidates = fit_pooled_head(vectors, texts, labels, lexical=True, weights=weights)
+    by_kind = {candidate.kind: candidate.held_out for candidate in candidates}
+    members = by_kind[head.kind], by_kind["lexical"]
+
+    def loss(exponents):
+        pooled = log_softmax(exponents[0] * members[0] + exponents[1] * members[1], axis=1)
+        return np.average(-pooled[np.arange(N_TEXTS), labels], weights=weights)
+
+    plain = minimize(loss, [0.3, 0.3], method="Nelder-Mead", options={"xatol": 1e-6})
+    assert plain.x.min() > 0
+    np.testing.assert_allclose(head.pool_weights, plain.x, atol=1e-3)
+
+
+def test_two_classes_pool_like_a_logistic_regression_without_intercept():
+    vectors, texts, labels = problem(in_words=0.4, in_vectors=1)
+    head, candidates = fit_pooled_head(vectors, texts, labels, lexical=True)
+    by_kind = {candidate.kind: candidate.held_out for candidate in candidates}
+    margins = [by_kind[kind][:, 1] - by_kind[kind][:, 0] for kind in (head.kind, "lexical")]
+    reference = LogisticRegression(C=1e8, fit_intercept=False, tol=1e-8)
+    reference.fit(np.stack(margins, axis=1), labels)
+    np.testing.assert_allclose(head.pool_weights, reference.coef_[0], rtol=0.01)
+
+
+@pytest.mark.parametrize("lexical", [True, False])
+def test_arrays_are_the_whole_state(lexical):
+    vectors, texts, labels = problem(in_words=0.6, in_vectors=1)
+    head, _ = fit_pooled_head(vectors, texts, labels, lexical=lexical)
+    again = PooledHead.from_arrays(head.kind, head.arrays())
+    np.testing.assert_array_equal(
+        again.probabilities(vectors, texts), head.probabilities(vectors, texts)
+    )
+
+
+def test_texts_without_a_common_word_leave_the_head_alone():
+    vectors, _, labels = problem(in_words=0.6, in_vectors=1)
+    texts = [f"w{i}" for i in range(N_TEXTS)]
+    head, candidates = fit_pooled_head(vectors, texts, labels, lexical=True)
+    assert head.lexical is None
+    assert len(candidates) == 2
