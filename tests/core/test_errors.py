@@ -21,6 +21,7 @@ BUILTINS = {
     "SelectionError": ValueError,
     "DataError": ValueError,
     "BackboneLoadError": OSError,
+    "OutOfMemoryError": MemoryError,
     "DownloadError": OSError,
     "StoreError": OSError,
     "BundleFormatError": ValueError,

@@ -1,6 +1,6 @@
 """``Backbone``: a frozen transformer that embeds texts at all of its layers in one pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -282,14 +282,15 @@ class Backbone:
         return LayerEmbeddings(values, refs)
 
     def stream(
-        self, texts: Sequence[str], refs: tuple[LayerRef, ...], *, progress: bool = True
+        self, texts: Iterable[str], refs: tuple[LayerRef, ...], *, progress: bool = True
     ) -> Iterator[tuple[np.ndarray, LayerArray]]:
-        """Embed texts batch by batch, longest first, so that memory does not grow with the corpus.
+        """Embed texts batch by batch, so that memory does not grow with the corpus.
 
         Parameters
         ----------
-        texts : sequence of str
-            Each distinct text is run once.
+        texts : iterable of str
+            May be a generator without end: 65,536 are looked at together, each distinct one of
+            them is run once, and the longest first.
         refs : tuple of LayerRef
             Rows wanted.
         progress : bool

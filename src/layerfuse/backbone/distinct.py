@@ -30,21 +30,31 @@ class DistinctTexts:
         return np.concatenate([np.array(p, dtype=np.int64) for p in places]), repeats
 
 
-def distinct_texts(texts: Sequence[object]) -> DistinctTexts:
+def distinct_texts(texts: Sequence[object], first: int = 0) -> DistinctTexts:
     """Find the distinct texts.
+
+    Parameters
+    ----------
+    texts : sequence
+        Some texts.
+    first : int
+        Position of the first of them among all, for messages.
+
+    Returns
+    -------
+    DistinctTexts
+        Each once.
 
     Raises
     ------
     DataError
-        If it is one string instead of a sequence, or an entry is no string, as a missing value.
+        If an entry is no string, as a missing value.
     """
-    if isinstance(texts, str):
-        raise DataError(f"Expected a sequence of texts, got one string. Pass [{texts[:20]!r}].")
     places: dict[str, list[int]] = {}
     for position, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(
-                f"Expected only strings, but text {position} is {text!r} "
+                f"Expected only strings, but text {first + position} is {text!r} "
                 f"({type(text).__name__}). Drop such rows, or put '' there."
             )
         places.setdefault(text, []).append(position)

@@ -1,7 +1,8 @@
 """Texts to pooled layers, batch by batch: tokenise, sort by length, run, put back in place."""
 
+import itertools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,17 @@ import torch
 from tqdm import tqdm
 
 from layerfuse.backbone.blocks import Blocks
+from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.distinct import distinct_texts
 from layerfuse.backbone.tap import LayerTap
 from layerfuse.backbone.tokens import TokenizedTexts, stand_in_id, tokenize
 from layerfuse.core.arrays import LayerArray
-from layerfuse.core.errors import FeatureError
+from layerfuse.core.errors import DataError, FeatureError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.spec import BackboneSpec
+
+WINDOW_TEXTS = 65_536
+"""Texts sorted by length together: bounds what is held of a corpus that streams by."""
 
 
 def embed_batches(
@@ -23,13 +28,13 @@ def embed_batches(
     tokenizer: Any,
     blocks: Blocks,
     spec: BackboneSpec,
-    texts: Sequence[str],
+    texts: Iterable[str],
     *,
     refs: tuple[LayerRef, ...],
     token_budget: int,
     progress: bool,
 ) -> Iterator[tuple[np.ndarray, LayerArray]]:
-    """Embed texts batch by batch, longest first.
+    """Embed texts batch by batch, the longest of each window first.
 
     Parameters
     ----------
@@ -41,12 +46,12 @@ def embed_batches(
         Its block list.
     spec : BackboneSpec
         Of the backbone.
-    texts : sequence of str
-        Each distinct text is run once.
+    texts : iterable of str
+        Each distinct text of a window of 65,536 is run once.
     refs : tuple of LayerRef
         Rows wanted; the model must have them.
     token_budget : int
-        Tokens of one batch, padding included.
+        Tokens of one batch, padding included; halved where memory does not suffice.
     progress : bool
         Show a progress bar if standard error is a terminal.
 
@@ -63,38 +68,72 @@ def embed_batches(
         If a text is no string.
     FeatureError
         If the model gives values that are no numbers.
+    OutOfMemoryError
+        If memory does not suffice for one text alone.
     """
-    distinct = distinct_texts(texts)
-    tokens = tokenize(tokenizer, distinct.texts, spec.max_tokens, spec.prompt)
-    if tokens.n_truncated:
+    if isinstance(texts, str):
+        raise DataError(f"Expected a sequence of texts, got one string. Pass [{texts[:20]!r}].")
+    tap = LayerTap(blocks, refs, skip_first_token=spec.skip_first_token)
+    budget = TokenBudget(token_budget, spec.name)
+    pad_id = tokenizer.pad_token_id
+    pad_id = stand_in_id(tokenizer) if pad_id is None else pad_id
+    total = len(texts) if isinstance(texts, Sized) else None
+    n_distinct = n_truncated = 0
+    with tqdm(total=total, desc=spec.name, unit="text", disable=None if progress else True) as bar:
+        for first, window in _windows(texts):
+            distinct = distinct_texts(window, first)
+            tokens = tokenize(tokenizer, distinct.texts, spec.max_tokens, spec.prompt)
+            n_distinct += len(tokens.lengths)
+            n_truncated += tokens.n_truncated
+            for batch, values in _run_all(model, tap, tokens, budget, pad_id):
+                _check_finite(values, tap.refs, spec)
+                positions, repeats = distinct.spread(batch)
+                repeated = values.repeat(repeats, axis=1) if repeats.max() > 1 else values
+                yield positions + first, repeated
+                bar.update(len(positions))
+    if n_truncated:
         warnings.warn(
-            f"{spec.name}: {tokens.n_truncated} of {len(tokens.lengths)} distinct texts are "
+            f"{spec.name}: {n_truncated} of {n_distinct} distinct texts are "
             f"longer than max_tokens={spec.max_tokens} and were truncated.",
             stacklevel=4,
         )
-    pad_id = tokenizer.pad_token_id
-    pad_id = stand_in_id(tokenizer) if pad_id is None else pad_id
-    tap = LayerTap(blocks, refs, skip_first_token=spec.skip_first_token)
-    with tqdm(
-        total=len(texts), desc=spec.name, unit="text", disable=None if progress else True
-    ) as bar:
-        for batch in tokens.batches(token_budget):
-            values = _run(model, tap, tokens, batch, pad_id)
-            if not np.isfinite(values).all():
-                row = int(np.argmin(np.isfinite(values).all(axis=(1, 2))))
-                raise FeatureError(
-                    f"{tap.refs[row]} holds values that are no finite numbers (dtype "
-                    f"{spec.dtype}). Try dtype='float32', and check the weights."
-                )
-            positions, repeats = distinct.spread(batch)
-            yield positions, values.repeat(repeats, axis=1) if repeats.max() > 1 else values
-            bar.update(len(positions))
+
+
+def _windows(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the position of the first text of each window, and its texts."""
+    rest = iter(texts)
+    first = 0
+    while window := list(itertools.islice(rest, WINDOW_TEXTS)):
+        yield first, window
+        first += len(window)
+
+
+def _run_all(
+    model: Any, tap: LayerTap, tokens: TokenizedTexts, budget: TokenBudget, pad_id: int
+) -> Iterator[tuple[np.ndarray, LayerArray]]:
+    """Yield batches, longest texts first, with their pooled layers (row, batch, hidden)."""
+    order = tokens.longest_first()
+    start = 0
+    while start < len(order):
+        batch = order[start : start + tokens.batch_size(order[start], budget.tokens)]
+        ids, mask = tokens.padded(batch, pad_id)
+        with budget.watch(*ids.shape) as attempt:
+            values = _run(model, tap, ids, mask)
+        if attempt.succeeded:
+            yield batch, values
+            start += len(batch)
 
 
 @torch.inference_mode()
-def _run(
-    model: Any, tap: LayerTap, tokens: TokenizedTexts, batch: np.ndarray, pad_id: int
-) -> LayerArray:
-    ids, mask = tokens.padded(batch, pad_id)
+def _run(model: Any, tap: LayerTap, ids: torch.Tensor, mask: torch.Tensor) -> LayerArray:
     with tap.blocks.turn, tap:  # other threads may embed with the same model
         return tap.run(model, ids.to(model.device), mask.to(model.device))
+
+
+def _check_finite(values: LayerArray, refs: tuple[LayerRef, ...], spec: BackboneSpec) -> None:
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values).all(axis=(1, 2))))
+        raise FeatureError(
+            f"{refs[row]} holds values that are no finite numbers (dtype {spec.dtype}). "
+            "Try dtype='float32', and check the weights."
+        )

@@ -1,7 +1,8 @@
 """Texts to token ids, and token ids to batches that waste little padding."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from layerfuse.core.errors import BackboneLoadError
 _CHUNK_TEXTS = 1024  # bounds the memory of encodings, which weigh far more than the ids in them
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class TokenizedTexts:
     """Token ids of many texts in one flat array.
 
@@ -31,32 +32,31 @@ class TokenizedTexts:
     starts: np.ndarray
     n_truncated: int
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens per text."""
         return np.diff(self.starts)
 
-    def batches(self, token_budget: int) -> Iterator[np.ndarray]:
-        """Yield positions of texts, sorted by length, so that texts x longest stays in the budget.
+    def longest_first(self) -> np.ndarray:
+        """Return positions of all texts, longest first: too little memory shows at once."""
+        return np.argsort(-self.lengths, kind="stable")
+
+    def batch_size(self, longest: int, token_budget: int) -> int:
+        """Return how many texts fit a batch with the longest of them.
 
         Parameters
         ----------
+        longest : int
+            Position of the longest text.
         token_budget : int
-            Tokens of one batch, padding included. A longer text makes a batch alone.
+            Tokens of one batch, padding included.
 
-        Yields
-        ------
-        int array
-            Positions of the texts of one batch.
+        Returns
+        -------
+        int
+            At least 1: a text longer than the budget makes a batch alone.
         """
-        lengths = self.lengths
-        # Longest first: too little memory shows at once.
-        order = np.argsort(-lengths, kind="stable")
-        start = 0
-        while start < len(order):
-            size = max(1, token_budget // max(1, int(lengths[order[start]])))
-            yield order[start : start + size]
-            start += size
+        return max(1, token_budget // max(1, int(self.lengths[longest])))
 
     def padded(self, positions: np.ndarray, pad_id: int) -> tuple[Tensor, Tensor]:
         """Return right-padded (batch, token) ids and mask of some texts."""

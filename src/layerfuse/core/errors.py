@@ -68,6 +68,10 @@ class BackboneLoadError(LayerFuseError, OSError):
     """A backbone could not be found or loaded."""
 
 
+class OutOfMemoryError(LayerFuseError, MemoryError):
+    """Memory does not suffice even for the smallest piece of work."""
+
+
 class DownloadError(LayerFuseError, OSError):
     """A file could not be downloaded, or is not the one that was expected."""
 

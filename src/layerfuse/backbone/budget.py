@@ -1,0 +1,93 @@
+"""``TokenBudget``: how many tokens run at once, fewer after memory did not suffice."""
+
+import warnings
+from types import TracebackType
+
+import torch
+
+from layerfuse.core.errors import OutOfMemoryError
+
+# torch has an error of its own for accelerators only; on a CPU the allocator's words must do.
+_WORDS = ("not enough memory", "can't allocate memory", "out of memory")
+
+
+class TokenBudget:
+    """Tokens of one batch, padding included.
+
+    Parameters
+    ----------
+    tokens : int
+        To start with.
+    name : str
+        Of the backbone, for messages.
+    """
+
+    def __init__(self, tokens: int, name: str) -> None:
+        self.tokens = tokens
+        self.name = name
+        self._warned = False
+
+    def watch(self, n_texts: int, n_tokens: int) -> "_Attempt":
+        """Watch a batch run: where memory does not suffice, the budget is halved instead.
+
+        Parameters
+        ----------
+        n_texts, n_tokens : int
+            Shape of the batch.
+
+        Returns
+        -------
+        context manager
+            Its ``succeeded`` tells whether the batch ran; if not, make smaller ones.
+
+        Raises
+        ------
+        OutOfMemoryError
+            On leaving, if memory did not suffice for one text alone.
+        """
+        return _Attempt(self, n_texts, n_tokens)
+
+    def _halve(self, n_texts: int, n_tokens: int) -> None:
+        if n_texts == 1:
+            raise OutOfMemoryError(
+                f"{self.name}: memory does not suffice for one text of {n_tokens} tokens. "
+                "Use a smaller max_tokens or a smaller backbone."
+            )
+        self.tokens = n_texts * n_tokens // 2
+        if not self._warned:
+            warnings.warn(
+                f"{self.name}: memory does not suffice for {n_texts} texts of {n_tokens} tokens "
+                "at once; going on with smaller batches.",
+                stacklevel=2,
+            )
+            self._warned = True
+
+
+class _Attempt:
+    def __init__(self, budget: TokenBudget, n_texts: int, n_tokens: int) -> None:
+        self._budget = budget
+        self._shape = n_texts, n_tokens
+        self.succeeded = False
+
+    def __enter__(self) -> "_Attempt":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self.succeeded = error is None
+        if error is None or not _is_out_of_memory(error):
+            return False
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._budget._halve(*self._shape)  # noqa: SLF001 - one class in two parts
+        return True
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _WORDS)
