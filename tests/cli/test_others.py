@@ -46,6 +46,18 @@ def test_score_and_fit_share_the_cache(run, data, tiny_encoder, tmp_path, monkey
     assert run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out").code == 0
 
 
+def test_doctor_tells_facts_and_advice(run, cache_folder):
+    done = run("doctor", "--offline")
+    document = json.loads(run("doctor", "--offline", "--json").out)
+
+    assert done.code == 0
+    assert str(cache_folder) in done.out
+    assert "not asked" in done.out
+    assert done.out.splitlines()[-1].startswith("- ")
+    assert set(document["kernels"]) >= {"in_use", "float32_gflops", "bfloat16_gflops"}
+    assert isinstance(document["advice"], list)
+
+
 def test_models_lists_size_licence_and_what_is_on_disk(run, cache_folder):
     (cache_folder / "models" / "smollm2-135m").mkdir(parents=True)
     (cache_folder / "models" / "smollm2-135m" / "config.json").write_text("{}")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from layerfuse.backbone.blocks import Blocks
 from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.distinct import distinct_texts
+from layerfuse.backbone.kernels import fast_linears
 from layerfuse.backbone.tap import LayerTap
 from layerfuse.backbone.tokens import TokenizedTexts, stand_in_id, tokenize
 from layerfuse.core.arrays import LayerArray
@@ -85,12 +86,13 @@ def embed_batches(
             tokens = tokenize(tokenizer, distinct.texts, spec.max_tokens, spec.prompt)
             n_distinct += len(tokens.lengths)
             n_truncated += tokens.n_truncated
-            for batch, values in _run_all(model, tap, tokens, budget, pad_id):
-                _check_finite(values, tap.refs, spec)
-                positions, repeats = distinct.spread(batch)
-                repeated = values.repeat(repeats, axis=1) if repeats.max() > 1 else values
-                yield positions + first, repeated
-                bar.update(len(positions))
+            with fast_linears(blocks.container, len(tokens.ids)):
+                for batch, values in _run_all(model, tap, tokens, budget, pad_id):
+                    _check_finite(values, tap.refs, spec)
+                    positions, repeats = distinct.spread(batch)
+                    repeated = values.repeat(repeats, axis=1) if repeats.max() > 1 else values
+                    yield positions + first, repeated
+                    bar.update(len(positions))
     if n_truncated:
         warnings.warn(
             f"{spec.name}: {n_truncated} of {n_distinct} distinct texts are "

@@ -8,6 +8,7 @@ import typer
 
 from layerfuse.cli.cache import cache_app
 from layerfuse.cli.demo import demo
+from layerfuse.cli.doctor import doctor
 from layerfuse.cli.fit import fit
 from layerfuse.cli.models import models
 from layerfuse.cli.predict import predict
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (fit, predict, score, models, demo):
+for command in (fit, predict, score, models, demo, doctor):
     app.command()(command)
 app.add_typer(cache_app, name="cache")
 

@@ -1,0 +1,134 @@
+"""Matrix products on a CPU: torch's own or oneDNN's on packed weights, whichever is faster here.
+
+torch's float32 product goes through MKL, which runs at full speed on Intel's processors and at half
+of it on AMD's, where oneDNN's does not. This is the one file with private operators of torch: they
+are tried before they are used, and where they are missing everything runs as torch alone would.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+KernelName = Literal["torch", "onednn"]
+
+_PROBE = 512, 768, 768  # tokens, inputs, outputs: a usual size, some milliseconds
+_MARGIN = 1.25  # less is not worth the packing, and would make the choice a matter of chance
+_WORTH_TOKENS = 4096  # packing all weights takes about as long as running some hundred tokens
+_PACKED_FOR_TOKENS = 1024
+
+
+def onednn_pack(weight: Tensor, n_tokens: int) -> Tensor:
+    """Return a (output, input) weight in oneDNN's own layout, best for that many tokens."""
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, n_tokens)  # noqa: SLF001
+    return packed
+
+
+def onednn_linear(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    """Return x times the packed weight, plus the bias; as ``nn.functional.linear``."""
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
+        x, packed, bias, "none", [], ""
+    )
+    return product
+
+
+@functools.cache
+def onednn_works() -> bool:
+    """Tell whether the private operators are there and give what torch's own product gives."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (
+        torch.randn(shape, generator=generator) for shape in ((5, 24), (7, 24), (7,))
+    )
+    try:
+        got = onednn_linear(x, onednn_pack(weight, len(x)), bias)
+    except (AttributeError, RuntimeError, TypeError):  # gone, not built in, or another signature
+        return False
+    return torch.allclose(got, nn.functional.linear(x, weight, bias), atol=1e-5)
+
+
+@functools.cache
+def fastest_kernel() -> KernelName:
+    """Return the faster float32 product on this machine, timed once per process.
+
+    oneDNN's must be faster by a quarter, so that the same machine always gives the same answer.
+    """
+    if not onednn_works():
+        return "torch"
+    rates = gemm_gflops(torch.float32)
+    return "onednn" if rates["onednn"] > _MARGIN * rates["torch"] else "torch"
+
+
+@torch.inference_mode()
+def gemm_gflops(dtype: torch.dtype, repeats: int = 5) -> dict[KernelName, float]:
+    """Time one matrix product of a usual size.
+
+    Parameters
+    ----------
+    dtype : torch.dtype
+        Of weights and inputs.
+    repeats : int
+        The best of so many counts.
+
+    Returns
+    -------
+    dict of KernelName to float
+        Billions of floating-point operations per second; kernels that do not work are left out.
+    """
+    n_tokens, n_in, n_out = _PROBE
+    x, weight = torch.ones(n_tokens, n_in, dtype=dtype), torch.ones(n_out, n_in, dtype=dtype)
+    ways: dict[KernelName, Callable[[], Tensor]] = {
+        "torch": lambda: nn.functional.linear(x, weight)
+    }
+    if onednn_works():
+        packed = onednn_pack(weight, n_tokens)
+        ways["onednn"] = lambda: onednn_linear(x, packed, None)
+    best = dict.fromkeys(ways, float("inf"))
+    for _ in range(repeats + 1):  # by turns, so that a busy moment hits both
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            best[name] = min(best[name], time.perf_counter() - started)
+    return {name: 2e-9 * n_tokens * n_in * n_out / seconds for name, seconds in best.items()}
+
+
+@contextmanager
+def fast_linears(blocks: nn.Module, n_tokens: int) -> Iterator[KernelName]:
+    """Run the matrix products of some blocks by the faster kernel, as long as this lasts.
+
+    The weights stay where they are, so that saving, cutting and gradients know nothing of it; the
+    packed ones are a second copy in memory.
+
+    Parameters
+    ----------
+    blocks : nn.Module
+        Its ``nn.Linear`` modules are meant.
+    n_tokens : int
+        Tokens about to run; for fewer than 4,096 packing does not pay.
+
+    Yields
+    ------
+    KernelName
+        The kernel in use.
+    """
+    linears = [m for m in blocks.modules() if type(m) is nn.Linear]
+    plain = all(m.weight.dtype == torch.float32 and m.weight.device.type == "cpu" for m in linears)
+    if not plain or n_tokens < _WORTH_TOKENS or fastest_kernel() == "torch":
+        yield "torch"
+        return
+    for module in linears:
+        packed = onednn_pack(module.weight, _PACKED_FOR_TOKENS)
+        module.forward = functools.partial(_forward, packed=packed, bias=module.bias)  # type: ignore[method-assign]
+    try:
+        yield "onednn"
+    finally:
+        for module in linears:
+            # The method of the class stands behind it; another thread may have been here before.
+            module.__dict__.pop("forward", None)
+
+
+def _forward(x: Tensor, *, packed: Tensor, bias: Tensor | None) -> Tensor:
+    return onednn_linear(x, packed, bias)

@@ -1,0 +1,38 @@
+"""``layerfuse doctor``."""
+
+from typing import Any
+
+import typer
+
+from layerfuse.cli.options import JsonOption, OfflineOption, emit
+
+
+def doctor(offline: OfflineOption = False, json: JsonOption = False) -> None:
+    """Tell what this machine is, which kernels run on it, and what to change."""
+    from layerfuse.report.machine import examine_machine
+    from layerfuse.report.tables import text_table
+
+    checkup = examine_machine(network=not offline)
+    if json:
+        emit({**checkup.facts, "advice": list(checkup.advice)})
+        return
+    rows = [
+        (section if i == 0 else "", name.removesuffix("_bytes"), _plain(name, value))
+        for section, facts in checkup.facts.items()
+        for i, (name, value) in enumerate(facts.items())
+    ]
+    typer.echo(text_table(("", "what", "here"), rows))
+    typer.echo("\n" + "\n".join(f"- {line}" for line in checkup.advice or ["Nothing to change."]))
+
+
+def _plain(name: str, value: Any) -> str:
+    """Return a value as a person reads it."""
+    if name.endswith("_bytes"):
+        return f"{value / 2**30:.1f} GiB"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(value) or "none"
+    if value is None:
+        return "not asked" if name in {"hub", "package_index"} else "not set"
+    return str(value)
