@@ -11,75 +11,67 @@ adds flair, run by a Python of its own (flair needs transformers < 5).
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import floor
-import numpy as np
 import peers
-import psutil
-import pyarrow.parquet as pq
+import record
 import torch
 
 from layerfuse import Backbone, EmbeddingStore
-from layerfuse.backbone.kernels import fastest_kernel
+from layerfuse.backbone import fastest_kernel
 from layerfuse.backbone.tokens import tokenize
+from layerfuse.core.spec import Dtype
 from layerfuse.extract import embed_to_store
 from layerfuse.meter import Meter
 
 _FLAIR = Path(__file__).with_name("flair_seconds.py")
-_BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def main() -> None:
     """Run one case."""
     args = _arguments()
-    texts = _sample(args.data / "train.parquet", args.texts)
-    backbone = Backbone.from_pretrained(args.backbone, pooling="mean", device="cpu")
+    (texts,) = record.read_sample(args.data / "train.parquet", args.texts)
+    backbone = _load(args.backbone, "float32")
     memory_mib = _extra_memory_mib(backbone, texts)
     tokens = tokenize(backbone.tokenizer, texts, backbone.spec.max_tokens, "")
     contestants, missing = _contestants(args, backbone, texts)
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    floors = {"float32": [], "bfloat16": []}
-    half = Backbone.from_pretrained(args.backbone, pooling="mean", device="cpu", dtype="bfloat16")
+    floors: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    models = {"fp32": backbone}
+    if args.bf16:
+        models["bf16"] = _load(args.backbone, "bfloat16")
     for _ in range(args.rounds):
         for name, run in contestants.items():
             seconds[name].append(run())
-        floors["float32"].append(floor.floor_seconds(backbone, len(tokens.ids)))
-        if args.bf16:
-            floors["bfloat16"].append(floor.floor_seconds(half, len(tokens.ids)))
+        for dtype, model in models.items():
+            floors[dtype].append(floor.floor_seconds(model, len(tokens.ids)))
     line = {
-        "benchmark": "speed",
+        "benchmark": "extraction",
         "backbone": backbone.name,
         "data": args.data.name,
         "n_texts": len(texts),
         "n_tokens": len(tokens.ids),
-        "seconds": {name: _spread(values) for name, values in seconds.items()},
-        "times_layerfuse_fp32": {
-            name: _ratios(values, seconds["layerfuse fp32"]) for name, values in seconds.items()
+        "kernel": fastest_kernel(),
+        "seconds": {name: record.spread(values) for name, values in seconds.items()},
+        "over_layerfuse_fp32": {
+            name: record.ratios(values, seconds["layerfuse fp32"])
+            for name, values in seconds.items()
         },
         "over_floor": {
-            "fp32": _ratios(seconds["layerfuse fp32"], floors["float32"]),
-            "bf16": _ratios(seconds.get("layerfuse bf16", []), floors["bfloat16"]),
+            dtype: record.ratios(seconds[f"layerfuse {dtype}"], floors[dtype]) for dtype in models
         },
         "left_out": missing,
         "extra_memory_mib": memory_mib,
-        "kernel": fastest_kernel(),
-        **_circumstances(),
     }
-    text = json.dumps(line)
-    print(text)
-    if args.out:
-        with args.out.open("a", encoding="utf-8") as out:
-            out.write(text + "\n")
+    record.write(line, args.out)
+
+
+def _load(folder: Path, dtype: Dtype) -> Backbone:
+    return Backbone.from_pretrained(folder, pooling="mean", device="cpu", dtype=dtype)
 
 
 def _arguments() -> argparse.Namespace:
@@ -130,7 +122,7 @@ def _contestants(
         except (ImportError, ValueError, TypeError, RuntimeError) as err:
             missing[name] = f"{type(err).__name__}: {err}"[:200]
             continue
-        running[name] = lambda embed=embed: _seconds(lambda: embed(texts))
+        running[name] = lambda embed=embed: record.seconds(lambda: embed(texts))
     if args.flair:
         running["flair fp32"] = lambda: _flair_seconds(args, texts, max_tokens)
     else:
@@ -153,66 +145,6 @@ def _extra_memory_mib(backbone: Backbone, texts: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder, Meter() as meter:
         embed_to_store(backbone, texts, EmbeddingStore(folder), progress=False)
     return round(meter.overhead().extra_memory_bytes / 2**20)
-
-
-def _sample(file: Path, n_texts: int) -> list[str]:
-    everything = pq.read_table(file)["text"].to_pylist()
-    drawn = np.random.default_rng(0).permutation(len(everything))[:n_texts]
-    return [everything[i] for i in drawn]
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def _spread(values: list[float]) -> list[float]:
-    """Return median, least and most."""
-    return [round(f(values), 3) for f in (statistics.median, min, max)]
-
-
-def _ratios(values: list[float], base: list[float]) -> list[float] | None:
-    """Return median, least and most of the ratios round by round."""
-    ratios = [a / b for a, b in zip(values, base, strict=bool(values and base))]
-    return _spread(ratios) if ratios else None
-
-
-def _circumstances() -> dict[str, Any]:
-    flags = set()
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    for line in lines:
-        if line.startswith("flags"):
-            flags = set(line.partition(":")[2].split())
-            break
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    packages = ("torch", "transformers", "sentence-transformers", "transformer-ranker")
-    return {
-        "commit": commit.stdout.strip() or "unknown",
-        "cpu": names[0] if names else platform.processor(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "bf16_instructions": sorted(flags & _BF16_FLAGS),
-        "cores": psutil.cpu_count(logical=False),
-        "threads": torch.get_num_threads(),
-        "wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
-        "python": platform.python_version(),
-        **{name: _version(name) for name in packages},
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def examine_machine(*, network: bool = True) -> Checkup:
     """
     facts = {
         "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
-        "processor": _processor(),
+        "processor": processor(),
         "kernels": _kernels(),
         "threads": _threads(),
         "memory": _memory(),
@@ -140,7 +140,8 @@ def _advise_places(gpu: Mapping[str, Any], network: Mapping[str, Any]) -> list[s
     return advice
 
 
-def _processor() -> dict[str, Any]:
+def processor() -> dict[str, Any]:
+    """Return name, physical cores, the instructions that matter here, and those torch uses."""
     flags, name = set(), platform.processor()
     info = Path("/proc/cpuinfo")
     for line in info.read_text("utf-8").splitlines() if info.exists() else ():
