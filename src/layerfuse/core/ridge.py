@@ -4,6 +4,8 @@ Shared mathematics of the ``loo_ridge`` criterion, the greedy selector and the r
 never import each other, so what several of them need lives here.
 """
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +23,8 @@ from layerfuse.core.errors import FeatureError, LabelError
 
 N_PENALTIES = 13
 """Points of the default penalty grid, half a decade apart."""
+
+_ROWS = 8192  # texts whose residuals are held at once, for every penalty and class
 
 
 def one_hot(labels: ClassIndices) -> Targets:
@@ -90,17 +94,30 @@ class RidgePath:
         array of shape (text, class)
             What a fit without text i gets wrong on text i.
         """
-        return self._loo_errors(targets, penalty, self.projected(targets), np.square(self.basis))
+        path = dataclasses.replace(self, penalties=np.array([penalty]))
+        errors = [part[:, 0] for _, part in path._loo_errors(targets)]  # noqa: SLF001 - itself
+        return np.concatenate(errors)
 
-    def _loo_errors(
-        self, targets: Targets, penalty: float, projected: np.ndarray, squares: Block
-    ) -> Targets:
-        shrink = (self.eigenvalues / (self.eigenvalues + penalty)).astype(self.basis.dtype)
-        fitted = (self.basis @ (shrink[:, None] * projected)) / np.sqrt(self.weights)[:, None]
-        leverage = squares @ shrink + self.weights / self.weights.sum()
-        room = np.maximum(1.0 - leverage, 1e-6)  # a text alone in its direction cannot be left out
-        residuals = targets - self.mean_target(targets) - fitted
-        return np.asarray(residuals / room[:, None], dtype=np.float64)
+    def _loo_errors(self, targets: Targets) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield some rows at a time and their residuals (text, penalty, class).
+
+        All penalties and classes are columns of one product, so that the basis is read once.
+        """
+        shrinks = self.eigenvalues[:, None] / (self.eigenvalues[:, None] + self.penalties)
+        shrinks = shrinks.astype(self.basis.dtype)  # (component, penalty)
+        columns = shrinks[:, :, None] * self.projected(targets)[:, None, :]
+        by_penalty = columns.shape[1:]
+        columns = columns.reshape(len(columns), by_penalty[0] * by_penalty[1])
+        centred = targets - self.mean_target(targets)
+        shares = self.weights / self.weights.sum()
+        for start in range(0, len(targets), _ROWS):
+            rows = slice(start, start + _ROWS)
+            basis = self.basis[rows]
+            fitted = (basis @ columns).reshape(len(basis), *by_penalty)
+            fitted /= np.sqrt(self.weights[rows])[:, None, None]
+            leverage = np.square(basis) @ shrinks + shares[rows, None]
+            room = np.maximum(1.0 - leverage, 1e-6)  # a text alone in its direction stays in
+            yield rows, (centred[rows, None, :] - fitted) / room[:, :, None]
 
     def best(self, targets: Targets) -> tuple[float, PerText]:
         """Return the penalty with the lowest leave-one-out Brier score, and the losses there.
@@ -118,12 +135,11 @@ class RidgePath:
             Squared error of each text summed over classes: its Brier score, in 0 .. 2 for sane
             fits.
         """
-        shared = self.projected(targets), np.square(self.basis)  # the same for every penalty
-        by_penalty = [
-            np.square(self._loo_errors(targets, p, *shared)).sum(1) for p in self.penalties
-        ]
-        best = int(np.argmin([self.weights @ losses for losses in by_penalty]))
-        return float(self.penalties[best]), by_penalty[best]
+        losses = np.empty((len(self.penalties), len(targets)))
+        for rows, errors in self._loo_errors(targets):
+            losses[:, rows] = np.square(errors).sum(2).T
+        best = int(np.argmin(losses @ self.weights))
+        return float(self.penalties[best]), losses[best]
 
     def coefficients(self, targets: Targets, penalty: float) -> Coefficients:
         """Return the coefficients (feature, class) of the fit on centred features.
