@@ -8,10 +8,10 @@ are kept in the user's cache, so that a second run costs only the fit.
 """
 
 import argparse
-import json
-import platform
-from importlib.metadata import version
+from datetime import UTC, datetime
 from pathlib import Path
+
+import record
 
 from layerfuse import FusionClassifier, load_texts
 from layerfuse.report import compare_with_baselines
@@ -28,14 +28,16 @@ def main() -> None:
     parser.add_argument("--fusion", default="concat")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     train, test = load_texts(args.data / "train.parquet"), load_texts(args.data / "test.parquet")
     classifier = FusionClassifier(args.backbone, selector=args.selector, fusion=args.fusion)
     classifier.fit(train.texts, train.labels)
     results = compare_with_baselines(classifier, train.texts, train.labels, test.texts, test.labels)
-    lines = [
-        json.dumps(
+    for result in results:
+        record.write(
             {
                 "benchmark": "accuracy",
+                "started": started,
                 "data": args.data.name,
                 "row": result.name,
                 "accuracy": round(100 * result.accuracy.value, 2),
@@ -49,18 +51,11 @@ def main() -> None:
                 "backbones": [Path(b).name for b in args.backbone],
                 "selector": args.selector,
                 "head": classifier.head_.kind,
+                "lexical": classifier.head_.lexical is not None,
                 "fit_seconds": round(classifier.overhead_.wall_seconds, 1),
-                "torch": version("torch"),
-                "transformers": version("transformers"),
-                "python": platform.python_version(),
-            }
+            },
+            args.out,
         )
-        for result in results
-    ]
-    print("\n".join(lines))
-    if args.out:
-        with args.out.open("a", encoding="utf-8") as out:
-            out.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

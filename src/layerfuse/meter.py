@@ -66,8 +66,10 @@ class Meter:
         while not self._stop.wait(self.interval_seconds):
             self._peak = max(self._peak, self._process.memory_info().rss)
 
-    def overhead(self, *, n_texts: int = 0, n_parameters: int = 0, disk_bytes: int = 0) -> Overhead:
-        """Return what was measured, with counts only the caller knows.
+    def overhead(
+        self, *, n_texts: int = 0, n_parameters: int = 0, disk_bytes: int = 0, kernel: str = ""
+    ) -> Overhead:
+        """Return what was measured, with what only the caller knows.
 
         Parameters
         ----------
@@ -77,6 +79,8 @@ class Meter:
             Parameters that stay in use.
         disk_bytes : int
             Bytes kept on disk.
+        kernel : str
+            What multiplied the matrices.
 
         Returns
         -------
@@ -91,4 +95,5 @@ class Meter:
             n_texts=n_texts,
             n_parameters=n_parameters,
             disk_bytes=disk_bytes,
+            kernel=kernel,
         )

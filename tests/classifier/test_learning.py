@@ -201,6 +201,7 @@ def test_blocks_after_the_deepest_layer_are_gone(make, toy, tiny_encoder):
     assert classifier.overhead_.n_parameters == kept.n_parameters < whole.n_parameters
     assert classifier.overhead_.n_texts == len(texts)
     assert classifier.overhead_.wall_seconds > 0
+    assert classifier.overhead_.kernel == whole.kernel
 
 
 def test_a_backbone_that_is_not_selected_is_dropped(make, toy, tiny_encoder, new_encoder):

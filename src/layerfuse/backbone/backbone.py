@@ -10,6 +10,7 @@ import torch
 from layerfuse.backbone.blocks import Blocks, find_blocks
 from layerfuse.backbone.cut import cut_model
 from layerfuse.backbone.embed import embed_batches
+from layerfuse.backbone.kernels import KernelName, fastest_kernel
 from layerfuse.backbone.load import choose_max_tokens, load_model, move, tokenizer_digest
 from layerfuse.backbone.probe import choose_poolings, is_causal, probe_states
 from layerfuse.backbone.saved import SavedBackbone
@@ -192,6 +193,12 @@ class Backbone:
         return torch.device(self.model.device)
 
     @property
+    def kernel(self) -> KernelName:
+        """What multiplies its matrices when many tokens run."""
+        plain = self.spec.dtype == "float32" and self.device.type == "cpu"
+        return fastest_kernel() if plain else "torch"
+
+    @property
     def n_parameters(self) -> int:
         """Parameters in memory; fewer after a cut."""
         return sum(p.numel() for p in self.model.parameters())
@@ -202,17 +209,12 @@ class Backbone:
         return tuple(ref for ref in self.spec.refs() if ref.layer <= self.deepest)
 
     def refs_of(self, layers: Sequence[int] | None = None) -> tuple[LayerRef, ...]:
-        """Return the refs of some layers, or of all.
+        """Return the refs of some layers, or of all, in the order of the layers.
 
         Parameters
         ----------
         layers : sequence of int, optional
             Layer numbers; 0 is the embedding output.
-
-        Returns
-        -------
-        tuple of LayerRef
-            In the order of the layers.
 
         Raises
         ------

@@ -190,7 +190,11 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         used = [b for b in backbones if b.name in selection.backbones]
         self.backbones_ = {b.name: b.cut(selection.deepest(b.name)) for b in used}
         n_parameters = sum(backbone.n_parameters for backbone in self.backbones_.values())
-        self.overhead_ = meter.overhead(n_texts=len(texts), n_parameters=n_parameters)
+        self.overhead_ = meter.overhead(
+            n_texts=len(texts),
+            n_parameters=n_parameters,
+            kernel="+".join(sorted({backbone.kernel for backbone in backbones})),
+        )
         return self
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803

@@ -24,6 +24,8 @@ class Overhead:
         Parameters of the backbones that stay in use, 0 if not known.
     disk_bytes : int
         Bytes written or kept on disk, 0 if none.
+    kernel : str
+        What multiplied the matrices of the backbones, empty if none ran.
     """
 
     wall_seconds: float
@@ -33,7 +35,8 @@ class Overhead:
     n_texts: int = 0
     n_parameters: int = 0
     disk_bytes: int = 0
+    kernel: str = ""
 
-    def to_dict(self) -> dict[str, float | int]:
+    def to_dict(self) -> dict[str, float | int | str]:
         """Return plain JSON types."""
         return dataclasses.asdict(self)

@@ -1,6 +1,6 @@
 """Prediction by a fused classifier: its backbones cut at the deepest layer in use against uncut.
 
-    python benchmarks/speed/prediction.py --data DIR/mr --backbone A --backbone B --out FILE
+    python benchmarks/prediction.py --data DIR/mr --backbone A --backbone B --out FILE
 
 Fits on a sample of train.parquet, predicts texts of test.parquet: seconds for all of them and
 milliseconds for one alone, by turns; parameters kept; start-up of the command on one line.

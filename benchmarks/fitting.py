@@ -1,6 +1,6 @@
 """``fit`` from nothing against sentence-transformers with a logistic regression.
 
-    python benchmarks/speed/fitting.py --data DIR/mr --backbone A --backbone B --out FILE
+    python benchmarks/fitting.py --data DIR/mr --backbone A --backbone B --out FILE
 
 Both get the same texts and the same weights; the other way embeds with the last layer of each
 backbone, puts them beside each other and fits ``LogisticRegression``. By turns, no cache.

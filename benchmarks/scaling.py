@@ -1,6 +1,6 @@
 """How ``fit`` grows with the number of texts: time and memory, embeddings cached.
 
-    python benchmarks/speed/scaling.py --data DIR/sst2 --backbone A --out FILE --plot FILE.svg
+    python benchmarks/scaling.py --data DIR/sst2 --backbone A --out FILE --plot FILE.svg
 
 Every size runs in a fresh process, which embeds what the cache lacks before the clock starts.
 The stages are timed one by one; ``--plot`` needs matplotlib.

@@ -1,6 +1,6 @@
 """Texts to embeddings: layerfuse at all layers beside what others do, and the floor beneath all.
 
-    python benchmarks/speed --data DIR/mr --backbone FOLDER --texts 1000 --rounds 5 --out FILE
+    python benchmarks/speed.py --data DIR/mr --backbone FOLDER --texts 1000 --rounds 5 --out FILE
 
 All contestants run by turns in one process (A B C A B C ...), on the same texts, with tokenisation.
 DIR/mr holds train.parquet with a column text. Prints one JSON line per case, with the median

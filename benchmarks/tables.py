@@ -1,0 +1,130 @@
+"""Tables of the documentation, generated from the JSON lines in ``results``.
+
+    python benchmarks/tables.py README.md docs/speed.md
+
+Replaces what stands between ``<!-- NAME -->`` and ``<!-- end NAME -->`` in each file. Of several
+lines for one case the last counts. ``--check`` writes nothing and fails where a file would change.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_RESULTS = Path(__file__).with_name("results")
+Line = dict[str, Any]
+
+
+def main() -> None:
+    """Fill the tables of some files."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    stale = []
+    for file in args.files:
+        old = file.read_text("utf-8")
+        new = fill(old)
+        if new != old:
+            stale.append(str(file))
+            if not args.check:
+                file.write_text(new, "utf-8")
+    if args.check and stale:
+        sys.exit(f"stale tables in {', '.join(stale)}: run benchmarks/tables.py")
+
+
+def fill(text: str) -> str:
+    """Return the text with every table that it names filled."""
+    for name, make in TABLES.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)"
+        if re.search(pattern, text, flags=re.DOTALL):
+            table = make()
+            text = re.sub(
+                pattern, lambda m, t=table: f"{m[1]}\n{t}\n\n{m[2]}", text, flags=re.DOTALL
+            )
+    return text
+
+
+def _lines(benchmark: str, keys: tuple[str, ...], file: str = "speed.jsonl") -> list[Line]:
+    """Return the last line of each case, in the order in which cases first appear."""
+    found: dict[tuple[str, ...], Line] = {}
+    for raw in (_RESULTS / file).read_text("utf-8").splitlines():
+        line = json.loads(raw)
+        if line["benchmark"] == benchmark:
+            found[tuple(json.dumps(line[key]) for key in keys)] = line
+    return list(found.values())
+
+
+def _table(headers: list[str], rows: list[list[str]]) -> str:
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _spread(values: list[float] | None, digits: int = 2) -> str:
+    if values is None:
+        return ""
+    middle, low, high = (f"{v:.{digits}f}" for v in values)
+    return f"{middle} ({low} to {high})"
+
+
+def extraction() -> str:
+    """Each peer's seconds over layerfuse's, case by case."""
+    cases = _lines("extraction", ("backbone", "data"))
+    peers = list(
+        dict.fromkeys(
+            name
+            for line in cases
+            for name in line["over_layerfuse_fp32"]
+            if name != "layerfuse fp32"
+        )
+    )
+    headers = ["backbone, data", "layerfuse fp32, s", *peers, "over the floor", "memory, MiB"]
+    rows = [
+        [
+            f"{line['backbone']}, {line['n_texts']:,} of {line['data'].upper()}",
+            _spread(line["seconds"]["layerfuse fp32"], 1),
+            *[_spread(line["over_layerfuse_fp32"].get(peer)) or "n/a" for peer in peers],
+            _spread(line["over_floor"]["fp32"]),
+            str(line["extra_memory_mib"]),
+        ]
+        for line in cases
+    ]
+    return _table(headers, rows)
+
+
+def accuracy(data: str) -> str:
+    """Accuracy on one data set: the rows of the last run on it, which share its start."""
+    lines = [
+        line
+        for line in _lines("accuracy", ("data", "row", "started"), "accuracy.jsonl")
+        if line["data"] == data
+    ]
+    rows = [
+        [
+            line["row"],
+            f"{line['accuracy']:.1f}",
+            f"{line['low']:.1f} to {line['high']:.1f}",
+            ""
+            if line["row"].startswith("layerfuse")
+            else "{gain_over_row:+.1f} ({gain_low:+.1f} to {gain_high:+.1f})".format(**line),
+        ]
+        for line in lines
+        if line["started"] == lines[-1]["started"]
+    ]
+    headers = ["", "accuracy", "95 % interval", "gain of the last row over it, points"]
+    return _table(headers, rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "extraction": extraction,
+    "accuracy mr": lambda: accuracy("mr"),
+    "accuracy r8": lambda: accuracy("r8"),
+}
+
+if __name__ == "__main__":
+    main()
