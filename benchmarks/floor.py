@@ -12,19 +12,11 @@ _TOKENS = 1024
 _REPEATS = 8
 
 
-def matrix_parameters(backbone: Backbone) -> int:
-    """Return the weights of the matrices that every token is multiplied with, once a layer."""
-    total = 0
-    for block in backbone.blocks.container:
-        total += sum(m.weight.numel() for m in block.modules() if isinstance(m, nn.Linear))
-    return total * backbone.blocks.n_layers // len(backbone.blocks.container)
-
-
 def floor_seconds(backbone: Backbone, n_tokens: int) -> float:
     """Return the least time for so many tokens: 2 FLOPs per weight and token, at the best rate.
 
-    Each distinct shape of matrix is timed on 1,024 tokens by torch's own product and by oneDNN's on
-    packed weights, in the dtype of the model; the faster counts.
+    Each distinct shape of matrix is timed on 1,024 tokens by torch's own product and, in float32,
+    by oneDNN's on packed weights; the faster counts.
     """
     modules = [
         m for b in backbone.blocks.container for m in b.modules() if isinstance(m, nn.Linear)
@@ -44,7 +36,7 @@ def best_seconds(weight: torch.Tensor) -> float:
     """Return the best time of one product of 1,024 tokens with this matrix."""
     x = torch.randn(_TOKENS, weight.shape[1], dtype=weight.dtype)
     ways = [lambda: nn.functional.linear(x, weight)]
-    if onednn_works():
+    if weight.dtype == torch.float32 and onednn_works():
         packed = onednn_pack(weight, _TOKENS)
         ways.append(lambda: onednn_linear(x, packed, None))
     best = float("inf")

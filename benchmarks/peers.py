@@ -62,7 +62,7 @@ def sentence_transformers(folder: Path, max_tokens: int, dtype: torch.dtype) -> 
 
 
 def transformer_ranker(backbone: Backbone) -> Embed:
-    """transformer-ranker's Embedder: every layer, mean over words of means over their pieces."""
+    """transformer-ranker's Embedder: every block, mean over words of means over their pieces."""
     from transformer_ranker.embedder import Embedder
 
     # Its tokenizer call takes the limit from here.

@@ -45,6 +45,8 @@ def main() -> None:
 def _half(args: argparse.Namespace, tests: list[str]) -> dict:
     whole = Backbone.from_pretrained(args.backbone[0], pooling="mean", device="cpu")
     cut = whole.cut(round(args.depth * whole.deepest))
+    for backbone in (whole, cut):
+        backbone.embed(tests[:100], [backbone.deepest], progress=False)
     many, one = {"whole": [], "cut": []}, {"whole": [], "cut": []}
     for _ in range(args.rounds):
         for name, backbone in {"whole": whole, "cut": cut}.items():
@@ -74,6 +76,7 @@ def _classifier(args: argparse.Namespace, tests: list[str]) -> dict:
     cut.fit(texts, labels)
     cut_backbones = cut.backbones_
     whole = {b.name: _Uncut(b) for b in whole_backbones if b.name in cut_backbones}
+    cut.predict(tests[:100])
     many, one = {"whole": [], "cut": []}, {"whole": [], "cut": []}
     for _ in range(args.rounds):
         for name, backbones in {"whole": whole, "cut": cut_backbones}.items():

@@ -69,9 +69,9 @@ def test_batch_mates_and_padding_change_nothing(backbone, embedded, tiny):
 
 
 def test_one_large_batch_equals_many_small_ones(backbone, embedded, tiny, monkeypatch):
-    monkeypatch.setattr(backbone, "token_budget", 10**6)
+    monkeypatch.setattr(backbone.budget, "tokens", 10**6)
     together = backbone.embed(tiny.texts).values
-    monkeypatch.setattr(backbone, "token_budget", 1)
+    monkeypatch.setattr(backbone.budget, "tokens", 1)
     apart = backbone.embed(tiny.texts).values
     np.testing.assert_allclose(together, apart, atol=ATOL)
     np.testing.assert_allclose(together, embedded, atol=ATOL)
@@ -97,6 +97,6 @@ def test_text_of_exactly_max_tokens_runs(backbone, family, tiny):
     assert len(backbone.tokenizer(full)["input_ids"]) == limit
     values = backbone.embed([full]).values
     assert np.isfinite(values).all()
-    with pytest.warns(UserWarning, match=f"1 of 1 distinct texts .* max_tokens={limit} "):
+    with pytest.warns(UserWarning, match=f"1 of 1 texts .* max_tokens={limit} "):
         truncated = backbone.embed([full + " cat"]).values
     np.testing.assert_allclose(truncated, values, atol=ATOL)

@@ -9,6 +9,7 @@ from torch import nn
 
 from layerfuse import Backbone
 from layerfuse.backbone import kernels
+from layerfuse.core.errors import UnknownOptionError
 
 
 @pytest.fixture
@@ -79,34 +80,69 @@ def test_nothing_is_left_of_it(bert, tiny):
 
 
 @pytest.mark.usefixtures("onednn")
-def test_two_at_once_do_not_disturb_each_other(bert):
-    container = bert.blocks.container
-    first, second = (kernels.fast_linears(container, 10_000) for _ in range(2))
-    assert first.__enter__() == second.__enter__() == "onednn"
-    for manager in (first, second):
-        manager.__exit__(None, None, None)
-    assert not any("forward" in vars(m) for m in container.modules())
+def test_a_stream_half_way_does_not_keep_anyone_from_cutting_and_saving(
+    bert, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(bert.budget, "tokens", 20)
+    want = bert.embed(tiny.texts, [1]).values
+    stream = bert.stream(tiny.texts, bert.refs)
+    next(stream)
+    cut = bert.cut(1)
+    bert.save(tmp_path / "saved")
+    rest = list(stream)
+    assert rest
+    np.testing.assert_allclose(cut.embed(tiny.texts, [1]).values, want, atol=1e-5)
+    again = Backbone.load(tmp_path / "saved", device="cpu")
+    np.testing.assert_allclose(again.embed(tiny.texts, [1]).values, want, atol=1e-5)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_only_blocks_that_run_are_packed(bert, tiny, monkeypatch):
+    packed = []
+    pack = kernels.onednn_pack
+    monkeypatch.setattr(kernels, "onednn_pack", lambda w, n: packed.append(w) or pack(w, n))
+    bert.embed(tiny.texts, [1])
+    assert len(packed) == 6  # query, key, value, output, and the two of the feed-forward part
+
+
+@pytest.mark.usefixtures("onednn")
+def test_without_memory_for_packing_it_goes_on_plainly_and_says_so(bert, tiny, monkeypatch):
+    def refuse(_weight, _n_tokens):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    want = bert.embed(tiny.texts).values
+    monkeypatch.setattr(kernels, "onednn_pack", refuse)
+    with pytest.warns(UserWarning, match="second copy of the weights.*LAYERFUSE_KERNEL=torch"):
+        got = bert.embed(tiny.texts).values
+    np.testing.assert_allclose(got, want, atol=1e-5)
 
 
 @pytest.mark.usefixtures("onednn")
 def test_other_precisions_and_few_tokens_run_plainly(tiny, bert, monkeypatch):
+    def is_packed(backbone, n_tokens):
+        linear = backbone.blocks.container[0].attention.self.query
+        with kernels.pack_linears(backbone.blocks.container, n_tokens):
+            return "forward" in vars(linear)
+
     half = Backbone.from_pretrained(tiny.folder("bert"), device="cpu", dtype="bfloat16")
-    with kernels.fast_linears(half.blocks.container, 10_000) as kernel:
-        assert kernel == "torch"
     monkeypatch.setattr(kernels, "_WORTH_TOKENS", 4096)
-    for n_tokens, want in ((4095, "torch"), (4096, "onednn")):
-        with kernels.fast_linears(bert.blocks.container, n_tokens) as kernel:
-            assert kernel == want
+    assert not is_packed(half, 10_000)
+    assert not is_packed(bert, 4095)
+    assert is_packed(bert, 4096)
 
 
-def test_a_module_that_only_derives_from_linear_is_left_alone(onednn):
+@pytest.mark.usefixtures("onednn")
+def test_modules_that_do_something_else_are_left_alone():
     class Odd(nn.Linear):
         def forward(self, x):
             return super().forward(x) * 2
 
-    odd = nn.ModuleList([Odd(3, 3)])
-    with kernels.fast_linears(odd, 10_000):
-        assert "forward" not in vars(odd[0])
+    odd, wrapped = Odd(3, 3), nn.Linear(3, 3)
+    wrapped.forward = wrapper = torch.relu
+    with kernels.pack_linears([odd, wrapped], 10_000):
+        assert "forward" not in vars(odd)
+        assert wrapped.forward is wrapper
+    assert wrapped.forward is wrapper
 
 
 @pytest.mark.usefixtures("fresh")
@@ -118,6 +154,26 @@ def test_the_choice_needs_a_clear_margin(monkeypatch, onednn_rate, choice):
     rates = {"torch": 100.0, "onednn": onednn_rate}
     monkeypatch.setattr(kernels, "gemm_gflops", lambda _dtype: rates)
     assert kernels.fastest_kernel() == choice
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("name", ["torch", "onednn"])
+def test_the_choice_can_be_pinned_and_then_nothing_is_timed(monkeypatch, name):
+    monkeypatch.setattr(kernels, "onednn_works", lambda: True)
+    monkeypatch.setattr(kernels, "gemm_gflops", None)
+    monkeypatch.setenv("LAYERFUSE_KERNEL", name)
+    assert kernels.fastest_kernel() == name
+
+
+@pytest.mark.usefixtures("fresh")
+def test_an_unknown_kernel_is_named_with_the_choices(monkeypatch):
+    monkeypatch.setenv("LAYERFUSE_KERNEL", "mkl")
+    with pytest.raises(UnknownOptionError, match=r"LAYERFUSE_KERNEL='mkl'.*torch, onednn"):
+        kernels.fastest_kernel()
+
+
+def test_bfloat16_is_timed_without_packing():
+    assert list(kernels.gemm_gflops(torch.bfloat16, 1)) == ["torch"]
 
 
 @pytest.mark.usefixtures("fresh")

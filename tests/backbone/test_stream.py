@@ -65,7 +65,7 @@ def test_truncated_texts_of_all_windows_are_reported_together(tiny):
         warnings.simplefilter("always")
         backbone.embed(texts)
     (warning,) = caught
-    assert str(warning.message).startswith("bert: 2 of 6 distinct texts are longer")
+    assert str(warning.message).startswith("bert: 2 of 6 texts are longer")
 
 
 @pytest.mark.usefixtures("small_windows", "unchecked")
@@ -127,6 +127,6 @@ def test_other_errors_pass_through(bert, little_memory):
 
 def test_a_text_of_a_million_characters_is_one_truncated_text(bert):
     words = "the cat sat on "
-    with pytest.warns(UserWarning, match="1 of 1 distinct texts are longer"):
+    with pytest.warns(UserWarning, match="1 of 1 texts are longer"):
         values = bert.embed([words * (1_000_000 // len(words))]).values
     assert np.isfinite(values).all()

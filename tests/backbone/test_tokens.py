@@ -12,7 +12,9 @@ from layerfuse.core.errors import BackboneLoadError, DataError
 
 def tokens_of(lengths):
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return TokenizedTexts(np.arange(starts[-1], dtype=np.int32), starts, 0)
+    return TokenizedTexts(
+        np.arange(starts[-1], dtype=np.int32), starts, np.zeros(len(lengths), bool)
+    )
 
 
 def batches_of(lengths, budget):
@@ -75,7 +77,7 @@ def test_truncated_texts_are_counted_and_warned_of_once(tiny):
         warnings.simplefilter("always")
         values = backbone.embed(texts).values
     assert [str(w.message) for w in caught] == [
-        "bert: 2 of 4 distinct texts are longer than max_tokens=5 and were truncated."
+        "bert: 3 of 5 texts are longer than max_tokens=5 and were truncated."
     ]
     np.testing.assert_allclose(values[:, 1], values[:, 0], atol=1e-6)  # [SEP] is kept
 
@@ -110,7 +112,7 @@ def test_each_distinct_text_is_run_once(bert, tiny):
 
 
 def test_stream_gives_every_position_once(bert, tiny, monkeypatch):
-    monkeypatch.setattr(bert, "token_budget", 40)
+    monkeypatch.setattr(bert.budget, "tokens", 40)
     texts = [*tiny.texts, *tiny.texts[::-1], "a"]
     parts = list(bert.stream(texts, bert.refs))
     assert len(parts) > 1

@@ -25,7 +25,6 @@ def no_loading(monkeypatch):
         ("selector", "upper-half", "upper_half", "greedy"),
         ("fusion", "concatenate", "concat", "mean"),
         ("head", "logistics", "logistic", "ridge"),
-        ("lexical", "autom", "auto", "False"),
         ("dtype", "float23", "float32", "bfloat16"),
         ("pooling", "maen", "mean", "weighted_mean"),
         ("pooling", ["mean", "lst"], "last", "first"),
@@ -44,6 +43,13 @@ def test_an_unknown_option_is_named_with_the_choices(
     assert f"Did you mean {nearest!r}?" in message
     assert also in message.partition("Choose one of:")[2]
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.usefixtures("no_loading")
+@pytest.mark.parametrize("value", ["autom", "True", "False", None, 2])
+def test_lexical_is_auto_or_a_truth_value(make, toy_texts, toy_labels, value):
+    with pytest.raises(UnknownOptionError, match="Choose 'auto', True or False"):
+        make(lexical=value).fit(toy_texts, toy_labels)
 
 
 @pytest.mark.usefixtures("no_loading")

@@ -158,7 +158,7 @@ def test_an_interrupt_keeps_what_was_done(backbone, store, embedded, monkeypatch
                 raise KeyboardInterrupt
             yield batch
 
-    monkeypatch.setattr(backbone, "token_budget", 50)
+    monkeypatch.setattr(backbone.budget, "tokens", 50)
     with monkeypatch.context() as patch:
         patch.setattr(Backbone, "stream", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -214,7 +214,7 @@ def slow(self, texts, refs, **options):
         time.sleep(0.05)
 Backbone.stream = slow
 backbone = Backbone.from_pretrained(model, device="cpu")
-backbone.token_budget = 10
+backbone.budget.tokens = 10
 texts = [f"calm{i % 8} word{i % 12} loud{i % 5}" for i in range(40)]
 embed_to_store(backbone, texts, EmbeddingStore(folder), progress=False)
 """

@@ -3,6 +3,7 @@
 import copy
 import os
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -91,10 +92,11 @@ def test_a_hub_that_does_not_answer_is_out_of_reach(monkeypatch, error):
     assert machine._network() == {"hub": False, "package_index": True}
 
 
-def test_a_hub_that_answers_is_in_reach(monkeypatch):
+@pytest.mark.parametrize(("status", "reached"), [(200, True), (307, True), (403, False)])
+def test_a_hub_is_in_reach_if_it_answers_and_no_proxy_refuses(monkeypatch, status, reached):
     class Session:
         def head(self, *_arguments, **_options):
-            return 200
+            return SimpleNamespace(status_code=status)
 
     monkeypatch.setattr(machine.huggingface_hub.utils, "get_session", Session)
-    assert machine._reaches_hub()
+    assert machine._reaches_hub() == reached

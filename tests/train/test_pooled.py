@@ -6,21 +6,30 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
+from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.train import PooledHead, fit_head, fit_pooled_head
+from layerfuse.train.lexical import fit_lexical
 
 N_TEXTS = 400
 
 
-def problem(*, in_words, in_vectors, seed=0):
+def problem(*, in_words, in_vectors, width=6, seed=0):
     """Return vectors, texts and labels; how sure words and vectors are of the label is given."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(N_TEXTS) % 2)
-    vectors = rng.normal(size=(N_TEXTS, 6)).astype(np.float32)
+    vectors = rng.normal(size=(N_TEXTS, width)).astype(np.float32)
     vectors[:, 0] += in_vectors * labels
     told = np.where(rng.random(N_TEXTS) < in_words, labels, rng.integers(0, 2, N_TEXTS))
     common = rng.choice(["the", "of", "and"], (N_TEXTS, 2))
     texts = [f"{('good', 'bad')[t]} {' '.join(c)}" for t, c in zip(told, common, strict=True)]
     return vectors, texts, labels
+
+
+def held_out_members(vectors, texts, labels, kind, weights):
+    """Return held-out log probabilities of the head on vectors and of the one on words."""
+    _, (on_vectors,) = fit_head(vectors, labels, head=kind, weights=weights)
+    on_words, _ = fit_lexical(texts, labels, weights)
+    return on_vectors.held_out, on_words.held_out
 
 
 def log_loss(log_probabilities, labels):
@@ -43,11 +52,15 @@ def test_words_join_where_they_know_what_the_vectors_do_not():
     assert log_loss(pooled, new[2]) == pytest.approx(by_kind["pooled"].log_loss, abs=0.08)
 
 
-def test_words_that_know_nothing_stay_away():
+@pytest.mark.parametrize("head", ["auto", "ridge", "logistic"])
+@pytest.mark.parametrize("width", [6, 80])
+def test_words_that_know_nothing_stay_away(head, width):
+    """Even where the head is too sure of itself, as a logistic one is in many dimensions."""
     joined = []
-    for seed in range(10):
-        vectors, texts, labels = problem(in_words=0, in_vectors=2.5, seed=seed)
-        joined.append(fit_pooled_head(vectors, texts, labels)[0].lexical is not None)
+    for seed in range(8):
+        vectors, texts, labels = problem(in_words=0, in_vectors=2.5, width=width, seed=seed)
+        fitted, _ = fit_pooled_head(vectors[:200], texts[:200], labels[:200], head=head)
+        joined.append(fitted.lexical is not None)
     assert sum(joined) <= 2
 
 
@@ -72,9 +85,8 @@ def test_without_words_it_is_the_head_on_vectors():
 def test_pool_weights_are_the_best_non_negative_ones(weighted):
     vectors, texts, labels = problem(in_words=0.4, in_vectors=1)
     weights = np.random.default_rng(2).uniform(0.2, 3, N_TEXTS) if weighted else np.ones(N_TEXTS)
-    head, candidates = fit_pooled_head(vectors, texts, labels, lexical=True, weights=weights)
-    by_kind = {candidate.kind: candidate.held_out for candidate in candidates}
-    members = by_kind[head.kind], by_kind["lexical"]
+    head, _ = fit_pooled_head(vectors, texts, labels, lexical=True, weights=weights)
+    members = held_out_members(vectors, texts, labels, head.kind, weights)
 
     def loss(exponents):
         pooled = log_softmax(exponents[0] * members[0] + exponents[1] * members[1], axis=1)
@@ -87,9 +99,9 @@ def test_pool_weights_are_the_best_non_negative_ones(weighted):
 
 def test_two_classes_pool_like_a_logistic_regression_without_intercept():
     vectors, texts, labels = problem(in_words=0.4, in_vectors=1)
-    head, candidates = fit_pooled_head(vectors, texts, labels, lexical=True)
-    by_kind = {candidate.kind: candidate.held_out for candidate in candidates}
-    margins = [by_kind[kind][:, 1] - by_kind[kind][:, 0] for kind in (head.kind, "lexical")]
+    head, _ = fit_pooled_head(vectors, texts, labels, lexical=True)
+    members = held_out_members(vectors, texts, labels, head.kind, np.ones(N_TEXTS))
+    margins = [member[:, 1] - member[:, 0] for member in members]
     reference = LogisticRegression(C=1e8, fit_intercept=False, tol=1e-8)
     reference.fit(np.stack(margins, axis=1), labels)
     np.testing.assert_allclose(head.pool_weights, reference.coef_[0], rtol=0.01)
@@ -105,9 +117,24 @@ def test_arrays_are_the_whole_state(lexical):
     )
 
 
-def test_texts_without_a_common_word_leave_the_head_alone():
+def test_texts_without_a_common_word_leave_the_head_alone_unless_words_are_asked_for():
     vectors, _, labels = problem(in_words=0.6, in_vectors=1)
     texts = [f"w{i}" for i in range(N_TEXTS)]
-    head, candidates = fit_pooled_head(vectors, texts, labels, lexical=True)
+    head, candidates = fit_pooled_head(vectors, texts, labels)
     assert head.lexical is None
     assert len(candidates) == 2
+    with pytest.raises(FeatureError, match="lexical=True needs words"):
+        fit_pooled_head(vectors, texts, labels, lexical=True)
+
+
+def test_a_text_per_vector_is_expected():
+    vectors, texts, labels = problem(in_words=0.6, in_vectors=1)
+    head, _ = fit_pooled_head(vectors, texts, labels, lexical=True)
+    with pytest.raises(ShapeError, match="got 1 for 400 vectors"):
+        head.decisions(vectors, texts[:1])
+
+
+def test_what_is_told_holds_no_number_per_text():
+    vectors, texts, labels = problem(in_words=0.6, in_vectors=1)
+    _, candidates = fit_pooled_head(vectors, texts, labels)
+    assert all(candidate.held_out.size == 0 for candidate in candidates)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from layerfuse.backbone.blocks import Blocks, find_blocks
+from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.cut import cut_model
 from layerfuse.backbone.embed import embed_batches
 from layerfuse.backbone.kernels import KernelName, fastest_kernel
@@ -22,8 +23,6 @@ from layerfuse.core.layers import LayerEmbeddings, LayerRef, Pooling
 from layerfuse.core.spec import BackboneSpec, Dtype
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# On a CPU what fits the caches of a core: larger batches of short texts gain nothing.
-_TOKEN_BUDGETS = {"cpu": 1024, "cuda": 16_384}
 
 
 class Backbone:
@@ -63,7 +62,7 @@ class Backbone:
         self.blocks = blocks
         self.spec = spec
         self.deepest = deepest
-        self.token_budget = _TOKEN_BUDGETS.get(self.device.type, _TOKEN_BUDGETS["cpu"])
+        self.budget = TokenBudget(self.device.type, spec.name)
 
     @classmethod
     def from_pretrained(
@@ -178,7 +177,8 @@ class Backbone:
             Made if it does not exist.
         """
         folder = Path(folder)
-        self.model.save_pretrained(folder)
+        with self.blocks.turn:
+            self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         SavedBackbone(self.spec, self.blocks.path, self.deepest, self.origin).write(folder)
 
@@ -307,9 +307,7 @@ class Backbone:
         """
         self._check(refs)
         parts = self.model, self.tokenizer, self.blocks, self.spec
-        return embed_batches(
-            *parts, texts, refs=refs, token_budget=self.token_budget, progress=progress
-        )
+        return embed_batches(*parts, texts, refs=refs, budget=self.budget, progress=progress)
 
     def cut(self, deepest: int) -> "Backbone":
         """Return this backbone ended after a layer, sharing its tensors; the original is unchanged.
@@ -330,7 +328,8 @@ class Backbone:
             If this backbone does not reach that deep.
         """
         self._check((LayerRef(self.name, deepest, self.spec.poolings[0]),))
-        model = cut_model(self.model, self.blocks, deepest)
+        with self.blocks.turn:
+            model = cut_model(self.model, self.blocks, deepest)
         blocks = self.blocks if model is self.model else find_blocks(model, self.blocks.path)
         return Backbone(
             model, self.tokenizer, blocks, self.spec, deepest=deepest, origin=self.origin

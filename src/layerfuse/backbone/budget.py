@@ -11,19 +11,23 @@ from layerfuse.core.errors import OutOfMemoryError
 _WORDS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
+# On a CPU what fits the caches of a core: larger batches of short texts gain nothing.
+_TOKENS = {"cpu": 1024, "cuda": 16_384}
+
+
 class TokenBudget:
-    """Tokens of one batch, padding included.
+    """Tokens of one batch, padding included; what was learnt of memory lasts as long as this does.
 
     Parameters
     ----------
-    tokens : int
-        To start with.
+    device : str
+        Kind of device; decides what to start with.
     name : str
         Of the backbone, for messages.
     """
 
-    def __init__(self, tokens: int, name: str) -> None:
-        self.tokens = tokens
+    def __init__(self, device: str, name: str) -> None:
+        self.tokens = _TOKENS.get(device, _TOKENS["cpu"])
         self.name = name
         self._warned = False
 
@@ -79,7 +83,7 @@ class _Attempt:
         trace: TracebackType | None,
     ) -> bool:
         self.succeeded = error is None
-        if error is None or not _is_out_of_memory(error):
+        if error is None or not is_out_of_memory(error):
             return False
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -87,7 +91,8 @@ class _Attempt:
         return True
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory does not suffice."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _WORDS)

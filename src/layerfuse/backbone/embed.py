@@ -10,9 +10,9 @@ import torch
 from tqdm import tqdm
 
 from layerfuse.backbone.blocks import Blocks
-from layerfuse.backbone.budget import TokenBudget
+from layerfuse.backbone.budget import TokenBudget, is_out_of_memory
 from layerfuse.backbone.distinct import distinct_texts
-from layerfuse.backbone.kernels import fast_linears
+from layerfuse.backbone.kernels import PackedLinears, pack_linears
 from layerfuse.backbone.tap import LayerTap
 from layerfuse.backbone.tokens import TokenizedTexts, stand_in_id, tokenize
 from layerfuse.core.arrays import LayerArray
@@ -32,7 +32,7 @@ def embed_batches(
     texts: Iterable[str],
     *,
     refs: tuple[LayerRef, ...],
-    token_budget: int,
+    budget: TokenBudget,
     progress: bool,
 ) -> Iterator[tuple[np.ndarray, LayerArray]]:
     """Embed texts batch by batch, the longest of each window first.
@@ -51,7 +51,7 @@ def embed_batches(
         Each distinct text of a window of 65,536 is run once.
     refs : tuple of LayerRef
         Rows wanted; the model must have them.
-    token_budget : int
+    budget : TokenBudget
         Tokens of one batch, padding included; halved where memory does not suffice.
     progress : bool
         Show a progress bar if standard error is a terminal.
@@ -75,28 +75,27 @@ def embed_batches(
     if isinstance(texts, str):
         raise DataError(f"Expected a sequence of texts, got one string. Pass [{texts[:20]!r}].")
     tap = LayerTap(blocks, refs, skip_first_token=spec.skip_first_token)
-    budget = TokenBudget(token_budget, spec.name)
     pad_id = tokenizer.pad_token_id
     pad_id = stand_in_id(tokenizer) if pad_id is None else pad_id
     total = len(texts) if isinstance(texts, Sized) else None
-    n_distinct = n_truncated = 0
+    n_texts = n_truncated = 0
     with tqdm(total=total, desc=spec.name, unit="text", disable=None if progress else True) as bar:
         for first, window in _windows(texts):
             distinct = distinct_texts(window, first)
             tokens = tokenize(tokenizer, distinct.texts, spec.max_tokens, spec.prompt)
-            n_distinct += len(tokens.lengths)
-            n_truncated += tokens.n_truncated
-            with fast_linears(blocks.container, len(tokens.ids)):
-                for batch, values in _run_all(model, tap, tokens, budget, pad_id):
-                    _check_finite(values, tap.refs, spec)
-                    positions, repeats = distinct.spread(batch)
-                    repeated = values.repeat(repeats, axis=1) if repeats.max() > 1 else values
-                    yield positions + first, repeated
-                    bar.update(len(positions))
+            n_texts += len(window)
+            n_truncated += sum(len(distinct.places[i]) for i in np.flatnonzero(tokens.truncated))
+            packed = _pack(blocks, tap.deepest, len(tokens.ids), spec.name)
+            for batch, values in _run_all(model, tap, packed, tokens, budget, pad_id):
+                _check_finite(values, tap.refs, spec)
+                positions, repeats = distinct.spread(batch)
+                repeated = values.repeat(repeats, axis=1) if repeats.max() > 1 else values
+                yield positions + first, repeated
+                bar.update(len(positions))
     if n_truncated:
         warnings.warn(
-            f"{spec.name}: {n_truncated} of {n_distinct} distinct texts are "
-            f"longer than max_tokens={spec.max_tokens} and were truncated.",
+            f"{spec.name}: {n_truncated} of {n_texts} texts are longer than "
+            f"max_tokens={spec.max_tokens} and were truncated.",
             stacklevel=4,
         )
 
@@ -110,8 +109,27 @@ def _windows(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         first += len(window)
 
 
+def _pack(blocks: Blocks, deepest: int, n_tokens: int, name: str) -> PackedLinears:
+    try:
+        return pack_linears(blocks.container[:deepest], n_tokens)
+    except RuntimeError as err:
+        if not is_out_of_memory(err):
+            raise
+    warnings.warn(
+        f"{name}: memory does not suffice for a second copy of the weights; going on with slower "
+        "matrix products. LAYERFUSE_KERNEL=torch chooses them from the start.",
+        stacklevel=5,
+    )
+    return PackedLinears({})
+
+
 def _run_all(
-    model: Any, tap: LayerTap, tokens: TokenizedTexts, budget: TokenBudget, pad_id: int
+    model: Any,
+    tap: LayerTap,
+    packed: PackedLinears,
+    tokens: TokenizedTexts,
+    budget: TokenBudget,
+    pad_id: int,
 ) -> Iterator[tuple[np.ndarray, LayerArray]]:
     """Yield batches, longest texts first, with their pooled layers (row, batch, hidden)."""
     order = tokens.longest_first()
@@ -120,15 +138,17 @@ def _run_all(
         batch = order[start : start + tokens.batch_size(order[start], budget.tokens)]
         ids, mask = tokens.padded(batch, pad_id)
         with budget.watch(*ids.shape) as attempt:
-            values = _run(model, tap, ids, mask)
+            values = _run(model, tap, packed, ids, mask)
         if attempt.succeeded:
             yield batch, values
             start += len(batch)
 
 
 @torch.inference_mode()
-def _run(model: Any, tap: LayerTap, ids: torch.Tensor, mask: torch.Tensor) -> LayerArray:
-    with tap.blocks.turn, tap:  # other threads may embed with the same model
+def _run(
+    model: Any, tap: LayerTap, packed: PackedLinears, ids: torch.Tensor, mask: torch.Tensor
+) -> LayerArray:
+    with tap.blocks.turn, tap, packed:  # other threads may embed with the same model
         return tap.run(model, ids.to(model.device), mask.to(model.device))
 
 

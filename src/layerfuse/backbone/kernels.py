@@ -6,15 +6,21 @@ are tried before they are used, and where they are missing everything runs as to
 """
 
 import functools
+import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from layerfuse.core.errors import check_option
+
 KernelName = Literal["torch", "onednn"]
+
+PIN = "LAYERFUSE_KERNEL"
+"""Environment variable that names the kernel, so that nothing is timed."""
 
 _PROBE = 512, 768, 768  # tokens, inputs, outputs: a usual size, some milliseconds
 _MARGIN = 1.25  # less is not worth the packing, and would make the choice a matter of chance
@@ -54,10 +60,21 @@ def onednn_works() -> bool:
 def fastest_kernel() -> KernelName:
     """Return the faster float32 product on this machine, timed once per process.
 
-    oneDNN's must be faster by a quarter, so that the same machine always gives the same answer.
+    oneDNN's must be faster by a quarter, so that the choice is seldom a matter of chance. Where the
+    last bits of two processes must agree, pin it with ``LAYERFUSE_KERNEL``.
+
+    Raises
+    ------
+    UnknownOptionError
+        If ``LAYERFUSE_KERNEL`` names no kernel.
     """
-    if not onednn_works():
+    pinned = os.environ.get(PIN)
+    if pinned:
+        check_option(PIN, pinned, get_args(KernelName))
+    if pinned == "torch" or not onednn_works():
         return "torch"
+    if pinned:
+        return "onednn"
     rates = gemm_gflops(torch.float32)
     return "onednn" if rates["onednn"] > _MARGIN * rates["torch"] else "torch"
 
@@ -76,14 +93,15 @@ def gemm_gflops(dtype: torch.dtype, repeats: int = 5) -> dict[KernelName, float]
     Returns
     -------
     dict of KernelName to float
-        Billions of floating-point operations per second; kernels that do not work are left out.
+        Billions of floating-point operations per second. oneDNN on packed weights is tried for
+        float32 only, the one precision in which it is used.
     """
     n_tokens, n_in, n_out = _PROBE
     x, weight = torch.ones(n_tokens, n_in, dtype=dtype), torch.ones(n_out, n_in, dtype=dtype)
     ways: dict[KernelName, Callable[[], Tensor]] = {
         "torch": lambda: nn.functional.linear(x, weight)
     }
-    if onednn_works():
+    if dtype == torch.float32 and onednn_works():
         packed = onednn_pack(weight, n_tokens)
         ways["onednn"] = lambda: onednn_linear(x, packed, None)
     best = dict.fromkeys(ways, float("inf"))
@@ -95,39 +113,62 @@ def gemm_gflops(dtype: torch.dtype, repeats: int = 5) -> dict[KernelName, float]
     return {name: 2e-9 * n_tokens * n_in * n_out / seconds for name, seconds in best.items()}
 
 
-@contextmanager
-def fast_linears(blocks: nn.Module, n_tokens: int) -> Iterator[KernelName]:
-    """Run the matrix products of some blocks by the faster kernel, as long as this lasts.
+class PackedLinears:
+    """Packed weights of some blocks, which their ``nn.Linear`` modules use while this is entered.
 
-    The weights stay where they are, so that saving, cutting and gradients know nothing of it; the
-    packed ones are a second copy in memory.
+    Enter it for one batch, in the turn of the blocks: at all other times the model is as it was, so
+    that saving, cutting and gradients know nothing of it. The packed weights are a second copy.
 
     Parameters
     ----------
-    blocks : nn.Module
-        Its ``nn.Linear`` modules are meant.
+    packed : mapping of nn.Linear to Tensor
+        The packed weight of each module; empty where torch's own product is used.
+    """
+
+    def __init__(self, packed: Mapping[nn.Linear, Tensor]) -> None:
+        self._packed = packed
+
+    def __enter__(self) -> None:
+        for module, packed in self._packed.items():
+            vars(module)["forward"] = functools.partial(_forward, packed=packed, bias=module.bias)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for module in self._packed:
+            del vars(module)["forward"]  # the method of the class stands behind it
+
+
+def pack_linears(blocks: Iterable[nn.Module], n_tokens: int) -> PackedLinears:
+    """Pack the weights of some blocks, if oneDNN's product is faster here and it pays.
+
+    Parameters
+    ----------
+    blocks : iterable of nn.Module
+        Those that will run. A module of another type, or one that somebody else has wrapped, stays
+        as it is.
     n_tokens : int
         Tokens about to run; for fewer than 4,096 packing does not pay.
 
-    Yields
+    Returns
+    -------
+    PackedLinears
+        Empty where torch is faster, in other precisions than float32, and on accelerators.
+
+    Raises
     ------
-    KernelName
-        The kernel in use.
+    RuntimeError
+        If memory does not suffice for a second copy of the weights.
     """
-    linears = [m for m in blocks.modules() if type(m) is nn.Linear]
+    linears = [m for block in blocks for m in block.modules() if type(m) is nn.Linear]
+    linears = [m for m in dict.fromkeys(linears) if "forward" not in vars(m)]
     plain = all(m.weight.dtype == torch.float32 and m.weight.device.type == "cpu" for m in linears)
     if not plain or n_tokens < _WORTH_TOKENS or fastest_kernel() == "torch":
-        yield "torch"
-        return
-    for module in linears:
-        packed = onednn_pack(module.weight, _PACKED_FOR_TOKENS)
-        module.forward = functools.partial(_forward, packed=packed, bias=module.bias)  # type: ignore[method-assign]
-    try:
-        yield "onednn"
-    finally:
-        for module in linears:
-            # The method of the class stands behind it; another thread may have been here before.
-            module.__dict__.pop("forward", None)
+        return PackedLinears({})
+    return PackedLinears({m: onednn_pack(m.weight, _PACKED_FOR_TOKENS) for m in linears})
 
 
 def _forward(x: Tensor, *, packed: Tensor, bias: Tensor | None) -> Tensor:

@@ -24,13 +24,13 @@ class TokenizedTexts:
         All texts, one after the other.
     starts : int64 array of shape (text + 1,)
         Text i is ``ids[starts[i]:starts[i + 1]]``.
-    n_truncated : int
-        Texts that were longer than allowed.
+    truncated : bool array of shape (text,)
+        Which texts were longer than allowed.
     """
 
     ids: np.ndarray
     starts: np.ndarray
-    n_truncated: int
+    truncated: np.ndarray
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -95,16 +95,16 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str)
     rust.no_padding()
     rust.enable_truncation(max_length=max_tokens, direction=tokenizer.truncation_side)
     pieces: list[np.ndarray] = []
-    n_truncated = 0
+    truncated: list[bool] = []
     stand_in = np.array([stand_in_id(tokenizer)], dtype=np.int32)
     for start in range(0, len(texts), _CHUNK_TEXTS):
         chunk = [_characters(prompt + text) for text in texts[start : start + _CHUNK_TEXTS]]
         for encoding in rust.encode_batch_fast(chunk, add_special_tokens=True):
             pieces.append(np.array(encoding.ids, dtype=np.int32) if encoding.ids else stand_in)
-            n_truncated += bool(encoding.overflowing)
+            truncated.append(bool(encoding.overflowing))
     starts = np.concatenate([[0], np.cumsum([len(p) for p in pieces])]).astype(np.int64)
     ids = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
-    return TokenizedTexts(ids, starts, n_truncated)
+    return TokenizedTexts(ids, starts, np.array(truncated, dtype=bool))
 
 
 def _characters(text: str) -> str:

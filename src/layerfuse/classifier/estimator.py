@@ -202,7 +202,9 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         best = self._decisions(X).argmax(1)  # before classes_, which an unfitted one lacks
         return np.asarray(self.classes_[best])
 
-    def predict_embedded(self, texts: Sequence[str], embeddings: Sequence[LayerRows]) -> np.ndarray:
+    def predict_embedded(
+        self, texts: Sequence[str], embeddings: Sequence[LayerRows], *, lexical: bool = True
+    ) -> np.ndarray:
         """Return the most likely label of texts that were embedded before.
 
         Parameters
@@ -211,6 +213,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             In the order of the embeddings.
         embeddings : sequence of LayerEmbeddings or StoredEmbeddings
             Of the backbones in use, all of the same texts; others are ignored.
+        lexical : bool
+            Let the lexical head vote, if there is one.
 
         Returns
         -------
@@ -219,7 +223,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         """
         self._check_fitted()
         vectors = self.fusion_.fuse(_read_blocks(embeddings, self.selection_))
-        return np.asarray(self.classes_[self.head_.decisions(vectors, texts).argmax(1)])
+        head = self.head_ if lexical else self.head_.without_words()
+        return np.asarray(self.classes_[head.decisions(vectors, texts).argmax(1)])
 
     def predict_proba(self, X: Any) -> Targets:  # noqa: N803
         """Return calibrated probabilities (text, class), in the order of ``classes_``."""
@@ -246,10 +251,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
 
         Raises
         ------
-        NotFittedError
-            If ``fit`` was not called.
-        BundleFormatError
-            If the folder holds something else.
+        NotFittedError, BundleFormatError
+            If ``fit`` was not called; if the folder holds something else.
         """
         self._check_fitted()
         parameters = self.get_params(deep=False)
@@ -280,7 +283,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         Returns
         -------
         FusionClassifier
-            Predicts what the saved one predicted; bit for bit on the same machine and threads.
+            Predicts what the saved one predicted; bit for bit on the same machine, threads and
+            kernel (``LAYERFUSE_KERNEL`` pins it).
 
         Raises
         ------

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from layerfuse.core.errors import UnknownOptionError, check_option
 from layerfuse.core.layers import POOLINGS
 from layerfuse.core.spec import Dtype
@@ -37,8 +39,8 @@ def check_options(parameters: Mapping[str, Any]) -> None:
         if not (name == "criterion" and callable(parameters[name])):
             check_option(name, parameters[name], choices)
     lexical = parameters["lexical"]
-    if not isinstance(lexical, bool):
-        check_option("lexical", lexical, ["auto", "True", "False"])
+    if not isinstance(lexical, bool | np.bool_) and lexical != "auto":
+        raise UnknownOptionError(f"lexical={lexical!r} is unknown. Choose 'auto', True or False.")
     pooling = parameters["pooling"]
     for one in (pooling,) if pooling is None or isinstance(pooling, str) else pooling:
         if one is not None:

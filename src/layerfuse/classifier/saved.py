@@ -33,7 +33,7 @@ class Fitted:
         Layers in use.
     fusion : Fusion
         Fitted.
-    head : LinearHead
+    head : PooledHead
         Fitted.
     backbones : mapping of str to Backbone
         Cut at the deepest layer in use.

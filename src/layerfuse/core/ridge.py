@@ -24,7 +24,7 @@ from layerfuse.core.errors import FeatureError, LabelError
 N_PENALTIES = 13
 """Points of the default penalty grid, half a decade apart."""
 
-_ROWS = 8192  # texts whose residuals are held at once, for every penalty and class
+_CELLS = 2**20  # residuals held at once: of some texts, for every penalty and class
 
 
 def one_hot(labels: ClassIndices) -> Targets:
@@ -110,8 +110,9 @@ class RidgePath:
         columns = columns.reshape(len(columns), by_penalty[0] * by_penalty[1])
         centred = targets - self.mean_target(targets)
         shares = self.weights / self.weights.sum()
-        for start in range(0, len(targets), _ROWS):
-            rows = slice(start, start + _ROWS)
+        n_rows = max(1, _CELLS // max(1, columns.shape[1]))
+        for start in range(0, len(targets), n_rows):
+            rows = slice(start, start + n_rows)
             basis = self.basis[rows]
             fitted = (basis @ columns).reshape(len(basis), *by_penalty)
             fitted /= np.sqrt(self.weights[rows])[:, None, None]

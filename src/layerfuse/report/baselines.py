@@ -95,11 +95,14 @@ def compare_with_baselines(
     -------
     list of Result
         TF-IDF with logistic regression; the last layer of each backbone; the layer that scores best
-        on the training texts; the classifier itself, last.
+        on the training texts; the classifier's layers without its lexical head, if it has one; the
+        classifier itself, last.
     """
     truth = np.asarray(test_labels)
     predictions = {"TF-IDF + logistic regression": predict_tfidf(texts, labels, test_texts)}
-    name = f"layerfuse: {len(classifier.selection_)} layers, {classifier.fusion}"
+    layers_alone = f"layerfuse: {len(classifier.selection_)} layers, {classifier.fusion}"
+    lexical = classifier.head_.lexical is not None
+    name = f"{layers_alone}, with TF-IDF" if lexical else layers_alone
     with store_at(classifier.cache) as store:
         tests = []
         for backbone in classifier.load_backbones():
@@ -115,6 +118,10 @@ def compare_with_baselines(
                 predictions[f"best validated layer: {best}"] = _predict_layer(
                     train, test, best, labels
                 )
+        if lexical:
+            predictions[layers_alone] = classifier.predict_embedded(
+                test_texts, tests, lexical=False
+            )
         predictions[name] = classifier.predict_embedded(test_texts, tests)
     right = {row: predicted == truth for row, predicted in predictions.items()}
     return [

@@ -172,6 +172,7 @@ def _threads() -> dict[str, Any]:
     return {
         "torch": torch.get_num_threads(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        "layerfuse_kernel": os.environ.get("LAYERFUSE_KERNEL"),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "load": round(psutil.getloadavg()[0], 2),
     }
@@ -208,7 +209,7 @@ def _network() -> dict[str, Any]:
 
 def _reaches_hub() -> bool:
     try:
-        huggingface_hub.utils.get_session().head(
+        answer = huggingface_hub.utils.get_session().head(
             huggingface_hub.constants.ENDPOINT, timeout=_SECONDS
         )
     except (OSError, RuntimeError, huggingface_hub.errors.OfflineModeIsEnabled):
@@ -218,11 +219,12 @@ def _reaches_hub() -> bool:
         if type(err).__module__.split(".")[0] in {"httpx", "httpx2", "httpcore2", "requests"}:
             return False
         raise
-    return True
+    return int(answer.status_code) < 400  # noqa: PLR2004 - a proxy that refuses answers too
 
 
-def _reaches_index() -> bool:
-    """Ask pip, which knows the user's index, proxy and credentials."""
+def _reaches_index() -> bool | None:
+    """Ask pip, which knows the user's index, proxy and credentials; None where there is no pip."""
     options = ["--timeout", str(_SECONDS), "--retries", "0", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "index", "versions", "numpy", *options]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return None if "No module named pip" in done.stderr else done.returncode == 0

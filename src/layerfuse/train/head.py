@@ -82,7 +82,8 @@ class HeadCandidate:
     accuracy : float
         Share of held-out texts predicted right.
     held_out : array of shape (text, class)
-        Log probabilities of each text by a fit that did not see its label.
+        Log probabilities of each text by a fit that did not see its label; no rows once the head
+        is chosen.
     """
 
     kind: CandidateName

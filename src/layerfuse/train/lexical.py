@@ -108,8 +108,10 @@ def fit_lexical(
     vectorizer = _vectorizer(min_df=2, max_features=MAX_TERMS)
     try:
         features = csr_array(vectorizer.fit_transform(texts))
-    except ValueError:  # how scikit-learn says that no term is left
-        return None
+    except ValueError as err:
+        if "vocabulary" in str(err) or "no terms remain" in str(err):
+            return None
+        raise
     n_classes = int(labels.max()) + 1
     held_out = [np.empty((len(labels), n_classes)) for _ in INVERSE_PENALTIES]
     for train, rest in stratified_folds(labels, random_state):

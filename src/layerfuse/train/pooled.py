@@ -1,14 +1,16 @@
 """The pooled head: a head on fused vectors, joined by a lexical one where validation wants it."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
+from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.train.fit import HeadChoice, fit_head
 from layerfuse.train.head import (
     CandidateName,
@@ -46,6 +48,15 @@ class PooledHead:
     lexical: LexicalHead | None
     pool_weights: np.ndarray
 
+    @classmethod
+    def alone(cls, head: LinearHead) -> "PooledHead":
+        """Return a head on fused vectors that nothing joins."""
+        return cls(head, None, np.array([1.0, 0.0]))
+
+    def without_words(self) -> "PooledHead":
+        """Return the head on fused vectors that nothing joins."""
+        return PooledHead.alone(self.head)
+
     @property
     def kind(self) -> HeadName:
         """Kind of the head on fused vectors."""
@@ -57,7 +68,17 @@ class PooledHead:
         return self.head.kind if self.lexical is None else "pooled"
 
     def decisions(self, features: Features, texts: Sequence[str]) -> Targets:
-        """Return decision values (text, class); the highest is the predicted class."""
+        """Return decision values (text, class); the highest is the predicted class.
+
+        Raises
+        ------
+        ShapeError
+            If there is not one text per vector.
+        """
+        if len(features) != len(texts):
+            raise ShapeError(
+                f"Expected a text per vector, got {len(texts)} for {len(features)} vectors."
+            )
         if self.lexical is None:
             return self.head.decisions(features)
         members = self.head.log_probabilities(features), self.lexical.log_probabilities(texts)
@@ -71,18 +92,20 @@ class PooledHead:
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state but for ``kind``."""
-        own = {**self.head.arrays(), "pool_weights": self.pool_weights}
         if self.lexical is None:
-            return own
-        return own | {f"lexical.{k}": array for k, array in self.lexical.arrays().items()}
+            return self.head.arrays()
+        lexical = {f"lexical.{k}": array for k, array in self.lexical.arrays().items()}
+        return {**self.head.arrays(), "pool_weights": self.pool_weights, **lexical}
 
     @classmethod
     def from_arrays(cls, kind: HeadName, arrays: Mapping[str, np.ndarray]) -> "PooledHead":
         """Rebuild from ``arrays``."""
         prefix = "lexical."
         own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        lexical = LexicalHead.from_arrays(own) if own else None
-        return cls(LinearHead.from_arrays(kind, arrays), lexical, arrays["pool_weights"])
+        head = LinearHead.from_arrays(kind, arrays)
+        if not own:
+            return cls.alone(head)
+        return cls(head, LexicalHead.from_arrays(own), arrays["pool_weights"])
 
 
 def fit_pooled_head(
@@ -108,8 +131,9 @@ def fit_pooled_head(
     head, weights, random_state
         As in ``fit_head``.
     lexical : "auto" or bool
-        Whether a lexical head joins. ``auto``: if the pool of both lowers the held-out log loss by
-        more than one standard error of the paired difference.
+        Whether a lexical head joins. ``auto``: if the pool of both has a lower held-out log loss
+        than the head under the best exponent of its own, by more than one standard error of the
+        paired difference.
 
     Returns
     -------
@@ -117,25 +141,46 @@ def fit_pooled_head(
         Fitted on all texts.
     candidates : tuple of HeadCandidate
         What validation said of each kind that was tried; the pool, last, has its weights fitted on
-        the same held-out log probabilities it is judged by: two numbers for all texts.
+        the same held-out log probabilities it is judged by: two numbers for all texts. The held-out
+        log probabilities themselves are dropped.
+
+    Raises
+    ------
+    FeatureError
+        If a lexical head was asked for, but no word stands in two texts.
     """
     weights = np.ones(len(labels)) if weights is None else weights
     fitted, candidates = fit_head(
         features, labels, head=head, weights=weights, random_state=random_state
     )
-    alone = PooledHead(fitted, None, np.array([1.0, 0.0]))
+    alone = PooledHead.alone(fitted)
     found = fit_lexical(texts, labels, weights, random_state) if lexical else None
     if found is None:
-        return alone, candidates
+        if lexical and lexical != "auto":
+            raise FeatureError(
+                "lexical=True needs words that stand in two texts or more, found none. Leave it "
+                "at 'auto'."
+            )
+        return alone, _told(candidates)
     by_words, words = found
     by_layers = next(candidate for candidate in candidates if candidate.kind == fitted.kind)
     members = by_layers.held_out, by_words.held_out
     pool_weights = _fit_pool_weights(members, labels, weights)
-    pooled = HeadCandidate.from_logits("pooled", 0.0, _pool(members, pool_weights), labels, weights)
-    gains = text_log_losses(by_layers.held_out, labels) - text_log_losses(pooled.held_out, labels)
-    joins = lexical is True or _exceeds_its_error(gains, weights)
+    logits = _pool(members, pool_weights)
+    pooled = HeadCandidate.from_logits("pooled", 0.0, logits, labels, weights)
+    # Else a head whose own confidence is off would let in words that know nothing.
+    exponent = _fit_pool_weights(members[:1], labels, weights)
+    sharpened = np.asarray(log_softmax(_pool(members[:1], exponent), axis=1))
+    gains = text_log_losses(sharpened, labels) - text_log_losses(pooled.held_out, labels)
+    joins = lexical != "auto" or _exceeds_its_error(gains, weights)
     chosen = PooledHead(fitted, words, pool_weights) if joins else alone
-    return chosen, (*candidates, by_words, pooled)
+    return chosen, _told((*candidates, by_words, pooled))
+
+
+def _told(candidates: Sequence[HeadCandidate]) -> tuple[HeadCandidate, ...]:
+    """Return what people read of candidates, without a number for each text and class."""
+    nothing = np.empty((0, 0))
+    return tuple(dataclasses.replace(candidate, held_out=nothing) for candidate in candidates)
 
 
 def _pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
