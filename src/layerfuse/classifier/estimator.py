@@ -189,10 +189,9 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         self.fusion_, self.head_, self.validation_ = fusion, head, validation
         used = [b for b in backbones if b.name in selection.backbones]
         self.backbones_ = {b.name: b.cut(selection.deepest(b.name)) for b in used}
-        n_parameters = sum(backbone.n_parameters for backbone in self.backbones_.values())
         self.overhead_ = meter.overhead(
             n_texts=len(texts),
-            n_parameters=n_parameters,
+            n_parameters=sum(backbone.n_parameters for backbone in self.backbones_.values()),
             kernel="+".join(sorted({backbone.kernel for backbone in backbones})),
         )
         return self
@@ -311,10 +310,9 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
 
         Raises
         ------
-        UnknownOptionError
-            If an option has an unknown value; before anything is loaded.
-        ShapeError
-            If there is none, or two have the same name.
+        UnknownOptionError, ShapeError
+            Before anything is loaded, if an option has an unknown value; or if there is no
+            backbone, or two have the same name.
         BackboneLoadError
             If one cannot be loaded.
         """
