@@ -97,6 +97,94 @@ def extraction() -> str:
     return _table(headers, rows)
 
 
+def precision() -> str:
+    """Tell what bfloat16 changes, case by case."""
+    rows = [
+        [
+            f"{line['backbone']}, {line['data'].upper()}",
+            f"{line['lowest_cosine']:.5f}",
+            *[
+                f"{line[name]['float32']:.1f} / {line[name]['bfloat16']:.1f}"
+                for name in ("best layer", "upper half")
+            ],
+            *[f"{line[name]['agreement']:.1f}" for name in ("best layer", "upper half")],
+        ]
+        for line in _lines("precision", ("backbone", "data"))
+    ]
+    headers = ["backbone, data", "lowest cosine", "best layer, fp32 / bf16"]
+    headers += ["upper half, fp32 / bf16", "same predictions, best layer", "upper half"]
+    return _table(headers, rows)
+
+
+def half_depth() -> str:
+    """Tell what cutting at half the blocks saves."""
+    rows = [
+        [
+            f"{line['backbone']}, {line['data'].upper()}",
+            "{1} of {0}".format(*line["blocks"]),
+            _spread(line["throughput_ratio"]),
+            f"{line['latency_ratio_p50']:.2f}",
+            "{whole:.1f} / {cut:.1f}".format(**line["latency_ms_p50"]),
+            "{:.1f} / {:.1f}".format(*[n / 1e6 for n in line["parameters"]]),
+        ]
+        for line in _lines("half depth", ("backbone", "data"))
+    ]
+    headers = ["backbone, data", "blocks", "throughput, times", "latency of one text, times"]
+    headers += ["latency whole / cut, ms", "parameters whole / cut, millions"]
+    return _table(headers, rows)
+
+
+def prediction() -> str:
+    """Tell what a fused classifier costs at prediction, cut and uncut."""
+    rows = [
+        [
+            f"{' + '.join(line['backbones'])}, {line['n_texts']:,} of {line['data'].upper()}",
+            str(len(line["selection"])),
+            *[_spread(line["seconds"][way], 1) for way in ("whole", "cut")],
+            _spread(line["throughput_ratio"]),
+            *[
+                "{:.0f} / {:.0f}".format(*line["latency_ms_p50_p95"][way])
+                for way in ("whole", "cut")
+            ],
+            "{:.0f} / {:.0f}".format(*[n / 1e6 for n in line["parameters"]]),
+        ]
+        for line in _lines("prediction", ("backbones", "data"))
+    ]
+    headers = ["backbones, texts", "layers", "whole, s", "cut, s", "ratio"]
+    headers += ["one text whole, ms p50 / p95", "one text cut", "parameters, millions"]
+    return _table(headers, rows)
+
+
+def fitting() -> str:
+    """Seconds of fit from nothing, against embedding and a logistic regression."""
+    rows = [
+        [
+            f"{' + '.join(line['backbones'])}, {line['n_texts']:,} of {line['data'].upper()}",
+            _spread(line["seconds"]["layerfuse"], 1),
+            _spread(line["seconds"]["sentence-transformers"], 1),
+            _spread(line["ratio"]),
+        ]
+        for line in _lines("fit from nothing", ("backbones", "data"))
+    ]
+    return _table(["backbones, texts", "layerfuse, s", "the other way, s", "ratio"], rows)
+
+
+def scaling() -> str:
+    """How fit grows with the number of texts."""
+    lines = _lines("scaling", ("backbone", "data", "n_texts"))
+    stages = list(lines[-1]["stage_seconds"]) if lines else []
+    rows = [
+        [
+            f"{line['n_texts']:,}",
+            f"{line['fit_seconds']:.1f}",
+            *[f"{line['stage_seconds'][stage]:.1f}" for stage in stages],
+            str(line["fit_extra_memory_mib"]),
+        ]
+        for line in lines
+    ]
+    return _table(["texts", "fit, s", *[f"{s}, s" for s in stages], "memory, MiB"], rows)
+
+
 def accuracy(data: str) -> str:
     """Accuracy on one data set: the rows of the last run on it, which share its start."""
     lines = [
@@ -122,6 +210,11 @@ def accuracy(data: str) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "extraction": extraction,
+    "precision": precision,
+    "half depth": half_depth,
+    "prediction": prediction,
+    "fitting": fitting,
+    "scaling": scaling,
     "accuracy mr": lambda: accuracy("mr"),
     "accuracy r8": lambda: accuracy("r8"),
 }
