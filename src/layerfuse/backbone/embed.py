@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from layerfuse.backbone.blocks import Blocks
 from layerfuse.backbone.budget import TokenBudget, is_out_of_memory
+from layerfuse.backbone.deberta import narrow_positions
 from layerfuse.backbone.distinct import distinct_texts
 from layerfuse.backbone.kernels import PackedLinears, pack_linears
 from layerfuse.backbone.tap import LayerTap
@@ -148,7 +149,8 @@ def _run_all(
 def _run(
     model: Any, tap: LayerTap, packed: PackedLinears, ids: torch.Tensor, mask: torch.Tensor
 ) -> LayerArray:
-    with tap.blocks.turn, tap, packed:  # other threads may embed with the same model
+    # Other threads may embed with the same model.
+    with tap.blocks.turn, tap, packed, narrow_positions(model, ids.shape[1]):
         return tap.run(model, ids.to(model.device), mask.to(model.device))
 
 
