@@ -15,8 +15,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.arrays import ClassIndices, Coefficients, PerText, Targets
-from layerfuse.train.head import HeadCandidate, held_out_log_loss
-from layerfuse.train.logistic import fit_quietly, stratified_folds
+from layerfuse.train.folds import cross_validate
+from layerfuse.train.head import HeadCandidate
+from layerfuse.train.logistic import fit_quietly
 
 MAX_TERMS = 50_000
 """Words and word pairs kept, the most frequent: bounds the coefficients, one per term and class."""
@@ -113,17 +114,17 @@ def fit_lexical(
             return None
         raise
     n_classes = int(labels.max()) + 1
-    held_out = [np.empty((len(labels), n_classes)) for _ in INVERSE_PENALTIES]
-    for train, rest in stratified_folds(labels, random_state):
-        for logits, penalty in zip(held_out, INVERSE_PENALTIES, strict=True):
-            columns = _fit_columns(
-                features[train], labels[train], weights[train], n_classes, penalty, random_state
-            )
-            logits[rest] = _logits(features[rest], *columns)
-    losses = [held_out_log_loss(logits, labels, weights) for logits in held_out]
-    best = int(np.argmin(losses))
-    penalty = INVERSE_PENALTIES[best]
-    candidate = HeadCandidate.from_logits("lexical", penalty, held_out[best], labels, weights)
+
+    def fit_and_predict(penalty: float, train: np.ndarray, rest: np.ndarray) -> Targets:
+        columns = _fit_columns(
+            features[train], labels[train], weights[train], n_classes, penalty, random_state
+        )
+        return _logits(features[rest], *columns)
+
+    penalty, held_out = cross_validate(
+        fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state
+    )
+    candidate = HeadCandidate.from_logits("lexical", penalty, held_out, labels, weights)
     columns = _fit_columns(features, labels, weights, n_classes, penalty, random_state)
     return candidate, LexicalHead(
         tuple(vectorizer.get_feature_names_out()), vectorizer.idf_, *columns
