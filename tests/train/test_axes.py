@@ -67,7 +67,10 @@ def test_no_more_axes_than_the_limit_and_those_the_strongest(monkeypatch, n_text
     features = spread(n_texts, width)
     whole = principal_axes(features)
     monkeypatch.setattr(axes_module, "MAX_AXES", 5)
-    np.testing.assert_array_equal(principal_axes(features), whole[:, :5])
+    strongest = principal_axes(features)
+    assert strongest.shape == (width, 5)
+    # Found alone they have other last bits, and may point the other way.
+    np.testing.assert_allclose(np.abs((strongest * whole[:, :5]).sum(0)), 1, atol=1e-6)
 
 
 def test_very_many_texts_and_features_are_sampled(monkeypatch):
