@@ -21,7 +21,7 @@ def batches_of(lengths, budget):
     tokens = tokens_of(lengths)
     order, batches = tokens.longest_first(), []
     while len(order):
-        size = tokens.batch_size(order[0], budget)
+        size = tokens.batch_size(int(order[0]), budget)
         batches.append(order[:size])
         order = order[size:]
     return batches

@@ -136,7 +136,7 @@ def _run_all(
     order = tokens.longest_first()
     start = 0
     while start < len(order):
-        batch = order[start : start + tokens.batch_size(order[start], budget.tokens)]
+        batch = order[start : start + tokens.batch_size(int(order[start]), budget.tokens)]
         ids, mask = tokens.padded(batch, pad_id)
         with budget.watch(*ids.shape) as attempt:
             values = _run(model, tap, packed, ids, mask)

@@ -50,7 +50,9 @@ class LexicalHead:
     def log_probabilities(self, texts: Sequence[str]) -> Targets:
         """Return log probabilities (text, class)."""
         features = csr_array(self._vectorizer.transform(texts))
-        return np.asarray(log_softmax(_logits(features, self.coefficients, self.intercept), axis=1))
+        decisions = (features @ self.coefficients + self.intercept).astype(float)
+        # Each class against the rest; then all of them made to sum to 1.
+        return np.asarray(log_softmax(log_expit(decisions), axis=1))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state; no term holds a line break."""
@@ -93,8 +95,9 @@ def fit_lexical(
     Returns
     -------
     candidate : HeadCandidate
-        Its cross-validated quality; its penalty is scikit-learn's ``C``. Document frequencies are
-        counted over all training texts, labels are seen within the folds only.
+        Its cross-validated quality; its penalty is scikit-learn's ``C``. Terms are chosen and
+        document frequencies counted within the folds too: over all texts, a held-out text would
+        bring in words of its own that a new text cannot.
     head : LexicalHead
         Fitted on all texts.
 
@@ -106,6 +109,34 @@ def fit_lexical(
     class against the rest, by liblinear's dual solver: on R8 and R52 ten times faster than
     the multinomial fit, with the lower held-out log loss.
     """
+    n_classes = int(labels.max()) + 1
+
+    def fit(penalty: float, rows: np.ndarray) -> LexicalHead | None:
+        part = [texts[i] for i in rows.tolist()]
+        return _fit(part, labels[rows], weights[rows], n_classes, penalty, random_state)
+
+    def fit_and_predict(penalty: float, train: np.ndarray, rest: np.ndarray) -> Targets:
+        head = fit(penalty, train)
+        if head is None:  # this fold alone is without a word that stands in two texts
+            return np.zeros((len(rest), n_classes))
+        return head.log_probabilities([texts[i] for i in rest.tolist()])
+
+    penalty, held_out = cross_validate(
+        fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state
+    )
+    head = fit(penalty, np.arange(len(texts)))
+    candidate = HeadCandidate.from_logits("lexical", penalty, held_out, labels, weights)
+    return None if head is None else (candidate, head)
+
+
+def _fit(
+    texts: Sequence[str],
+    labels: ClassIndices,
+    weights: PerText,
+    n_classes: int,
+    inverse_penalty: float,
+    random_state: int,
+) -> LexicalHead | None:
     vectorizer = _vectorizer(min_df=2, max_features=MAX_TERMS)
     try:
         features = csr_array(vectorizer.fit_transform(texts))
@@ -113,22 +144,8 @@ def fit_lexical(
         if "vocabulary" in str(err) or "no terms remain" in str(err):
             return None
         raise
-    n_classes = int(labels.max()) + 1
-
-    def fit_and_predict(penalty: float, train: np.ndarray, rest: np.ndarray) -> Targets:
-        columns = _fit_columns(
-            features[train], labels[train], weights[train], n_classes, penalty, random_state
-        )
-        return _logits(features[rest], *columns)
-
-    penalty, held_out = cross_validate(
-        fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state
-    )
-    candidate = HeadCandidate.from_logits("lexical", penalty, held_out, labels, weights)
-    columns = _fit_columns(features, labels, weights, n_classes, penalty, random_state)
-    return candidate, LexicalHead(
-        tuple(vectorizer.get_feature_names_out()), vectorizer.idf_, *columns
-    )
+    columns = _fit_columns(features, labels, weights, n_classes, inverse_penalty, random_state)
+    return LexicalHead(tuple(vectorizer.get_feature_names_out()), vectorizer.idf_, *columns)
 
 
 def _fit_columns(
@@ -155,11 +172,6 @@ def _fit_columns(
     if n_classes == 2:  # noqa: PLR2004
         coefficients[:, 0], intercept[0] = -coefficients[:, 1], -intercept[1]
     return coefficients, intercept
-
-
-def _logits(features: csr_array, coefficients: Coefficients, intercept: np.ndarray) -> Targets:
-    """Return unnormalised log probabilities (text, class) of one class against the rest."""
-    return np.asarray(log_expit((features @ coefficients + intercept).astype(float)))
 
 
 def _vectorizer(
