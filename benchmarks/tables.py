@@ -198,7 +198,7 @@ def accuracy(data: str) -> str:
             f"{line['accuracy']:.1f}",
             f"{line['low']:.1f} to {line['high']:.1f}",
             ""
-            if line["row"].startswith("layerfuse")
+            if line is lines[-1]
             else "{gain_over_row:+.1f} ({gain_low:+.1f} to {gain_high:+.1f})".format(**line),
         ]
         for line in lines
