@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
@@ -56,6 +57,24 @@ def test_held_out_quality_foretells_that_of_new_texts():
     assert candidate.accuracy == pytest.approx(accuracy, abs=0.04)
     assert candidate.log_loss == pytest.approx(log_loss, abs=0.12)
     np.testing.assert_allclose(np.exp(candidate.held_out).sum(1), 1)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes):
+    """As scikit-learn's pipeline, which also chooses terms on the training folds alone."""
+    texts, labels = topical(150, n_classes, noise=0.4)
+    texts = [f"{text} r{i // 2}" for i, text in enumerate(texts)]  # words that stand in two texts
+    candidate, _ = fit_lexical(texts, labels, np.ones(150), random_state=7)
+    tfidf = TfidfVectorizer(
+        sublinear_tf=True, ngram_range=(1, 2), strip_accents="unicode", min_df=2
+    )
+    logistic = LogisticRegression(C=candidate.penalty, solver="liblinear", dual=False, tol=1e-6)
+    model = logistic if n_classes == 2 else OneVsRestClassifier(logistic)
+    folds = StratifiedKFold(5, shuffle=True, random_state=7)
+    expected = cross_val_predict(
+        make_pipeline(tfidf, model), texts, labels, cv=folds, method="predict_proba"
+    )
+    np.testing.assert_allclose(np.exp(candidate.held_out), expected, atol=0.03)
 
 
 def test_nothing_leaks_into_held_out_quality():

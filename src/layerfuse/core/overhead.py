@@ -25,7 +25,8 @@ class Overhead:
     disk_bytes : int
         Bytes written or kept on disk, 0 if none.
     kernel : str
-        What multiplied the matrices of the backbones, empty if none ran.
+        What multiplies the matrices of the backbones on this machine when many tokens run; empty
+        if not known.
     """
 
     wall_seconds: float
