@@ -1,8 +1,8 @@
 """DeBERTa's relative positions, for as many as a batch can have.
 
 transformers projects and multiplies all 512 relative positions of a DeBERTa v3 in every block, also
-for texts of 30 tokens, of which no two are more than 29 apart; most of the time goes there. What is
-left out here would not be looked at, so that nothing changes but rounding.
+for texts of 30 tokens, of which no two are more than 29 apart. What is left out here would not be
+looked at, so that nothing changes but rounding.
 """
 
 from collections.abc import Iterator
