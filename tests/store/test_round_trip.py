@@ -1,10 +1,10 @@
 """What is written comes back: any order, any rows, any number of shards."""
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from layerfuse.core.errors import LayerError, ShapeError, StoreError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.spec import BackboneSpec
 from layerfuse.store import EmbeddingStore, text_digest
+from layerfuse.store.digests import DigestLookup
+from layerfuse.store.shards import Shard
 
 Values = Callable[[Sequence[LayerRef], Sequence[str]], np.ndarray]
 Fill = Callable[..., None]
@@ -227,18 +229,26 @@ def test_wrong_layers_and_shapes_are_refused(
     assert store.entries() == []
 
 
-def test_a_hundred_thousand_texts_are_looked_up_fast(
-    store: EmbeddingStore, spec: BackboneSpec
+def test_a_hundred_thousand_texts_cost_one_lookup_and_one_read_of_each_tensor(
+    store: EmbeddingStore, spec: BackboneSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [f"text number {i}" for i in range(100_000)]
     refs = spec.refs()[:2]
+    written = np.zeros((2, len(texts), spec.hidden_size), np.float32)
+    written[:, :, 0] = np.arange(len(texts))
     with store.writer(spec, refs) as writer:
-        writer.add(texts, np.zeros((2, len(texts), spec.hidden_size), np.float32))
+        writer.add(texts, written)
+    lookups = mock.Mock(side_effect=DigestLookup)
+    reads = mock.create_autospec(Shard.read, side_effect=Shard.read)
+    monkeypatch.setattr("layerfuse.store.index.DigestLookup", lookups)
+    monkeypatch.setattr(Shard, "read", reads)
     reader = EmbeddingStore(store.folder)
-    start = time.perf_counter()
     assert reader.missing(spec, refs, [*texts, "new"]) == [100_000]
-    reader.read(spec, refs, texts)
-    assert time.perf_counter() - start < 2  # about 0.3 s on an idle core
+    order = np.random.default_rng(0).permutation(len(texts))
+    got = reader.read(spec, refs, [texts[i] for i in order])
+    np.testing.assert_array_equal(got, written[:, order])
+    assert lookups.call_count == 1  # digests are sorted once, not searched text by text
+    assert reads.call_count == len(list(store.folder.rglob("*.safetensors")))
 
 
 def test_digests_are_not_read_again_when_nothing_changed(
