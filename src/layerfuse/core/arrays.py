@@ -36,3 +36,6 @@ PerText = Float[np.ndarray, " text"]
 
 Digests = Shaped[np.ndarray, " text"]
 """One 16-byte digest per text, dtype ``S16`` or ``V16``."""
+
+TextLayer = Float[np.ndarray, "text layer"]
+"""One number per text and layer."""
