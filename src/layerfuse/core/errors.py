@@ -52,6 +52,10 @@ class LabelError(LayerFuseError, ValueError):
     """Labels are missing, of one class only, or too few per class."""
 
 
+class SignalError(LayerFuseError, ValueError):
+    """A criterion needs what only the model can tell of its layers, and it was not passed."""
+
+
 class LayerError(LayerFuseError, ValueError):
     """A layer was asked for that the backbone does not have."""
 

@@ -1,6 +1,7 @@
 """``depth``: the prior that knowledge for a task sits in the middle of a model."""
 
 from layerfuse.core.layers import LayerRef
+from layerfuse.score.info import CriterionInfo, Evidence, Measured
 
 
 def depth(ref: LayerRef, n_layers: int) -> float:
@@ -23,3 +24,20 @@ def depth(ref: LayerRef, n_layers: int) -> float:
     Skean et al. 2025, arXiv:2502.02013: the middle layer is a hard label-free guess to beat.
     """
     return 1.0 - abs(2.0 * ref.layer / n_layers - 1.0) if n_layers else 1.0
+
+
+def _scorer(evidence: Evidence) -> Measured:
+    refs = evidence.block.refs
+    deepest = max(ref.layer for ref in refs)
+    return {ref: depth(ref, deepest) for ref in refs}
+
+
+DEPTH = CriterionInfo(
+    name="depth",
+    needs=frozenset(),
+    cost="nothing",
+    source="Skean et al. 2025, arXiv:2502.02013",
+    summary="nearness to the middle of the backbone",
+    scorer=_scorer,
+    warning="Looks at no text: every task gets the same layers.",
+)

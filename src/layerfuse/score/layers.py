@@ -1,34 +1,26 @@
 """``score_layers``: a number for every layer of every backbone under one criterion."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from layerfuse.core.arrays import ClassIndices, Features, PerText
-from layerfuse.core.errors import FeatureError, LabelError, ShapeError, check_option
-from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.arrays import ClassIndices
+from layerfuse.core.errors import LabelError, ShapeError, SignalError
+from layerfuse.core.layers import LayerRows
 from layerfuse.core.scores import Criterion, LayerScores
+from layerfuse.core.signals import LayerSignals, SignalName
 from layerfuse.core.texts import as_list
-from layerfuse.score.depth import depth
-from layerfuse.score.loo_ridge import loo_ridge
-from layerfuse.score.probe import probe
-
-CriterionName = Literal["loo_ridge", "probe", "depth"]
-
-CRITERION_NAMES: tuple[CriterionName, ...] = get_args(CriterionName)
-
-PerTextCriterion = Callable[[Features, ClassIndices], PerText]
-"""A criterion that is the mean of one number per text, and so comes with a standard error."""
-
-CRITERIA: Mapping[str, PerTextCriterion] = {"loo_ridge": loo_ridge, "probe": probe}
-"""The criteria that look at features and labels; ``depth`` looks at neither."""
+from layerfuse.score.criteria import criterion_info
+from layerfuse.score.info import CriterionInfo, CriterionName, Evidence, by_layer
 
 
 def score_layers(
     embeddings: LayerRows | Sequence[LayerRows],
     labels: Any,
-    criterion: CriterionName | Criterion = "loo_ridge",
+    criterion: CriterionName | CriterionInfo | Criterion = "loo_ridge",
+    *,
+    signals: Sequence[LayerSignals] = (),
 ) -> LayerScores:
     """Score every layer; higher is better under every criterion.
 
@@ -37,14 +29,19 @@ def score_layers(
     embeddings : LayerEmbeddings or sequence of them
         One per backbone, all of the same texts.
     labels : sequence of shape (text,)
-        Labels of any kind: str, int, bool. ``depth`` alone does without.
-    criterion : CriterionName or callable
-        A name, or any function (features, class indices) -> float.
+        Labels of any kind: str, int, bool. None where the criterion needs none.
+    criterion : CriterionName, CriterionInfo or callable
+        A name; a criterion with parameters of one's own, such as ``importance(weight=0.8)``; or
+        any function (features, class indices) -> float.
+    signals : sequence of LayerSignals
+        What the criterion needs of the models themselves, one per backbone and name. Others are
+        left alone.
 
     Returns
     -------
     LayerScores
-        All layers of all backbones, in the order given.
+        All layers of all backbones, in the order given, but those a criterion has no value for:
+        the embedding output has no attention.
 
     Raises
     ------
@@ -52,6 +49,8 @@ def score_layers(
         If the criterion has an unknown name.
     LabelError
         If labels are missing or all the same.
+    SignalError
+        If a signal is missing or stands twice.
     DataError
         If labels are not one column.
     ShapeError
@@ -61,7 +60,7 @@ def score_layers(
 
     Examples
     --------
-    >>> from layerfuse.core.layers import LayerEmbeddings
+    >>> from layerfuse.core.layers import LayerEmbeddings, LayerRef
     >>> rng = np.random.default_rng(0)
     >>> noise = rng.normal(size=(3, 40, 2)).astype("float32")
     >>> noise[1, :20] += 3  # layer 1 tells the classes apart
@@ -71,12 +70,42 @@ def score_layers(
     'toy:1:mean'
     """
     blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
-    refs = tuple(ref for block in blocks for ref in block.refs)
-    if criterion == "depth":
-        deepest = {block.backbone: max(ref.layer for ref in block.refs) for block in blocks}
-        return LayerScores("depth", refs, tuple(depth(ref, deepest[ref.backbone]) for ref in refs))
+    info = _info(criterion)
+    classes = np.empty(0, dtype=np.int64) if info.label_free else _classes(info, blocks, labels)
+    found = [_signals(info, block, signals) for block in blocks]
+    measured = [
+        pair
+        for block, own in zip(blocks, found, strict=True)
+        for pair in info.scorer(Evidence(block, classes, own)).items()
+    ]
+    values = [np.asarray(value, dtype=np.float64) for _, value in measured]
+    per_text = all(value.ndim for value in values)
+    return LayerScores(
+        info.name,
+        tuple(ref for ref, _ in measured),
+        tuple(float(value.mean()) for value in values),
+        tuple(float(v.std() / np.sqrt(len(v))) for v in values) if per_text else (),
+    )
+
+
+def _info(criterion: CriterionName | CriterionInfo | Criterion) -> CriterionInfo:
+    if isinstance(criterion, CriterionInfo):
+        return criterion
+    if not callable(criterion):
+        return criterion_info(criterion)
+    return CriterionInfo(
+        name=getattr(criterion, "__name__", type(criterion).__name__),
+        needs=frozenset({"labels"}),
+        cost="unknown",
+        source="the caller",
+        summary="a function of the caller",
+        scorer=by_layer(lambda features, labels: float(criterion(features, labels))),
+    )
+
+
+def _classes(info: CriterionInfo, blocks: Sequence[LayerRows], labels: Any) -> ClassIndices:
     if labels is None:
-        raise LabelError(f"criterion={criterion!r} needs labels, got none.")
+        raise LabelError(f"criterion={info.name!r} needs labels, got none.")
     names, classes = np.unique(np.asarray(as_list(labels, "labels")), return_inverse=True)
     for block in blocks:
         if block.n_texts != len(classes):
@@ -85,28 +114,20 @@ def score_layers(
             )
     if len(names) < 2:  # noqa: PLR2004
         raise LabelError(f"Expected labels of at least two classes, got {len(names)}.")
-    if callable(criterion):
-        name = getattr(criterion, "__name__", type(criterion).__name__)
-        values = tuple(
-            float(criterion(block.row(ref), classes)) for block in blocks for ref in block.refs
-        )
-        return LayerScores(name, refs, values)
-    check_option("criterion", criterion, CRITERION_NAMES)
-    per_text = [
-        _score(CRITERIA[criterion], block, ref, classes) for block in blocks for ref in block.refs
-    ]
-    return LayerScores(
-        criterion,
-        refs,
-        tuple(float(values.mean()) for values in per_text),
-        tuple(float(values.std() / np.sqrt(len(values))) for values in per_text),
-    )
+    return classes
 
 
-def _score(
-    criterion: PerTextCriterion, block: LayerRows, ref: LayerRef, classes: ClassIndices
-) -> PerText:
-    try:
-        return criterion(block.row(ref), classes)
-    except FeatureError as err:
-        raise FeatureError(f"{ref}: {err}") from err
+def _signals(
+    info: CriterionInfo, block: LayerRows, signals: Sequence[LayerSignals]
+) -> dict[SignalName, LayerSignals]:
+    found: dict[SignalName, LayerSignals] = {}
+    for name in info.signals:
+        own = [s for s in signals if (s.name, s.backbone) == (name, block.backbone)]
+        if len(own) != 1:
+            have = ", ".join(f"{s.name} of {s.backbone}" for s in signals) or "none"
+            raise SignalError(
+                f"criterion={info.name!r} needs {name} of {block.backbone}, which only the model "
+                f"can give. Pass one such LayerSignals in signals=[...]; got {have}."
+            )
+        found[name] = own[0]
+    return found

@@ -6,6 +6,7 @@ from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.errors import FeatureError
 from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.core.standardize import Standardizer
+from layerfuse.score.info import CriterionInfo, by_layer
 
 
 def loo_ridge(features: Features, labels: ClassIndices) -> PerText:
@@ -46,3 +47,13 @@ def loo_ridge(features: Features, labels: ClassIndices) -> PerText:
     standard = Standardizer.fit(features).apply(features)
     _, losses = ridge_path(standard).best(one_hot(labels))
     return -losses
+
+
+LOO_RIDGE = CriterionInfo(
+    name="loo_ridge",
+    needs=frozenset({"labels"}),
+    cost="O(n d min(n, d) + min(n, d)^3)",
+    source="Allen 1974; Golub, Heath and Wahba 1979",
+    summary="leave-one-out Brier score of ridge regression",
+    scorer=by_layer(loo_ridge),
+)

@@ -7,6 +7,7 @@ from sklearn.model_selection import StratifiedKFold
 from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.errors import FeatureError, LabelError
 from layerfuse.core.standardize import Standardizer
+from layerfuse.score.info import CriterionInfo, by_layer
 
 N_FOLDS = 5
 _INVERSE_PENALTY = (
@@ -55,3 +56,13 @@ def probe(features: Features, labels: ClassIndices) -> PerText:
         model.fit(standard.apply(features[train]), labels[train])
         right[held_out] = model.predict(standard.apply(features[held_out])) == labels[held_out]
     return right
+
+
+PROBE = CriterionInfo(
+    name="probe",
+    needs=frozenset({"labels"}),
+    cost="5 logistic fits, O(n d C) a step",
+    source="Alain and Bengio 2016, arXiv:1610.01644",
+    summary="cross-validated accuracy of a logistic probe",
+    scorer=by_layer(probe),
+)

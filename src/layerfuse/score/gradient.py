@@ -1,0 +1,111 @@
+"""``gradient``: how much the loss of one head on all layers would change without a layer."""
+
+import numpy as np
+import scipy.linalg
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+
+from layerfuse.core.arrays import Block, Features, PerText, Targets
+from layerfuse.core.layers import LayerRef
+from layerfuse.core.standardize import Standardizer
+from layerfuse.score.info import CriterionInfo, Evidence
+from layerfuse.score.sample import sample_texts
+
+MAX_TEXTS = 4096
+N_AXES = 64
+_INVERSE_PENALTY = 16.0  # for rows of mean squared norm 1, as all layers together have
+
+
+def gradient(evidence: Evidence, random_state: int = 0) -> dict[LayerRef, PerText]:
+    """Score each layer of a backbone by the gradient of a loss with respect to a mask on it.
+
+    One multinomial logistic regression sees all layers at once, z = b + sum_l m_l W_l' h_l with
+    every mask m_l = 1. For the cross-entropy of a text with probabilities p and one-hot label y,
+
+        dLoss / dm_l = sum_c (p_c - y_c) (W_l' h_l)_c,
+
+    so that residuals and each layer's share of the logits are all that is needed, no backward
+    pass. I_l is the mean of its absolute value over texts: the first-order change of the loss as
+    the layer is masked. Higher is better.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of one backbone. Each layer is standardised, scaled by 1/sqrt(width), and projected on its
+        64 leading principal axes, so that no more than these are ever held of all layers at once.
+    random_state : int
+        Draws 4,096 texts, where there are more.
+
+    Returns
+    -------
+    mapping of LayerRef to array of shape (sample,)
+        |dLoss / dm_l| of each text looked at.
+
+    Raises
+    ------
+    FeatureError
+        If a layer is not finite.
+
+    Source
+    ------
+    Michel et al. 2019, arXiv:1905.10650, equation 2, with layers for heads; Gwak and Jung 2025,
+    arXiv:2504.05764, for gradient magnitude as a part of layer importance.
+    """
+    refs = evidence.block.refs
+    rows = sample_texts(evidence.labels, MAX_TEXTS, random_state)
+    labels = evidence.labels[rows]
+    blocks = [project(evidence.row(ref)[rows]) / np.float32(np.sqrt(len(refs))) for ref in refs]
+    head = LogisticRegression(C=_INVERSE_PENALTY, max_iter=300, tol=1e-4)
+    head.fit(np.concatenate(blocks, axis=1), labels)
+    weights, intercept, targets = head.coef_.T, head.intercept_, np.eye(len(head.classes_))[labels]
+    if len(head.classes_) == 2:  # noqa: PLR2004
+        # scikit-learn keeps the logit of the second class only; that of the first is 0.
+        weights = np.concatenate([np.zeros_like(weights), weights], axis=1)
+        intercept = np.concatenate([np.zeros(1), intercept])
+    ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
+    shares = [b @ w for b, w in zip(blocks, np.split(weights, ends), strict=True)]
+    return dict(zip(refs, np.abs(mask_gradients(shares, intercept, targets)), strict=True))
+
+
+def mask_gradients(shares: list[Targets], intercept: np.ndarray, targets: Targets) -> Block:
+    """Return dLoss / dm_l at m = 1 for each layer and text.
+
+    Parameters
+    ----------
+    shares : list of arrays of shape (text, class)
+        Share of each layer in the logits.
+    intercept : array of shape (class,)
+        Its share does not depend on any mask.
+    targets : array of shape (text, class)
+        One-hot.
+
+    Returns
+    -------
+    array of shape (layer, text)
+        Signed.
+    """
+    residuals = softmax(np.sum(shares, axis=0) + intercept, axis=1) - targets
+    return np.stack([np.sum(residuals * share, axis=1) for share in shares])
+
+
+def project(features: Features) -> Features:
+    """Return coordinates (text, axis) of a layer on its leading principal axes, scaled by width."""
+    standard = Standardizer.fit(features).apply(features)
+    standard /= np.float32(np.sqrt(max(1, np.count_nonzero(standard.any(0)))))
+    n_texts, width = standard.shape
+    gram = standard.T @ standard if width <= n_texts else standard @ standard.T
+    first = max(0, len(gram) - N_AXES)
+    values, vectors = scipy.linalg.eigh(gram, subset_by_index=[first, len(gram) - 1])
+    if width <= n_texts:
+        return np.asarray(standard @ vectors)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
+
+
+GRADIENT = CriterionInfo(
+    name="gradient",
+    needs=frozenset({"labels"}),
+    cost="O(m d min(m, d)) for m <= 4096 texts, and one logistic fit on 64 L features",
+    source="Michel et al. 2019, arXiv:1905.10650; Gwak and Jung 2025, arXiv:2504.05764",
+    summary="gradient of one head's loss with respect to a mask on each layer",
+    scorer=gradient,
+)

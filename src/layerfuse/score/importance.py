@@ -1,0 +1,87 @@
+"""``importance``: gradient magnitude and attention entropy together, as the paper names them."""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import numpy as np
+
+from layerfuse.core.errors import UnknownOptionError, check_option
+from layerfuse.core.layers import LayerRef
+from layerfuse.score.attention_entropy import SPREADS, Spread, attention_entropy
+from layerfuse.score.backbone_gradient import BACKBONE_GRADIENT
+from layerfuse.score.gradient import GRADIENT
+from layerfuse.score.info import CriterionInfo, Evidence, Measured, Need
+
+GradientName = Literal["gradient", "backbone_gradient"]
+
+
+def importance(
+    weight: float = 0.5, prefer: Spread = "low", gradient: GradientName = "gradient"
+) -> CriterionInfo:
+    """Score a layer by gradient magnitude and attention entropy, each normalised over the layers.
+
+    I_l = w n(g_l) + (1 - w) n(e_l), where g is the gradient, e the entropy of attention or, for
+    ``prefer="low"``, its negative, and n(v_l) = (v_l - min v) / (max v - min v) over those layers
+    of the backbone that have both; 0 for all where v is the same for all. Higher is better, in
+    0 .. 1. Since every backbone is normalised by itself, values tell nothing between backbones.
+
+    Parameters
+    ----------
+    weight : float
+        Weight w of the gradient, 0 .. 1.
+    prefer : {"low", "high"}
+        Which entropy is better. The paper does not say; see ``attention_entropy``.
+    gradient : {"gradient", "backbone_gradient"}
+        Of a mask on each layer under one head (free, from the embeddings), or through the backbone.
+
+    Returns
+    -------
+    CriterionInfo
+        To be passed to ``score_layers``; ``"importance"`` is the one with the defaults.
+
+    Raises
+    ------
+    UnknownOptionError
+        If an option is none of its choices.
+
+    Source
+    ------
+    Gwak and Jung 2025, arXiv:2504.05764, name both parts and give no formula; this one is ours.
+    """
+    if not 0 <= weight <= 1:
+        raise UnknownOptionError(f"weight={weight} of the gradient: expected 0 .. 1.")
+    check_option("prefer", prefer, SPREADS)
+    check_option("gradient", gradient, get_args(GradientName))
+    pull = GRADIENT if gradient == "gradient" else BACKBONE_GRADIENT
+    spread = attention_entropy(prefer)
+
+    def scorer(evidence: Evidence) -> Measured:
+        entropies = _means(spread.scorer(evidence))
+        pulls = _means(pull.scorer(evidence))
+        refs = [ref for ref in evidence.block.refs if ref in entropies and ref in pulls]
+        pulled = _normalise(np.array([pulls[ref] for ref in refs]))
+        spread_out = _normalise(np.array([entropies[ref] for ref in refs]))
+        return dict(zip(refs, (weight * pulled + (1 - weight) * spread_out).tolist(), strict=True))
+
+    needs: frozenset[Need] = pull.needs | spread.needs
+    default = (weight, prefer, gradient) == (0.5, "low", "gradient")
+    return CriterionInfo(
+        name="importance" if default else f"importance({weight:g}, {prefer}, {gradient})",
+        needs=needs,
+        cost=f"gradient: {pull.cost}; entropy: {spread.cost}",
+        source="Gwak and Jung 2025, arXiv:2504.05764",
+        summary=f"{gradient} and {prefer} entropy of attention, normalised and weighted",
+        scorer=scorer,
+    )
+
+
+def _means(measured: Measured) -> Mapping[LayerRef, float]:
+    return {ref: float(np.mean(value)) for ref, value in measured.items()}
+
+
+def _normalise(values: np.ndarray) -> np.ndarray:
+    width = np.ptp(values)
+    return (values - values.min()) / width if width > 0 else np.zeros_like(values)
+
+
+IMPORTANCE = importance()

@@ -1,0 +1,122 @@
+"""``CriterionInfo``: what a criterion is called, what it needs and costs, and how it scores."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from layerfuse.core.arrays import ClassIndices, Features, PerText
+from layerfuse.core.errors import FeatureError
+from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.signals import LayerSignals, SignalName
+
+CriterionName = Literal[
+    "loo_ridge",
+    "probe",
+    "depth",
+    "importance",
+    "gradient",
+    "attention_entropy",
+    "backbone_gradient",
+]
+
+Need = Literal["labels", "attention_entropy", "backbone_gradient"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """All that a criterion may look at, of one backbone.
+
+    Parameters
+    ----------
+    block : LayerRows
+        The layers; read one row at a time.
+    labels : int array of shape (text,)
+        Class indices; empty where the criterion needs none.
+    signals : mapping of SignalName to LayerSignals
+        Those that the criterion needs.
+    """
+
+    block: LayerRows
+    labels: ClassIndices
+    signals: Mapping[SignalName, LayerSignals]
+
+    def row(self, ref: LayerRef) -> Features:
+        """Return the (text, feature) matrix of one layer.
+
+        Raises
+        ------
+        FeatureError
+            If it is not finite; the message names backbone and layer.
+        """
+        features = self.block.row(ref)
+        # Any NaN or infinity is still there in the sums, which cost one pass and no memory.
+        if not np.isfinite(features.sum(0, dtype=np.float64)).all():
+            raise FeatureError(f"{ref}: Expected finite features, found NaN or infinity.")
+        return features
+
+
+Measured = Mapping[LayerRef, PerText | float]
+"""Per layer a number, or one per text whose mean it is and which give a standard error."""
+
+Scorer = Callable[[Evidence], Measured]
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionInfo:
+    """A criterion; one stands at the end of each file of ``score``, named like it.
+
+    Parameters
+    ----------
+    name : str
+        What users call it.
+    needs : frozenset of Need
+        ``labels``, and names of the LayerSignals that must be passed.
+    cost : str
+        How it grows, for one layer: n texts, d features, C classes, L layers.
+    source : str
+        The paper.
+    summary : str
+        One line.
+    scorer : callable
+        From the evidence of one backbone to what was measured of its layers.
+    warning : str
+        Why not to trust it, where that is published; else empty.
+    """
+
+    name: str
+    needs: frozenset[Need]
+    cost: str
+    source: str
+    summary: str
+    scorer: Scorer = field(repr=False, compare=False)
+    warning: str = ""
+
+    @property
+    def label_free(self) -> bool:
+        """Whether it knows nothing of the task."""
+        return "labels" not in self.needs
+
+    @property
+    def signals(self) -> tuple[SignalName, ...]:
+        """Names of the signals it needs, sorted."""
+        return tuple(sorted(need for need in self.needs if need != "labels"))
+
+
+def by_layer(measure: Callable[[Features, ClassIndices], PerText | float]) -> Scorer:
+    """Score each layer alone, from its features and the labels."""
+
+    def scorer(evidence: Evidence) -> Measured:
+        return {ref: measure(evidence.row(ref), evidence.labels) for ref in evidence.block.refs}
+
+    return scorer
+
+
+def without_labels(measure: Callable[[Features], float]) -> Scorer:
+    """Score each layer alone, from its features."""
+
+    def scorer(evidence: Evidence) -> Measured:
+        return {ref: measure(evidence.row(ref)) for ref in evidence.block.refs}
+
+    return scorer
