@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from layerfuse.core.errors import FeatureError, LayerError, ShapeError
@@ -69,3 +70,42 @@ def test_asking_for_a_backbone_that_was_not_scored_says_so():
     scores = LayerScores("c", refs(2), (1.0, 2.0))
     with pytest.raises(LayerError, match=r"No layer of other was scored.*toy"):
         scores.of("other")
+
+
+def test_from_per_text_is_mean_and_standard_error_of_each_column():
+    per_text = np.random.default_rng(0).normal(size=(50, 3))
+    scores = LayerScores.from_per_text("c", refs(3), per_text)
+    assert scores.values == pytest.approx([np.mean(column) for column in per_text.T])
+    assert scores.standard_errors == pytest.approx([np.std(c) / 50**0.5 for c in per_text.T])
+
+
+def test_of_keeps_the_columns_of_one_backbone():
+    mixed = (LayerRef("a", 0, "mean"), LayerRef("b", 0, "mean"), LayerRef("a", 1, "mean"))
+    per_text = np.arange(12.0).reshape(4, 3)
+    np.testing.assert_array_equal(
+        LayerScores.from_per_text("c", mixed, per_text).of("a").per_text, per_text[:, [0, 2]]
+    )
+
+
+def test_refuses_another_number_of_columns():
+    with pytest.raises(ShapeError, match="a column for each of 2 layers"):
+        LayerScores("c", refs(2), (0.0, 1.0), per_text=np.zeros((5, 3)))
+
+
+def test_near_best_without_errors_is_the_best():
+    assert LayerScores("c", refs(3), (0.1, 0.2, 0.19999)).near_best() == (refs(3)[1],)
+
+
+def test_near_best_is_within_one_standard_error_of_the_best():
+    scores = LayerScores("c", refs(4), (0.5, 0.8, 0.71, 0.69), (9.0, 0.1, 9.0, 9.0))
+    assert [ref.layer for ref in scores.near_best()] == [1, 2]
+
+
+def test_near_best_compares_pairwise_where_there_is_a_number_per_text():
+    """Scores that spread much but differ always the same way differ surely."""
+    texts = np.random.default_rng(0).normal(size=400)
+    noise = np.random.default_rng(1).normal(size=400)
+    per_text = np.column_stack([texts, texts - 0.01, texts + noise - noise.mean() - 0.01])
+    scores = LayerScores.from_per_text("c", refs(3), per_text)
+    assert [ref.layer for ref in scores.near_best()] == [0, 2]
+    assert len(LayerScores("c", refs(3), scores.values, scores.standard_errors).near_best()) == 3

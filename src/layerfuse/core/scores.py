@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from layerfuse.core.arrays import ClassIndices, Features
+import numpy as np
+
+from layerfuse.core.arrays import ClassIndices, Features, TextLayer
 from layerfuse.core.errors import FeatureError, LayerError, ShapeError
 from layerfuse.core.layers import LayerRef
 
@@ -27,12 +29,16 @@ class LayerScores:
     standard_errors : tuple of float, optional
         Standard error of each score over texts, in the score's unit; empty where the criterion
         gives none.
+    per_text : float array of shape (text, layer), optional
+        Where a score is the mean of one number per text, these numbers: what paired comparisons and
+        resampling need. Not compared.
     """
 
     criterion: str
     refs: tuple[LayerRef, ...]
     values: tuple[float, ...]
     standard_errors: tuple[float, ...] = ()
+    per_text: TextLayer | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -45,10 +51,34 @@ class LayerScores:
         if self.standard_errors and len(self.standard_errors) != len(self.values):
             msg = "Expected one standard error per score, or none at all."
             raise ShapeError(msg)
+        if self.per_text is not None and self.per_text.shape[1] != len(self.refs):
+            msg = (
+                f"Expected a column for each of {len(self.refs)} layers, got {self.per_text.shape}."
+            )
+            raise ShapeError(msg)
         bad = [str(r) for r, v in zip(self.refs, self.values, strict=True) if not math.isfinite(v)]
         if bad:
             msg = f"criterion={self.criterion!r} gave no finite score for {', '.join(bad)}."
             raise FeatureError(msg)
+
+    @classmethod
+    def from_per_text(
+        cls, criterion: str, refs: tuple[LayerRef, ...], per_text: TextLayer
+    ) -> "LayerScores":
+        """Return the mean over texts of each column, with its standard error.
+
+        Parameters
+        ----------
+        criterion : str
+            Name of the criterion.
+        refs : tuple of LayerRef
+            The layers.
+        per_text : float array of shape (text, layer)
+            One number per text and layer; kept.
+        """
+        errors = per_text.std(0) / np.sqrt(len(per_text))
+        values = per_text.mean(0)
+        return cls(criterion, refs, tuple(values.tolist()), tuple(errors.tolist()), per_text)
 
     @property
     def backbones(self) -> tuple[str, ...]:
@@ -85,6 +115,7 @@ class LayerScores:
             tuple(self.refs[i] for i in rows),
             tuple(self.values[i] for i in rows),
             tuple(self.standard_errors[i] for i in rows) if self.standard_errors else (),
+            None if self.per_text is None else self.per_text[:, rows],
         )
 
     def ranked(self) -> tuple[LayerRef, ...]:
@@ -96,3 +127,27 @@ class LayerScores:
     def best(self) -> LayerRef:
         """The layer with the highest score; the first of equals."""
         return self.ranked()[0]
+
+    def near_best(self) -> tuple[LayerRef, ...]:
+        """Return the layers within one standard error of the best, best first.
+
+        Of the paired difference where there is a number per text, else of the best score; the best
+        alone where nothing tells how sure a score is.
+
+        Source
+        ------
+        The one-standard-error rule of Breiman et al. 1984, *CART*, section 3.4.3; its paired form
+        because layers err on the same texts, which makes differences surer than scores.
+        """
+        ranked = self.ranked()
+        best = self.refs.index(ranked[0])
+        values = np.array(self.values)
+        if self.per_text is not None:
+            gaps = self.per_text[:, [best]] - self.per_text
+            allowed = gaps.std(0) / np.sqrt(len(gaps))
+        elif self.standard_errors:
+            allowed = np.full(len(values), self.standard_errors[best])
+        else:
+            return ranked[:1]
+        near = values[best] - values <= allowed
+        return tuple(ref for ref in ranked if near[self.refs.index(ref)])

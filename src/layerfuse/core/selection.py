@@ -1,9 +1,9 @@
-"""``Selection``: the chosen layers and why."""
+"""``Selection``: the chosen layers and why. ``Stability``: how sure that choice is."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from layerfuse.core.errors import SelectionError
+from layerfuse.core.errors import LayerError, SelectionError, ShapeError
 from layerfuse.core.layers import LayerRef
 
 
@@ -65,3 +65,57 @@ class Selection:
             msg = f"No layer of {backbone} was selected; selected: {self}."
             raise SelectionError(msg)
         return max(layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """How often each layer is chosen when the texts are drawn again.
+
+    Parameters
+    ----------
+    refs : tuple of LayerRef
+        Every layer that could be chosen.
+    shares : tuple of float
+        Share of the resamples in which each was chosen, 0 to 1.
+    standard_errors : tuple of float
+        Standard deviation of each score over the resamples, in the score's unit.
+    n_resamples : int
+        Number of resamples, at least 1.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one share and one standard error per layer.
+    SelectionError
+        If a share is not within 0 to 1, or there was no resample.
+    """
+
+    refs: tuple[LayerRef, ...]
+    shares: tuple[float, ...]
+    standard_errors: tuple[float, ...]
+    n_resamples: int
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        if not len(self.refs) == len(self.shares) == len(self.standard_errors):
+            msg = (
+                f"Expected one share and one standard error per layer, got {len(self.refs)} "
+                f"layers, {len(self.shares)} shares, {len(self.standard_errors)} errors."
+            )
+            raise ShapeError(msg)
+        if self.n_resamples < 1 or not all(0 <= share <= 1 for share in self.shares):
+            msg = f"Expected shares within 0 to 1 of at least one resample, got {self}."
+            raise SelectionError(msg)
+
+    def __getitem__(self, ref: LayerRef) -> float:
+        """Return the share of resamples in which a layer was chosen.
+
+        Raises
+        ------
+        LayerError
+            If it could not be chosen.
+        """
+        if ref not in self.refs:
+            msg = f"{ref} was not resampled. Resampled: {', '.join(map(str, self.refs))}."
+            raise LayerError(msg)
+        return self.shares[self.refs.index(ref)]

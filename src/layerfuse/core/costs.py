@@ -1,0 +1,114 @@
+"""What a backbone costs when it ends after some layer, and how much may be spent."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from layerfuse.core.errors import LayerError, SelectionError, ShapeError
+from layerfuse.core.layers import LayerRef
+
+
+@dataclass(frozen=True, slots=True)
+class DepthCosts:
+    """Cost of one backbone cut after each of its layers.
+
+    Parameters
+    ----------
+    backbone : str
+        Name of the backbone.
+    milliseconds : tuple of float
+        Time for a text when layer 0, 1, ... is the deepest that runs.
+    weight_bytes : tuple of int
+        Bytes of the weights that are left then.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one time and one size per layer.
+    SelectionError
+        If a cost is negative or not finite, or a deeper layer costs less than one before it.
+    """
+
+    backbone: str
+    milliseconds: tuple[float, ...]
+    weight_bytes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        if not self.milliseconds or len(self.milliseconds) != len(self.weight_bytes):
+            raise ShapeError(
+                f"Expected a time and a size for each layer of {self.backbone}, "
+                f"got {len(self.milliseconds)} and {len(self.weight_bytes)}."
+            )
+        for costs in (self.milliseconds, self.weight_bytes):
+            if not all(math.isfinite(cost) and cost >= 0 for cost in costs):
+                raise SelectionError(f"Expected costs from 0 up for {self.backbone}, got {costs}.")
+            if list(costs) != sorted(costs):
+                raise SelectionError(
+                    f"Expected costs of {self.backbone} that grow with depth, got {costs}."
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a selection may cost: the sum over its backbones, each cut at its deepest chosen layer.
+
+    Parameters
+    ----------
+    costs : tuple of DepthCosts
+        One per backbone.
+    max_milliseconds : float
+        Most time for a text, all backbones together.
+    max_weight_bytes : float
+        Most bytes of weights, all backbones together.
+
+    Raises
+    ------
+    SelectionError
+        If nothing is limited, a limit is not a number, or a backbone stands twice.
+    """
+
+    costs: tuple[DepthCosts, ...]
+    max_milliseconds: float = math.inf
+    max_weight_bytes: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        limits = self.max_milliseconds, self.max_weight_bytes
+        if all(limit == math.inf for limit in limits):
+            raise SelectionError("A budget needs a limit: max_milliseconds or max_weight_bytes.")
+        if any(math.isnan(limit) for limit in limits):
+            raise SelectionError(f"Expected limits that are numbers, got {limits}.")
+        names = [costs.backbone for costs in self.costs]
+        if len(set(names)) != len(names):
+            raise SelectionError(f"A budget holds each backbone once, got {', '.join(names)}.")
+
+    def cost(self, ref: LayerRef) -> tuple[float, float]:
+        """Return milliseconds and bytes of a backbone that ends after a layer.
+
+        Raises
+        ------
+        LayerError
+            If the costs of that backbone or layer are not known.
+        """
+        for costs in self.costs:
+            if costs.backbone == ref.backbone and ref.layer < len(costs.milliseconds):
+                return costs.milliseconds[ref.layer], float(costs.weight_bytes[ref.layer])
+        known = ", ".join(f"{c.backbone} to layer {len(c.milliseconds) - 1}" for c in self.costs)
+        raise LayerError(f"The budget knows no cost of {ref}. It knows: {known or 'nothing'}.")
+
+    def total(self, refs: Iterable[LayerRef]) -> tuple[float, float]:
+        """Return milliseconds and bytes of a selection: of the deepest layer of each backbone."""
+        deepest: dict[str, LayerRef] = {}
+        for ref in refs:
+            deepest[ref.backbone] = max(ref, deepest.get(ref.backbone, ref), key=_layer)
+        costs = [self.cost(ref) for ref in deepest.values()]
+        return math.fsum(ms for ms, _ in costs), math.fsum(size for _, size in costs)
+
+    def allows(self, cost: tuple[float, float]) -> bool:
+        """Tell whether milliseconds and bytes stay within the limits."""
+        return cost[0] <= self.max_milliseconds and cost[1] <= self.max_weight_bytes
+
+
+def _layer(ref: LayerRef) -> int:
+    return ref.layer
