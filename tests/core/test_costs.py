@@ -17,7 +17,7 @@ def ref(backbone, layer, pooling="mean"):
 
 
 def test_a_backbone_costs_what_its_deepest_layer_does_and_each_counts_once():
-    budget = Budget((SMALL, LARGE), max_milliseconds=9)
+    budget = Budget((SMALL, LARGE), max_milliseconds=9.0)
     refs = [ref("small", 2), ref("small", 0), ref("small", 2, "last"), ref("large", 1)]
     assert budget.total(refs) == (3.0 + 5.0, 20 + 300)
     assert budget.total(refs[1:2]) == (1.0, 10)

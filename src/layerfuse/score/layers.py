@@ -78,14 +78,14 @@ def score_layers(
         for block, own in zip(blocks, found, strict=True)
         for pair in info.scorer(Evidence(block, classes, own)).items()
     ]
+    refs = tuple(ref for ref, _ in measured)
     values = [np.asarray(value, dtype=np.float64) for _, value in measured]
-    per_text = all(value.ndim for value in values)
-    return LayerScores(
-        info.name,
-        tuple(ref for ref, _ in measured),
-        tuple(float(value.mean()) for value in values),
-        tuple(float(v.std() / np.sqrt(len(v))) for v in values) if per_text else (),
-    )
+    if all(value.ndim and len(value) == len(values[0]) for value in values):
+        return LayerScores.from_per_text(info.name, refs, np.column_stack(values))
+    errors = tuple(float(v.std() / np.sqrt(v.size)) for v in values)
+    per_text = all(value.ndim for value in values)  # of another sample of texts in each backbone
+    means = tuple(float(value.mean()) for value in values)
+    return LayerScores(info.name, refs, means, errors if per_text else ())
 
 
 def _info(criterion: CriterionName | CriterionInfo | Criterion) -> CriterionInfo:
