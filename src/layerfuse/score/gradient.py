@@ -7,9 +7,9 @@ from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.arrays import Block, Features, PerText, Targets
 from layerfuse.core.layers import LayerRef
+from layerfuse.core.sample import sample_texts
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, Evidence
-from layerfuse.score.sample import sample_texts
 
 MAX_TEXTS = 4096
 N_AXES = 64
@@ -91,7 +91,7 @@ def mask_gradients(shares: list[Targets], intercept: np.ndarray, targets: Target
 def project(features: Features) -> Features:
     """Return coordinates (text, axis) of a layer on its leading principal axes, scaled by width."""
     standard = Standardizer.fit(features).apply(features)
-    standard /= np.float32(np.sqrt(max(1, np.count_nonzero(standard.any(0)))))
+    standard /= np.float32(np.sqrt(max(1, int(np.count_nonzero(standard.any(0))))))
     n_texts, width = standard.shape
     gram = standard.T @ standard if width <= n_texts else standard @ standard.T
     first = max(0, len(gram) - N_AXES)
