@@ -1,5 +1,6 @@
-"""``LayerTap``: listens to the blocks of a running model, pools at once, stops when it has all."""
+"""Listen to the blocks of a running model, use each layer at once, stop when all are there."""
 
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any
 
@@ -18,8 +19,8 @@ class _DeepestLayerReached(Exception):  # noqa: N818 - control flow, not an erro
     """Leaves the forward pass when nothing deeper is wanted."""
 
 
-class LayerTap:
-    """Hooks on the blocks that pool each wanted layer the moment it exists.
+class BlockTap(ABC):
+    """Hooks on the blocks that hand over the token states of each layer the moment they exist.
 
     Why not ``output_hidden_states``: it keeps every token state of every layer alive, its list form
     differs between releases, and its last entry is after the final norm in many decoders.
@@ -28,29 +29,20 @@ class LayerTap:
     ----------
     blocks : Blocks
         Where to listen.
-    refs : tuple of LayerRef
-        Rows of the result, in order.
-    skip_first_token : bool
-        Leave the first token out of poolings over all tokens.
+    deepest : int
+        Deepest layer wanted; nothing behind it runs.
+    name : str
+        Of the backbone, for messages.
     """
 
-    def __init__(
-        self, blocks: Blocks, refs: tuple[LayerRef, ...], *, skip_first_token: bool = False
-    ) -> None:
+    def __init__(self, blocks: Blocks, deepest: int, name: str) -> None:
         self.blocks = blocks
-        self.refs = refs
-        self.skip_first_token = skip_first_token
-        self.deepest = max(ref.layer for ref in refs)
-        self._rows: dict[int, list[int]] = {
-            layer: [i for i, ref in enumerate(refs) if ref.layer == layer]
-            for layer in {ref.layer for ref in refs}
-        }
+        self.deepest = deepest
+        self.name = name
         self._handles: list[RemovableHandle] = []
         self._layer = 0
-        self._mask = self._spread_mask = torch.empty(0)
-        self._pooled = torch.empty(0)
 
-    def __enter__(self) -> "LayerTap":
+    def __enter__(self) -> "BlockTap":
         first = self.blocks.container[0]
         self._handles = [first.register_forward_pre_hook(self._before_block, with_kwargs=True)]
         self._handles += [m.register_forward_hook(self._after_block) for m in self.blocks.outputs]
@@ -65,6 +57,73 @@ class LayerTap:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+
+    @abstractmethod
+    def _take(self, layer: int, hidden: Tensor) -> None:
+        """Receive the (batch, token, hidden) states of a layer."""
+
+    def _forward(
+        self, model: nn.Module, input_ids: Tensor, mask: Tensor, *, ask_attention: bool = False
+    ) -> None:
+        """Run one batch up to the deepest layer.
+
+        Raises
+        ------
+        LayerError
+            If the model ran fewer blocks than its configuration promises.
+        """
+        self._layer = 0
+        options = _no_cache(model) | ({"output_attentions": True} if ask_attention else {})
+        try:
+            model(input_ids=input_ids, attention_mask=mask, **options)
+        except _DeepestLayerReached:
+            return
+        raise LayerError(
+            f"{self.name} ended after layer {self._layer}, expected layer {self.deepest}. Name its "
+            "list of blocks with blocks=..."
+        )
+
+    def _before_block(
+        self, _block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if self._layer == 0:  # a shared block is entered again for every layer
+            self._hand_over(args[0] if args else kwargs["hidden_states"])
+
+    def _after_block(self, _block: nn.Module, _args: object, output: Any) -> None:
+        self._layer += 1
+        self._hand_over(output[0] if isinstance(output, tuple) else output)
+
+    def _hand_over(self, hidden: Tensor) -> None:
+        self._take(self._layer, hidden)
+        if self._layer == self.deepest:
+            raise _DeepestLayerReached
+
+
+class LayerTap(BlockTap):
+    """Pools each wanted layer the moment it exists.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Where to listen.
+    refs : tuple of LayerRef
+        Rows of the result, in order.
+    skip_first_token : bool
+        Leave the first token out of poolings over all tokens.
+    """
+
+    def __init__(
+        self, blocks: Blocks, refs: tuple[LayerRef, ...], *, skip_first_token: bool = False
+    ) -> None:
+        super().__init__(blocks, max(ref.layer for ref in refs), refs[0].backbone)
+        self.refs = refs
+        self.skip_first_token = skip_first_token
+        self._rows: dict[int, list[int]] = {
+            layer: [i for i, ref in enumerate(refs) if ref.layer == layer]
+            for layer in {ref.layer for ref in refs}
+        }
+        self._mask = self._spread_mask = torch.empty(0)
+        self._pooled = torch.empty(0)
 
     def run(self, model: nn.Module, input_ids: Tensor, mask: Tensor) -> LayerArray:
         """Run one batch up to the deepest wanted layer.
@@ -88,42 +147,22 @@ class LayerTap:
         LayerError
             If the model ran fewer blocks than its configuration promises.
         """
-        self._layer = 0
         self._mask = mask
         self._spread_mask = without_first(mask) if self.skip_first_token else mask
         self._pooled = torch.empty(0)
-        try:
-            model(input_ids=input_ids, attention_mask=mask, **_no_cache(model))
-        except _DeepestLayerReached:
-            pooled: LayerArray = self._pooled.cpu().numpy()
-            self._pooled = torch.empty(0)
-            return pooled
-        raise LayerError(
-            f"{self.refs[0].backbone} ended after layer {self._layer}, expected layer "
-            f"{self.deepest}. Name its list of blocks with blocks=..."
-        )
+        self._forward(model, input_ids, mask)
+        pooled: LayerArray = self._pooled.cpu().numpy()
+        self._pooled = torch.empty(0)
+        return pooled
 
-    def _before_block(
-        self, _block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        if self._layer == 0:  # a shared block is entered again for every layer
-            self._take(args[0] if args else kwargs["hidden_states"])
-
-    def _after_block(self, _block: nn.Module, _args: object, output: Any) -> None:
-        self._layer += 1
-        self._take(output[0] if isinstance(output, tuple) else output)
-
-    def _take(self, hidden: Tensor) -> None:
-        rows = self._rows.get(self._layer, ())
+    def _take(self, layer: int, hidden: Tensor) -> None:
         if self._pooled.numel() == 0:
             shape = (len(self.refs), hidden.shape[0], hidden.shape[-1])
             self._pooled = torch.empty(shape, dtype=torch.float32, device=hidden.device)
-        for row in rows:
+        for row in self._rows.get(layer, ()):
             pooling = self.refs[row].pooling
             mask = self._spread_mask if pooling in SPREAD_POOLINGS else self._mask
             self._pooled[row] = POOLING_FUNCTIONS[pooling](hidden, mask)
-        if self._layer == self.deepest:
-            raise _DeepestLayerReached
 
 
 def _no_cache(model: nn.Module) -> dict[str, bool]:
