@@ -11,7 +11,8 @@ from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score import score_layers
-from layerfuse.select import select_layers
+from layerfuse.select import kernels, select_layers
+from layerfuse.select.kernels import layer_kernel, loo_losses, read_standardized
 
 # Not "from ... import greedy": its sibling ``layers`` may have put the function there.
 greedy_module = importlib.import_module("layerfuse.select.greedy")
@@ -74,7 +75,7 @@ def test_one_layer_is_enough_of_noise(n_texts, width):
     assert max(sizes) <= 2
 
 
-def test_no_more_layers_than_allowed():
+def test_no_more_layers_than_allowed(monkeypatch):
     rng = np.random.default_rng(0)
     latent = rng.normal(size=(4, 200))
     layers = rng.normal(size=(4, 200, 3)) * 0.1
@@ -83,8 +84,20 @@ def test_no_more_layers_than_allowed():
     block = embed(layers)
     scores = score_layers(block, labels)
     assert len(greedy_module.greedy(scores, [block], labels)) == 4
-    assert len(greedy_module.greedy(scores, [block], labels, max_layers=2)) == 2
-    assert len(greedy_module.greedy(scores, [block], labels, per_backbone=3)) == 3
+    monkeypatch.setattr(greedy_module, "MAX_LAYERS", 2)
+    assert len(greedy_module.greedy(scores, [block], labels)) == 2
+    monkeypatch.setattr(greedy_module, "PER_BACKBONE", 1)
+    assert len(greedy_module.greedy(scores, [block], labels)) == 1
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_as_many_as_asked_for_though_they_do_not_help(k):
+    a, b, labels = complements()
+    block = embed([a, b, a, a, b])
+    scores = score_layers(block, labels)
+    selection = select_layers(scores, "greedy", k=k, embeddings=block, labels=labels)
+    assert len(selection) == k
+    assert selection.refs[:2] == choose(block, labels).refs[:k][:2]
 
 
 def test_only_the_best_of_each_backbone_are_candidates():
@@ -110,10 +123,11 @@ def test_losses_are_those_of_ridge_on_the_scaled_concatenation(widths):
         for width in widths
     ]
     embeddings = [embed([block], f"b{i}") for i, block in enumerate(blocks)]
-    scores = score_layers(embeddings, labels)
-    kernels = greedy_module._kernels(scores, embeddings, labels, 4, 0)
-    assert [float(np.trace(kernel)) / 50 for kernel in kernels.values()] == pytest.approx([1, 1])
-    got = greedy_module._best_losses(sum(kernels.values()), 2, one_hot(labels))
+    refs = [block.refs[0] for block in embeddings]
+    read = read_standardized(embeddings, refs, np.arange(50))
+    parts = [layer_kernel(features) for _, features in read]
+    assert [float(np.trace(kernel)) / 50 for kernel in parts] == pytest.approx([1, 1])
+    got = loo_losses(parts[0] + parts[1], 2, one_hot(labels))
 
     standard = [Standardizer.fit(block).apply(block).astype(float) for block in blocks]
     scaled = [s / np.sqrt(np.square(s).sum(1).mean()) for s in standard]
@@ -121,20 +135,11 @@ def test_losses_are_those_of_ridge_on_the_scaled_concatenation(widths):
     want = min(
         (
             np.square(path.loo_errors(one_hot(labels), 2 * penalty)).sum(1)
-            for penalty in greedy_module._PENALTIES
+            for penalty in kernels._PENALTIES
         ),
         key=np.mean,
     )
     np.testing.assert_allclose(got, want, rtol=1e-4)
-
-
-def test_random_state_alone_decides_the_texts_looked_at(monkeypatch):
-    monkeypatch.setattr(greedy_module, "MAX_TEXTS", 60)
-    first, again, other = (greedy_module._sample(240, state) for state in (0, 0, 1))
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert len(set(first.tolist())) == 60
-    assert (np.diff(first) > 0).all()
 
 
 def test_a_sample_of_the_texts_is_enough_and_gives_the_same_each_time(monkeypatch):

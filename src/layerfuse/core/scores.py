@@ -1,7 +1,7 @@
 """``LayerScores``: one number per layer under a named criterion; higher is better, always."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -106,10 +106,22 @@ class LayerScores:
         LayerError
             If none of its layers was scored.
         """
-        rows = [i for i, ref in enumerate(self.refs) if ref.backbone == backbone]
-        if not rows:
+        own = [ref for ref in self.refs if ref.backbone == backbone]
+        if not own:
             msg = f"No layer of {backbone} was scored. Scored: {', '.join(self.backbones)}."
             raise LayerError(msg)
+        return self.among(own)
+
+    def among(self, refs: Iterable[LayerRef]) -> "LayerScores":
+        """Return the scores of some of the layers only, in the order of the rows.
+
+        Raises
+        ------
+        ShapeError
+            If none of them was scored.
+        """
+        wanted = set(refs)
+        rows = [i for i, ref in enumerate(self.refs) if ref in wanted]
         return LayerScores(
             self.criterion,
             tuple(self.refs[i] for i in rows),

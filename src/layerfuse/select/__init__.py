@@ -1,5 +1,6 @@
 """LayerScores to a Selection; one selector per file."""
 
-from layerfuse.select.layers import SelectorName, select_layers
+from layerfuse.select.layers import SELECTOR_NAMES, SelectorName, select_layers
+from layerfuse.select.stability import selection_stability
 
-__all__ = ["SelectorName", "select_layers"]
+__all__ = ["SELECTOR_NAMES", "SelectorName", "select_layers", "selection_stability"]

@@ -1,20 +1,21 @@
-"""``best``: the k best layers of each backbone."""
+"""``best``: the best layers of each backbone."""
 
-from layerfuse.core.errors import SelectionError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
+from layerfuse.select.limits import check_k
 
 
-def best(scores: LayerScores, k: int = 1) -> Selection:
-    """Choose the k best layers of each backbone.
+def best(scores: LayerScores, k: int | None = None) -> Selection:
+    """Choose the best layers of each backbone.
 
     Parameters
     ----------
     scores : LayerScores
         Of one or several backbones.
-    k : int
-        Layers per backbone, at least 1.
+    k : int, optional
+        Layers per backbone. Default: those within one standard error of the best one; that one
+        alone where a criterion has no standard errors.
 
     Returns
     -------
@@ -28,10 +29,8 @@ def best(scores: LayerScores, k: int = 1) -> Selection:
     """
     refs: list[LayerRef] = []
     for backbone in scores.backbones:
-        ranked = scores.of(backbone).ranked()
-        if not 1 <= k <= len(ranked):
-            raise SelectionError(
-                f"k={k}, but {backbone} has {len(ranked)} scored layers. Use 1 to that."
-            )
-        refs += ranked[:k]
-    return Selection(tuple(refs), f"the {k} best by {scores.criterion} of each backbone")
+        own = scores.of(backbone)
+        check_k(k, own)
+        refs += own.near_best() if k is None else own.ranked()[:k]
+    which = f"the {k} best" if k is not None else "those within one standard error of the best"
+    return Selection(tuple(refs), f"{which} by {scores.criterion} of each backbone")

@@ -1,29 +1,45 @@
 """``select_layers``: LayerScores to a Selection by a named selector."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from layerfuse.core.arrays import ClassIndices
+from layerfuse.core.costs import Budget
 from layerfuse.core.errors import SelectionError, ShapeError, check_option
 from layerfuse.core.layers import LayerRows
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
 from layerfuse.core.texts import as_list
 from layerfuse.select.best import best
+from layerfuse.select.budget import budget as within_budget
 from layerfuse.select.greedy import greedy
+from layerfuse.select.group_lasso import group_lasso
+from layerfuse.select.mrmr import mrmr
+from layerfuse.select.top import top
 from layerfuse.select.upper_half import upper_half
 
-SelectorName = Literal["best", "upper_half", "greedy"]
+SelectorName = Literal["best", "top", "upper_half", "greedy", "mrmr", "group_lasso", "budget"]
+
+SELECTOR_NAMES: tuple[SelectorName, ...] = get_args(SelectorName)
+
+BY_EMBEDDINGS: Mapping[str, Callable[..., Selection]] = {
+    "greedy": greedy,
+    "mrmr": mrmr,
+    "group_lasso": group_lasso,
+}
+"""Selectors that look at the embeddings again, and choose over all backbones together."""
 
 
 def select_layers(
     scores: LayerScores,
     selector: SelectorName = "upper_half",
     *,
-    k: int = 1,
+    k: int | None = None,
     embeddings: LayerRows | Sequence[LayerRows] | None = None,
     labels: Any = None,
+    budget: Budget | None = None,
     random_state: int = 0,
 ) -> Selection:
     """Choose layers from their scores.
@@ -33,16 +49,22 @@ def select_layers(
     scores : LayerScores
         Of one or several backbones.
     selector : SelectorName
-        ``best``: the k best of each backbone. ``upper_half``: the deeper half of each backbone.
-        ``greedy``: over all backbones, by what a layer adds to those already chosen.
-    k : int
-        For ``best``.
+        ``best``: the best of each backbone. ``top``: the best over all backbones. ``upper_half``:
+        the deeper half of each backbone. ``greedy``: by what a layer adds to those already chosen.
+        ``mrmr``: high scores, little resemblance to those already chosen. ``group_lasso``: what a
+        sparse regression on all layers takes up first. ``budget``: the best that a limit on time
+        or size allows.
+    k : int, optional
+        How many: per backbone for ``best`` and ``budget``, in all for the others; ``upper_half``
+        has none. Default: as many as the texts can tell apart from fewer, by one standard error.
     embeddings : LayerEmbeddings or sequence, optional
-        For ``greedy``: what the scores were computed from.
+        For ``greedy``, ``mrmr`` and ``group_lasso``: what the scores were computed from.
     labels : sequence of shape (text,), optional
-        For ``greedy``.
+        For the same.
+    budget : Budget, optional
+        For ``budget``: costs by depth, and limits.
     random_state : int
-        For ``greedy``, where it looks at a sample of the texts.
+        Draws the texts looked at, where there are many.
 
     Returns
     -------
@@ -54,17 +76,42 @@ def select_layers(
     UnknownOptionError
         If the selector is unknown.
     SelectionError
-        If ``greedy`` lacks embeddings, of one scored backbone even, or labels; or k does not fit.
+        If a selector lacks embeddings, of one scored backbone even, labels or a budget; if k is
+        out of range; or if the budget allows nothing.
     ShapeError
         If embeddings and labels disagree in the number of texts.
     """
-    check_option("selector", selector, get_args(SelectorName))
+    check_option("selector", selector, SELECTOR_NAMES)
     if selector == "best":
         return best(scores, k)
+    if selector == "top":
+        return top(scores, k)
     if selector == "upper_half":
         return upper_half(scores)
+    if selector == "budget":
+        if budget is None:
+            raise SelectionError("selector='budget' needs budget=Budget(costs, ...), got none.")
+        return within_budget(scores, budget, k)
     if embeddings is None or labels is None:
-        raise SelectionError("selector='greedy' needs embeddings=... and labels=..., got none.")
+        raise SelectionError(
+            f"selector={selector!r} needs embeddings=... and labels=..., got none."
+        )
+    blocks, classes = check_evidence(scores, embeddings, labels)
+    return BY_EMBEDDINGS[selector](scores, blocks, classes, k, random_state=random_state)
+
+
+def check_evidence(
+    scores: LayerScores, embeddings: LayerRows | Sequence[LayerRows], labels: Any
+) -> tuple[list[LayerRows], ClassIndices]:
+    """Return the embeddings as a list and the labels as class indices.
+
+    Raises
+    ------
+    SelectionError
+        If the embeddings are not of exactly the scored backbones.
+    ShapeError
+        If embeddings and labels disagree in the number of texts.
+    """
     blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
     names = [block.backbone for block in blocks]
     if sorted(names) != sorted(scores.backbones):
@@ -77,4 +124,4 @@ def select_layers(
             raise ShapeError(
                 f"{block.backbone} has {block.n_texts} texts, but there are {len(classes)} labels."
             )
-    return greedy(scores, blocks, classes, random_state=random_state)
+    return blocks, classes

@@ -1,0 +1,17 @@
+"""How many layers may be asked for."""
+
+from layerfuse.core.errors import SelectionError
+from layerfuse.core.scores import LayerScores
+
+
+def check_k(k: int | None, scores: LayerScores) -> None:
+    """Raise unless k is None or as many layers were scored.
+
+    Raises
+    ------
+    SelectionError
+        With the range of k.
+    """
+    if k is not None and not 1 <= k <= len(scores.refs):
+        which = f"{', '.join(scores.backbones)}: {len(scores.refs)} scored layers"
+        raise SelectionError(f"k={k} of {which}. Choose 1 to {len(scores.refs)}.")

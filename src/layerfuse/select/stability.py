@@ -1,0 +1,176 @@
+"""``selection_stability``: how often each layer is chosen when the texts are drawn again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from layerfuse.core.arrays import ClassIndices, TextLayer
+from layerfuse.core.costs import Budget
+from layerfuse.core.errors import SelectionError, check_option
+from layerfuse.core.layers import LayerEmbeddings, LayerRef, LayerRows
+from layerfuse.core.sample import sample_texts
+from layerfuse.core.scores import LayerScores
+from layerfuse.core.selection import Stability
+from layerfuse.select.layers import (
+    BY_EMBEDDINGS,
+    SELECTOR_NAMES,
+    SelectorName,
+    check_evidence,
+    select_layers,
+)
+
+MAX_TEXTS = 1000
+"""Most texts held in memory, at all layers, where scores must be computed again."""
+
+Rescore = Callable[[Sequence[LayerRows], ClassIndices], LayerScores]
+"""``score_layers`` for one criterion."""
+
+
+def selection_stability(
+    scores: LayerScores,
+    selector: SelectorName = "upper_half",
+    *,
+    k: int | None = None,
+    embeddings: LayerRows | Sequence[LayerRows] | None = None,
+    labels: Any = None,
+    budget: Budget | None = None,
+    rescore: Rescore | None = None,
+    n_resamples: int | None = None,
+    random_state: int = 0,
+) -> Stability:
+    """Choose again and again on other draws of the texts, and count.
+
+    Where a score is the mean of one number per text (``scores.per_text``) and the selector looks at
+    nothing else, the numbers are bootstrapped: texts drawn with replacement, no fit repeated. That
+    leaves out how the fits themselves would change, which the leave-one-out errors of thousands of
+    texts hardly notice.
+
+    Else the work is repeated on halves of the texts, drawn without replacement and with every class
+    in them: a text drawn twice would be its own training text in every leave-one-out or
+    cross-validated score. At most 1,000 texts are drawn from, so halves hold 500 or fewer, and
+    shares err on the side of instability.
+
+    Parameters
+    ----------
+    scores : LayerScores
+        As given to ``select_layers``.
+    selector, k, embeddings, labels, budget
+        As given to ``select_layers``. Embeddings and labels also where scores are no means.
+    rescore : callable, optional
+        From embeddings and class indices to LayerScores, such as ``score_layers`` with its
+        criterion, for halves. Needed where scores have no number per text.
+    n_resamples : int, optional
+        Default: 200, or 20 where work is repeated.
+    random_state : int
+        Draws the texts.
+
+    Returns
+    -------
+    Stability
+        Of every scored layer.
+
+    Raises
+    ------
+    SelectionError
+        If ``n_resamples`` is below 1, or what is needed to score or choose again is missing.
+
+    Source
+    ------
+    Bootstrap: Efron 1979. Shares over halves: Meinshausen and Bühlmann 2010, JRSS B 72(4), section
+    2.1. That the spread over halves is a standard error at full size: the delete-d jackknife of
+    Shao and Wu 1989, Annals of Statistics 17(3), with d = n / 2.
+    """
+    check_option("selector", selector, SELECTOR_NAMES)
+    if n_resamples is not None and n_resamples < 1:
+        raise SelectionError(f"n_resamples={n_resamples}: expected 1 or more.")
+    rng = np.random.default_rng(random_state)
+    if scores.per_text is not None and selector not in BY_EMBEDDINGS:
+        draws = _bootstrapped(scores, scores.per_text, rng, n_resamples or 200)
+    else:
+        if embeddings is None or labels is None:
+            raise SelectionError(
+                f"selector={selector!r} by {scores.criterion} looks at the texts again for its "
+                "stability: it needs embeddings=... and labels=..., got none."
+            )
+        blocks, classes = check_evidence(scores, embeddings, labels)
+        draws = _halved(scores, blocks, classes, rescore, rng, n_resamples or 20)
+    counts = dict.fromkeys(scores.refs, 0)
+    values = []
+    for draw in draws:
+        chosen = select_layers(
+            draw.scores,
+            selector,
+            k=k,
+            embeddings=draw.embeddings,
+            labels=draw.labels,
+            budget=budget,
+            random_state=random_state,
+        )
+        values.append(draw.scores.values)
+        for ref in chosen:
+            counts[ref] += 1
+    return Stability(
+        scores.refs,
+        tuple(counts[ref] / len(values) for ref in scores.refs),
+        tuple(np.std(values, axis=0).tolist()),
+        len(values),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Draw:
+    """Scores on a draw of the texts, and these texts, where they are looked at."""
+
+    scores: LayerScores
+    embeddings: Sequence[LayerRows] | None = None
+    labels: ClassIndices | None = None
+
+
+def _bootstrapped(
+    scores: LayerScores, per_text: TextLayer, rng: np.random.Generator, n_resamples: int
+) -> Iterator[_Draw]:
+    for _ in range(n_resamples):
+        drawn = per_text[rng.integers(len(per_text), size=len(per_text))]
+        yield _Draw(LayerScores.from_per_text(scores.criterion, scores.refs, drawn))
+
+
+def _halved(
+    scores: LayerScores,
+    blocks: Sequence[LayerRows],
+    classes: ClassIndices,
+    rescore: Rescore | None,
+    rng: np.random.Generator,
+    n_resamples: int,
+) -> Iterator[_Draw]:
+    pool = sample_texts(classes, MAX_TEXTS, int(rng.integers(2**31)))
+    held = [_in_memory(block, scores.of(block.backbone).refs, pool) for block in blocks]
+    for _ in range(n_resamples):
+        half = _half(classes[pool], rng)
+        embeddings, own = [block.take(half.tolist()) for block in held], classes[pool][half]
+        if scores.per_text is not None and len(scores.per_text) == len(classes):
+            drawn = scores.per_text[pool[half]]
+            again = LayerScores.from_per_text(scores.criterion, scores.refs, drawn)
+        elif rescore is not None:
+            again = rescore(embeddings, own)
+        else:
+            raise SelectionError(
+                f"{scores.criterion} has no number per text: its stability needs rescore=..., "
+                "which scores other texts."
+            )
+        yield _Draw(again, embeddings, own)
+
+
+def _in_memory(block: LayerRows, refs: tuple[LayerRef, ...], texts: np.ndarray) -> LayerEmbeddings:
+    return LayerEmbeddings(np.stack([block.row(ref)[texts] for ref in refs]), refs)
+
+
+def _half(classes: ClassIndices, rng: np.random.Generator) -> np.ndarray:
+    """Return positions of half of the texts of each class, at least 2; classes of 1 are left out.
+
+    No leave-one-out or cross-validated score knows what to do with a class of one text.
+    """
+    shuffled = rng.permutation(len(classes))
+    parts = [shuffled[classes[shuffled] == label] for label in np.unique(classes)]
+    return np.sort(np.concatenate([p[: max(2, len(p) // 2)] for p in parts if len(p) > 1]))

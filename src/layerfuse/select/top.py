@@ -1,0 +1,32 @@
+"""``top``: the best layers of all backbones together."""
+
+from layerfuse.core.scores import LayerScores
+from layerfuse.core.selection import Selection
+from layerfuse.select.limits import check_k
+
+
+def top(scores: LayerScores, k: int | None = None) -> Selection:
+    """Choose the best layers over all backbones together; a backbone may get none.
+
+    Parameters
+    ----------
+    scores : LayerScores
+        Of one or several backbones, under a criterion that compares between backbones.
+    k : int, optional
+        Layers in all. Default: those within one standard error of the best one; that one alone
+        where a criterion has no standard errors.
+
+    Returns
+    -------
+    Selection
+        Best first.
+
+    Raises
+    ------
+    SelectionError
+        If fewer than k layers were scored, or k is below 1.
+    """
+    check_k(k, scores)
+    refs = scores.near_best() if k is None else scores.ranked()[:k]
+    which = f"the {k} best" if k is not None else "those within one standard error of the best"
+    return Selection(refs, f"{which} by {scores.criterion} over all backbones")

@@ -1,0 +1,109 @@
+"""mrmr: what is said of similarity is true; what is new comes before copies."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from layerfuse.core.errors import SelectionError
+from layerfuse.core.scores import LayerScores
+from layerfuse.select import select_layers
+from layerfuse.select.mrmr import unbiased_hsic
+
+
+def kernels(n_texts=7, seed=0):
+    rng = np.random.default_rng(seed)
+    one, two = rng.normal(size=(n_texts, 3)), rng.normal(size=(n_texts, 4))
+    two[:, 0] += one[:, 0]
+    return one @ one.T, two @ two.T
+
+
+def test_hsic_is_that_of_double_centring_without_diagonals():
+    """Its other form: inner product of U-centred matrices, Szekely and Rizzo 2014, Lemma 3.1."""
+
+    def u_centred(kernel):
+        n = len(kernel)
+        bare = kernel - np.diag(np.diag(kernel))
+        means = bare.sum(0) / (n - 2)
+        centred = bare - means - means[:, None] + bare.sum() / ((n - 1) * (n - 2))
+        return centred - np.diag(np.diag(centred))
+
+    one, two = kernels()
+    expected = np.sum(u_centred(one) * u_centred(two))
+    assert unbiased_hsic(one, two) == pytest.approx(expected)
+
+
+def test_hsic_is_unbiased():
+    """Averaged over all samples of 5 from 7 texts it is that of the 7."""
+    one, two = kernels()
+    samples = [np.ix_(s, s) for s in itertools.combinations(range(7), 5)]
+    each = [unbiased_hsic(one[s], two[s]) / (5 * 2) for s in samples]
+    assert np.mean(each) == pytest.approx(unbiased_hsic(one, two) / (7 * 4))
+
+
+def test_wide_noise_is_not_called_alike():
+    rng = np.random.default_rng(0)
+    one, two = (x @ x.T for x in rng.normal(size=(2, 50, 400)))
+    similarity = unbiased_hsic(one, two) / np.sqrt(
+        unbiased_hsic(one, one) * unbiased_hsic(two, two)
+    )
+    assert abs(similarity) < 0.1
+
+
+def score_and_choose(block, values, labels, **options):
+    scores = LayerScores("c", block.refs, values)
+    selection = select_layers(scores, "mrmr", embeddings=block, labels=labels, **options)
+    return [ref.layer for ref in selection]
+
+
+def test_a_copy_of_the_best_comes_after_what_is_new(embed, complements):
+    a, b, labels = complements
+    block = embed([a, a, b, np.random.default_rng(1).normal(size=a.shape)])
+    values = (0.9, 0.89, 0.4, 0.2)
+    assert score_and_choose(block, values, labels, k=2) == [0, 2]
+
+
+def test_high_scores_come_before_mere_difference(embed, complements):
+    a, b, labels = complements
+    noise = np.random.default_rng(1).normal(size=a.shape)
+    assert score_and_choose(embed([a, noise, b]), (0.9, 0.1, 0.7), labels, k=2) == [0, 2]
+
+
+def test_scores_of_any_scale_and_sign_choose_the_same(embed, complements):
+    a, b, labels = complements
+    block = embed([a, a, b, a + b])
+    values = np.array([0.9, 0.85, 0.6, 0.5])
+    orders = [
+        score_and_choose(block, tuple((s * values + m).tolist()), labels, k=4)
+        for s, m in [(1, 0), (100, -500), (1e-3, 0)]
+    ]
+    assert orders[0] == orders[1] == orders[2]
+
+
+def test_without_k_as_many_as_help(embed, complements):
+    a, b, labels = complements
+    noise = np.random.default_rng(1).normal(size=(3, *a.shape))
+    assert score_and_choose(embed([a, b, *noise]), (0.9, 0.9, 0.1, 0.2, 0.1), labels) == [0, 1]
+    assert score_and_choose(embed([a, *noise]), (0.9, 0.1, 0.2, 0.1), labels) == [0]
+
+
+def test_a_layer_that_never_varies_breaks_nothing(embed, complements):
+    a, b, labels = complements
+    block = embed([np.full_like(a, 0.3), a, b])
+    assert score_and_choose(block, (0.0, 0.9, 0.8), labels) == [1, 2]
+    assert set(score_and_choose(block, (0.0, 0.9, 0.8), labels, k=3)) == {0, 1, 2}
+
+
+def test_equal_scores_choose_by_difference_alone(embed, complements):
+    a, b, labels = complements
+    assert score_and_choose(embed([a, a, b]), (0.5, 0.5, 0.5), labels, k=2) == [0, 2]
+
+
+@pytest.mark.parametrize("selector", ["mrmr", "group_lasso", "greedy"])
+@pytest.mark.parametrize("k", [0, 3])
+def test_a_k_out_of_range_says_the_range(embed, complements, selector, k):
+    a, b, labels = complements
+    block = embed([a, b])
+    scores = LayerScores("c", block.refs, (0.1, 0.2))
+    with pytest.raises(SelectionError, match=rf"k={k} of toy: 2 scored layers\. Choose 1 to 2\."):
+        select_layers(scores, selector, k=k, embeddings=block, labels=labels)

@@ -1,0 +1,134 @@
+"""selection_stability: shares are shares of choices on other draws of the texts."""
+
+import numpy as np
+import pytest
+
+from layerfuse.core.costs import Budget, DepthCosts
+from layerfuse.core.errors import SelectionError
+from layerfuse.core.layers import LayerRef
+from layerfuse.core.scores import LayerScores
+from layerfuse.score import score_layers
+from layerfuse.select import select_layers, selection_stability, stability
+
+REFS = tuple(LayerRef("toy", i, "mean") for i in range(3))
+
+
+def noisy(gap, n_texts=400, seed=0):
+    """Scores of three layers of which the second is better by so many standard errors."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(n_texts, 3))
+    noise = (noise - noise.mean(0)) / noise.std(0)
+    gaps = np.array([-50.0, gap * np.sqrt(2), 0.0]) / np.sqrt(n_texts)
+    return LayerScores.from_per_text("c", REFS, noise + gaps)
+
+
+def test_a_sure_choice_is_always_made_and_an_open_one_half_of_the_time():
+    sure = selection_stability(noisy(6), "best", k=1)
+    open_ = selection_stability(noisy(0), "best", k=1, n_resamples=400)
+    assert sure.shares == (0.0, 1.0, 0.0)
+    assert open_.shares[1] == pytest.approx(0.5, abs=0.1)
+    assert open_.shares[0] == 0
+    assert (sure.n_resamples, open_.n_resamples) == (200, 400)
+
+
+def test_one_standard_error_is_right_five_times_in_six():
+    """The gap of resampled means is normal about the gap, with its standard error."""
+    shares = selection_stability(noisy(1), "best", k=1, n_resamples=1000).shares
+    assert shares[1] == pytest.approx(0.8413, abs=0.05)
+
+
+def test_errors_are_the_standard_errors_of_the_scores():
+    scores = noisy(1)
+    got = selection_stability(scores, "top", k=1, n_resamples=1000)
+    assert got.standard_errors == pytest.approx(scores.standard_errors, rel=0.15)
+
+
+def test_k_layers_share_k():
+    assert sum(selection_stability(noisy(0), "best", k=2).shares) == pytest.approx(2)
+
+
+def test_a_choice_without_scores_is_always_the_same():
+    assert selection_stability(noisy(0), "upper_half").shares == (0, 1, 1)
+
+
+def test_a_budget_is_kept_in_every_draw():
+    budget = Budget((DepthCosts("toy", (1.0, 3.0, 5.0), (1, 1, 1)),), max_milliseconds=4.0)
+    shares = selection_stability(noisy(-2), "budget", k=1, budget=budget).shares
+    assert shares == (0, 1, 0)
+
+
+def test_the_same_random_state_gives_the_same():
+    first, again, other = (
+        selection_stability(noisy(0), "best", k=1, random_state=state) for state in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("selector", ["greedy", "mrmr", "group_lasso"])
+def test_selectors_that_look_again_see_halves_of_the_texts(embed, complements, selector):
+    a, b, labels = complements
+    noise = np.random.default_rng(1).normal(size=(2, *a.shape))
+    block = embed([a, noise[0], b, noise[1]])
+    scores = score_layers(block, labels)
+    given = {"embeddings": block, "labels": labels}
+    chosen = select_layers(scores, selector, **given)
+    got = selection_stability(scores, selector, **given, n_resamples=6)
+    assert {ref.layer for ref in chosen} == {0, 2}
+    assert [got.shares[0], got.shares[2]] == [1, 1]
+    assert max(got.shares[1], got.shares[3]) < 0.7
+
+
+def test_scores_that_are_no_means_are_computed_again_on_halves(embed, complements):
+    a, b, labels = complements
+    block = embed([a, b])
+    seen = []
+
+    def rescore(blocks, classes):
+        seen.append((blocks[0].n_texts, sorted(np.bincount(classes).tolist())))
+        return LayerScores("own", block.refs, tuple(float(x.std()) for x in blocks[0].values))
+
+    scores = rescore([block], labels)
+    given = {"embeddings": block, "labels": labels, "rescore": rescore, "n_resamples": 5}
+    got = selection_stability(scores, "best", k=1, **given)
+    counts = np.bincount(labels)
+    assert seen[1:] == [(sum(counts // 2), sorted((counts // 2).tolist()))] * 5
+    assert sum(got.shares) == pytest.approx(1)
+
+
+def test_no_more_texts_are_held_than_allowed(embed, complements, monkeypatch):
+    a, b, labels = complements
+    monkeypatch.setattr(stability, "MAX_TEXTS", 100)
+    sizes = []
+
+    def rescore(blocks, classes):
+        sizes.append(len(classes))
+        return score_layers(blocks, classes, lambda x, _: float(x.std()))
+
+    block = embed([a, b])
+    scores = rescore([block], labels)
+    selection_stability(scores, "best", embeddings=block, labels=labels, rescore=rescore)
+    assert max(sizes[1:]) <= 50
+    assert len(sizes) == 21
+
+
+def test_every_half_has_two_of_each_class_and_rare_ones_are_left_out():
+    classes = np.array([0] * 50 + [1] * 2 + [2] + [3] * 7)
+    for seed in range(5):
+        half = stability._half(classes, np.random.default_rng(seed))
+        assert np.bincount(classes[half], minlength=4).tolist() == [25, 2, 0, 3]
+        assert len(set(half.tolist())) == len(half)
+
+
+def test_what_is_needed_to_choose_again_is_asked_for(embed, complements):
+    a, b, labels = complements
+    block = embed([a, b])
+    plain = LayerScores("own", block.refs, (0.1, 0.2))
+    with pytest.raises(
+        SelectionError, match=r"'best' by own .* needs embeddings=\.\.\. and labels"
+    ):
+        selection_stability(plain, "best")
+    with pytest.raises(SelectionError, match=r"own has no number per text: .* needs rescore"):
+        selection_stability(plain, "best", embeddings=block, labels=labels)
+    with pytest.raises(SelectionError, match=r"n_resamples=0: expected 1 or more"):
+        selection_stability(noisy(0), "best", n_resamples=0)

@@ -1,0 +1,44 @@
+"""top: over all backbones, so many as asked for or as cannot be told apart."""
+
+import numpy as np
+import pytest
+
+from layerfuse.core.errors import SelectionError
+from layerfuse.core.layers import LayerRef
+from layerfuse.core.scores import LayerScores
+from layerfuse.select import select_layers
+
+REFS = tuple(LayerRef(backbone, i, "mean") for backbone in "ab" for i in range(3))
+SCORES = LayerScores("c", REFS, (0.1, 0.7, 0.3, 0.9, 0.8, 0.2))
+
+
+def names(selection):
+    return [f"{ref.backbone}{ref.layer}" for ref in selection]
+
+
+@pytest.mark.parametrize(("k", "expected"), [(1, ["b0"]), (3, ["b0", "b1", "a1"])])
+def test_the_k_best_wherever_they_are(k, expected):
+    assert names(select_layers(SCORES, "top", k=k)) == expected
+
+
+def test_without_k_or_errors_the_best_alone():
+    assert names(select_layers(SCORES, "top")) == ["b0"]
+    assert names(select_layers(SCORES, "best")) == ["a1", "b0"]
+
+
+def test_without_k_those_that_texts_cannot_tell_from_the_best():
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(500, 1))
+    noise = rng.normal(size=(500, 6))
+    per_text = shared + 0.3 * (noise - noise.mean(0)) + np.array([0.0, 1.0, 0.995, 0.5, 0.997, 0.2])
+    scores = LayerScores.from_per_text("c", REFS, per_text)
+    assert names(select_layers(scores, "top")) == ["a1", "b1", "a2"]
+    assert names(select_layers(scores, "best")) == ["a1", "a2", "b1"]
+
+
+@pytest.mark.parametrize("selector", ["top", "best"])
+@pytest.mark.parametrize("k", [-1, 0, 7])
+def test_a_k_out_of_range_says_the_range(selector, k):
+    n_layers = 6 if selector == "top" else 3
+    with pytest.raises(SelectionError, match=rf"{n_layers} scored layers\. Choose 1 to {n_layers}"):
+        select_layers(SCORES, selector, k=k)
