@@ -2,6 +2,7 @@
 
 from layerfuse.backbone.again import load_again
 from layerfuse.backbone.backbone import Backbone
+from layerfuse.backbone.gradients import ProbeLoss
 from layerfuse.backbone.kernels import fastest_kernel, gemm_gflops
 from layerfuse.backbone.packaged import fetch_packaged
 from layerfuse.backbone.packaged_models import (
@@ -10,15 +11,20 @@ from layerfuse.backbone.packaged_models import (
     is_fetched,
     packaged_folder,
 )
+from layerfuse.backbone.signals import attention_entropy, backbone_gradient, model_signals
 
 __all__ = [
     "PACKAGED_MODELS",
     "Backbone",
     "PackagedModel",
+    "ProbeLoss",
+    "attention_entropy",
+    "backbone_gradient",
     "fastest_kernel",
     "fetch_packaged",
     "gemm_gflops",
     "is_fetched",
     "load_again",
+    "model_signals",
     "packaged_folder",
 ]

@@ -67,6 +67,12 @@ def without_first(mask: Tensor) -> Tensor:
     return torch.where(later.sum(1, keepdim=True) > 0, later, mask)
 
 
+def pool(hidden: Tensor, mask: Tensor, pooling: Pooling, *, skip_first_token: bool) -> Tensor:
+    """Return (batch, hidden) in float32 by one pooling, as extraction would."""
+    spread = skip_first_token and pooling in SPREAD_POOLINGS
+    return POOLING_FUNCTIONS[pooling](hidden, without_first(mask) if spread else mask)
+
+
 def _weighted_sum(hidden: Tensor, weights: Tensor) -> Tensor:
     """(batch, token, hidden) and (batch, token) to (batch, hidden)."""
     return torch.bmm(weights.unsqueeze(1), hidden.float()).squeeze(1)

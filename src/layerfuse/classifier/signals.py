@@ -1,0 +1,112 @@
+"""What criteria need of the models themselves, gathered on a sample of texts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from layerfuse.backbone import Backbone, ProbeLoss, model_signals
+from layerfuse.core.arrays import ClassIndices
+from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.sample import sample_texts
+from layerfuse.core.scores import Criterion
+from layerfuse.core.signals import LayerSignals, SignalName
+from layerfuse.core.standardize import Standardizer
+from layerfuse.core.texts import as_list
+from layerfuse.score import CriterionInfo, CriterionName, criterion_info
+from layerfuse.train import fit_head
+
+MAX_TEXTS = 500
+"""Texts of a sample; the mean over them is known to a few hundredths of their spread."""
+
+
+def gather_signals(
+    backbones: Sequence[Backbone],
+    stored: Sequence[LayerRows],
+    texts: Sequence[str],
+    labels: Any,
+    criteria: Sequence[CriterionName | CriterionInfo | Criterion],
+    *,
+    random_state: int = 0,
+    progress: bool = True,
+) -> tuple[LayerSignals, ...]:
+    """Gather what some criteria need of the models; nothing runs where they need nothing.
+
+    Attention and gradients come from one forward pass over at most 500 texts, drawn so that classes
+    keep their shares. The gradient is that of a ridge probe, fitted on the embeddings of all texts
+    at the deepest layer, standardised, its logits scaled by the temperature that fits held-out
+    texts best.
+
+    Parameters
+    ----------
+    backbones : sequence of Backbone
+        The models.
+    stored : sequence of LayerRows
+        Embeddings of all texts, one for each backbone, in the same order.
+    texts : sequence of str
+        In the order of the embeddings.
+    labels : sequence of shape (text,)
+        Of any kind. None where no criterion needs labels: the sample is then drawn from all alike.
+    criteria : sequence of CriterionName, CriterionInfo or callable
+        Those about to score.
+    random_state : int
+        Draws the sample.
+    progress : bool
+        Show progress bars if standard error is a terminal.
+
+    Returns
+    -------
+    tuple of LayerSignals
+        To be passed to ``score_layers``: one for each backbone and signal needed.
+
+    Raises
+    ------
+    UnknownOptionError
+        If a criterion has an unknown name.
+    LayerError
+        If attention is needed of a model that gives none.
+    LabelError
+        If a gradient is needed, and there is one class only, or a class of fewer than two texts.
+    OutOfMemoryError
+        If memory does not suffice for one text alone.
+    """
+    names = _needed(criteria)
+    if not names:
+        return ()
+    if labels is None:
+        classes = np.zeros(len(texts), dtype=np.int64)
+    else:
+        _, classes = np.unique(np.asarray(as_list(labels, "labels")), return_inverse=True)
+    rows = sample_texts(classes, MAX_TEXTS, random_state)
+    sample = [texts[i] for i in rows.tolist()]
+    found: list[LayerSignals] = []
+    for backbone, embeddings in zip(backbones, stored, strict=True):
+        loss = None
+        if "backbone_gradient" in names:
+            loss = _probe_loss(backbone, embeddings, classes, rows)
+        found += model_signals(backbone, sample, names, loss=loss, progress=progress)
+    return tuple(found)
+
+
+def _needed(
+    criteria: Sequence[CriterionName | CriterionInfo | Criterion],
+) -> tuple[SignalName, ...]:
+    """Return the signals that any of the criteria needs; a function of the caller needs none."""
+    infos = [criterion_info(c) if isinstance(c, str) else c for c in criteria]
+    needed = {s for info in infos if isinstance(info, CriterionInfo) for s in info.signals}
+    return tuple(sorted(needed))
+
+
+def _probe_loss(
+    backbone: Backbone, embeddings: LayerRows, classes: ClassIndices, rows: np.ndarray
+) -> ProbeLoss:
+    """Fit a probe on the deepest layer of all texts; return its loss on some of them."""
+    pooling = backbone.spec.poolings[0]
+    features = embeddings.row(LayerRef(backbone.name, backbone.deepest, pooling))
+    standard = Standardizer.fit(features)
+    head, _ = fit_head(standard.apply(features), classes, head="ridge")
+    # The probe reads states as the model gives them: standardising goes into its coefficients.
+    logits = np.float32(head.temperature) * head.coefficients
+    coefficients = standard.scale[:, None] * logits
+    intercept = np.float32(head.temperature) * head.intercept - standard.mean @ coefficients
+    return ProbeLoss(coefficients, intercept, classes[rows], pooling)
