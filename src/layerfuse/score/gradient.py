@@ -1,14 +1,13 @@
 """``gradient``: how much the loss of one head on all layers would change without a layer."""
 
 import numpy as np
-import scipy.linalg
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from layerfuse.core.arrays import Block, Features, PerText, Targets
+from layerfuse.core.arrays import Block, PerText, Targets
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.sample import sample_texts
-from layerfuse.core.standardize import Standardizer
+from layerfuse.score.axes import project
 from layerfuse.score.info import CriterionInfo, Evidence
 
 MAX_TEXTS = 4096
@@ -54,7 +53,9 @@ def gradient(evidence: Evidence, random_state: int = 0) -> dict[LayerRef, PerTex
     refs = evidence.block.refs
     rows = sample_texts(evidence.labels, MAX_TEXTS, random_state)
     labels = evidence.labels[rows]
-    blocks = [project(evidence.row(ref)[rows]) / np.float32(np.sqrt(len(refs))) for ref in refs]
+    blocks = [
+        project(evidence.row(ref)[rows], N_AXES) / np.float32(np.sqrt(len(refs))) for ref in refs
+    ]
     head = LogisticRegression(C=_INVERSE_PENALTY, max_iter=300, tol=1e-4)
     head.fit(np.concatenate(blocks, axis=1), labels)
     weights, intercept, targets = head.coef_.T, head.intercept_, np.eye(len(head.classes_))[labels]
@@ -86,19 +87,6 @@ def mask_gradients(shares: list[Targets], intercept: np.ndarray, targets: Target
     """
     residuals = softmax(np.sum(shares, axis=0) + intercept, axis=1) - targets
     return np.stack([np.sum(residuals * share, axis=1) for share in shares])
-
-
-def project(features: Features) -> Features:
-    """Return coordinates (text, axis) of a layer on its leading principal axes, scaled by width."""
-    standard = Standardizer.fit(features).apply(features)
-    standard /= np.float32(np.sqrt(max(1, int(np.count_nonzero(standard.any(0))))))
-    n_texts, width = standard.shape
-    gram = standard.T @ standard if width <= n_texts else standard @ standard.T
-    first = max(0, len(gram) - N_AXES)
-    values, vectors = scipy.linalg.eigh(gram, subset_by_index=[first, len(gram) - 1])
-    if width <= n_texts:
-        return np.asarray(standard @ vectors)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
 
 
 GRADIENT = CriterionInfo(

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText
-from layerfuse.core.errors import FeatureError
+from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.signals import LayerSignals, SignalName
 
@@ -19,9 +19,31 @@ CriterionName = Literal[
     "gradient",
     "attention_entropy",
     "backbone_gradient",
+    "mdl",
+    "logme",
+    "hscore",
+    "fisher",
+    "knn",
+    "transrate",
+    "gbc",
+    "cka_label",
+    "matrix_entropy",
+    "rankme",
+    "alpha_req",
+    "twonn",
+    "curvature",
+    "anisotropy",
 ]
 
 Need = Literal["labels", "attention_entropy", "backbone_gradient"]
+
+BLIND = (
+    "Knows nothing of the task, so that all tasks get the same layers; "
+    "a poor guide to accuracy in published comparisons."
+)
+"""Warning of the criteria that look at no label."""
+
+_MIN_TEXTS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,9 +136,20 @@ def by_layer(measure: Callable[[Features, ClassIndices], PerText | float]) -> Sc
 
 
 def without_labels(measure: Callable[[Features], float]) -> Scorer:
-    """Score each layer alone, from its features."""
+    """Score each layer alone, from its features.
+
+    Raises
+    ------
+    ShapeError
+        When called with fewer than three texts: nothing can be said of so few.
+    """
 
     def scorer(evidence: Evidence) -> Measured:
+        if evidence.block.n_texts < _MIN_TEXTS:
+            raise ShapeError(
+                f"Expected at least {_MIN_TEXTS} texts, got {evidence.block.n_texts} "
+                f"of {evidence.block.backbone}."
+            )
         return {ref: measure(evidence.row(ref)) for ref in evidence.block.refs}
 
     return scorer

@@ -1,0 +1,50 @@
+"""``anisotropy``: how much all texts of a layer point the same way."""
+
+import numpy as np
+
+from layerfuse.core.arrays import Features
+from layerfuse.score.info import BLIND, CriterionInfo, without_labels
+
+
+def anisotropy(features: Features) -> float:
+    """Return minus the mean cosine between two different texts.
+
+    With unit vectors u_i, (||sum_i u_i||^2 - n) / (n (n - 1)): no pair is ever formed. A vector of
+    zeros is at a right angle to all. Higher, less anisotropic, is taken as better.
+
+    Parameters
+    ----------
+    features : array of shape (text, feature)
+        One layer, neither centred nor scaled; at least two texts.
+
+    Returns
+    -------
+    float
+        -1 .. 1/(n - 1); -1 where all texts point the same way.
+
+    Warnings
+    --------
+    A poor guide to accuracy: it knows no labels, and a linear head does not care for a common
+    direction. Rudman and Eickhoff 2024, arXiv:2305.19358, find less isotropy better.
+
+    Source
+    ------
+    Ethayarajh 2019, arXiv:1909.00512, section 3.3, there between tokens.
+    """
+    lengths = np.linalg.norm(features, axis=1)
+    alive = lengths > 0
+    units = features[alive] / lengths[alive, None]
+    total = float(np.square(units.sum(0, dtype=np.float64)).sum())
+    n_texts = len(features)
+    return -(total - float(alive.sum())) / (n_texts * (n_texts - 1))
+
+
+ANISOTROPY = CriterionInfo(
+    name="anisotropy",
+    needs=frozenset(),
+    cost="O(n d)",
+    source="Ethayarajh 2019, arXiv:1909.00512",
+    summary="minus the mean cosine between texts",
+    scorer=without_labels(anisotropy),
+    warning=BLIND,
+)

@@ -1,0 +1,34 @@
+"""A layer in few coordinates: its leading principal axes."""
+
+import numpy as np
+import scipy.linalg
+
+from layerfuse.core.arrays import Features
+from layerfuse.core.standardize import Standardizer
+
+
+def project(features: Features, n_axes: int) -> Features:
+    """Return the coordinates of a standardised layer on its leading principal axes.
+
+    Parameters
+    ----------
+    features : array of shape (text, feature)
+        Finite. Standardised, and scaled by 1/sqrt(width) without dead dimensions, so that the mean
+        squared norm of a text is 1 whatever the width.
+    n_axes : int
+        At most so many.
+
+    Returns
+    -------
+    array of shape (text, axis)
+        Weakest first. A constant layer is zero on all.
+    """
+    standard = Standardizer.fit(features).apply(features)
+    standard /= np.float32(np.sqrt(max(1, int(np.count_nonzero(standard.any(0))))))
+    n_texts, width = standard.shape
+    gram = standard.T @ standard if width <= n_texts else standard @ standard.T
+    first = max(0, len(gram) - n_axes)
+    values, vectors = scipy.linalg.eigh(gram, subset_by_index=[first, len(gram) - 1])
+    if width <= n_texts:
+        return np.asarray(standard @ vectors)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))

@@ -1,0 +1,88 @@
+"""``curvature``: how sharply texts turn at a layer on their way through the backbone."""
+
+import numpy as np
+
+from layerfuse.core.arrays import Features, PerText
+from layerfuse.core.errors import LayerError
+from layerfuse.core.layers import LayerRef
+from layerfuse.score.info import BLIND, CriterionInfo, Evidence
+
+
+def curvature(evidence: Evidence) -> dict[LayerRef, PerText]:
+    """Score each layer by minus the angle between the steps into it and out of it.
+
+    For a pooled text h, v_l = h_l - h_(l-1), and the angle at layer l is
+    arccos( v_l' v_(l+1) / (||v_l|| ||v_(l+1)||) ). Higher, straighter, is taken as better.
+
+    What is measured is not what Henaff et al. and Hosseini and Fedorenko measure: they follow the
+    tokens of a text, or frames of a film, at one layer. Pooled vectors have no tokens; here each
+    text is followed over layers.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of one backbone.
+
+    Returns
+    -------
+    mapping of LayerRef to array of shape (text,)
+        Radians, -pi .. 0; -pi/2 where a text does not move. Only of layers that have both
+        neighbours in the same pooling, and so not of the first and the last.
+
+    Raises
+    ------
+    LayerError
+        If no layer has both.
+    FeatureError
+        If a layer is not finite.
+
+    Warnings
+    --------
+    A poor guide to accuracy: it knows no labels.
+
+    Source
+    ------
+    Henaff et al. 2019, *Nature Neuroscience* 22, equation 1; Hosseini and Fedorenko 2023,
+    arXiv:2311.04930.
+    """
+    have = set(evidence.block.refs)
+    inner = [
+        ref
+        for ref in evidence.block.refs
+        if ref.layer and {_beside(ref, -1), _beside(ref, 1)} <= have
+    ]
+    if not inner:
+        raise LayerError(
+            "curvature needs three layers in a row, pooled alike; "
+            f"got {', '.join(map(str, evidence.block.refs))}."
+        )
+    rows: dict[LayerRef, Features] = {}  # three at a time; each is read once
+    angles = {}
+    for ref in sorted(inner, key=lambda r: (r.pooling, r.layer)):
+        wanted = (_beside(ref, -1), ref, _beside(ref, 1))
+        rows = {r: rows[r] if r in rows else evidence.row(r) for r in wanted}
+        before, here, after = rows.values()
+        angles[ref] = -_angles(here - before, after - here)
+    return {ref: angles[ref] for ref in inner}
+
+
+def _beside(ref: LayerRef, step: int) -> LayerRef:
+    return LayerRef(ref.backbone, ref.layer + step, ref.pooling)
+
+
+def _angles(one: Features, other: Features) -> PerText:
+    products = np.einsum("td,td->t", one, other, dtype=np.float64)
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    return np.asarray(np.arccos(np.clip(cosines, -1.0, 1.0)))
+
+
+CURVATURE = CriterionInfo(
+    name="curvature",
+    needs=frozenset(),
+    cost="O(n d)",
+    source="Henaff et al. 2019; Hosseini and Fedorenko 2023, arXiv:2311.04930",
+    summary="minus the angle at which texts turn between layers",
+    scorer=curvature,
+    warning=BLIND,
+)

@@ -1,0 +1,46 @@
+"""Gram matrices in double precision, a piece at a time, and their eigenvalues."""
+
+import numpy as np
+
+from layerfuse.core.arrays import Features
+
+_ROWS = 4096  # held in double precision at once
+_NOISE = 1e-13  # of the largest eigenvalue: what double precision leaves of a zero
+
+
+def gram(features: Features, *, centre: bool) -> np.ndarray:
+    """Return X'X or XX', whichever is smaller.
+
+    Parameters
+    ----------
+    features : array of shape (text, feature)
+        X.
+    centre : bool
+        Subtract the mean text first.
+
+    Returns
+    -------
+    float64 array of shape (feature, feature) or (text, text)
+        The nonzero eigenvalues are the same.
+    """
+    n_texts, width = features.shape
+    mean = features.mean(0, dtype=np.float64) if centre else np.zeros(width)
+    if width > n_texts:
+        whole = features - mean
+        return np.asarray(whole @ whole.T)
+    total = np.zeros((width, width))
+    for start in range(0, n_texts, _ROWS):
+        part = features[start : start + _ROWS] - mean
+        total += part.T @ part
+    return total
+
+
+def spectrum(features: Features, *, centre: bool) -> np.ndarray:
+    """Return the squared singular values that are more than rounding noise, descending."""
+    eigenvalues = np.linalg.eigvalsh(gram(features, centre=centre))[::-1]
+    return np.asarray(eigenvalues[eigenvalues > noise_floor(eigenvalues)])
+
+
+def noise_floor(eigenvalues: np.ndarray) -> float:
+    """Return the size below which an eigenvalue of a Gram matrix is rounding noise."""
+    return max(float(eigenvalues.max(initial=0.0)), 0.0) * _NOISE

@@ -1,0 +1,108 @@
+"""``logme``: evidence of a Bayesian linear model of the labels, maximised."""
+
+import numpy as np
+
+from layerfuse.core.arrays import ClassIndices, Features
+from layerfuse.core.ridge import one_hot
+from layerfuse.score.gram import gram, noise_floor
+from layerfuse.score.info import CriterionInfo, by_layer
+
+_MAX_STEPS = 1000
+_TOLERANCE = 1e-7  # of alpha / beta; the evidence is flat there and moves by its square
+_TINY = 1e-12  # of the texts: the least residual, where a feature is the label itself
+
+
+def logme(features: Features, labels: ClassIndices) -> float:
+    """Return the logarithm of the maximum evidence, per text, averaged over classes.
+
+    For each class a column y of 0 and 1, y = F w + noise, with w ~ N(0, 1/alpha) and noise
+    ~ N(0, 1/beta). With squared singular values s_k of F, left singular vectors u_k, and
+    t = alpha / beta,
+
+        2 log p(y | F) = n log(beta / 2 pi) - sum_k log(1 + s_k / t) - beta r - alpha m,
+        r = ||y||^2 - sum_k (u_k'y)^2 + sum_k (u_k'y)^2 (t / (t + s_k))^2,
+        m = sum_k (u_k'y)^2 s_k / (t + s_k)^2.
+
+    MacKay's fixed point, alpha = g / m and beta = (n - g) / r with g = sum_k s_k / (t + s_k), finds
+    the maximum; each class starts anew from alpha = beta = 1. Higher is better.
+
+    Parameters
+    ----------
+    features : array of shape (text, feature)
+        One layer, as it is: neither centred nor scaled, as published.
+    labels : int array of shape (text,)
+        Class indices, at least two distinct.
+
+    Returns
+    -------
+    float
+        Nats per text; comparable between layers of the same texts.
+
+    Raises
+    ------
+    LabelError
+        If all labels are the same.
+
+    Notes
+    -----
+    One eigendecomposition of the smaller Gram matrix, in double precision, serves all classes. The
+    terms of directions without variance cancel, so that width itself costs nothing, and more
+    features than texts need no case of their own.
+
+    Source
+    ------
+    You et al. 2021, arXiv:2102.11005, equation 2 and algorithm 1.
+    """
+    targets = one_hot(labels)
+    n_texts, width = features.shape
+    eigenvalues, vectors = np.linalg.eigh(gram(features, centre=False))
+    keep = eigenvalues > noise_floor(eigenvalues)
+    squares, vectors = eigenvalues[keep, None], vectors[:, keep]
+    if width <= n_texts:
+        sums = features.T.astype(np.float64) @ targets
+        projected = np.square(vectors.T @ sums) / squares
+    else:
+        projected = np.square(vectors.T @ targets)
+    rest = np.maximum(targets.sum(0) - projected.sum(0), 0.0)
+    return float(_max_evidence(squares, projected, rest, n_texts).mean())
+
+
+def _max_evidence(
+    squares: np.ndarray, projected: np.ndarray, rest: np.ndarray, n_texts: int
+) -> np.ndarray:
+    """Return the maximum log evidence per text (class,).
+
+    From squared singular values (component, 1), squared projections of the targets
+    (component, class) and what of the targets lies outside the features (class,).
+    """
+    ratio = np.ones(len(rest))
+    for _ in range(_MAX_STEPS):
+        residual, size = _misfit(ratio, squares, projected, rest, n_texts)
+        used = (squares / (ratio + squares)).sum(0)
+        before, ratio = ratio, (used / size) * (residual / (n_texts - used))
+        if np.all(np.abs(ratio - before) <= _TOLERANCE * before):
+            break
+    residual, size = _misfit(ratio, squares, projected, rest, n_texts)
+    noise = (residual + ratio * size) / n_texts  # 1 / beta, the best at this ratio
+    shrunk = np.log1p(squares / ratio).sum(0) / n_texts
+    return np.asarray(-(np.log(2 * np.pi * noise) + shrunk + 1) / 2)
+
+
+def _misfit(
+    ratio: np.ndarray, squares: np.ndarray, projected: np.ndarray, rest: np.ndarray, n_texts: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the squared residual and the squared size of the weights, each (class,)."""
+    by_direction = projected / np.square(ratio + squares)
+    residual = rest + (by_direction * np.square(ratio)).sum(0)
+    size = (by_direction * squares).sum(0)
+    return np.maximum(residual, _TINY * n_texts), np.maximum(size, np.finfo(float).tiny)
+
+
+LOGME = CriterionInfo(
+    name="logme",
+    needs=frozenset({"labels"}),
+    cost="O(n d min(n, d) + min(n, d)^3)",
+    source="You et al. 2021, arXiv:2102.11005",
+    summary="maximum evidence of a Bayesian linear model of the labels",
+    scorer=by_layer(logme),
+)
