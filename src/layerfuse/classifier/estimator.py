@@ -13,7 +13,8 @@ from tqdm import tqdm
 from layerfuse.backbone import Backbone
 from layerfuse.classifier.backbones import load_named
 from layerfuse.classifier.options import check_options, weight_by_index
-from layerfuse.classifier.saved import Fitted, load_fitted, save_fitted
+from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, save_fitted
+from layerfuse.classifier.signals import gather_signals
 from layerfuse.core.arrays import Features, Targets
 from layerfuse.core.errors import LayerFuseError, ShapeError
 from layerfuse.core.layers import LayerRef, LayerRows, Pooling
@@ -25,7 +26,7 @@ from layerfuse.data import check_labels
 from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
 from layerfuse.fuse import FUSIONS, FusionName
 from layerfuse.meter import Meter
-from layerfuse.score import CriterionName, score_layers
+from layerfuse.score import CriterionInfo, CriterionName, score_layers
 from layerfuse.select import SelectorName, select_layers
 from layerfuse.train import HeadChoice, LexicalChoice, class_weights, fit_pooled_head
 
@@ -43,7 +44,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
     ----------
     backbones : sequence of str, path or Backbone
         Frozen models: local folders, ``.gguf`` files, packaged models or hub ids.
-    criterion : CriterionName or callable
+    criterion : CriterionName, CriterionInfo or callable
         Scores a layer for these labels; higher is better.
     selector : SelectorName
         Chooses layers by their scores.
@@ -95,7 +96,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         self,
         backbones: Sequence[str | PathLike[str] | Backbone] = (),
         *,
-        criterion: CriterionName | Criterion = "loo_ridge",
+        criterion: CriterionName | CriterionInfo | Criterion = "loo_ridge",
         selector: SelectorName = "upper_half",
         k: int = 1,
         fusion: FusionName = "concat",
@@ -162,7 +163,10 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         with Meter() as meter, store_at(self.cache) as store:
             backbones = self.load_backbones()
             stored = [embed_to_store(b, texts, store, progress=self.progress) for b in backbones]
-            scores = score_layers(stored, labels, self.criterion)
+            signals = gather_signals(
+                stored, labels, [self.criterion], random_state=self.random_state
+            )
+            scores = score_layers(stored, labels, self.criterion, signals=signals)
             selection = select_layers(
                 scores,
                 self.selector,
@@ -254,12 +258,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             If ``fit`` was not called; if the folder holds something else.
         """
         self._check_fitted()
-        parameters = self.get_params(deep=False)
-        if callable(self.criterion):
-            name = getattr(self.criterion, "__name__", type(self.criterion).__name__)
-            parameters["criterion"] = name
-        for place in ("cache", "device", "offline", "progress", "class_weight"):
-            del parameters[place]  # of this machine or of the fit that is over
+        parameters = lasting_parameters(self.get_params(deep=False))
         parts = self.classes_, self.selection_, self.fusion_, self.head_, self.backbones_
         fitted = Fitted(parameters, *parts, getattr(self, "validation_", ()))
         save_fitted(fitted, Path(folder), include_backbones=include_backbones)

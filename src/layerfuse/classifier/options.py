@@ -9,7 +9,7 @@ from layerfuse.core.errors import UnknownOptionError, check_option
 from layerfuse.core.layers import POOLINGS
 from layerfuse.core.spec import Dtype
 from layerfuse.fuse import FUSIONS
-from layerfuse.score import CRITERION_NAMES
+from layerfuse.score import CRITERION_NAMES, CriterionInfo
 from layerfuse.select import SelectorName
 from layerfuse.train import HeadChoice
 
@@ -36,8 +36,9 @@ def check_options(parameters: Mapping[str, Any]) -> None:
         Listing the choices and the nearest.
     """
     for name, choices in _CHOICES.items():
-        if not (name == "criterion" and callable(parameters[name])):
-            check_option(name, parameters[name], choices)
+        value = parameters[name]
+        if name != "criterion" or not (isinstance(value, CriterionInfo) or callable(value)):
+            check_option(name, value, choices)
     lexical = parameters["lexical"]
     if not isinstance(lexical, bool | np.bool_) and lexical != "auto":
         raise UnknownOptionError(f"lexical={lexical!r} is unknown. Choose 'auto', True or False.")

@@ -14,6 +14,7 @@ from layerfuse.core.layers import LayerRef
 from layerfuse.core.selection import Selection
 from layerfuse.core.spec import BackboneSpec
 from layerfuse.fuse import FUSIONS, Fusion
+from layerfuse.score import CriterionInfo
 from layerfuse.train import HeadCandidate, PooledHead
 
 _BACKBONES = "backbones"
@@ -48,6 +49,29 @@ class Fitted:
     head: PooledHead
     backbones: Mapping[str, Backbone]
     validation: tuple[HeadCandidate, ...] = ()
+
+
+def lasting_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the constructor arguments that mean the same elsewhere, as JSON types.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Constructor arguments by name.
+
+    Returns
+    -------
+    dict
+        Without what is of this machine or of the fit that is over; a criterion by its name.
+    """
+    gone = {"cache", "device", "offline", "progress", "class_weight"}
+    lasting = {name: value for name, value in parameters.items() if name not in gone}
+    criterion = parameters["criterion"]
+    if isinstance(criterion, CriterionInfo):
+        lasting["criterion"] = criterion.name
+    elif callable(criterion):
+        lasting["criterion"] = getattr(criterion, "__name__", type(criterion).__name__)
+    return lasting
 
 
 def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> None:

@@ -5,14 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from layerfuse.backbone import Backbone, ProbeLoss, model_signals
+from layerfuse.backbone import ProbeLoss, model_signals
 from layerfuse.core.arrays import ClassIndices
-from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.errors import ShapeError
+from layerfuse.core.layers import LayerRef
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.scores import Criterion
 from layerfuse.core.signals import LayerSignals, SignalName
 from layerfuse.core.standardize import Standardizer
 from layerfuse.core.texts import as_list
+from layerfuse.extract import StoredEmbeddings
 from layerfuse.score import CriterionInfo, CriterionName, criterion_info
 from layerfuse.train import fit_head
 
@@ -21,14 +23,11 @@ MAX_TEXTS = 500
 
 
 def gather_signals(
-    backbones: Sequence[Backbone],
-    stored: Sequence[LayerRows],
-    texts: Sequence[str],
+    stored: Sequence[StoredEmbeddings],
     labels: Any,
     criteria: Sequence[CriterionName | CriterionInfo | Criterion],
     *,
     random_state: int = 0,
-    progress: bool = True,
 ) -> tuple[LayerSignals, ...]:
     """Gather what some criteria need of the models; nothing runs where they need nothing.
 
@@ -39,20 +38,15 @@ def gather_signals(
 
     Parameters
     ----------
-    backbones : sequence of Backbone
-        The models.
-    stored : sequence of LayerRows
-        Embeddings of all texts, one for each backbone, in the same order.
-    texts : sequence of str
-        In the order of the embeddings.
+    stored : sequence of StoredEmbeddings
+        One per backbone, all of the same texts; each knows its model, its texts and whether to show
+        a progress bar.
     labels : sequence of shape (text,)
         Of any kind. None where no criterion needs labels: the sample is then drawn from all alike.
     criteria : sequence of CriterionName, CriterionInfo or callable
         Those about to score.
     random_state : int
         Draws the sample.
-    progress : bool
-        Show progress bars if standard error is a terminal.
 
     Returns
     -------
@@ -67,25 +61,32 @@ def gather_signals(
         If attention is needed of a model that gives none.
     LabelError
         If a gradient is needed, and there is one class only, or a class of fewer than two texts.
+    ShapeError
+        If there is not one label per text.
     OutOfMemoryError
         If memory does not suffice for one text alone.
     """
     names = _needed(criteria)
-    if not names:
-        return ()
-    if labels is None:
-        classes = np.zeros(len(texts), dtype=np.int64)
-    else:
-        _, classes = np.unique(np.asarray(as_list(labels, "labels")), return_inverse=True)
-    rows = sample_texts(classes, MAX_TEXTS, random_state)
-    sample = [texts[i] for i in rows.tolist()]
     found: list[LayerSignals] = []
-    for backbone, embeddings in zip(backbones, stored, strict=True):
-        loss = None
-        if "backbone_gradient" in names:
-            loss = _probe_loss(backbone, embeddings, classes, rows)
-        found += model_signals(backbone, sample, names, loss=loss, progress=progress)
+    for embeddings in stored if names else ():
+        texts = embeddings.texts
+        classes = _classes(labels, len(texts))
+        rows = sample_texts(classes, MAX_TEXTS, random_state)
+        loss = _probe_loss(embeddings, classes, rows) if "backbone_gradient" in names else None
+        sample = [texts[i] for i in rows.tolist()]
+        found += model_signals(
+            embeddings.model, sample, names, loss=loss, progress=embeddings.progress
+        )
     return tuple(found)
+
+
+def _classes(labels: Any, n_texts: int) -> ClassIndices:
+    if labels is None:
+        return np.zeros(n_texts, dtype=np.int64)
+    _, classes = np.unique(np.asarray(as_list(labels, "labels")), return_inverse=True)
+    if len(classes) != n_texts:
+        raise ShapeError(f"Expected a label per text, got {len(classes)} for {n_texts}.")
+    return classes
 
 
 def _needed(
@@ -97,10 +98,9 @@ def _needed(
     return tuple(sorted(needed))
 
 
-def _probe_loss(
-    backbone: Backbone, embeddings: LayerRows, classes: ClassIndices, rows: np.ndarray
-) -> ProbeLoss:
+def _probe_loss(embeddings: StoredEmbeddings, classes: ClassIndices, rows: np.ndarray) -> ProbeLoss:
     """Fit a probe on the deepest layer of all texts; return its loss on some of them."""
+    backbone = embeddings.model
     pooling = backbone.spec.poolings[0]
     features = embeddings.row(LayerRef(backbone.name, backbone.deepest, pooling))
     standard = Standardizer.fit(features)
