@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from layerfuse.core.arrays import Block, PerText, Targets
+from layerfuse.core.arrays import PerText, Targets
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.sample import sample_texts
 from layerfuse.score.axes import project
@@ -68,7 +68,7 @@ def gradient(evidence: Evidence, random_state: int = 0) -> dict[LayerRef, PerTex
     return dict(zip(refs, np.abs(mask_gradients(shares, intercept, targets)), strict=True))
 
 
-def mask_gradients(shares: list[Targets], intercept: np.ndarray, targets: Targets) -> Block:
+def mask_gradients(shares: list[Targets], intercept: np.ndarray, targets: Targets) -> np.ndarray:
     """Return dLoss / dm_l at m = 1 for each layer and text.
 
     Parameters
