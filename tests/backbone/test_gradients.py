@@ -172,8 +172,6 @@ def test_wrong_probes_are_refused(bert, tiny):
         ProbeLoss(good.coefficients, good.intercept[:2], good.classes)
     with pytest.raises(ShapeError, match="3 classes, but texts are of the classes"):
         ProbeLoss(good.coefficients, good.intercept, good.classes + 1)
-    with pytest.raises(UnknownOptionError, match="weighted_mean"):
-        ProbeLoss(good.coefficients, good.intercept, good.classes, "weighted")
     with pytest.raises(ShapeError, match="a class per text, got 5 for 4"):
         backbone_gradient(bert, tiny.texts[:4], good)
     narrow = ProbeLoss(good.coefficients[:7], good.intercept, good.classes)
@@ -181,7 +179,13 @@ def test_wrong_probes_are_refused(bert, tiny):
         backbone_gradient(bert, tiny.texts, narrow)
     with pytest.raises(ShapeError, match="needs the loss"):
         model_signals(bert, tiny.texts, ("backbone_gradient",))
-    with pytest.raises(UnknownOptionError, match="attention_entropy"):
-        model_signals(bert, tiny.texts, ("attention",))
     with pytest.raises(DataError, match="at least one text"):
         backbone_gradient(bert, [], good)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_wrong_names_are_refused(bert, tiny):
+    with pytest.raises(UnknownOptionError, match="weighted_mean"):
+        ProbeLoss(np.zeros((32, 2)), np.zeros(2), np.zeros(1, dtype=np.int64), "weighted")
+    with pytest.raises(UnknownOptionError, match="attention_entropy"):
+        model_signals(bert, tiny.texts, ("attention",))

@@ -101,6 +101,10 @@ def test_entropy_needs_no_labels_and_the_gradient_does(stored, toy_labels):
         gather_signals(stored, None, ["backbone_gradient"])
     with pytest.raises(ShapeError, match="Expected a label per text, got 47 for 48"):
         gather_signals(stored, toy_labels[1:], ["attention_entropy"])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_unknown_criterion_is_refused(stored, toy_labels):
     with pytest.raises(UnknownOptionError, match="importance"):
         gather_signals(stored, toy_labels, ["importence"])
 
