@@ -84,9 +84,10 @@ def test_text_without_words_gives_finite_numbers(backbone, text):
     np.testing.assert_array_equal(values[:, 0], values[:, 2])
 
 
-def test_default_poolings_follow_the_attention(family, tiny):
+def test_default_poolings_follow_the_attention_and_the_first_token(family, tiny):
     backbone = Backbone.from_pretrained(tiny.folder(family.name), device="cpu")
-    assert backbone.spec.poolings == (("mean", "last") if family.causal else ("mean",))
+    summary = ("last",) if family.causal else () if family.name == "t5" else ("first",)
+    assert backbone.spec.poolings == ("mean", *summary)  # T5 puts nothing before a text
 
 
 def test_text_of_exactly_max_tokens_runs(backbone, family, tiny):

@@ -90,7 +90,7 @@ class Backbone:
         revision : str, optional
             Branch, tag or commit on the hub.
         pooling : Pooling or sequence of Pooling, optional
-            All are taken in the same pass. Default: ``mean``; for decoders ``mean`` and ``last``.
+            All in the same pass. Default: ``mean`` and, for encoders, ``first``; else ``last``.
         max_tokens : int, optional
             Longer texts are truncated. Default: what the model allows, at most 512.
         dtype : Dtype
@@ -143,7 +143,7 @@ class Backbone:
             tokenizer=tokenizer_digest(tokenizer),
             n_layers=found.n_layers,
             hidden_size=states.shape[-1],
-            poolings=choose_poolings(pooling, causal=is_causal(states)),
+            poolings=choose_poolings(pooling, tokenizer, causal=is_causal(states)),
             max_tokens=choose_max_tokens(max_tokens, model, tokenizer, name),
             dtype=dtype,
             prompt=prompt,

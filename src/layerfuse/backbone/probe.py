@@ -56,14 +56,18 @@ def is_causal(states: torch.Tensor) -> bool:
 
 
 def choose_poolings(
-    asked: Pooling | Sequence[Pooling] | None, *, causal: bool
+    asked: Pooling | Sequence[Pooling] | None, tokenizer: Any, *, causal: bool
 ) -> tuple[Pooling, ...]:
     """Return the poolings asked for, as a tuple.
 
     Parameters
     ----------
     asked : Pooling or sequence of Pooling, optional
-        Default: ``mean``, for decoders also ``last``, the only token that saw the whole text.
+        Default: ``mean`` and the token that is trained, or bound, to stand for the whole text:
+        ``last`` for decoders, where it alone saw all others; ``first`` for encoders whose tokenizer
+        puts a token of its own before every text.
+    tokenizer : PreTrainedTokenizerFast
+        Its tokenizer.
     causal : bool
         Whether it is a decoder.
 
@@ -72,6 +76,14 @@ def choose_poolings(
     tuple of Pooling
         Not checked yet.
     """
-    if asked is None:
-        return ("mean", "last") if causal else ("mean",)
-    return (asked,) if isinstance(asked, str) else tuple(asked)
+    if asked is not None:
+        return (asked,) if isinstance(asked, str) else tuple(asked)
+    if causal:
+        return ("mean", "last")
+    return ("mean", "first") if _starts_with_own_token(tokenizer) else ("mean",)
+
+
+def _starts_with_own_token(tokenizer: Any) -> bool:
+    """Tell whether the first token of every text is one that no text has, such as BERT's [CLS]."""
+    first = tokenizer("a")["input_ids"][0]
+    return first in tokenizer.all_special_ids and first != tokenizer.unk_token_id

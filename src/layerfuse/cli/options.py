@@ -30,7 +30,9 @@ LabelColumnOption = Annotated[
 ]
 PoolingOption = Annotated[
     list[str] | None,
-    typer.Option("--pooling", help="Repeatable. Default: mean; for decoders mean and last."),
+    typer.Option(
+        "--pooling", help="Repeatable. Default: mean, and first (encoders) or last (decoders)."
+    ),
 ]
 MaxTokensOption = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="Longer texts are truncated.")
