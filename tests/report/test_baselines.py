@@ -35,6 +35,12 @@ def test_tfidf_of_words_never_seen_is_some_label():
     assert set(predicted.tolist()) <= {"f", "s"}
 
 
+def test_tfidf_without_a_word_in_two_texts_gives_the_most_frequent_label():
+    labels = ["a", "a", "b", "b", "b"]
+    predicted = predict_tfidf(["one", "two", "three", "four", "five"], labels, ["one", "six"])
+    assert predicted.tolist() == ["b", "b"]
+
+
 def test_last_layer_is_the_deepest_under_the_first_pooling():
     refs = tuple(
         LayerRef("toy", layer, pooling) for layer in (0, 2, 1) for pooling in ("last", "mean")

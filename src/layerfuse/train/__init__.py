@@ -2,7 +2,7 @@
 
 from layerfuse.train.fit import HeadChoice, class_weights, fit_head
 from layerfuse.train.head import HeadCandidate, HeadName, LinearHead
-from layerfuse.train.lexical import LexicalHead
+from layerfuse.train.lexical import LexicalHead, fit_lexical
 from layerfuse.train.pooled import LexicalChoice, PooledHead, fit_pooled_head
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "PooledHead",
     "class_weights",
     "fit_head",
+    "fit_lexical",
     "fit_pooled_head",
 ]
