@@ -1,4 +1,4 @@
-"""``score``, ``models``, ``cache`` and the help of every command."""
+"""``models``, ``cache`` and the help of every command."""
 
 import json
 
@@ -6,34 +6,6 @@ import pytest
 
 from layerfuse.backbone import Backbone
 from layerfuse.backbone.packaged_models import PACKAGED_MODELS
-
-
-def test_score_shows_every_layer_and_the_best(run, data, tiny_encoder, tiny_decoder):
-    file = data()
-    done = run("score", file, "-b", tiny_encoder, "-b", tiny_decoder)
-    layers = [line.split()[0] for line in done.out.splitlines() if ":" in line.split(" ")[0]]
-
-    assert done.code == 0
-    assert done.err.splitlines() == [
-        f"48 texts from {file}, column 'text'; labels from column 'label'"
-    ]
-    assert layers == [f"encoder:{i}:mean" for i in range(4)] + [
-        f"decoder:{i}:{pooling}" for i in range(4) for pooling in ("mean", "last")
-    ]
-    assert "best of encoder: encoder:" in done.out
-    assert "best of decoder: decoder:" in done.out
-
-
-def test_score_by_several_criteria_as_json(run, data, tiny_encoder):
-    criteria = ["--criterion", "depth", "--criterion", "probe", "--criterion", "loo_ridge"]
-    document = json.loads(run("score", data(), "-b", tiny_encoder, *criteria, "--json").out)
-
-    assert list(document) == ["depth", "probe", "loo_ridge"]
-    assert document["depth"] == pytest.approx(
-        {f"encoder:{i}:mean": score for i, score in enumerate([0, 2 / 3, 2 / 3, 0])}
-    )
-    assert all(0.5 < value <= 1 for value in document["probe"].values())
-    assert all(-0.5 < value < 0 for value in document["loo_ridge"].values())
 
 
 def test_score_and_fit_share_the_cache(run, data, tiny_encoder, tmp_path, monkeypatch):

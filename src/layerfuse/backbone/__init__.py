@@ -2,6 +2,7 @@
 
 from layerfuse.backbone.again import load_again
 from layerfuse.backbone.backbone import Backbone
+from layerfuse.backbone.costs import measure_costs
 from layerfuse.backbone.gradients import ProbeLoss
 from layerfuse.backbone.kernels import fastest_kernel, gemm_gflops
 from layerfuse.backbone.packaged import fetch_packaged
@@ -25,6 +26,7 @@ __all__ = [
     "gemm_gflops",
     "is_fetched",
     "load_again",
+    "measure_costs",
     "model_signals",
     "packaged_folder",
 ]

@@ -1,6 +1,7 @@
 """The scikit-learn classifier: composes the stages and nothing else."""
 
+from layerfuse.classifier.choice import choose_layers
 from layerfuse.classifier.estimator import FusionClassifier, NotFittedError
 from layerfuse.classifier.signals import gather_signals
 
-__all__ = ["FusionClassifier", "NotFittedError", "gather_signals"]
+__all__ = ["FusionClassifier", "NotFittedError", "choose_layers", "gather_signals"]

@@ -1,6 +1,9 @@
 """``layerfuse score``."""
 
-from typing import Annotated
+import os
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,42 +18,76 @@ from layerfuse.cli.options import (
     NoProgressOption,
     OfflineOption,
     PoolingOption,
+    SeedOption,
     TextColumnOption,
     emit,
     quiet_transformers,
     read_labelled,
+    say,
     say_columns,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from layerfuse.backbone import Backbone
+    from layerfuse.core.choice import LayerChoice
+    from layerfuse.core.costs import Budget
+    from layerfuse.data import TextData
 
 
 def score(
     data: DataArgument,
     backbone: BackboneOption,
     criterion: Annotated[
-        list[str] | None, typer.Option(help="loo_ridge (default), probe or depth. Repeatable.")
+        list[str] | None,
+        typer.Option(help="Repeatable. Default: loo_ridge. docs/criteria.md tells them apart."),
     ] = None,
+    selector: Annotated[
+        str,
+        typer.Option(help="best, top, upper_half, greedy, mrmr, group_lasso or budget."),
+    ] = "best",
+    k: Annotated[
+        int | None,
+        typer.Option("-k", min=1, help="Layers to choose. Default: as many as stand out."),
+    ] = None,
+    max_ms: Annotated[
+        float | None, typer.Option(min=0, help="For budget: most milliseconds a text.")
+    ] = None,
+    max_mb: Annotated[
+        float | None, typer.Option(min=0, help="For budget: most MiB of weights.")
+    ] = None,
+    resamples: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Draws of the texts for stability. Default: 200, or 20 if costly."
+        ),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="SVG file: score against depth.")] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
     pooling: PoolingOption = None,
     max_tokens: MaxTokensOption = None,
+    seed: SeedOption = 0,
     device: DeviceOption = None,
     offline: OfflineOption = False,
     no_cache: NoCacheOption = False,
     no_progress: NoProgressOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Score every layer of every backbone for these labels; higher is better."""
-    from layerfuse.classifier import FusionClassifier
+    """Score every layer, choose some, and tell how often other texts would choose them."""
+    from layerfuse.classifier import FusionClassifier, choose_layers, gather_signals
     from layerfuse.core.errors import check_option
     from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
-    from layerfuse.report import score_table
-    from layerfuse.score import CRITERION_NAMES, score_layers
+    from layerfuse.report import score_plot
+    from layerfuse.select import SELECTOR_NAMES
 
     quiet_transformers()
-    criteria = criterion or ["loo_ridge"]
-    for name in criteria:
-        check_option("criterion", name, CRITERION_NAMES)
-    texts = read_labelled(data, text_column, label_column)
+    criteria = list(dict.fromkeys(criterion or ["loo_ridge"]))
+    check_option("selector", selector, SELECTOR_NAMES)
+    _check_limits(selector, max_ms, max_mb)
+    _check_plot(plot)
+    texts = _read(data, text_column, label_column, criteria, selector)
     loader = FusionClassifier(
         backbone,
         pooling=pooling,  # type: ignore[arg-type]
@@ -59,22 +96,141 @@ def score(
         offline=offline,
     )
     backbones = loader.load_backbones()
-    say_columns(texts)
+    _check_k(backbones, selector, k)
+    _say(texts, criteria)
     with store_at(None if no_cache else DEFAULT_CACHE) as store:
         stored = [
             embed_to_store(b, texts.texts, store, progress=not no_progress) for b in backbones
         ]
-        scored = [score_layers(stored, texts.labels, name) for name in criteria]  # type: ignore[arg-type]
+        budget = _budget(backbones, texts, max_ms, max_mb, seed) if selector == "budget" else None
+        signals = gather_signals(stored, texts.labels, criteria, random_state=seed)  # type: ignore[arg-type]
+        choices = [
+            choose_layers(
+                stored,
+                texts.labels,
+                name,  # type: ignore[arg-type]
+                selector,  # type: ignore[arg-type]
+                k=k,
+                budget=budget,
+                signals=signals,
+                n_resamples=resamples,
+                random_state=seed,
+            )
+            for name in criteria
+        ]
+    if plot is not None:
+        plot.write_text(score_plot(choices, f"Layers of {Path(data).name}"), "utf-8")
     if json:
-        emit(
-            {
-                s.criterion: {str(r): v for r, v in zip(s.refs, s.values, strict=True)}
-                for s in scored
-            }
-        )
+        emit({choice.scores.criterion: _document(choice) for choice in choices})
+    else:
+        _print(choices)
+
+
+def _read(
+    data: str,
+    text_column: str | None,
+    label_column: str | None,
+    criteria: "Sequence[str]",
+    selector: str,
+) -> "TextData":
+    """Read texts, with labels where anything asks for them."""
+    from layerfuse.core.errors import DataError, LabelError
+    from layerfuse.data import load_texts
+    from layerfuse.score import CRITERIA, criterion_info
+    from layerfuse.select import needs_embeddings
+
+    blind = all(criterion_info(name).label_free for name in criteria)  # type: ignore[arg-type]
+    if blind and not needs_embeddings(selector):  # type: ignore[arg-type]
+        return load_texts(data, text_column=text_column, labelled=False)
+    try:
+        return read_labelled(data, text_column, label_column)
+    except (DataError, LabelError) as err:
+        if label_column is not None:
+            raise
+        load_texts(data, text_column=text_column, labelled=False)  # else it is not for the labels
+        free = ", ".join(name for name, info in CRITERIA.items() if info.label_free)
+        raise LabelError(f"{err} These criteria need no labels: {free}.") from err
+
+
+def _say(texts: "TextData", criteria: "Sequence[str]") -> None:
+    from layerfuse.score import criterion_info
+
+    if texts.labels is not None:
+        say_columns(texts)
+    else:
+        say(f"{len(texts.texts)} texts from {texts.source}, column {texts.text_column!r}")
+    for info in (criterion_info(name) for name in criteria):  # type: ignore[arg-type]
+        if info.warning:
+            say(f"{info.name}: {info.warning}")
+
+
+def _check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> None:
+    limited = max_ms is not None or max_mb is not None
+    if limited != (selector == "budget"):
+        raise typer.BadParameter("--selector budget and --max-ms or --max-mb belong together.")
+
+
+def _check_plot(plot: Path | None) -> None:
+    """Refuse before the long work what could not be written after it."""
+    if plot is None:
         return
-    for scores in scored:
-        typer.echo(score_table(scores))
-        for name in scores.backbones:
-            typer.echo(f"best of {name}: {scores.of(name).best}")
+    if plot.suffix.lower() != ".svg":
+        raise typer.BadParameter(
+            f"--plot writes SVG, got {plot}. Name it {plot.with_suffix('.svg')}."
+        )
+    target = plot if plot.exists() else plot.resolve().parent
+    if plot.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+        raise PermissionError(f"{plot} cannot be written: {target} is no place one may write to.")
+
+
+def _check_k(backbones: "Sequence[Backbone]", selector: str, k: int | None) -> None:
+    """Refuse before the long work a k that no scores could satisfy."""
+    from layerfuse.core.errors import SelectionError
+
+    sizes = [len(backbone.refs) for backbone in backbones]
+    most = min(sizes) if selector in {"best", "budget"} else sum(sizes)
+    if k is not None and k > most:
+        raise SelectionError(f"k={k}, but there are {most} layers to choose from. Use 1 to that.")
+
+
+def _budget(
+    backbones: "Sequence[Backbone]",
+    texts: "TextData",
+    max_ms: float | None,
+    max_mb: float | None,
+    seed: int,
+) -> "Budget":
+    import math
+
+    from layerfuse.backbone import measure_costs
+    from layerfuse.core.costs import Budget
+
+    return Budget(
+        tuple(measure_costs(b, texts.texts, random_state=seed) for b in backbones),
+        math.inf if max_ms is None else float(max_ms),
+        math.inf if max_mb is None else float(max_mb) * 2**20,
+    )
+
+
+def _document(choice: "LayerChoice") -> dict[str, Any]:
+    scores, stability = choice.scores, choice.stability
+    names = [str(ref) for ref in scores.refs]
+    return {
+        "scores": dict(zip(names, scores.values, strict=True)),
+        "standard_errors": dict(zip(names, choice.standard_errors, strict=False)),
+        "selection": [str(ref) for ref in choice.selection],
+        "reason": choice.selection.reason,
+        "stability": {} if stability is None else dict(zip(names, stability.shares, strict=True)),
+        "resamples": 0 if stability is None else stability.n_resamples,
+    }
+
+
+def _print(choices: "Sequence[LayerChoice]") -> None:
+    from layerfuse.report import score_table
+
+    for choice in choices:
+        typer.echo(score_table(choice.scores, choice.selection, choice.stability))
+        typer.echo(textwrap.fill(f"Chosen: {choice.selection.reason}.", 80))
+        if choice.stability is not None:
+            typer.echo(f"Stability: share of {choice.stability.n_resamples} draws of the texts.")
         typer.echo("")

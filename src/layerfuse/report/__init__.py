@@ -2,6 +2,7 @@
 
 from layerfuse.report.baselines import Result, compare_with_baselines, last_layer, predict_tfidf
 from layerfuse.report.metrics import Interval, paired_gain, wilson_interval
+from layerfuse.report.score_plot import score_plot
 from layerfuse.report.tables import score_table, text_table
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "last_layer",
     "paired_gain",
     "predict_tfidf",
+    "score_plot",
     "score_table",
     "text_table",
     "wilson_interval",

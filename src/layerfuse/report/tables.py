@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from layerfuse.core.scores import LayerScores
-from layerfuse.core.selection import Selection
+from layerfuse.core.selection import Selection, Stability
 
 _BAR = 12
+_TERMINAL = 80
+_NAME = 34  # of a layer; what is longer loses its start, for names differ at the end
 
 
 def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -40,7 +42,9 @@ def _is_numeric(cells: Sequence[str]) -> bool:
     return all(not cell.strip() or cell[0] in "+-.0123456789" for cell in cells)
 
 
-def score_table(scores: LayerScores, selection: Selection | None = None) -> str:
+def score_table(
+    scores: LayerScores, selection: Selection | None = None, stability: Stability | None = None
+) -> str:
     """Return the scores layer by layer, a bar from the worst to the best, chosen layers marked.
 
     Parameters
@@ -49,17 +53,29 @@ def score_table(scores: LayerScores, selection: Selection | None = None) -> str:
         Of one or several backbones.
     selection : Selection, optional
         Marked with a star.
+    stability : Stability, optional
+        Of the same layers; a column of its own.
 
     Returns
     -------
     str
-        One table for all backbones.
+        One table for all backbones, at most 80 columns wide under every criterion of this library.
     """
     low, high = min(scores.values), max(scores.values)
     chosen = set(selection.refs) if selection else set()
+    names = [_shortened(str(ref)) for ref in scores.refs]
+    headers = ["layer", scores.criterion, "", "in use", *(["stability"] if stability else [])]
+    values = [f"{value:.4f}" for value in scores.values]
+    others = max(map(len, names)) + max(map(len, [scores.criterion, *values]))
+    others += sum(2 + len(header) for header in headers[2:]) + 2
+    length = max(4, min(_BAR, _TERMINAL - others))
     rows = []
-    for ref, value in zip(scores.refs, scores.values, strict=True):
-        filled = round(_BAR * (value - low) / (high - low)) if high > low else 0
-        mark = "*" if ref in chosen else ""
-        rows.append((str(ref), f"{value:.4f}", ("#" * filled).ljust(_BAR), mark))
-    return text_table(("layer", scores.criterion, "", "in use"), rows)
+    for ref, name, value, shown in zip(scores.refs, names, scores.values, values, strict=True):
+        filled = round(length * (value - low) / (high - low)) if high > low else 0
+        row = [name, shown, ("#" * filled).ljust(length), "*" if ref in chosen else ""]
+        rows.append([*row, f"{stability[ref]:.0%}"] if stability else row)
+    return text_table(headers, rows)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"

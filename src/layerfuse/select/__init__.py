@@ -1,6 +1,12 @@
 """LayerScores to a Selection; one selector per file."""
 
-from layerfuse.select.layers import SELECTOR_NAMES, SelectorName, select_layers
+from layerfuse.select.layers import SELECTOR_NAMES, SelectorName, needs_embeddings, select_layers
 from layerfuse.select.stability import selection_stability
 
-__all__ = ["SELECTOR_NAMES", "SelectorName", "select_layers", "selection_stability"]
+__all__ = [
+    "SELECTOR_NAMES",
+    "SelectorName",
+    "needs_embeddings",
+    "select_layers",
+    "selection_stability",
+]

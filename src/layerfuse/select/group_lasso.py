@@ -25,9 +25,9 @@ N_COMPONENTS = 32
 """Principal components that stand for a layer."""
 
 _STEP = 0.9  # from one penalty to the next
-_LOWEST = 0.01  # in units of the penalty that takes up no layer
-_TOLERANCE = 1e-4  # of that penalty: enough to tell which blocks are in use
-_MAX_SWEEPS = 500
+_LOWEST = 0.05  # in units of the penalty that takes up no layer
+_TOLERANCE = 1e-3  # of that penalty: enough to tell which blocks are in use
+_MAX_SWEEPS = 100
 
 
 def group_lasso(

@@ -125,3 +125,8 @@ def check_evidence(
                 f"{block.backbone} has {block.n_texts} texts, but there are {len(classes)} labels."
             )
     return blocks, classes
+
+
+def needs_embeddings(selector: SelectorName) -> bool:
+    """Tell whether a selector looks at embeddings and labels, not at scores alone."""
+    return selector in BY_EMBEDDINGS

@@ -21,7 +21,7 @@ from layerfuse.select.layers import (
     select_layers,
 )
 
-MAX_TEXTS = 1000
+MAX_TEXTS = 600
 """Most texts held in memory, at all layers, where scores must be computed again."""
 
 Rescore = Callable[[Sequence[LayerRows], ClassIndices], LayerScores]
@@ -49,7 +49,7 @@ def selection_stability(
 
     Else the work is repeated on halves of the texts, drawn without replacement and with every class
     in them: a text drawn twice would be its own training text in every leave-one-out or
-    cross-validated score. At most 1,000 texts are drawn from, so halves hold 500 or fewer, and
+    cross-validated score. At most 600 texts are drawn from, so halves hold 300 or fewer, and
     shares err on the side of instability.
 
     Parameters

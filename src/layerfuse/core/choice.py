@@ -1,0 +1,46 @@
+"""``LayerChoice``: scores, what they led to, and how sure that is."""
+
+from dataclasses import dataclass
+
+from layerfuse.core.errors import SelectionError
+from layerfuse.core.scores import LayerScores
+from layerfuse.core.selection import Selection, Stability
+
+
+@dataclass(frozen=True, slots=True)
+class LayerChoice:
+    """Scores of all layers under one criterion, the layers chosen by them, and their stability.
+
+    Parameters
+    ----------
+    scores : LayerScores
+        What was measured.
+    selection : Selection
+        What was chosen; all of it was scored.
+    stability : Stability, optional
+        How often each layer is chosen on other draws of the texts.
+
+    Raises
+    ------
+    SelectionError
+        If a layer was chosen that was not scored, or the stability is of other layers.
+    """
+
+    scores: LayerScores
+    selection: Selection
+    stability: Stability | None = None
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        strangers = [str(ref) for ref in self.selection if ref not in self.scores.refs]
+        if strangers:
+            raise SelectionError(f"Chosen, but not scored: {', '.join(strangers)}.")
+        if self.stability is not None and self.stability.refs != self.scores.refs:
+            raise SelectionError("Expected the stability of exactly the scored layers.")
+
+    @property
+    def standard_errors(self) -> tuple[float, ...]:
+        """Standard error of each score: over texts, else over resamples, else empty."""
+        if self.scores.standard_errors or self.stability is None:
+            return self.scores.standard_errors
+        return self.stability.standard_errors

@@ -1,0 +1,148 @@
+"""``score``: the table, the plot, the document, and what is refused before the long work."""
+
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from layerfuse.backbone import Backbone
+
+MEAN = ["--pooling", "mean"]
+COSTLY = ["--criterion", "importance", "--criterion", "hscore", "--resamples", "2"]
+
+
+def rows(done):
+    """Cells by layer."""
+    lines = [line.split() for line in done.out.splitlines() if line.split(" ")[0].count(":") == 2]
+    return {line[0]: line[1:] for line in lines}
+
+
+@pytest.fixture
+def refused(run, monkeypatch):
+    """Run a command that must be refused before any text is embedded; give the one line."""
+
+    def embedded(*arguments, **options):
+        raise AssertionError("embedded before the mistake was told")
+
+    def call(*arguments):
+        monkeypatch.setattr(Backbone, "stream", embedded)
+        done = run("score", *arguments)
+        assert (done.code, done.out) == (2, "")
+        assert len(done.err.splitlines()) == 1, done.err
+        return done.err.removeprefix("layerfuse: error: ").rstrip()
+
+    return call
+
+
+def test_every_layer_with_the_chosen_marked_and_their_stability(
+    run, data, tiny_encoder, tiny_decoder
+):
+    file = data()
+    done = run("score", file, "-b", tiny_encoder, "-b", tiny_decoder, *MEAN, "-k", 1)
+    shown = rows(done)
+
+    assert done.code == 0
+    assert done.err.splitlines() == [
+        f"48 texts from {file}, column 'text'; labels from column 'label'"
+    ]
+    assert list(shown) == [f"{name}:{i}:mean" for name in ("encoder", "decoder") for i in range(4)]
+    assert sum("*" in cells for cells in shown.values()) == 2
+    shares = {name: int(cells[-1].rstrip("%")) for name, cells in shown.items()}
+    assert sum(share for name, share in shares.items() if "encoder" in name) == pytest.approx(
+        100, abs=3
+    )
+    assert "Chosen: the 1 best by loo_ridge of each backbone." in done.out
+    assert "share of 200 draws" in done.out
+
+
+def test_every_line_fits_a_terminal(run, data, new_encoder):
+    folder = new_encoder("a-model-of-a-rather-long-name-as-people-give-them")
+    done = run("score", data(), "-b", folder, "--criterion", "attention_entropy")
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert ":3:mean" in done.out
+
+
+def test_several_criteria_as_json(run, data, tiny_encoder):
+    criteria = ["--criterion", "depth", "--criterion", "probe", *COSTLY]
+    document = json.loads(run("score", data(), "-b", tiny_encoder, *MEAN, *criteria, "--json").out)
+
+    assert list(document) == ["depth", "probe", "importance", "hscore"]
+    assert document["depth"]["scores"] == pytest.approx(
+        {f"encoder:{i}:mean": score for i, score in enumerate([0, 2 / 3, 2 / 3, 0])}
+    )
+    for name, choice in document.items():
+        layers = list(choice["scores"])
+        assert layers[-1] == "encoder:3:mean"
+        assert set(choice["selection"]) <= set(layers)
+        assert list(choice["stability"]) == list(choice["standard_errors"]) == layers
+        assert choice["resamples"] == 2, name
+    assert set(document["probe"]["standard_errors"].values()) != {0.0}
+
+
+def test_the_plot_has_a_panel_for_each_criterion(run, data, tiny_encoder, tmp_path):
+    place = tmp_path / "out.svg"
+    criteria = ["--criterion", "depth", "--criterion", "loo_ridge"]
+    done = run(
+        "score", data(), "-b", tiny_encoder, *MEAN, *criteria, "--plot", place, "--resamples", 3
+    )
+    assert done.code == 0
+    texts = [t.text for t in ET.parse(place).iter("{http://www.w3.org/2000/svg}text")]
+    assert "depth (higher is better)" in texts
+    assert "loo_ridge (higher is better)" in texts
+    assert "encoder, mean" in texts
+
+
+@pytest.mark.parametrize("selector", ["top", "upper_half", "greedy", "mrmr", "group_lasso"])
+def test_every_selector_chooses(run, data, tiny_encoder, selector):
+    options = ["--selector", selector, "--resamples", 2, "--json"]
+    document = json.loads(run("score", data(), "-b", tiny_encoder, *options).out)
+    assert document["loo_ridge"]["selection"]
+
+
+def test_a_budget_cuts_what_is_too_large(run, data, tiny_encoder, tiny_decoder):
+    given = ["score", data(), "-b", tiny_encoder, "--selector", "budget", "--json", "-k", 1]
+    block = Backbone.from_pretrained(tiny_encoder).blocks.container[0]
+    whole = sum(p.nbytes for p in Backbone.from_pretrained(tiny_encoder).model.parameters())
+    less = (whole - 2 * sum(p.nbytes for p in block.parameters())) / 2**20
+    (layer,) = json.loads(run(*given, "--max-mb", less).out)["loo_ridge"]["selection"]
+    assert layer in {"encoder:0:mean", "encoder:1:mean"}
+    done = run(*given, "--max-mb", less * 0.9)
+    assert done.code == 2
+    assert "Nothing fits the budget. The cheapest possible: encoder:" in done.err
+
+
+def test_without_labels_only_what_needs_none(run, refused, data, tiny_encoder):
+    bare = data(label=None, by=None, number=None)
+    done = run("score", bare, "-b", tiny_encoder, "--criterion", "rankme", "--resamples", 2)
+    assert done.code == 0
+    assert "rankme: Knows nothing of the task" in done.err
+    line = refused(bare, "-b", tiny_encoder, "--criterion", "rankme", "--criterion", "probe")
+    assert "label" in line
+    assert "These criteria need no labels: " in line
+    assert "rankme" in line
+    assert "label" in refused(
+        bare, "-b", tiny_encoder, "--criterion", "rankme", "--selector", "mrmr"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--criterion", "prob"], "Did you mean 'probe'?"),
+        (["--selector", "gredy"], "Did you mean 'greedy'?"),
+        (["-k", "5"], "k=5, but there are 4 layers to choose from. Use 1 to that."),
+        (["-k", "5", "--selector", "top"], "k=5, but there are 4 layers"),
+        (["--selector", "budget"], "--selector budget and --max-ms or --max-mb belong together"),
+        (["--max-ms", "3"], "--selector budget and --max-ms or --max-mb belong together"),
+        (["--plot", "nowhere/out.svg"], "nowhere is no place one may write to"),
+        (["--plot", "out.png"], "--plot writes SVG, got out.png. Name it out.svg."),
+    ],
+)
+def test_a_mistake_is_told_before_the_long_work(refused, data, tiny_encoder, options, said):
+    assert said in refused(data(), "-b", tiny_encoder, *MEAN, *options)
+
+
+def test_a_folder_is_no_place_for_a_plot(refused, data, tiny_encoder, tmp_path):
+    (tmp_path / "plots.svg").mkdir()
+    line = refused(data(), "-b", tiny_encoder, "--plot", tmp_path / "plots.svg")
+    assert "cannot be written" in line
