@@ -59,7 +59,7 @@ def test_ticks_stand_where_their_numbers_say():
 def test_backbones_of_other_depths_end_together():
     refs = [LayerRef("short", i, "mean") for i in range(3)]
     refs += [LayerRef("long", i, "mean") for i in range(9)]
-    scores = LayerScores("c", tuple(refs), tuple(range(12)))
+    scores = LayerScores("c", tuple(refs), tuple(map(float, range(12))))
     points = circles(draw(LayerChoice(scores, Selection((refs[0],), "why"))))
     assert points["short:2:mean"][0] == points["long:8:mean"][0]
     assert points["short:1:mean"][0] == points["long:4:mean"][0]

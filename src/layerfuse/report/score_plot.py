@@ -9,10 +9,10 @@ from layerfuse.core.choice import LayerChoice
 from layerfuse.core.errors import ShapeError
 from layerfuse.core.layers import LayerRef
 
-_WIDTH = 400  # text of 12 units is then readable on a phone, where a unit is about a pixel
-_LEFT, _RIGHT = 52, 14
-_PANEL, _HEAD, _FOOT = 170, 26, 40
-_LINE = 19
+_WIDTH = 400.0  # text of 12 units is then readable on a phone, where a unit is about a pixel
+_LEFT, _RIGHT = 52.0, 14.0
+_PANEL, _HEAD, _FOOT = 170.0, 26.0, 40.0
+_LINE = 19.0
 _CHARACTERS = 50  # of 12 units, on one line
 
 # Okabe and Ito's, their blue lighter, without those that vanish on white or on black. Dashes tell
@@ -90,7 +90,7 @@ def score_plot(choices: Sequence[LayerChoice], title: str) -> str:
     if not choices:
         raise ShapeError("Expected at least one LayerChoice to draw, got none.")
     series = _series(choices)
-    parts, top = [_text(_elide(title, 44), 12, 22, "bold", size=14)], 32
+    parts, top = [_text(_elide(title, 44), 12.0, 22.0, "bold", size=14)], 32.0
     for choice in choices:
         parts += _panel(choice, series, top)
         top += _HEAD + _PANEL + _FOOT
@@ -98,9 +98,9 @@ def score_plot(choices: Sequence[LayerChoice], title: str) -> str:
     parts += _legend(series, top, errors=any(choice.standard_errors for choice in choices))
     height = top + (len(series) + 2) * _LINE + 4
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="100%" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:g} {height:g}" width="100%" '
         f'role="img" aria-label="{escape(title)}">\n<style>{_STYLE}</style>\n'
-        f'<rect class="ground" width="{_WIDTH}" height="{height}"/>\n'
+        f'<rect class="ground" width="{_WIDTH:g}" height="{height:g}"/>\n'
         + "\n".join(parts)
         + "\n</svg>\n"
     )
@@ -120,7 +120,7 @@ def _series(choices: Sequence[LayerChoice]) -> list[_Series]:
     ]
 
 
-def _panel(choice: LayerChoice, series: Sequence[_Series], top: int) -> Iterator[str]:
+def _panel(choice: LayerChoice, series: Sequence[_Series], top: float) -> Iterator[str]:
     scores = choice.scores
     errors = choice.standard_errors or (0.0,) * len(scores.values)
     pairs = list(zip(scores.values, errors, strict=True))
@@ -146,11 +146,11 @@ def _panel(choice: LayerChoice, series: Sequence[_Series], top: int) -> Iterator
         yield from _marks(line, points, y, choice)
 
 
-def _grid(ticks: Sequence[float], y: _Axis, x: _Axis, bottom: int) -> Iterator[str]:
+def _grid(ticks: Sequence[float], y: _Axis, x: _Axis, bottom: float) -> Iterator[str]:
     decimals = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9))
     for tick in ticks:
         yield (
-            f'<path d="M{_LEFT} {y(tick):.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" '
+            f'<path d="M{_LEFT:g} {y(tick):.1f}H{_WIDTH - _RIGHT:g}" stroke="currentColor" '
             'stroke-opacity=".18"/>'
         )
         yield _text(f"{tick:.{decimals}f}", _LEFT - 6, y(tick) + 4, anchor="end")
@@ -189,24 +189,24 @@ def _marks(line: _Series, points: Sequence[_Point], y: _Axis, choice: LayerChoic
         )
 
 
-def _legend(series: Sequence[_Series], top: int, *, errors: bool) -> Iterator[str]:
+def _legend(series: Sequence[_Series], top: float, *, errors: bool) -> Iterator[str]:
     for line in series:
         yield (
-            f'<path d="M12 {top + 8}h30" stroke="{line.colour}" stroke-width="2" '
+            f'<path d="M12 {top + 8:g}h30" stroke="{line.colour}" stroke-width="2" '
             f'stroke-dasharray="{line.dash or "none"}"/>'
         )
         name = f"{_elide(line.backbone, _CHARACTERS - 4 - len(line.pooling))}, {line.pooling}"
-        yield _text(name, 50, top + 12)
+        yield _text(name, 50.0, top + 12)
         top += _LINE
     yield (
-        f'<circle cx="27" cy="{top + 8}" r="4.5" fill="none" stroke="currentColor" '
+        f'<circle cx="27" cy="{top + 8:g}" r="4.5" fill="none" stroke="currentColor" '
         'stroke-width="1.6"/>'
     )
-    yield _text("chosen", 50, top + 12)
+    yield _text("chosen", 50.0, top + 12)
     if errors:
-        box = f'x="132" y="{top + 2}" width="30" height="12"'
+        box = f'x="132" y="{top + 2:g}" width="30" height="12"'
         yield f'<rect {box} fill="currentColor" opacity=".15"/>'
-        yield _text("95 % interval over texts", 170, top + 12)
+        yield _text("95 % interval over texts", 170.0, top + 12)
 
 
 def _enclose(values: Sequence[float]) -> tuple[float, float]:
