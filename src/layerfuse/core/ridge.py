@@ -43,6 +43,71 @@ def one_hot(labels: ClassIndices) -> Targets:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RidgeFit:
+    """What all penalties fit to some targets, as far as it does not depend on the texts.
+
+    Parameters
+    ----------
+    projected : array of shape (component, class)
+        Targets in the space of the left singular vectors.
+    eigenvalues : array of shape (component,)
+        Squares of the singular values.
+    penalties : array of shape (penalty,)
+        Added to every eigenvalue.
+    """
+
+    projected: np.ndarray
+    eigenvalues: np.ndarray
+    penalties: np.ndarray
+
+    def of(self, basis: Block) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Yield some rows at a time, what is fitted there, and their leverages.
+
+        All penalties and classes are columns of one product, so that the basis is read once.
+
+        Parameters
+        ----------
+        basis : array of shape (text, component)
+            Left singular vectors, at all texts or at some.
+
+        Yields
+        ------
+        rows : slice
+            Which texts.
+        fitted : array of shape (text, penalty, class)
+            Values of the fits, less the intercept.
+        leverages : array of shape (text, penalty)
+            Diagonal of the hat matrix, less the share of the intercept.
+        """
+        shrinks = self.eigenvalues[:, None] / (self.eigenvalues[:, None] + self.penalties)
+        shrinks = shrinks.astype(basis.dtype)  # (component, penalty)
+        columns = shrinks[:, :, None] * self.projected[:, None, :].astype(basis.dtype)
+        by_penalty = columns.shape[1:]
+        columns = columns.reshape(len(columns), by_penalty[0] * by_penalty[1])
+        n_rows = max(1, _CELLS // max(1, columns.shape[1]))
+        for start in range(0, len(basis), n_rows):
+            rows = slice(start, start + n_rows)
+            part = basis[rows]
+            yield rows, (part @ columns).reshape(len(part), *by_penalty), np.square(part) @ shrinks
+
+
+def loo_residuals(targets: Targets, fitted: np.ndarray, leverages: np.ndarray) -> np.ndarray:
+    """Return what fits without a text get wrong on it, (text, penalty, class).
+
+    Parameters
+    ----------
+    targets : array of shape (text, class)
+        Less their mean.
+    fitted : array of shape (text, penalty, class)
+        With all texts, less the intercept.
+    leverages : array of shape (text, penalty)
+        Diagonal of the hat matrix with intercept.
+    """
+    room = np.maximum(1.0 - leverages, 1e-6)  # a text alone in its direction stays in
+    return np.asarray((targets[:, None, :] - fitted) / room[:, :, None])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RidgePath:
     """One eigendecomposition of centred features, from which every penalty follows.
 
@@ -99,26 +164,12 @@ class RidgePath:
         return np.concatenate(errors)
 
     def _loo_errors(self, targets: Targets) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield some rows at a time and their residuals (text, penalty, class).
-
-        All penalties and classes are columns of one product, so that the basis is read once.
-        """
-        shrinks = self.eigenvalues[:, None] / (self.eigenvalues[:, None] + self.penalties)
-        shrinks = shrinks.astype(self.basis.dtype)  # (component, penalty)
-        columns = shrinks[:, :, None] * self.projected(targets)[:, None, :]
-        by_penalty = columns.shape[1:]
-        columns = columns.reshape(len(columns), by_penalty[0] * by_penalty[1])
         centred = targets - self.mean_target(targets)
         shares = self.weights / self.weights.sum()
-        n_rows = max(1, _CELLS // max(1, columns.shape[1]))
-        for start in range(0, len(targets), n_rows):
-            rows = slice(start, start + n_rows)
-            basis = self.basis[rows]
-            fitted = (basis @ columns).reshape(len(basis), *by_penalty)
-            fitted /= np.sqrt(self.weights[rows])[:, None, None]
-            leverage = np.square(basis) @ shrinks + shares[rows, None]
-            room = np.maximum(1.0 - leverage, 1e-6)  # a text alone in its direction stays in
-            yield rows, (centred[rows, None, :] - fitted) / room[:, :, None]
+        fit = RidgeFit(self.projected(targets), self.eigenvalues, self.penalties)
+        for rows, fitted, leverage in fit.of(self.basis):
+            plain = fitted / np.sqrt(self.weights[rows])[:, None, None]
+            yield rows, loo_residuals(centred[rows], plain, leverage + shares[rows, None])
 
     def best(self, targets: Targets) -> tuple[float, PerText]:
         """Return the penalty with the lowest leave-one-out Brier score, and the losses there.

@@ -25,8 +25,12 @@ class Standardizer:
     @classmethod
     def fit(cls, features: Features) -> "Standardizer":
         """Measure the training texts."""
-        mean = features.mean(0, dtype=np.float64)
-        deviation = features.std(0, dtype=np.float64)
+        return cls.of_moments(features.mean(0, dtype=np.float64), features.var(0, dtype=np.float64))
+
+    @classmethod
+    def of_moments(cls, mean: np.ndarray, variance: np.ndarray) -> "Standardizer":
+        """Take mean and variance (feature,) as measured elsewhere, in double precision."""
+        deviation = np.sqrt(np.maximum(variance, 0.0))
         # What is left of a constant in float32 is rounding noise of its own size.
         dead = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-12)
         scale = np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, deviation))

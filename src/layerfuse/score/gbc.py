@@ -15,7 +15,7 @@ def gbc(features: Features, labels: ClassIndices) -> float:
     """Return minus the summed Bhattacharyya coefficients of all ordered pairs of classes.
 
     Each class is a Gaussian with mean m_c and diagonal covariance S_c on the 64 leading principal
-    axes. With S = (S_i + S_j) / 2,
+    axes, or as many as a class has texts on average. With S = (S_i + S_j) / 2,
 
         D_ij = 1/8 (m_i - m_j)' S^-1 (m_i - m_j) + 1/2 log( det S / sqrt(det S_i det S_j) ),
         score = - sum_{i != j} exp(-D_ij).
@@ -46,7 +46,8 @@ def gbc(features: Features, labels: ClassIndices) -> float:
     """
     targets = one_hot(labels)
     targets = targets[:, targets.any(0)]
-    axes = project(features, N_AXES).astype(np.float64)
+    n_axes = max(1, min(N_AXES, len(labels) // targets.shape[1]))
+    axes = project(features, n_axes).astype(np.float64)
     shares = targets / targets.sum(0)
     means = shares.T @ axes
     spread = axes.var(0)

@@ -9,6 +9,7 @@ from layerfuse.score.info import CriterionInfo, by_layer
 
 _MAX_STEPS = 1000
 _TOLERANCE = 1e-7  # of alpha / beta; the evidence is flat there and moves by its square
+_FARTHEST = 1e9  # of alpha / beta from the largest square, either way
 _TINY = 1e-12  # of the texts: the least residual, where a feature is the label itself
 
 
@@ -76,10 +77,13 @@ def _max_evidence(
     (component, class) and what of the targets lies outside the features (class,).
     """
     ratio = np.ones(len(rest))
+    top = float(squares.max(initial=1.0))
     for _ in range(_MAX_STEPS):
         residual, size = _misfit(ratio, squares, projected, rest, n_texts)
         used = (squares / (ratio + squares)).sum(0)
         before, ratio = ratio, (used / size) * (residual / (n_texts - used))
+        # Labels that features tell nothing of, or all, send it to infinity or to 0.
+        ratio = np.clip(ratio, top / _FARTHEST, top * _FARTHEST)
         if np.all(np.abs(ratio - before) <= _TOLERANCE * before):
             break
     residual, size = _misfit(ratio, squares, projected, rest, n_texts)

@@ -15,7 +15,7 @@ def transrate(features: Features, labels: ClassIndices) -> float:
     """Return R(Z) - R(Z | Y), the coding rate that the labels save.
 
     With standardised features Z over n texts and d live dimensions, scaled to mean squared norm 1,
-    and Z_c those of class c, n_c texts,
+    and Z_c those of class c, n_c texts, less their mean,
 
         R(Z) = 1/2 log det(I + d / (n e^2) Z'Z),    R(Z | Y) = sum_c (n_c / n) R(Z_c),
 
@@ -42,7 +42,9 @@ def transrate(features: Features, labels: ClassIndices) -> float:
     Source
     ------
     Huang et al. 2022, arXiv:2106.09263, equations 3 and 4. The distortion is that of Yu et al.
-    2020, arXiv:2006.08558: a small one asks of every class more texts than features.
+    2020, arXiv:2006.08558: a small one asks of every class more texts than features. That a class
+    is centred is ours: as published, two balanced classes of opposite means save nothing, since
+    their second moments are those of all texts.
     """
     present, counts = np.unique(labels, return_counts=True)
     if len(present) < 2:  # noqa: PLR2004
@@ -56,7 +58,7 @@ def transrate(features: Features, labels: ClassIndices) -> float:
 
 def _rate(standard: Features) -> float:
     # Scaling by 1/sqrt(d) and the factor d cancel.
-    matrix = gram(standard, centre=False) / (len(standard) * _DISTORTION)
+    matrix = gram(standard, centre=True) / (len(standard) * _DISTORTION)
     matrix[np.diag_indices(len(matrix))] += 1.0
     return float(np.log(np.diag(np.linalg.cholesky(matrix))).sum())
 
