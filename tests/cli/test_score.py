@@ -146,3 +146,16 @@ def test_a_folder_is_no_place_for_a_plot(refused, data, tiny_encoder, tmp_path):
     (tmp_path / "plots.svg").mkdir()
     line = refused(data(), "-b", tiny_encoder, "--plot", tmp_path / "plots.svg")
     assert "cannot be written" in line
+
+
+def test_fit_has_no_budget_and_says_where_there_is_one(run, data, tiny_encoder, tmp_path):
+    done = run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "x", "--selector", "budget")
+    assert done.code == 2
+    assert "layerfuse score" in done.err
+
+
+@pytest.mark.parametrize("selector", ["top", "best", "mrmr", "group_lasso"])
+def test_fit_takes_every_other_selector(run, data, tiny_encoder, tmp_path, selector):
+    options = ["--selector", selector, "--head", "ridge", "--no-lexical", "--json"]
+    done = run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "x", *options)
+    assert json.loads(done.out)["selection"]

@@ -48,8 +48,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         Scores a layer for these labels; higher is better.
     selector : SelectorName
         Chooses layers by their scores.
-    k : int
-        Layers per backbone for ``selector="best"``.
+    k : int, optional
+        Layers to choose, as in ``select_layers``. Default: as many as stand out.
     fusion : FusionName
         Makes one vector of the chosen layers.
     head : HeadChoice
@@ -98,7 +98,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         *,
         criterion: CriterionName | CriterionInfo | Criterion = "loo_ridge",
         selector: SelectorName = "upper_half",
-        k: int = 1,
+        k: int | None = None,
         fusion: FusionName = "concat",
         head: HeadChoice = "auto",
         lexical: LexicalChoice = "auto",

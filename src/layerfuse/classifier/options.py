@@ -5,17 +5,17 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from layerfuse.core.errors import UnknownOptionError, check_option
+from layerfuse.core.errors import SelectionError, UnknownOptionError, check_option
 from layerfuse.core.layers import POOLINGS
 from layerfuse.core.spec import Dtype
 from layerfuse.fuse import FUSIONS
 from layerfuse.score import CRITERION_NAMES, CriterionInfo
-from layerfuse.select import SelectorName
+from layerfuse.select import SELECTOR_NAMES
 from layerfuse.train import HeadChoice
 
 _CHOICES: Mapping[str, Sequence[str]] = {
     "criterion": CRITERION_NAMES,
-    "selector": get_args(SelectorName),
+    "selector": SELECTOR_NAMES,
     "fusion": tuple(FUSIONS),
     "head": get_args(HeadChoice),
     "dtype": get_args(Dtype),
@@ -34,11 +34,18 @@ def check_options(parameters: Mapping[str, Any]) -> None:
     ------
     UnknownOptionError
         Listing the choices and the nearest.
+    SelectionError
+        If the selector is ``budget``, for which there is no parameter.
     """
     for name, choices in _CHOICES.items():
         value = parameters[name]
         if name != "criterion" or not (isinstance(value, CriterionInfo) or callable(value)):
             check_option(name, value, choices)
+    if parameters["selector"] == "budget":
+        raise SelectionError(
+            "selector='budget' needs costs and limits, which FusionClassifier does not take. Use "
+            "select_layers(scores, 'budget', budget=Budget(costs, ...)) or layerfuse score."
+        )
     lexical = parameters["lexical"]
     if not isinstance(lexical, bool | np.bool_) and lexical != "auto":
         raise UnknownOptionError(f"lexical={lexical!r} is unknown. Choose 'auto', True or False.")

@@ -33,9 +33,14 @@ def fit(
     data: DataArgument,
     backbone: BackboneOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the classifier.")],
-    criterion: Annotated[str, typer.Option(help="loo_ridge, probe or depth.")] = "loo_ridge",
-    selector: Annotated[str, typer.Option(help="upper_half, best or greedy.")] = "upper_half",
-    k: Annotated[int, typer.Option("-k", min=1, help="Layers per backbone for best.")] = 1,
+    criterion: Annotated[str, typer.Option(help="How layers are scored.")] = "loo_ridge",
+    selector: Annotated[
+        str, typer.Option(help="upper_half, best, top, greedy, mrmr or group_lasso.")
+    ] = "upper_half",
+    k: Annotated[
+        int | None,
+        typer.Option("-k", min=1, help="Layers to choose. Default: as many as stand out."),
+    ] = None,
     fusion: Annotated[str, typer.Option(help="concat or mean.")] = "concat",
     head: Annotated[str, typer.Option(help="auto, ridge or logistic.")] = "auto",
     lexical: Annotated[
