@@ -1,0 +1,165 @@
+"""How well each criterion picks a layer: regret and rank correlation under one protocol.
+
+    python benchmarks/criteria.py --data DIR/mr --backbone FOLDER --out FILE
+
+DIR/mr holds train.parquet and test.parquet with columns text and label; ``--train N`` and
+``--test N`` take a sample of each. Every layer gets a ridge probe on the training texts and its
+accuracy on the test texts; every criterion sees the training texts alone. Prints one JSON line:
+
+- ``accuracy``: of the probe, by layer;
+- ``criteria``: by criterion and seed, the layer picked, its regret (accuracy of the best layer less
+  that of the one picked, in points), the rank correlation (Spearman) of the scores with the
+  accuracies over the layers, and the seconds it took;
+- ``rules``: the regret of the last, the middle and the layer at two thirds, under ``mean``, and
+  that of a layer drawn at random, on average.
+
+Ties between accuracies of layers are no regret; a layer that a criterion has no value for, such as
+the embedding output, which has no attention, is not picked and not ranked by it.
+"""
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import record
+from scipy.stats import spearmanr
+
+from layerfuse import Backbone, LayerRef
+from layerfuse.classifier import gather_signals
+from layerfuse.core.standardize import Standardizer
+from layerfuse.extract import DEFAULT_CACHE, StoredEmbeddings, embed_to_store, store_at
+from layerfuse.score import (
+    CRITERION_NAMES,
+    CriterionInfo,
+    attention_entropy,
+    criterion_info,
+    importance,
+    score_layers,
+)
+from layerfuse.train import fit_head
+
+_SEEDS = 3  # of the criteria that look at a sample of texts
+
+
+def main() -> None:
+    """Run one backbone on one data set."""
+    args = _arguments()
+    (train, train_labels), (test, test_labels) = (
+        record.read_sample(args.data / f"{part}.parquet", n_texts, ("text", "label"))
+        for part, n_texts in (("train", args.train), ("test", args.test))
+    )
+    train, train_labels = _without_lone_labels(train, train_labels)
+    names, classes = np.unique(train_labels, return_inverse=True)
+    backbone = Backbone.from_pretrained(args.backbone, max_tokens=args.max_tokens)
+    with store_at(DEFAULT_CACHE) as store:
+        stored = embed_to_store(backbone, train, store)
+        held_out = embed_to_store(backbone, test, store)
+        accuracies = {
+            ref: _probe_accuracy(stored, held_out, ref, classes, names, np.array(test_labels))
+            for ref in stored.refs
+        }
+        criteria = {
+            info.name: [_judge(info, stored, train_labels, accuracies, seed) for seed in seeds]
+            for info, seeds in _criteria()
+        }
+    record.write(
+        {
+            "benchmark": "criteria",
+            "backbone": backbone.name,
+            "data": args.data.name,
+            "n_train": len(train),
+            "n_test": len(test),
+            "max_tokens": backbone.spec.max_tokens,
+            "accuracy": {str(ref): round(100 * value, 2) for ref, value in accuracies.items()},
+            "criteria": criteria,
+            "rules": _rules(backbone, accuracies),
+        },
+        args.out,
+    )
+
+
+def _criteria() -> list[tuple[CriterionInfo, range]]:
+    """Return every criterion, the paper's under both directions of entropy, and its seeds."""
+    infos = [criterion_info(name) for name in CRITERION_NAMES]
+    infos += [attention_entropy("high"), importance(prefer="high")]
+    infos += [importance(gradient="backbone_gradient")]
+    infos += [importance(prefer="high", gradient="backbone_gradient")]
+    return [(info, range(_SEEDS if info.signals else 1)) for info in infos]
+
+
+def _judge(
+    info: CriterionInfo,
+    stored: StoredEmbeddings,
+    labels: list[Any],
+    accuracies: Mapping[LayerRef, float],
+    seed: int,
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    signals = gather_signals([stored], labels, [info], random_state=seed)
+    scores = score_layers(stored, labels, info, signals=signals)
+    seconds = time.perf_counter() - started
+    reached = np.array([accuracies[ref] for ref in scores.refs])
+    constant = np.ptp(scores.values) == 0 or np.ptp(reached) == 0
+    return {
+        "layer": str(scores.best),
+        "regret": round(100 * (max(accuracies.values()) - accuracies[scores.best]), 2),
+        "rank_correlation": 0.0 if constant else round(spearmanr(scores.values, reached)[0], 3),
+        "seconds": round(seconds, 2),
+    }
+
+
+def _rules(backbone: Backbone, accuracies: Mapping[LayerRef, float]) -> dict[str, float]:
+    """Return the regret in points of the rules that look at nothing."""
+    n_layers, best = backbone.spec.n_layers, max(accuracies.values())
+    depths = {"last": n_layers, "middle": n_layers / 2, "two thirds": 2 * n_layers / 3}
+    picked = {
+        rule: accuracies[LayerRef(backbone.name, round(depth), "mean")]
+        for rule, depth in depths.items()
+    }
+    picked["random"] = float(np.mean(list(accuracies.values())))
+    return {rule: round(100 * (best - accuracy), 2) for rule, accuracy in picked.items()}
+
+
+def _probe_accuracy(
+    train: StoredEmbeddings,
+    test: StoredEmbeddings,
+    ref: LayerRef,
+    classes: np.ndarray,
+    names: np.ndarray,
+    truth: np.ndarray,
+) -> float:
+    features = train.row(ref)
+    standard = Standardizer.fit(features)
+    if not standard.scale.any():  # the first token's embedding is the same for every text
+        return float((names[np.bincount(classes).argmax()] == truth).mean())
+    head, _ = fit_head(standard.apply(features), classes, head="ridge")
+    predicted = names[head.decisions(standard.apply(test.row(ref))).argmax(1)]
+    return float((predicted == truth).mean())
+
+
+def _without_lone_labels(texts: list[str], labels: list[Any]) -> tuple[list[str], list[Any]]:
+    """Leave out classes of which the sample has one text: no probe can be validated on them."""
+    names, counts = np.unique(labels, return_counts=True)
+    usable = set(names[counts > 1].tolist())
+    kept = [i for i, label in enumerate(labels) if label in usable]
+    return [texts[i] for i in kept], [labels[i] for i in kept]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--backbone", type=Path, required=True)
+    parser.add_argument("--train", type=int)
+    parser.add_argument("--test", type=int)
+    parser.add_argument("--max-tokens", type=int)
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
