@@ -19,7 +19,7 @@ the embedding output, which has no attention, is not picked and not ranked by it
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ from scipy.stats import spearmanr
 
 from layerfuse import Backbone, LayerRef
 from layerfuse.classifier import gather_signals
+from layerfuse.core.signals import LayerSignals
 from layerfuse.core.standardize import Standardizer
 from layerfuse.extract import DEFAULT_CACHE, StoredEmbeddings, embed_to_store, store_at
 from layerfuse.score import (
     CRITERION_NAMES,
     CriterionInfo,
+    CriterionName,
     attention_entropy,
     criterion_info,
     importance,
@@ -61,8 +63,19 @@ def main() -> None:
             ref: _probe_accuracy(stored, held_out, ref, classes, names, np.array(test_labels))
             for ref in stored.refs
         }
+        # Each gathered once per seed; criteria that need several are charged for each.
+        gathered = {
+            (name, seed): _timed_signals(name, stored, train_labels, seed)
+            for name in ("attention_entropy", "backbone_gradient")
+            for seed in range(_SEEDS)
+        }
         criteria = {
-            info.name: [_judge(info, stored, train_labels, accuracies, seed) for seed in seeds]
+            info.name: [
+                _judge(
+                    info, stored, train_labels, accuracies, [gathered[n, s] for n in info.signals]
+                )
+                for s in seeds
+            ]
             for info, seeds in _criteria()
         }
     record.write(
@@ -90,17 +103,24 @@ def _criteria() -> list[tuple[CriterionInfo, range]]:
     return [(info, range(_SEEDS if info.signals else 1)) for info in infos]
 
 
+def _timed_signals(
+    name: CriterionName, stored: StoredEmbeddings, labels: list[Any], seed: int
+) -> tuple[LayerSignals, float]:
+    started = time.perf_counter()
+    (signals,) = gather_signals([stored], labels, [name], random_state=seed)
+    return signals, time.perf_counter() - started
+
+
 def _judge(
     info: CriterionInfo,
     stored: StoredEmbeddings,
     labels: list[Any],
     accuracies: Mapping[LayerRef, float],
-    seed: int,
+    gathered: Sequence[tuple[LayerSignals, float]],
 ) -> dict[str, Any]:
     started = time.perf_counter()
-    signals = gather_signals([stored], labels, [info], random_state=seed)
-    scores = score_layers(stored, labels, info, signals=signals)
-    seconds = time.perf_counter() - started
+    scores = score_layers(stored, labels, info, signals=[signals for signals, _ in gathered])
+    seconds = time.perf_counter() - started + sum(took for _, took in gathered)
     reached = np.array([accuracies[ref] for ref in scores.refs])
     constant = np.ptp(scores.values) == 0 or np.ptp(reached) == 0
     return {
