@@ -42,3 +42,10 @@ def test_a_k_out_of_range_says_the_range(selector, k):
     n_layers = 6 if selector == "top" else 3
     with pytest.raises(SelectionError, match=rf"{n_layers} scored layers\. Choose 1 to {n_layers}"):
         select_layers(SCORES, selector, k=k)
+
+
+def test_the_reason_tells_what_was_done():
+    assert select_layers(SCORES, "top").reason == "the best by c over all backbones"
+    assert select_layers(SCORES, "best", k=2).reason == "the 2 best by c of each backbone"
+    sure = LayerScores("c", REFS, SCORES.values, (0.1,) * 6)
+    assert "within one standard error of the best by c" in select_layers(sure, "best").reason

@@ -3,7 +3,7 @@
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
-from layerfuse.select.limits import check_k
+from layerfuse.select.limits import check_k, describe
 
 
 def best(scores: LayerScores, k: int | None = None) -> Selection:
@@ -32,5 +32,5 @@ def best(scores: LayerScores, k: int | None = None) -> Selection:
         own = scores.of(backbone)
         check_k(k, own)
         refs += own.near_best() if k is None else own.ranked()[:k]
-    which = f"the {k} best" if k is not None else "those within one standard error of the best"
+    which = describe(k, scores)
     return Selection(tuple(refs), f"{which} by {scores.criterion} of each backbone")

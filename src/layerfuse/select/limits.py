@@ -1,4 +1,4 @@
-"""How many layers may be asked for."""
+"""How many layers may be asked for, and how many come unasked."""
 
 from layerfuse.core.errors import SelectionError
 from layerfuse.core.scores import LayerScores
@@ -15,3 +15,11 @@ def check_k(k: int | None, scores: LayerScores) -> None:
     if k is not None and not 1 <= k <= len(scores.refs):
         which = f"{', '.join(scores.backbones)}: {len(scores.refs)} scored layers"
         raise SelectionError(f"k={k} of {which}. Choose 1 to {len(scores.refs)}.")
+
+
+def describe(k: int | None, scores: LayerScores) -> str:
+    """Say which layers are taken: the k best, or else those of ``LayerScores.near_best``."""
+    if k is not None:
+        return f"the {k} best"
+    sure = scores.per_text is not None or scores.standard_errors
+    return "those within one standard error of the best" if sure else "the best"

@@ -2,7 +2,7 @@
 
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
-from layerfuse.select.limits import check_k
+from layerfuse.select.limits import check_k, describe
 
 
 def top(scores: LayerScores, k: int | None = None) -> Selection:
@@ -28,5 +28,5 @@ def top(scores: LayerScores, k: int | None = None) -> Selection:
     """
     check_k(k, scores)
     refs = scores.near_best() if k is None else scores.ranked()[:k]
-    which = f"the {k} best" if k is not None else "those within one standard error of the best"
+    which = describe(k, scores)
     return Selection(refs, f"{which} by {scores.criterion} over all backbones")
