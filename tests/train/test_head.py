@@ -1,53 +1,8 @@
-"""LinearHead and its temperature."""
+"""LinearHead."""
 
 import numpy as np
-import pytest
-from scipy.special import softmax
-from sklearn.metrics import log_loss
 
 from layerfuse.train import LinearHead
-from layerfuse.train.head import fit_temperature, held_out_log_loss
-
-
-def simulated(temperature, n_classes=3, spread=2.0, n_texts=20_000):
-    """Decisions, and labels drawn from the softmax of ``temperature`` times them."""
-    rng = np.random.default_rng(0)
-    decisions = rng.normal(size=(n_texts, n_classes)) * spread
-    chances = softmax(temperature * decisions, axis=1)
-    labels = (rng.uniform(size=(n_texts, 1)) > np.cumsum(chances, axis=1)).sum(1)
-    return decisions, np.minimum(labels, n_classes - 1)
-
-
-@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
-@pytest.mark.parametrize("n_classes", [2, 5])
-def test_fit_temperature_recovers_the_true_one(temperature, n_classes):
-    found = fit_temperature(*simulated(temperature, n_classes))
-    assert found == pytest.approx(temperature, rel=0.06)
-
-
-@pytest.mark.parametrize("unit", [1e-3, 1e3])
-def test_fit_temperature_follows_the_unit_of_the_decisions(unit):
-    decisions, labels = simulated(1.0)
-    found = fit_temperature(unit * decisions, labels)
-    assert found * unit == pytest.approx(fit_temperature(decisions, labels), rel=1e-3)
-
-
-def test_fit_temperature_is_low_where_decisions_say_nothing():
-    decisions, labels = simulated(1.0)
-    shuffled = np.random.default_rng(1).permutation(labels)
-    found = fit_temperature(decisions, shuffled)
-    assert 0 < found < 0.05
-    assert held_out_log_loss(found * decisions, shuffled) == pytest.approx(np.log(3), abs=0.01)
-
-
-def test_fit_temperature_of_decisions_that_are_all_zero_is_finite():
-    assert np.isfinite(fit_temperature(np.zeros((4, 2)), np.array([0, 1, 0, 1])))
-
-
-def test_held_out_log_loss_is_that_of_scikit_learn():
-    decisions, labels = simulated(1.0)
-    want = log_loss(labels, softmax(decisions, axis=1))
-    assert held_out_log_loss(decisions, labels) == pytest.approx(want)
 
 
 def test_decisions_and_probabilities():

@@ -1,15 +1,12 @@
 """Cross-validation of a penalty: searched on one fold, judged on all."""
 
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from layerfuse.core.arrays import ClassIndices, PerText, Targets
-from layerfuse.train.head import held_out_log_loss
-
-N_FOLDS = 5
+from layerfuse.core.calibrate import held_out_log_loss
+from layerfuse.core.folds import stratified_folds
 
 FitAndPredict = Callable[[float, np.ndarray, np.ndarray], Targets]
 """(inverse penalty, training rows, held-out rows) to logits (held-out row, class)."""
@@ -48,7 +45,7 @@ def cross_validate(
     logits : array of shape (text, class)
         Each text by the fit that did not see it.
     """
-    (train, rest), *others = _stratified_folds(labels, random_state)
+    (train, rest), *others = stratified_folds(labels, random_state)
     tried = [fit_and_predict(penalty, train, rest) for penalty in inverse_penalties]
     losses = [held_out_log_loss(logits, labels[rest], weights[rest]) for logits in tried]
     best = int(np.argmin(losses))
@@ -57,16 +54,3 @@ def cross_validate(
     for train, rest in others:
         held_out[rest] = fit_and_predict(inverse_penalties[best], train, rest)
     return inverse_penalties[best], held_out
-
-
-def _stratified_folds(
-    labels: ClassIndices, random_state: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return stratified folds that never leave a class of two texts or more out of training."""
-    n_folds = min(N_FOLDS, int(np.bincount(labels).max()))
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
-    with warnings.catch_warnings():
-        # A class with fewer texts than folds stands in some of them only; that is fine here, while
-        # fewer folds for the rarest class would validate all others on half of their texts.
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        return list(folds.split(np.zeros(len(labels)), labels))

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from layerfuse.core.arrays import ClassIndices, Coefficients, Features, PerText, Targets
+from layerfuse.core.calibrate import text_log_losses
 
 HeadName = Literal["ridge", "logistic"]
 CandidateName = Literal["ridge", "logistic", "lexical", "pooled"]
@@ -106,44 +106,3 @@ class HeadCandidate:
         accuracy = float((held_out.argmax(1) == labels).mean())
         log_loss = float(np.average(text_log_losses(held_out, labels), weights=weights))
         return cls(kind, penalty, log_loss, accuracy, held_out)
-
-
-def fit_temperature(
-    decisions: Targets, labels: ClassIndices, weights: PerText | None = None
-) -> float:
-    """Return the factor on held-out decision values that makes their softmax most likely.
-
-    Parameters
-    ----------
-    decisions : array of shape (text, class)
-        Of texts that were held out.
-    labels : int array of shape (text,)
-        Their classes.
-    weights : array of shape (text,), optional
-        Weight of each text. Default: all equal.
-
-    Returns
-    -------
-    float
-        Positive.
-    """
-    scale = float(np.abs(decisions).mean()) or 1.0
-    found = minimize_scalar(
-        lambda log_t: held_out_log_loss(np.exp(log_t) / scale * decisions, labels, weights),
-        bounds=(-4.0, 6.0),
-        method="bounded",
-    )
-    return float(np.exp(found.x) / scale)
-
-
-def held_out_log_loss(
-    logits: Targets, labels: ClassIndices, weights: PerText | None = None
-) -> float:
-    """Return the weighted mean log loss of held-out logits, in nats."""
-    losses = text_log_losses(np.asarray(log_softmax(logits, axis=1)), labels)
-    return float(np.average(losses, weights=weights))
-
-
-def text_log_losses(log_probabilities: Targets, labels: ClassIndices) -> PerText:
-    """Return the log loss of each text, in nats."""
-    return np.asarray(-log_probabilities[np.arange(len(labels)), labels])

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
+from layerfuse.core.calibrate import fit_pool_weights, pool, text_log_losses
 from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.train.fit import HeadChoice, fit_head
 from layerfuse.train.head import (
@@ -17,7 +17,6 @@ from layerfuse.train.head import (
     HeadCandidate,
     HeadName,
     LinearHead,
-    text_log_losses,
 )
 from layerfuse.train.lexical import LexicalHead, fit_lexical
 
@@ -82,7 +81,7 @@ class PooledHead:
         if self.lexical is None:
             return self.head.decisions(features)
         members = self.head.log_probabilities(features), self.lexical.log_probabilities(texts)
-        return _pool(members, self.pool_weights)
+        return pool(members, self.pool_weights)
 
     def probabilities(self, features: Features, texts: Sequence[str]) -> Targets:
         """Return probabilities (text, class); rows sum to 1."""
@@ -165,12 +164,12 @@ def fit_pooled_head(
     by_words, words = found
     by_layers = next(candidate for candidate in candidates if candidate.kind == fitted.kind)
     members = by_layers.held_out, by_words.held_out
-    pool_weights = _fit_pool_weights(members, labels, weights)
-    logits = _pool(members, pool_weights)
+    pool_weights = fit_pool_weights(members, labels, weights)
+    logits = pool(members, pool_weights)
     pooled = HeadCandidate.from_logits("pooled", 0.0, logits, labels, weights)
     # Else a head whose own confidence is off would let in words that know nothing.
-    exponent = _fit_pool_weights(members[:1], labels, weights)
-    sharpened = np.asarray(log_softmax(_pool(members[:1], exponent), axis=1))
+    exponent = fit_pool_weights(members[:1], labels, weights)
+    sharpened = np.asarray(log_softmax(pool(members[:1], exponent), axis=1))
     gains = text_log_losses(sharpened, labels) - text_log_losses(pooled.held_out, labels)
     joins = lexical != "auto" or _exceeds_its_error(gains, weights)
     chosen = PooledHead(fitted, words, pool_weights) if joins else alone
@@ -181,36 +180,6 @@ def _told(candidates: Sequence[HeadCandidate]) -> tuple[HeadCandidate, ...]:
     """Return what people read of candidates, without a number for each text and class."""
     nothing = np.empty((0, 0))
     return tuple(dataclasses.replace(candidate, held_out=nothing) for candidate in candidates)
-
-
-def _pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
-    """Return the weighted sum of log probabilities: logits of the logarithmic opinion pool."""
-    pooled = np.zeros_like(members[0], dtype=np.float64)
-    for weight, member in zip(pool_weights, members, strict=True):
-        pooled += weight * member
-    return pooled
-
-
-def _fit_pool_weights(
-    members: Sequence[Targets], labels: ClassIndices, weights: PerText
-) -> np.ndarray:
-    """Return the non-negative exponents that make held-out labels most likely: a convex problem."""
-    stacked = np.stack(members)
-    own = stacked[:, np.arange(len(labels)), labels]  # (member, text): of the true class
-
-    def loss_and_gradient(pool_weights: np.ndarray) -> tuple[float, np.ndarray]:
-        logits = np.tensordot(pool_weights, stacked, axes=1)
-        probabilities = softmax(logits, axis=1)
-        chances = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
-        losses = -np.log(np.maximum(chances, np.finfo(float).tiny))
-        gradients = (stacked * probabilities).sum(2) - own
-        loss = float(np.average(losses, weights=weights))
-        return loss, np.asarray(np.average(gradients, axis=1, weights=weights))
-
-    start = np.full(len(members), 1 / len(members))
-    bounds = [(0.0, None)] * len(members)
-    found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return np.asarray(found.x, dtype=np.float64)
 
 
 def _exceeds_its_error(gains: PerText, weights: PerText) -> bool:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText
+from layerfuse.core.calibrate import fit_temperature
 from layerfuse.core.ridge import one_hot, ridge_path
-from layerfuse.train.head import HeadCandidate, LinearHead, fit_temperature
+from layerfuse.train.head import HeadCandidate, LinearHead
 
 
 def fit_ridge(

@@ -1,0 +1,83 @@
+"""Held-out decisions to probabilities that mean what they say: temperature, pool, log loss.
+
+Shared by the heads and by the fusions that mix what a probe of each source says.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from layerfuse.core.arrays import ClassIndices, PerText, Targets
+
+
+def fit_temperature(
+    decisions: Targets, labels: ClassIndices, weights: PerText | None = None
+) -> float:
+    """Return the factor on held-out decision values that makes their softmax most likely.
+
+    Parameters
+    ----------
+    decisions : array of shape (text, class)
+        Of texts that were held out.
+    labels : int array of shape (text,)
+        Their classes.
+    weights : array of shape (text,), optional
+        Weight of each text. Default: all equal.
+
+    Returns
+    -------
+    float
+        Positive.
+    """
+    scale = float(np.abs(decisions).mean()) or 1.0
+    found = minimize_scalar(
+        lambda log_t: held_out_log_loss(np.exp(log_t) / scale * decisions, labels, weights),
+        bounds=(-4.0, 6.0),
+        method="bounded",
+    )
+    return float(np.exp(found.x) / scale)
+
+
+def held_out_log_loss(
+    logits: Targets, labels: ClassIndices, weights: PerText | None = None
+) -> float:
+    """Return the weighted mean log loss of held-out logits, in nats."""
+    losses = text_log_losses(np.asarray(log_softmax(logits, axis=1)), labels)
+    return float(np.average(losses, weights=weights))
+
+
+def text_log_losses(log_probabilities: Targets, labels: ClassIndices) -> PerText:
+    """Return the log loss of each text, in nats."""
+    return np.asarray(-log_probabilities[np.arange(len(labels)), labels])
+
+
+def pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
+    """Return the weighted sum of log probabilities: logits of the logarithmic opinion pool."""
+    pooled = np.zeros_like(members[0], dtype=np.float64)
+    for weight, member in zip(pool_weights, members, strict=True):
+        pooled += weight * member
+    return pooled
+
+
+def fit_pool_weights(
+    members: Sequence[Targets], labels: ClassIndices, weights: PerText
+) -> np.ndarray:
+    """Return the non-negative exponents that make held-out labels most likely: a convex problem."""
+    stacked = np.stack(members)
+    own = stacked[:, np.arange(len(labels)), labels]  # (member, text): of the true class
+
+    def loss_and_gradient(pool_weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = np.tensordot(pool_weights, stacked, axes=1)
+        probabilities = softmax(logits, axis=1)
+        chances = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
+        losses = -np.log(np.maximum(chances, np.finfo(float).tiny))
+        gradients = (stacked * probabilities).sum(2) - own
+        loss = float(np.average(losses, weights=weights))
+        return loss, np.asarray(np.average(gradients, axis=1, weights=weights))
+
+    start = np.full(len(members), 1 / len(members))
+    bounds = [(0.0, None)] * len(members)
+    found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return np.asarray(found.x, dtype=np.float64)
