@@ -7,21 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from layerfuse.backbone import Backbone
-    from layerfuse.classifier import FusionClassifier
+    from layerfuse.backbone import Backbone, measure_costs
+    from layerfuse.classifier import FusionClassifier, choose_layers
+    from layerfuse.core.costs import Budget
     from layerfuse.core.errors import LayerFuseError
     from layerfuse.core.layers import LayerEmbeddings, LayerRef
     from layerfuse.core.scores import LayerScores
     from layerfuse.core.selection import Selection
     from layerfuse.data import load_texts
     from layerfuse.score import score_layers
-    from layerfuse.select import select_layers
+    from layerfuse.select import select_layers, selection_stability
     from layerfuse.store import EmbeddingStore
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Backbone": "layerfuse.backbone",
+    "Budget": "layerfuse.core.costs",
     "EmbeddingStore": "layerfuse.store",
     "FusionClassifier": "layerfuse.classifier",
     "LayerEmbeddings": "layerfuse.core.layers",
@@ -29,13 +31,17 @@ _HOMES = {
     "LayerRef": "layerfuse.core.layers",
     "LayerScores": "layerfuse.core.scores",
     "Selection": "layerfuse.core.selection",
+    "choose_layers": "layerfuse.classifier",
     "load_texts": "layerfuse.data",
+    "measure_costs": "layerfuse.backbone",
     "score_layers": "layerfuse.score",
     "select_layers": "layerfuse.select",
+    "selection_stability": "layerfuse.select",
 }
 
 __all__ = [
     "Backbone",
+    "Budget",
     "EmbeddingStore",
     "FusionClassifier",
     "LayerEmbeddings",
@@ -43,9 +49,12 @@ __all__ = [
     "LayerRef",
     "LayerScores",
     "Selection",
+    "choose_layers",
     "load_texts",
+    "measure_costs",
     "score_layers",
     "select_layers",
+    "selection_stability",
 ]
 
 
