@@ -1,0 +1,56 @@
+"""choose_layers: scores, selection and stability belong together, for every kind of criterion."""
+
+import numpy as np
+import pytest
+
+from layerfuse import choose_layers, score_layers, select_layers
+from layerfuse.core.errors import LabelError
+from layerfuse.core.layers import LayerEmbeddings, LayerRef
+from layerfuse.core.signals import LayerSignals
+from layerfuse.score import importance
+
+REFS = tuple(LayerRef("toy", i, "mean") for i in range(4))
+
+
+@pytest.fixture(scope="module")
+def block():
+    values = np.random.default_rng(0).normal(size=(4, 60, 5)).astype(np.float32)
+    values[2, ::2] += 1.5
+    return LayerEmbeddings(values, REFS)
+
+
+LABELS = ["a", "b"] * 30
+
+
+def test_is_what_its_parts_give(block):
+    choice = choose_layers([block], LABELS, "loo_ridge", "best", k=1)
+    assert choice.scores == score_layers([block], LABELS, "loo_ridge")
+    assert choice.selection == select_layers(choice.scores, "best", k=1)
+    assert choice.stability.shares[2] == max(choice.stability.shares) > 0.9
+
+
+def test_stability_may_be_left_out(block):
+    assert choose_layers([block], LABELS, n_resamples=0).stability is None
+
+
+def test_without_labels_only_what_needs_none(block):
+    choice = choose_layers([block], None, "rankme", "best", k=1, n_resamples=3)
+    assert choice.stability.n_resamples == 3
+    with pytest.raises(LabelError, match="criterion='loo_ridge' needs labels"):
+        choose_layers([block], None, "loo_ridge")
+    with pytest.raises(LabelError, match="selector='mrmr' needs labels"):
+        choose_layers([block], None, "rankme", "mrmr")
+
+
+def test_the_texts_of_signals_are_drawn_again_too(block):
+    """Layers 1 and 3 have the lower entropy on one half of the texts each; nothing else counts."""
+    entropies = np.full((40, 3), 0.5)
+    entropies[:20, 0] = entropies[20:, 2] = 0.1
+    signal = LayerSignals("attention_entropy", "toy", (1, 2, 3), entropies)
+    entropy_alone = importance(weight=0.0)
+    choice = choose_layers(
+        [block], LABELS, entropy_alone, "best", k=1, signals=[signal], n_resamples=12
+    )
+    assert choice.scores.refs == REFS[1:]
+    assert choice.stability.shares[1] == 0
+    assert 0 < choice.stability.shares[0] < 1
