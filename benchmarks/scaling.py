@@ -17,7 +17,7 @@ import record
 
 from layerfuse import Backbone, FusionClassifier
 from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
-from layerfuse.fuse import FUSIONS
+from layerfuse.fuse import Concat
 from layerfuse.meter import Meter
 from layerfuse.score import score_layers
 from layerfuse.select import select_layers
@@ -83,7 +83,7 @@ def _one(args: argparse.Namespace) -> dict:
             lambda: select_layers(scores, "greedy", embeddings=[stored], labels=labels)
         )
         blocks = [stored.row(ref) for ref in selection]
-        fused = FUSIONS["concat"].fit(blocks, selection.refs).fuse(blocks)
+        fused = Concat.fit(blocks).fuse(blocks)
     for head in ("ridge", "logistic"):
         stages[f"{head} head"] = record.seconds(lambda h=head: fit_head(fused, classes, head=h))
     weights = np.ones(len(texts))

@@ -24,7 +24,7 @@ from layerfuse.core.spec import Dtype
 from layerfuse.core.texts import as_list, as_texts
 from layerfuse.data import check_labels
 from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
-from layerfuse.fuse import FUSIONS, FusionName
+from layerfuse.fuse import FUSIONS, FusionName, Supervision
 from layerfuse.meter import Meter
 from layerfuse.score import CriterionInfo, CriterionName, score_layers
 from layerfuse.select import SelectorName, select_layers
@@ -176,9 +176,10 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
                 random_state=self.random_state,
             )
             blocks = _read_blocks(stored, selection)
-            fusion = FUSIONS[self.fusion].fit(blocks, selection.refs)
+            supervision = Supervision(classes, weights, self.random_state, self.progress)
+            fusion, vectors = FUSIONS[self.fusion].fit_fuse(blocks, selection.refs, supervision)
             head, validation = fit_pooled_head(
-                fusion.fuse(blocks),
+                vectors,
                 texts,
                 classes,
                 head=self.head,

@@ -9,6 +9,7 @@ from layerfuse.core.arrays import Block, Features
 from layerfuse.core.errors import ShapeError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.standardize import Standardizer
+from layerfuse.fuse.fusion import Supervision, check_blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,13 +37,22 @@ class Concat:
     widths: np.ndarray
 
     @classmethod
-    def fit(cls, blocks: Sequence[Block], refs: Sequence[LayerRef]) -> "Concat":  # noqa: ARG003
+    def fit(cls, blocks: Sequence[Block]) -> "Concat":
         """Learn means and scales from the blocks of training texts."""
         fitted = [Standardizer.fit(block) for block in blocks]
         widths = np.array([block.shape[1] for block in blocks], dtype=np.int64)
         mean = np.concatenate([one.mean for one in fitted])
         scale = np.concatenate([one.scale / np.sqrt(len(one.scale)) for one in fitted])
         return cls(Standardizer(mean, scale.astype(np.float32)), widths)
+
+    @classmethod
+    def fit_fuse(
+        cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
+    ) -> tuple["Concat", Features]:
+        """Learn means and scales, and fuse the training texts."""
+        check_blocks(blocks, refs, supervision)
+        fitted = cls.fit(blocks)
+        return fitted, fitted.fuse(blocks)
 
     @property
     def out_width(self) -> int:

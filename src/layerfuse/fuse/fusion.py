@@ -1,12 +1,41 @@
 """What a fusion is: feature blocks in, one vector per text out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from layerfuse.core.arrays import Block, Features
+from layerfuse.core.arrays import Block, ClassIndices, Features, PerText
+from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.core.layers import LayerRef
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Supervision:
+    """What a fusion may learn from besides the blocks, the training texts' only.
+
+    Parameters
+    ----------
+    labels : int array of shape (text,)
+        Class indices 0 .. n_classes - 1, each present.
+    weights : array of shape (text,)
+        Positive weight of each text.
+    random_state : int
+        Draws whatever is drawn.
+    progress : bool
+        Show progress bars if standard error is a terminal.
+    """
+
+    labels: ClassIndices
+    weights: PerText
+    random_state: int = 0
+    progress: bool = False
+
+    @classmethod
+    def of(cls, labels: ClassIndices, random_state: int = 0) -> "Supervision":
+        """Return labels with texts that all weigh the same."""
+        return cls(labels, np.ones(len(labels)), random_state)
 
 
 @runtime_checkable
@@ -14,8 +43,19 @@ class Fusion(Protocol):
     """Fitted fusion of the selected blocks; its whole state is a dict of arrays."""
 
     @classmethod
-    def fit(cls, blocks: Sequence[Block], refs: Sequence[LayerRef]) -> "Fusion":
-        """Learn from training texts; blocks and refs are in the same order."""
+    def fit_fuse(
+        cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
+    ) -> tuple["Fusion", Features]:
+        """Learn from training texts; blocks and refs are in the same order.
+
+        Returns
+        -------
+        fusion : Fusion
+            Fitted.
+        vectors : float32 array of shape (text, out_width)
+            The training texts, fused; where that depends much on their own labels, as a fusion
+            fuses that did not see them, so that a head does not trust in them too much.
+        """
         ...
 
     @property
@@ -35,3 +75,40 @@ class Fusion(Protocol):
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Fusion":
         """Rebuild from ``arrays``."""
         ...
+
+
+@runtime_checkable
+class GatedFusion(Protocol):
+    """A fusion that tells how much each source counts."""
+
+    def gates(self, blocks: Sequence[Block]) -> Features:
+        """Return weights (text, source) from 0 up; how they sum is the fusion's to say."""
+        ...
+
+    def gate_names(self, refs: Sequence[LayerRef]) -> tuple[str, ...]:
+        """Return what each column of ``gates`` stands for."""
+        ...
+
+
+def check_blocks(
+    blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
+) -> None:
+    """Check what a fusion is to learn from.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one block per layer, or they are not of the labelled texts.
+    FeatureError
+        If a block holds NaN or infinity; the message names the layer.
+    """
+    if not blocks or len(blocks) != len(refs):
+        raise ShapeError(f"Expected one block per layer, got {len(blocks)} for {len(refs)}.")
+    lengths = [*map(len, blocks)]
+    if set(lengths) != {len(supervision.labels)}:
+        raise ShapeError(
+            f"Expected blocks of the {len(supervision.labels)} labelled texts, got {lengths}."
+        )
+    for block, ref in zip(blocks, refs, strict=True):
+        if not np.isfinite(block).all():
+            raise FeatureError(f"Expected finite embeddings, found NaN or infinity in {ref}.")

@@ -8,6 +8,8 @@ import numpy as np
 from layerfuse.core.arrays import Block, Features
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse.concat import Concat
+from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.fuse.sources import source_of_each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,11 +36,13 @@ class Mean:
     groups: np.ndarray
 
     @classmethod
-    def fit(cls, blocks: Sequence[Block], refs: Sequence[LayerRef]) -> "Mean":
+    def fit_fuse(
+        cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
+    ) -> tuple["Mean", Features]:
         """Learn means and scales from training texts; refs tell which blocks belong together."""
-        keys = list(dict.fromkeys((ref.backbone, ref.pooling) for ref in refs))
-        groups = np.array([keys.index((ref.backbone, ref.pooling)) for ref in refs], dtype=np.int64)
-        return cls(Concat.fit(blocks, refs), groups)
+        check_blocks(blocks, refs, supervision)
+        fitted = cls(Concat.fit(blocks), source_of_each(refs))
+        return fitted, fitted.fuse(blocks)
 
     @property
     def out_width(self) -> int:

@@ -1,0 +1,112 @@
+"""What a source is, and how sources of any widths get axes in common.
+
+A *source* is one backbone under one pooling, with all its chosen layers. Layers of a source differ
+by degrees; sources differ in what they know, so that weights of sources can be read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.extmath import randomized_svd
+
+from layerfuse.core.arrays import Block, Features
+from layerfuse.core.layers import LayerRef
+from layerfuse.fuse.concat import Concat
+
+_SEEN_TEXTS = 4096  # that common axes are made of: seconds, not minutes, for any width
+
+
+def source_names(refs: Sequence[LayerRef]) -> tuple[str, ...]:
+    """Return ``backbone:pooling`` of each source, in order of first appearance."""
+    return tuple(dict.fromkeys(f"{ref.backbone}:{ref.pooling}" for ref in refs))
+
+
+def source_of_each(refs: Sequence[LayerRef]) -> np.ndarray:
+    """Return the index of the source of each block, (block,)."""
+    names = source_names(refs)
+    return np.array([names.index(f"{r.backbone}:{r.pooling}") for r in refs], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommonAxes:
+    """Principal axes of all blocks beside each other, cut where the blocks meet.
+
+    The scores of a text on the axes are a sum over blocks, so that each block, or source, has
+    scores of its own on the same axes: vectors of equal width whose dimensions mean the same, which
+    no projection of each block alone would give.
+
+    Parameters
+    ----------
+    concat : Concat
+        Standardises and scales the blocks.
+    axes : float32 array of shape (feature, axis)
+        Orthonormal columns, strongest first; zero where there are fewer directions than asked for.
+    parts : int array of shape (block,)
+        Which source a block belongs to.
+
+    Source
+    ------
+    Consensus PCA: Westerhuis, Kourti and MacGregor 1998, *Analysis of Multiblock and Hierarchical
+    PCA and PLS Models*, Journal of Chemometrics 12.
+    """
+
+    concat: Concat
+    axes: Features
+    parts: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, blocks: Sequence[Block], parts: np.ndarray, n_axes: int, random_state: int
+    ) -> "CommonAxes":
+        """Find axes of the training texts, or of 4,096 of them."""
+        concat = Concat.fit(blocks)
+        n_texts = len(blocks[0])
+        rows = np.arange(n_texts)
+        if n_texts > _SEEN_TEXTS:
+            drawn = np.random.default_rng(random_state).choice(n_texts, _SEEN_TEXTS, replace=False)
+            rows = np.sort(drawn)
+        seen = concat.fuse([block[rows] for block in blocks])
+        found = min(n_axes, *seen.shape)
+        _, strengths, axes = randomized_svd(seen, found, n_iter=3, random_state=random_state)
+        axes[strengths <= 1e-5 * max(float(strengths[0]), 1e-30)] = 0  # rounding noise
+        whole = np.zeros((seen.shape[1], n_axes), dtype=np.float32)
+        whole[:, :found] = axes.T
+        return cls(concat, whole, parts)
+
+    @property
+    def n_parts(self) -> int:
+        """Number of sources."""
+        return int(self.parts.max()) + 1
+
+    def columns(self) -> list[slice]:
+        """Return where each block lies in the concatenation."""
+        ends = np.cumsum(self.concat.widths).tolist()
+        return [slice(end - width, end) for end, width in zip(ends, self.concat.widths.tolist())]  # noqa: B905
+
+    def scores(self, fused: Features, n_axes: int | None = None) -> Iterator[Features]:
+        """Yield the (text, axis) scores of one source after another.
+
+        Parameters
+        ----------
+        fused : float32 array of shape (text, feature)
+            By ``concat``.
+        n_axes : int, optional
+            The strongest ones only.
+        """
+        columns = self.columns()
+        for part in range(self.n_parts):
+            own = [columns[i] for i in np.flatnonzero(self.parts == part)]
+            total: Features = fused[:, own[0]] @ self.axes[own[0], :n_axes]
+            for one in own[1:]:
+                total += fused[:, one] @ self.axes[one, :n_axes]
+            yield total
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state."""
+        return {**self.concat.arrays(), "axes": self.axes, "parts": self.parts}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "CommonAxes":
+        """Rebuild from ``arrays``."""
+        return cls(Concat.from_arrays(arrays), arrays["axes"], arrays["parts"])
