@@ -24,20 +24,29 @@ class TokenBudget:
         Kind of device; decides what to start with.
     name : str
         Of the backbone, for messages.
+
+    Attributes
+    ----------
+    tokens : int
+        Of one batch.
+    was_short : bool
+        Whether memory once did not suffice: then batches run one at a time.
     """
 
     def __init__(self, device: str, name: str) -> None:
         self.tokens = _TOKENS.get(device, _TOKENS["cpu"])
         self.name = name
-        self._warned = False
+        self.was_short = False
 
-    def watch(self, n_texts: int, n_tokens: int) -> "_Attempt":
+    def watch(self, n_texts: int, n_tokens: int, *, alone: bool = True) -> "_Attempt":
         """Watch a batch run: where memory does not suffice, the budget is halved instead.
 
         Parameters
         ----------
         n_texts, n_tokens : int
             Shape of the batch.
+        alone : bool
+            Whether nothing else runs beside it: else a text alone may yet fit after the others.
 
         Returns
         -------
@@ -49,28 +58,29 @@ class TokenBudget:
         OutOfMemoryError
             On leaving, if memory did not suffice for one text alone.
         """
-        return _Attempt(self, n_texts, n_tokens)
+        return _Attempt(self, n_texts, n_tokens, alone=alone)
 
-    def _halve(self, n_texts: int, n_tokens: int) -> None:
-        if n_texts == 1:
+    def _halve(self, n_texts: int, n_tokens: int, *, alone: bool) -> None:
+        if n_texts == 1 and alone:
             raise OutOfMemoryError(
                 f"{self.name}: memory does not suffice for one text of {n_tokens} tokens. "
                 "Use a smaller max_tokens or a smaller backbone."
             )
-        self.tokens = n_texts * n_tokens // 2
-        if not self._warned:
+        self.tokens = min(self.tokens, max(1, n_texts * n_tokens // 2))
+        told, self.was_short = self.was_short, True
+        if not told:
             warnings.warn(
                 f"{self.name}: memory does not suffice for {n_texts} texts of {n_tokens} tokens "
                 "at once; going on with smaller batches.",
                 stacklevel=2,
             )
-            self._warned = True
 
 
 class _Attempt:
-    def __init__(self, budget: TokenBudget, n_texts: int, n_tokens: int) -> None:
+    def __init__(self, budget: TokenBudget, n_texts: int, n_tokens: int, *, alone: bool) -> None:
         self._budget = budget
         self._shape = n_texts, n_tokens
+        self._alone = alone
         self.succeeded = False
 
     def __enter__(self) -> "_Attempt":
@@ -87,7 +97,7 @@ class _Attempt:
             return False
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self._budget._halve(*self._shape)  # noqa: SLF001 - one class in two parts
+        self._budget._halve(*self._shape, alone=self._alone)  # noqa: SLF001 - one class in two parts
         return True
 
 

@@ -1,5 +1,6 @@
 """Texts to pooled layers, batch by batch: tokenise, sort by length, run, put back in place."""
 
+import functools
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Sized
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from layerfuse.backbone.blocks import Blocks
 from layerfuse.backbone.budget import TokenBudget, is_out_of_memory
+from layerfuse.backbone.cores import Cores
 from layerfuse.backbone.deberta import narrow_positions
 from layerfuse.backbone.distinct import distinct_texts
 from layerfuse.backbone.kernels import PackedLinears, pack_linears
@@ -133,25 +135,33 @@ def _run_all(
     pad_id: int,
 ) -> Iterator[tuple[np.ndarray, LayerArray]]:
     """Yield batches, longest texts first, with their pooled layers (row, batch, hidden)."""
-    order = tokens.longest_first()
-    start = 0
-    while start < len(order):
-        batch = order[start : start + tokens.batch_size(int(order[start]), budget.tokens)]
+    rest = tokens.longest_first()
+
+    def run(batch: np.ndarray, *, alone: bool) -> LayerArray | None:
         ids, mask = tokens.padded(batch, pad_id)
-        with budget.watch(*ids.shape) as attempt:
-            values = _run(model, tap, packed, ids, mask)
-        if attempt.succeeded:
-            yield batch, values
-            start += len(batch)
+        with budget.watch(*ids.shape, alone=alone) as attempt:
+            values = _run(model, tap, ids, mask)
+        return values if attempt.succeeded else None
+
+    with Cores(torch.get_num_threads() if model.device.type == "cpu" else 1) as cores:
+        while len(rest):
+            n_cores = 1 if budget.was_short else cores.n_cores
+            batches = tokens.batches(rest, budget.tokens, n_cores)
+            longest = int(tokens.lengths[rest[0]])
+            # Other threads may embed with the same model.
+            with tap.blocks.turn, tap, packed, narrow_positions(model, longest):
+                results = cores.map(functools.partial(run, alone=len(batches) == 1), batches)
+            rest = rest[sum(map(len, batches)) :]
+            for batch, values in zip(batches, results, strict=True):
+                if values is not None:
+                    yield batch, values
+            failed = [b for b, v in zip(batches, results, strict=True) if v is None]
+            rest = np.concatenate([*failed, rest])
 
 
 @torch.inference_mode()
-def _run(
-    model: Any, tap: LayerTap, packed: PackedLinears, ids: torch.Tensor, mask: torch.Tensor
-) -> LayerArray:
-    # Other threads may embed with the same model.
-    with tap.blocks.turn, tap, packed, narrow_positions(model, ids.shape[1]):
-        return tap.run(model, ids.to(model.device), mask.to(model.device))
+def _run(model: Any, tap: LayerTap, ids: torch.Tensor, mask: torch.Tensor) -> LayerArray:
+    return tap.run(model, ids.to(model.device), mask.to(model.device))
 
 
 def _check_finite(values: LayerArray, refs: tuple[LayerRef, ...], spec: BackboneSpec) -> None:

@@ -1,5 +1,6 @@
 """Listen to the blocks of a running model, use each layer at once, stop when all are there."""
 
+import threading
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any
@@ -40,7 +41,7 @@ class BlockTap(ABC):
         self.deepest = deepest
         self.name = name
         self._handles: list[RemovableHandle] = []
-        self._layer = 0
+        self._here = threading.local()  # batches may run side by side, each in its own thread
 
     def __enter__(self) -> "BlockTap":
         first = self.blocks.container[0]
@@ -72,30 +73,30 @@ class BlockTap(ABC):
         LayerError
             If the model ran fewer blocks than its configuration promises.
         """
-        self._layer = 0
+        self._here.layer = 0
         options = _no_cache(model) | ({"output_attentions": True} if ask_attention else {})
         try:
             model(input_ids=input_ids, attention_mask=mask, **options)
         except _DeepestLayerReached:
             return
         raise LayerError(
-            f"{self.name} ended after layer {self._layer}, expected layer {self.deepest}. Name its "
-            "list of blocks with blocks=..."
+            f"{self.name} ended after layer {self._here.layer}, expected layer {self.deepest}. "
+            "Name its list of blocks with blocks=..."
         )
 
     def _before_block(
         self, _block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if self._layer == 0:  # a shared block is entered again for every layer
+        if self._here.layer == 0:  # a shared block is entered again for every layer
             self._hand_over(args[0] if args else kwargs["hidden_states"])
 
     def _after_block(self, _block: nn.Module, _args: object, output: Any) -> None:
-        self._layer += 1
+        self._here.layer += 1
         self._hand_over(output[0] if isinstance(output, tuple) else output)
 
     def _hand_over(self, hidden: Tensor) -> None:
-        self._take(self._layer, hidden)
-        if self._layer == self.deepest:
+        self._take(self._here.layer, hidden)
+        if self._here.layer == self.deepest:
             raise _DeepestLayerReached
 
 
@@ -122,8 +123,6 @@ class LayerTap(BlockTap):
             layer: [i for i, ref in enumerate(refs) if ref.layer == layer]
             for layer in {ref.layer for ref in refs}
         }
-        self._mask = self._spread_mask = torch.empty(0)
-        self._pooled = torch.empty(0)
 
     def run(self, model: nn.Module, input_ids: Tensor, mask: Tensor) -> LayerArray:
         """Run one batch up to the deepest wanted layer.
@@ -147,22 +146,22 @@ class LayerTap(BlockTap):
         LayerError
             If the model ran fewer blocks than its configuration promises.
         """
-        self._mask = mask
-        self._spread_mask = without_first(mask) if self.skip_first_token else mask
-        self._pooled = torch.empty(0)
+        self._here.mask = mask
+        self._here.spread_mask = without_first(mask) if self.skip_first_token else mask
+        self._here.pooled = torch.empty(0)
         self._forward(model, input_ids, mask)
-        pooled: LayerArray = self._pooled.cpu().numpy()
-        self._pooled = torch.empty(0)
+        pooled: LayerArray = self._here.pooled.cpu().numpy()
+        self._here.pooled = torch.empty(0)
         return pooled
 
     def _take(self, layer: int, hidden: Tensor) -> None:
-        if self._pooled.numel() == 0:
+        if self._here.pooled.numel() == 0:
             shape = (len(self.refs), hidden.shape[0], hidden.shape[-1])
-            self._pooled = torch.empty(shape, dtype=torch.float32, device=hidden.device)
+            self._here.pooled = torch.empty(shape, dtype=torch.float32, device=hidden.device)
         for row in self._rows.get(layer, ()):
             pooling = self.refs[row].pooling
-            mask = self._spread_mask if pooling in SPREAD_POOLINGS else self._mask
-            self._pooled[row] = POOLING_FUNCTIONS[pooling](hidden, mask)
+            mask = self._here.spread_mask if pooling in SPREAD_POOLINGS else self._here.mask
+            self._here.pooled[row] = POOLING_FUNCTIONS[pooling](hidden, mask)
 
 
 def _no_cache(model: nn.Module) -> dict[str, bool]:

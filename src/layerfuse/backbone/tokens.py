@@ -11,6 +11,8 @@ from torch import Tensor
 
 from layerfuse.core.errors import BackboneLoadError
 
+_LEAST_TOKENS = 256  # of a batch that is made smaller to give every core some
+_TURNS = 8  # batches of each core before their results are handed over
 _CHUNK_TEXTS = 1024  # bounds the memory of encodings, which weigh far more than the ids in them
 
 
@@ -57,6 +59,36 @@ class TokenizedTexts:
             At least 1: a text longer than the budget makes a batch alone.
         """
         return max(1, token_budget // max(1, int(self.lengths[longest])))
+
+    def batches(self, order: np.ndarray, token_budget: int, n_cores: int) -> list[np.ndarray]:
+        """Return the next batches of some texts, for cores that run them side by side.
+
+        Parameters
+        ----------
+        order : int array of shape (text,)
+            Positions, longest first.
+        token_budget : int
+            Tokens of one batch, padding included.
+        n_cores : int
+            With 1 there is one batch; else up to eight a core, so that they seldom wait.
+
+        Returns
+        -------
+        list of int array of shape (batch,)
+            From the start of ``order``; smaller ones where that gives every core as much to do.
+        """
+        if n_cores > 1:
+            left = int(self.lengths[order].sum())
+            rounds = -(-left // (token_budget * n_cores))
+            even = -(-left // (rounds * n_cores))
+            token_budget = min(token_budget, max(_LEAST_TOKENS, even))
+        found: list[np.ndarray] = []
+        start = 0
+        while start < len(order) and len(found) < (_TURNS * n_cores if n_cores > 1 else 1):
+            end = start + self.batch_size(int(order[start]), token_budget)
+            found.append(order[start:end])
+            start = end
+        return found
 
     def padded(self, positions: np.ndarray, pad_id: int) -> tuple[Tensor, Tensor]:
         """Return right-padded (batch, token) ids and mask of some texts."""

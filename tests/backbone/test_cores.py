@@ -1,0 +1,155 @@
+"""Batches side by side: the same layers, every text once, and threads as they were."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from layerfuse import Backbone
+from layerfuse.backbone.cores import Cores
+from layerfuse.backbone.tap import LayerTap
+from layerfuse.backbone.tokens import TokenizedTexts
+
+
+@pytest.fixture
+def two_cores():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def many_texts(tiny):
+    words = " ".join(tiny.texts).split()
+    return [" ".join(words[i : i + 1 + i % 9]) for i in range(30)] * 2 + [f"w{i}" for i in range(9)]
+
+
+def in_new_thread(run):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(run()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_results_come_in_order_whoever_is_done_first():
+    with Cores(3) as cores:
+        got = cores.map(lambda i: (time.sleep(0.01 * (i % 3)), i * i)[1], range(20))
+    assert got == [i * i for i in range(20)]
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_each_runs_on_one_core_and_nobody_else_notices():
+    together = threading.Barrier(2, timeout=10)  # passes only if two are here at once
+
+    def run(_):
+        together.wait()
+        return torch.get_num_threads(), threading.current_thread().name
+
+    with Cores(2) as cores:
+        got = cores.map(run, range(4))
+        assert {n for n, _ in got} == {1}
+        assert torch.get_num_threads() == 2
+        assert in_new_thread(torch.get_num_threads) == 2
+    alive = {thread.name for thread in threading.enumerate()}
+    assert not alive & {name for _, name in got}
+
+
+@pytest.mark.parametrize(("n_cores", "works"), [(1, [1, 2]), (2, [1]), (2, [])])
+def test_without_work_for_two_no_thread_starts(n_cores, works):
+    with Cores(n_cores) as cores:
+        got = cores.map(lambda _: threading.get_ident(), works)
+    assert set(got) <= {threading.get_ident()}
+
+
+def test_an_error_comes_after_all_that_had_started_and_work_goes_on():
+    done = []
+
+    def run(i):
+        if i == 0:
+            raise ValueError("none")
+        time.sleep(0.05)
+        done.append(i)
+        return i
+
+    with Cores(2) as cores:
+        with pytest.raises(ValueError, match="none"):
+            cores.map(run, range(50))
+        n_done = len(done)
+        assert n_done < 49
+        assert cores.map(run, [50, 51]) == [50, 51]
+    assert done[n_done:] in ([50, 51], [51, 50])
+
+
+@pytest.mark.usefixtures("two_cores")
+@pytest.mark.parametrize("family", ["bert", "deberta-v3", "albert", "llama", "t5"])
+def test_layers_are_those_of_one_batch_after_the_other(tiny, many_texts, family, monkeypatch):
+    backbone = Backbone.from_pretrained(tiny.folder(family), pooling="mean", device="cpu")
+    run, threads = LayerTap.run, set()
+
+    def noticed(self, *args):
+        threads.add(threading.get_ident())
+        return run(self, *args)
+
+    monkeypatch.setattr(LayerTap, "run", noticed)
+    monkeypatch.setattr(backbone.budget, "tokens", 64)
+    got = backbone.embed(many_texts).values
+    assert threading.get_ident() not in threads
+    torch.set_num_threads(1)
+    want = backbone.embed(many_texts).values
+    assert threading.get_ident() in threads
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+@pytest.mark.usefixtures("two_cores")
+@pytest.mark.filterwarnings("ignore:.*longer than max_tokens")
+def test_memory_for_one_batch_but_not_for_two(tiny, monkeypatch):
+    """Batches side by side fail, even of one text each; they run later, one after the other."""
+    backbone = Backbone.from_pretrained(tiny.folder("bert"), device="cpu")
+    texts = [f"the w{i} " * 40 for i in range(8)]
+    want = backbone.embed(texts).values
+    run, main = LayerTap.run, threading.get_ident()
+
+    def limited(self, model, ids, mask):
+        if threading.get_ident() != main:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory")
+        return run(self, model, ids, mask)
+
+    monkeypatch.setattr(LayerTap, "run", limited)
+    monkeypatch.setattr(backbone.budget, "tokens", 1)
+    with pytest.warns(UserWarning, match="going on with smaller batches"):
+        got = backbone.embed(texts).values
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def texts_of(lengths):
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return TokenizedTexts(
+        np.zeros(starts[-1], dtype=np.int32), starts, np.zeros(len(lengths), dtype=bool)
+    )
+
+
+@pytest.mark.parametrize("n_cores", [1, 2, 5])
+@pytest.mark.parametrize("n_texts", [1, 7, 100, 3000])
+def test_batches_hold_every_text_once_within_the_budget(n_cores, n_texts):
+    tokens = texts_of(np.random.default_rng(n_texts).integers(1, 90, n_texts))
+    rest, seen = tokens.longest_first(), []
+    while len(rest):
+        batches = tokens.batches(rest, 512, n_cores)
+        assert len(batches) <= (1 if n_cores == 1 else 8 * n_cores)
+        for batch in batches:
+            assert len(batch) * tokens.lengths[batch].max() <= 512
+        seen += [i for batch in batches for i in batch]
+        rest = rest[sum(map(len, batches)) :]
+    np.testing.assert_array_equal(seen, tokens.longest_first())
+
+
+def test_the_last_batches_are_even_and_few_texts_are_not_torn_apart():
+    tokens = texts_of([10] * 130)  # one and a third of a batch
+    sizes = [len(batch) for batch in tokens.batches(tokens.longest_first(), 1000, 2)]
+    assert sizes == [65, 65]
+    few = texts_of([10] * 20)
+    assert len(few.batches(few.longest_first(), 1000, 2)) == 1
