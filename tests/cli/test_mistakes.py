@@ -173,7 +173,8 @@ def test_one_class_only_names_file_and_column(refused, fit, data):
 
     line = refused(*fit)
     assert line.startswith(f"{fit[1]}, column 'label': Expected at least two classes")
-    assert refused("score", fit[1], "-b", fit[3]) == line
+    of_score = refused("score", fit[1], "-b", fit[3])
+    assert of_score.startswith(f"{line} These criteria need no labels: ")
 
 
 def test_a_class_with_one_text(refused, fit, data, toy_labels):
