@@ -224,7 +224,7 @@ def test_more_layers_than_there_are(server, fit):
     done = server(*fit, "--selector", "best", "-k", "9")
 
     assert done.code == 2
-    assert "k=9, but encoder has 4 scored layers" in done.err.splitlines()[-1]
+    assert "k=9 of encoder: " in done.err.splitlines()[-1]
     assert "Traceback" not in done.err
 
 
