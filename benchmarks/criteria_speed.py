@@ -1,0 +1,98 @@
+"""What two criteria cost, against what they cannot do without and against a peer.
+
+    python benchmarks/criteria_speed.py --out FILE
+
+``loo_ridge`` on 13 layers of 60,000 texts and 768 features, each against one Gram product and one
+symmetric eigendecomposition of the same rows; ``logme`` against transformer-ranker's on the same
+matrices. Rows are drawn layer by layer and by turns, so that memory is that of one.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import record
+import torch
+from transformer_ranker.estimators.logme import LogME
+
+from layerfuse.core.arrays import Features
+from layerfuse.core.layers import LayerEmbeddings, LayerRef
+from layerfuse.score import score_layers
+from layerfuse.score.logme import logme
+
+
+def main() -> None:
+    """Run both."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--texts", type=int, default=60_000)
+    parser.add_argument("--features", type=int, default=768)
+    parser.add_argument("--layers", type=int, default=13)
+    parser.add_argument("--classes", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer-layers", type=int, default=2, help="of 13: the peer is slow")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    labels = np.random.default_rng(0).integers(args.classes, size=args.texts)
+    size = {
+        "n_texts": args.texts,
+        "n_features": args.features,
+        "n_layers": args.layers,
+        "n_classes": args.classes,
+    }
+    record.write({"benchmark": "loo_ridge", **size, **_ridge(args, labels)}, args.out)
+    size["n_layers"] = args.peer_layers
+    record.write({"benchmark": "logme", **size, **_evidence(args, labels)}, args.out)
+
+
+def _layer(args: argparse.Namespace, labels: np.ndarray, seed: int) -> Features:
+    """Return one layer whose spectrum falls off as that of a transformer does."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((args.texts, args.features), dtype=np.float32)
+    features *= np.arange(1, args.features + 1, dtype=np.float32) ** -0.5
+    features[:, : args.classes] += 0.3 * np.eye(args.classes, dtype=np.float32)[labels]
+    mix = np.linalg.qr(rng.standard_normal((args.features, args.features)))[0]
+    return features @ mix.astype(np.float32)
+
+
+def _ridge(args: argparse.Namespace, labels: np.ndarray) -> dict:
+    ours, least = np.zeros(args.rounds), np.zeros(args.rounds)
+    for layer in range(args.layers):
+        features = _layer(args, labels, layer)
+        block = LayerEmbeddings(features[None], (LayerRef("drawn", layer, "mean"),))
+        score_layers(block, labels)
+        for i in range(args.rounds):
+            least[i] += record.seconds(lambda x=features: np.linalg.eigh(x.T @ x))
+            ours[i] += record.seconds(lambda b=block: score_layers(b, labels))
+    return {
+        "seconds": {
+            "loo_ridge": record.spread(ours.tolist()),
+            "gram_and_eigh": record.spread(least.tolist()),
+        },
+        "ratio": record.ratios(ours.tolist(), least.tolist()),
+    }
+
+
+def _evidence(args: argparse.Namespace, labels: np.ndarray) -> dict:
+    ours, theirs = np.zeros(args.rounds), np.zeros(args.rounds)
+    classes, gaps = torch.from_numpy(labels), []
+    for layer in range(args.peer_layers):
+        features = _layer(args, labels, layer)
+        tensor = torch.from_numpy(features)
+        for i in range(args.rounds):
+            ours[i] += record.seconds(lambda x=features: logme(x, labels))
+            theirs[i] += record.seconds(lambda x=tensor: LogME().fit(x, classes))
+        gaps.append(abs(logme(features, labels) - LogME().fit(tensor, classes)))
+    return {
+        "seconds": {
+            "logme": record.spread(ours.tolist()),
+            "transformer-ranker": record.spread(theirs.tolist()),
+        },
+        "ratio": record.ratios(theirs.tolist(), ours.tolist()),
+        "largest_difference": max(gaps),
+    }
+
+
+if __name__ == "__main__":
+    main()
