@@ -34,6 +34,9 @@ Targets = Float[np.ndarray, "text class"]
 PerText = Float[np.ndarray, " text"]
 """One number per text, such as a loss."""
 
+PerSample = Float[np.ndarray, " sample"]
+"""One number for each of some of the texts."""
+
 Digests = Shaped[np.ndarray, " text"]
 """One 16-byte digest per text, dtype ``S16`` or ``V16``."""
 

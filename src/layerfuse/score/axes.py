@@ -3,11 +3,11 @@
 import numpy as np
 import scipy.linalg
 
-from layerfuse.core.arrays import Features
+from layerfuse.core.arrays import Block, Features
 from layerfuse.core.standardize import Standardizer
 
 
-def project(features: Features, n_axes: int) -> Features:
+def project(features: Features, n_axes: int) -> Block:
     """Return the coordinates of a standardised layer on its leading principal axes.
 
     Parameters

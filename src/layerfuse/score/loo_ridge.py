@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.linalg
 
-from layerfuse.core.arrays import ClassIndices, Features, PerText
+from layerfuse.core.arrays import ClassIndices, Features, PerSample
 from layerfuse.core.errors import FeatureError
 from layerfuse.core.ridge import N_PENALTIES, RidgeFit, loo_residuals, one_hot, ridge_path
 from layerfuse.core.sample import sample_texts
@@ -16,7 +16,7 @@ MAX_JUDGED = 8192
 _ROWS = 4096  # centred at once, so that they are still in the processor's cache when multiplied
 
 
-def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -> PerText:
+def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -> PerSample:
     """Score each text by how well a ridge classifier that never saw it predicts its label.
 
     Parameters
@@ -31,7 +31,7 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
 
     Returns
     -------
-    array of shape (text,)
+    array of shape (sample,)
         Minus the leave-one-out Brier score of each text left out, under the best of 13 penalties
         for all of them. Their mean is the layer's score: 0 is perfect, a constant guess on C
         balanced classes gives -(1 - 1/C).
@@ -61,7 +61,7 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
     return -_losses_at(rows, features, targets)
 
 
-def _losses_at(rows: np.ndarray, features: Features, targets: np.ndarray) -> PerText:
+def _losses_at(rows: np.ndarray, features: Features, targets: np.ndarray) -> PerSample:
     """Return the leave-one-out Brier losses of some texts under a fit on all, in one pass.
 
     The product X'X is taken of features less the mean of some texts, near enough to their own mean
