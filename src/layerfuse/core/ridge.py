@@ -201,10 +201,24 @@ class RidgePath:
         FeatureError
             If there were more features than texts, so that the decomposition has no axes.
         """
+        gain = np.sqrt(self.eigenvalues) / (self.eigenvalues + penalty)
+        return np.asarray(self._axes() @ (gain[:, None] * self.projected(targets)))
+
+    def solve(self, centred: Features, penalty: float) -> Features:
+        """Return (X'WX + penalty I)^-1 times each row of centred features, (text, feature).
+
+        Raises
+        ------
+        FeatureError
+            If there were more features than texts, so that the decomposition has no axes.
+        """
+        axes = self._axes()
+        return np.asarray(centred @ axes / (self.eigenvalues + penalty) @ axes.T)
+
+    def _axes(self) -> Axes:
         if self.axes is None:
             raise FeatureError("Expected no more features than texts; project them first.")
-        gain = np.sqrt(self.eigenvalues) / (self.eigenvalues + penalty)
-        return np.asarray(self.axes @ (gain[:, None] * self.projected(targets)))
+        return self.axes
 
 
 def ridge_path(

@@ -1,7 +1,7 @@
 """What a fusion is: feature blocks in, one vector per text out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -36,6 +36,10 @@ class Supervision:
     def of(cls, labels: ClassIndices, random_state: int = 0) -> "Supervision":
         """Return labels with texts that all weigh the same."""
         return cls(labels, np.ones(len(labels)), random_state)
+
+    def of_texts(self, rows: np.ndarray) -> "Supervision":
+        """Return the same of some texts only."""
+        return replace(self, labels=self.labels[rows], weights=self.weights[rows])
 
 
 @runtime_checkable

@@ -74,6 +74,10 @@ class CommonAxes:
         whole[:, :found] = axes.T
         return cls(concat, whole, parts)
 
+    def strongest(self, n_axes: int) -> "CommonAxes":
+        """Return the same with fewer axes."""
+        return CommonAxes(self.concat, np.ascontiguousarray(self.axes[:, :n_axes]), self.parts)
+
     @property
     def n_parts(self) -> int:
         """Number of sources."""
@@ -82,7 +86,15 @@ class CommonAxes:
     def columns(self) -> list[slice]:
         """Return where each block lies in the concatenation."""
         ends = np.cumsum(self.concat.widths).tolist()
-        return [slice(end - width, end) for end, width in zip(ends, self.concat.widths.tolist())]  # noqa: B905
+        return [
+            slice(end - width, end)
+            for end, width in zip(ends, self.concat.widths.tolist(), strict=True)
+        ]
+
+    def split(self, fused: Features) -> list[Features]:
+        """Return the columns of each source."""
+        owners = np.repeat(self.parts, self.concat.widths)
+        return [fused[:, owners == part] for part in range(self.n_parts)]
 
     def scores(self, fused: Features, n_axes: int | None = None) -> Iterator[Features]:
         """Yield the (text, axis) scores of one source after another.

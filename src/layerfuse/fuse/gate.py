@@ -1,0 +1,233 @@
+"""``Gate``: weights of sources, or of the layers of a source, that depend on the text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from layerfuse.core.arrays import Features
+from layerfuse.core.calibrate import text_log_losses
+from layerfuse.core.sample import sample_texts
+from layerfuse.fuse.fusion import Supervision
+from layerfuse.learn import Member, Noise, Parameters, Schedule, learn_committee
+
+MAX_LEARNING_TEXTS = 16_384
+"""More do not make so few parameters better, but take memory for each class and part."""
+
+_SCHEDULE = Schedule(learning_rate=3e-3, weight_decay=0.1, max_epochs=40, patience=5)
+_KEPT = 0.9  # share of the parts that dropout leaves to a text
+
+
+class Combine(Protocol):
+    """From weights of parts, and what the parts say, to logits (text, class)."""
+
+    def __call__(self, xp: Any, weights: Any, said: Sequence[Any]) -> Any:
+        """Compute logits in NumPy or torch; weights are (text, part), 1 in the mean of a set."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gate:
+    """A softmax over parts of a linear function of a text, in each of some sets of parts.
+
+    Parameters
+    ----------
+    weights : float32 array (member, part, input, part) or (member, set, input)
+        The first lets every part see the inputs of all: a gate. The second compares the inputs of
+        each part with one query per set: attention.
+    bias : float32 array of shape (member, part)
+        Added to scores.
+    scale : float32 array of shape (part, input)
+        Multiplies inputs, so that their variance is 1.
+    sets : int array of shape (part,)
+        Within a set, weights sum to 1.
+    prior : float32 array of shape (part,)
+        Where learning starts, the same for all texts; sums to 1 in each set.
+    trust : float
+        Share of the learned weights, 0 to 1; the rest is the prior.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    scale: np.ndarray
+    sets: np.ndarray
+    prior: np.ndarray
+    trust: float
+
+    @classmethod
+    def constant(cls, sets: np.ndarray, prior: np.ndarray) -> "Gate":
+        """Return a gate that is the same for all texts, and looks at nothing."""
+        nothing = np.zeros((1, int(sets.max()) + 1, 1), dtype=np.float32)
+        bias = np.zeros((1, len(sets)), dtype=np.float32)
+        return cls(nothing, bias, np.zeros((len(sets), 1), dtype=np.float32), sets, prior, 0.0)
+
+    @property
+    def n_inputs(self) -> int:
+        """Inputs of each part."""
+        return int(self.scale.shape[1])
+
+    def of(self, inputs: np.ndarray) -> Features:
+        """Return weights (text, part) for inputs (text, part, input); the mean of the members."""
+        standard = inputs * self.scale
+        members = [
+            _weights(np, weights, bias + np.log(self.prior), standard, self.sets)
+            for weights, bias in zip(self.weights, self.bias, strict=True)
+        ]
+        return self._tempered(np.asarray(np.mean(members, axis=0, dtype=np.float32)))
+
+    def _tempered(self, learned: Features) -> Features:
+        tempered: Features = self.prior + np.float32(self.trust) * (learned - self.prior)
+        return tempered
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state."""
+        return {
+            "gate.weights": self.weights,
+            "gate.bias": self.bias,
+            "gate.scale": self.scale,
+            "gate.sets": self.sets,
+            "gate.prior": self.prior,
+            "gate.trust": np.array([self.trust], dtype=np.float64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Gate":
+        """Rebuild from ``arrays``."""
+        weights, bias, scale, sets, prior, trust = (
+            arrays[f"gate.{name}"]
+            for name in ("weights", "bias", "scale", "sets", "prior", "trust")
+        )
+        return cls(weights, bias, scale, sets, prior, float(trust[0]))
+
+
+def learning_texts(supervision: Supervision) -> np.ndarray:
+    """Return the positions of the training texts that gates are learned on, ascending."""
+    return sample_texts(supervision.labels, MAX_LEARNING_TEXTS, supervision.random_state)
+
+
+def fit_gate(
+    inputs: np.ndarray,
+    said: Sequence[np.ndarray],
+    combine: Combine,
+    sets: np.ndarray,
+    prior: np.ndarray,
+    supervision: Supervision,
+    *,
+    query: bool = False,
+) -> tuple[Gate, Features]:
+    """Learn a gate from what the parts say about texts that they have not seen.
+
+    It starts with the prior. One member per fold is learned; then ``trust``, which draws all back
+    towards the prior, is what makes the texts of the held-out folds most likely, so that gates that
+    learned noise are hardly used.
+
+    Parameters
+    ----------
+    inputs : float32 array of shape (text, part, input)
+        Of all training texts.
+    said : sequence of float32 arrays
+        What ``combine`` needs, of the ``learning_texts``; first axis text.
+    combine : Combine
+        From weights and ``said`` to logits.
+    sets : int array of shape (part,)
+        Within a set, weights sum to 1.
+    prior : float32 array of shape (part,)
+        Positive weights to start with.
+    supervision : Supervision
+        Of all training texts.
+    query : bool
+        Attention with a query per set instead of a gate that sees all parts.
+
+    Returns
+    -------
+    gate : Gate
+        Fitted.
+    weights : float32 array of shape (text, part)
+        Of the training texts, each by members that did not see it.
+
+    Source
+    ------
+    Gated multimodal units: Arevalo et al. 2017, arXiv:1702.01992, with a softmax for their
+    sigmoids, so that weights can be compared. Dropout of whole sources: Neverova et al. 2016,
+    ModDrop, arXiv:1501.00102.
+    """
+    rows = learning_texts(supervision)
+    deviation = inputs[rows].std(0, dtype=np.float64)
+    scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
+    scale = scale.astype(np.float32)
+    n_parts, n_inputs = scale.shape
+    sizes = np.bincount(sets)[sets].astype(np.float32)
+    logs = np.log(prior)
+    shape = (int(sets.max()) + 1, n_inputs) if query else (n_parts, n_inputs, n_parts)
+
+    def forward(
+        xp: Any, parameters: Mapping[str, Any], inputs: Sequence[Any], noise: Noise | None
+    ) -> Any:
+        own = _weights(
+            xp, parameters["weights"], parameters["bias"] + xp.asarray(logs), inputs[0], sets, noise
+        )
+        return combine(xp, own * xp.asarray(sizes), inputs[1:])
+
+    def initial(_: np.random.Generator) -> Parameters:
+        return {
+            "weights": np.zeros(shape, dtype=np.float32),
+            "bias": np.zeros(n_parts, dtype=np.float32),
+        }
+
+    members = learn_committee(
+        forward,
+        initial,
+        [inputs[rows] * scale, *said],
+        supervision.labels[rows],
+        supervision.weights[rows],
+        names=["the inputs of the gate", *("what the sources say" for _ in said)],
+        schedule=_SCHEDULE,
+        random_state=supervision.random_state,
+        progress=supervision.progress,
+    )
+    learned = _stacked(members, scale, sets, prior, 1.0)
+    unseen = learned.of(inputs)
+    for parameters, rest in members:
+        own = inputs[rows[rest]] * scale
+        bias = parameters["bias"] + logs
+        unseen[rows[rest]] = _weights(np, parameters["weights"], bias, own, sets)
+    labels, text_weights = supervision.labels[rows], supervision.weights[rows]
+
+    def loss(trust: float) -> float:
+        mixed = _stacked(members, scale, sets, prior, trust)._tempered(unseen[rows])  # noqa: SLF001
+        logits = combine(np, mixed * sizes, said)
+        return float(
+            np.average(text_log_losses(log_softmax(logits, axis=1), labels), weights=text_weights)
+        )
+
+    found = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-3})
+    trust = float(found.x) if found.fun < loss(0.0) else 0.0
+    gate = _stacked(members, scale, sets, prior, trust)
+    return gate, gate._tempered(unseen)  # noqa: SLF001 - its own module
+
+
+def _stacked(
+    members: Sequence[Member], scale: np.ndarray, sets: np.ndarray, prior: np.ndarray, trust: float
+) -> Gate:
+    weights, bias = (np.stack([p[name] for p, _ in members]) for name in ("weights", "bias"))
+    return Gate(weights, bias, scale, sets, prior, trust)
+
+
+def _weights(
+    xp: Any, weights: Any, bias: Any, inputs: Any, sets: np.ndarray, noise: Noise | None = None
+) -> Any:
+    """Return (text, part) weights that sum to 1 in each set, in NumPy or torch."""
+    if weights.ndim == 2:  # noqa: PLR2004 - a query per set
+        scores = (inputs * weights[sets]).sum(-1) + bias
+    else:
+        n_parts = len(sets)
+        scores = inputs.reshape(len(inputs), -1) @ weights.reshape(-1, n_parts) + bias
+    powers = xp.exp(scores - xp.amax(scores, 1, keepdims=True))
+    if noise is not None:
+        powers = powers * noise.keep(powers.shape, _KEPT)
+    members = xp.asarray(np.eye(int(sets.max()) + 1, dtype=np.float32)[sets])  # (part, set)
+    # A set that dropout emptied says nothing; one far below the others is even, not 0 / 0.
+    return powers / ((powers @ members) @ members.T + 1e-30)

@@ -1,0 +1,85 @@
+"""``static_gate``: one weight per source, the same for all texts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerfuse.core.arrays import Block, Features
+from layerfuse.core.layers import LayerRef
+from layerfuse.core.standardize import Standardizer
+from layerfuse.fuse.concat import Concat
+from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.fuse.kernel_weights import kernel_weights
+from layerfuse.fuse.sources import source_names, source_of_each
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StaticGate:
+    """Blocks beside each other as in ``concat``, each times the root of its source's weight.
+
+    So the weights are those of the sources' kernels in a linear head; equal weights are ``concat``.
+
+    Parameters
+    ----------
+    concat : Concat
+        Its scale holds the weights too.
+    weights : float64 array of shape (source,)
+        Sum to 1.
+
+    Source
+    ------
+    Multiple-kernel learning: Gonen and Alpaydin 2011, *Multiple Kernel Learning Algorithms*,
+    JMLR 12; the weights by ``kernel_weights``.
+    """
+
+    concat: Concat
+    weights: np.ndarray
+
+    @classmethod
+    def fit_fuse(
+        cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
+    ) -> tuple["StaticGate", Features]:
+        """Learn weights; so few do not make the fused training texts know their labels."""
+        check_blocks(blocks, refs, supervision)
+        concat = Concat.fit(blocks)
+        owners = np.repeat(source_of_each(refs), concat.widths)
+        fused = concat.fuse(blocks)
+        sources = [fused[:, owners == part] for part in np.unique(owners)]
+        weights = kernel_weights(sources, supervision)
+        factors = np.sqrt(len(weights) * weights)[owners].astype(np.float32)
+        scaled = Standardizer(concat.standardizer.mean, concat.standardizer.scale * factors)
+        fused *= factors
+        return cls(Concat(scaled, concat.widths), weights), fused
+
+    @property
+    def out_width(self) -> int:
+        """Width of the fused vector."""
+        return self.concat.out_width
+
+    def fuse(self, blocks: Sequence[Block]) -> Features:
+        """Return (text, out_width) float32 vectors.
+
+        Raises
+        ------
+        ShapeError
+            If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
+        """
+        return self.concat.fuse(blocks)
+
+    def gates(self, blocks: Sequence[Block]) -> Features:
+        """Return the weight of each source, the same in every row, (text, source)."""
+        return np.tile(self.weights.astype(np.float32), (len(blocks[0]), 1))
+
+    def gate_names(self, refs: Sequence[LayerRef]) -> tuple[str, ...]:
+        """Return ``backbone:pooling`` of each source."""
+        return source_names(refs)
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state."""
+        return {**self.concat.arrays(), "weights": self.weights}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "StaticGate":
+        """Rebuild from ``arrays``."""
+        return cls(Concat.from_arrays(arrays), arrays["weights"])
