@@ -19,7 +19,7 @@ from layerfuse.score import CriterionInfo, CriterionName, criterion_info
 from layerfuse.train import fit_head
 
 MAX_TEXTS = 500
-"""Texts of a sample; the mean over them is known to a few hundredths of their spread."""
+"""Texts of a sample, where there are more."""
 
 
 def gather_signals(
