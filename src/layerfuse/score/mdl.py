@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from layerfuse.core.arrays import Block, ClassIndices, Features, PerText
+from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.errors import LabelError
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_layer
@@ -76,7 +76,7 @@ def mdl(features: Features, labels: ClassIndices, random_state: int = 0) -> PerT
 
 
 def _fit_and_guess(
-    seen: Features, labels: ClassIndices, unseen: Block, n_classes: int
+    seen: Features, labels: ClassIndices, unseen: np.ndarray, n_classes: int
 ) -> np.ndarray:
     """Return probabilities (text, class) of a probe; 0 for a class not seen."""
     guess = np.zeros((len(unseen), n_classes))
