@@ -185,6 +185,19 @@ def scaling() -> str:
     return _table(["texts", "fit, s", *[f"{s}, s" for s in stages], "memory, MiB"], rows)
 
 
+def endless() -> str:
+    """Resident memory while texts stream by."""
+    rows = [
+        [
+            f"{line['n_texts']:,}",
+            f"{line['texts_per_second']:,}",
+            ", ".join(map(str, line["resident_mib"])),
+        ]
+        for line in _lines("endless", ("n_texts",))
+    ]
+    return _table(["texts", "texts a second", "resident memory, MiB"], rows)
+
+
 def accuracy(data: str) -> str:
     """Accuracy on one data set: the rows of the last run on it, which share its start."""
     lines = [
@@ -215,6 +228,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "prediction": prediction,
     "fitting": fitting,
     "scaling": scaling,
+    "endless": endless,
     "accuracy mr": lambda: accuracy("mr"),
     "accuracy r8": lambda: accuracy("r8"),
 }
