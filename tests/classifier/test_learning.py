@@ -170,7 +170,7 @@ def test_all_layers_are_scored_and_the_deepest_in_use_ends_the_backbone(
     backbones = [tiny_encoder, tiny_decoder]
     classifier = make(backbones=backbones, selector="best", k=1).fit(texts, labels)
 
-    expected = {LayerRef("encoder", i, "mean") for i in range(4)}
+    expected = {LayerRef("encoder", i, p) for i in range(4) for p in ("mean", "first")}
     expected |= {LayerRef("decoder", i, p) for i in range(4) for p in ("mean", "last")}
     assert set(classifier.scores_.refs) == expected
     assert [ref.backbone for ref in classifier.selection_] == ["encoder", "decoder"]

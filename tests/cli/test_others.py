@@ -71,11 +71,15 @@ def test_cache_ls(run, filled, cache_folder):
     done = run("cache", "ls")
     (row,) = [line for line in done.out.splitlines() if line.startswith("encoder")]
 
-    assert row.split()[:3] == ["encoder", "mean", "48"]
+    assert row.split()[:3] == ["encoder", "mean+first", "48"]
     assert f"in {cache_folder / 'embeddings'}" in done.out
     (entry,) = json.loads(run("cache", "ls", "--json").out)
     assert entry["fingerprint"] == filled.parent.name
-    assert (entry["backbone"], entry["poolings"], entry["n_texts"]) == ("encoder", ["mean"], 48)
+    assert (entry["backbone"], entry["poolings"], entry["n_texts"]) == (
+        "encoder",
+        ["mean", "first"],
+        48,
+    )
     assert entry["disk_bytes"] >= filled.stat().st_size
 
 

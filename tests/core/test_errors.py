@@ -19,6 +19,7 @@ BUILTINS = {
     "LabelError": ValueError,
     "LayerError": ValueError,
     "SelectionError": ValueError,
+    "SignalError": ValueError,
     "DataError": ValueError,
     "BackboneLoadError": OSError,
     "OutOfMemoryError": MemoryError,
