@@ -118,10 +118,3 @@ def subprocess_environment() -> dict[str, str]:
     path = os.pathsep.join(filter(None, sys.path))
     # No other number of threads: sums in another order have other last bits.
     return os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": ""}
-
-
-@pytest.fixture
-def unchecked(request) -> None:
-    """Skip a test of a wrong type where run-time type checks would find it first."""
-    if request.config.getoption("jaxtyping_packages", None):
-        pytest.skip("run-time type checks are on")

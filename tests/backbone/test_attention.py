@@ -204,7 +204,7 @@ def test_a_model_without_attention_is_named(tiny, tmp_path):
         attention_entropy(backbone, tiny.texts, progress=False)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_texts_are_checked(bert):
     with pytest.raises(DataError, match="at least one text"):
         attention_entropy(bert, [])

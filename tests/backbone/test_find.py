@@ -25,7 +25,7 @@ def refuse(error):
     return snapshot_download
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_unknown_option_names_the_nearest(tiny):
     with pytest.raises(UnknownOptionError, match=r"dtype='float23'.*Did you mean 'float32'"):
         Backbone.from_pretrained(tiny.folder("bert"), dtype="float23")

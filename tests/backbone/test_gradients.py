@@ -183,7 +183,7 @@ def test_wrong_probes_are_refused(bert, tiny):
         backbone_gradient(bert, [], good)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_wrong_names_are_refused(bert, tiny):
     with pytest.raises(UnknownOptionError, match="weighted_mean"):
         ProbeLoss(np.zeros((32, 2)), np.zeros(2), np.zeros(1, dtype=np.int64), "weighted")

@@ -68,7 +68,8 @@ def test_truncated_texts_of_all_windows_are_reported_together(tiny):
     assert str(warning.message).startswith("bert: 2 of 6 texts are longer")
 
 
-@pytest.mark.usefixtures("small_windows", "unchecked")
+@pytest.mark.unchecked
+@pytest.mark.usefixtures("small_windows")
 def test_a_wrong_text_is_named_by_its_position_in_all(bert):
     with pytest.raises(DataError, match="text 6 is None"):
         bert.embed(["a", "b", "c", "d", "e", "f", None])

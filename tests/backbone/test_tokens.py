@@ -134,7 +134,7 @@ def test_lone_surrogate_counts_as_the_replacement_character(tiny):
     assert np.abs(got[:, 0] - got[:, 2]).max() > 0.01
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 @pytest.mark.parametrize("value", [None, float("nan"), 3, b"bytes"])
 def test_text_that_is_no_string_is_named_with_its_position(bert, value):
     with pytest.raises(DataError, match=r"text 1 is .*\. Drop such rows"):

@@ -103,7 +103,7 @@ def test_entropy_needs_no_labels_and_the_gradient_does(stored, toy_labels):
         gather_signals(stored, toy_labels[1:], ["attention_entropy"])
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_an_unknown_criterion_is_refused(stored, toy_labels):
     with pytest.raises(UnknownOptionError, match="importance"):
         gather_signals(stored, toy_labels, ["importence"])

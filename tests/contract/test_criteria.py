@@ -362,7 +362,7 @@ def test_every_layer_is_read_once(criterion):
 
 
 @pytest.mark.parametrize("name", ["loo-ridge", "Probe", ""])
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_an_unknown_name_lists_the_right_ones(name):
     layers, labels = problem()
     with pytest.raises(UnknownOptionError, match=", ".join(CRITERION_NAMES)):

@@ -28,7 +28,7 @@ def test_parse_refuses_what_is_no_layer(text):
         LayerRef.parse(text)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_parse_names_the_pooling_that_was_meant():
     with pytest.raises(UnknownOptionError, match="Did you mean 'mean'"):
         LayerRef.parse("bert:3:meen")
@@ -53,7 +53,7 @@ def test_refs_sort_by_layer_as_a_number():
         np.zeros((2, 3, 4, 1), np.float32),
     ],
 )
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_embeddings_refuse_wrong_shape_or_dtype(values):
     refs = (LayerRef("toy", 0, "mean"), LayerRef("toy", 1, "mean"))
     with pytest.raises(ShapeError, match=r"float32 array \(layer, text, hidden\)") as caught:

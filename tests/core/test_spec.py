@@ -73,7 +73,7 @@ def test_refuses_no_pooling_or_one_twice(poolings):
     ("field", "value", "choice"),
     [("poolings", ("men",), "weighted_mean"), ("dtype", "float16", "bfloat16")],
 )
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_refuses_unknown_options(field, value, choice):
     with pytest.raises(UnknownOptionError, match=choice):
         dataclasses.replace(SPEC, **{field: value})

@@ -167,7 +167,7 @@ def test_a_weight_out_of_range_is_refused(weight):
         importance(weight)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_other_options_are_refused():
     with pytest.raises(UnknownOptionError, match="low, high"):
         importance(prefer="lowest")

@@ -71,7 +71,7 @@ def test_upper_half_of_each_backbone_by_its_own_depth():
     ]
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_unknown_selector_names_the_right_one():
     with pytest.raises(UnknownOptionError, match="Did you mean 'upper_half'"):
         select_layers(scores_of({"a": [0.0]}), "upperhalf")

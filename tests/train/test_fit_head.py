@@ -169,7 +169,7 @@ def test_class_weights():
 
 
 @pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf")])
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_class_weights_that_are_not_positive_are_refused(weight):
     with pytest.raises(LabelError, match="positive, finite class weights"):
         class_weights(np.array([0, 1]), {1: weight})
@@ -215,14 +215,14 @@ def test_features_that_are_not_finite_are_refused(bad):
         fit_head(features, labels)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_another_number_of_labels_is_refused():
     features, labels = blobs(30)
     with pytest.raises(ShapeError, match="30 vectors, but 29 labels"):
         fit_head(features, labels[:-1])
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_unknown_head_names_the_right_one():
     with pytest.raises(UnknownOptionError, match="Did you mean 'logistic'"):
         fit_head(*blobs(30), head="logistics")
