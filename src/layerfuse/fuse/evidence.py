@@ -9,6 +9,7 @@ from layerfuse.core.arrays import Features, Targets
 from layerfuse.core.calibrate import fit_temperature
 from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.fuse.fusion import Supervision
+from layerfuse.fuse.sources import sum_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,12 +75,3 @@ def held_out_evidence(
         parts.append((temperature * (own @ coefficients - leverage * weighted)).astype(np.float32))
     base = path.mean_target(targets) - weighted / len(total)
     return Evidence(np.stack(parts, axis=1), (temperature * base).astype(np.float32))
-
-
-def sum_of(parts: Iterable[Features]) -> Features:
-    """Return the sum of arrays of which two are in memory at a time."""
-    running = iter(parts)
-    total = next(running).copy()
-    for one in running:
-        total += one
-    return total

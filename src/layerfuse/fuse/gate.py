@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -17,10 +17,11 @@ from layerfuse.learn import Member, Noise, Parameters, Schedule, learn_committee
 MAX_LEARNING_TEXTS = 16_384
 """More do not make so few parameters better, but take memory for each class and part."""
 
-_SCHEDULE = Schedule(learning_rate=3e-3, weight_decay=0.1, max_epochs=40, patience=5)
+_SCHEDULE = Schedule(learning_rate=1e-2, weight_decay=0.1, max_epochs=60, patience=5)
 _KEPT = 0.9  # share of the parts that dropout leaves to a text
 
 
+@runtime_checkable
 class Combine(Protocol):
     """From weights of parts, and what the parts say, to logits (text, class)."""
 
@@ -223,11 +224,13 @@ def _weights(
     if weights.ndim == 2:  # noqa: PLR2004 - a query per set
         scores = (inputs * weights[sets]).sum(-1) + bias
     else:
-        n_parts = len(sets)
-        scores = inputs.reshape(len(inputs), -1) @ weights.reshape(-1, n_parts) + bias
+        n_parts, n_inputs = inputs.shape[1:]
+        flat = inputs.reshape(len(inputs), n_parts * n_inputs)
+        scores = flat @ weights.reshape(n_parts * n_inputs, n_parts) + bias
     powers = xp.exp(scores - xp.amax(scores, 1, keepdims=True))
-    if noise is not None:
-        powers = powers * noise.keep(powers.shape, _KEPT)
     members = xp.asarray(np.eye(int(sets.max()) + 1, dtype=np.float32)[sets])  # (part, set)
-    # A set that dropout emptied says nothing; one far below the others is even, not 0 / 0.
+    if noise is not None:
+        kept = noise.keep(powers.shape, _KEPT)
+        emptied = 1 - xp.clip(kept @ members, 0, 1)  # a set without parts says nothing: keep all
+        powers = powers * (kept + emptied @ members.T)
     return powers / ((powers @ members) @ members.T + 1e-30)

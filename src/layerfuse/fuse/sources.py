@@ -4,13 +4,13 @@ A *source* is one backbone under one pooling, with all its chosen layers. Layers
 by degrees; sources differ in what they know, so that weights of sources can be read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from layerfuse.core.arrays import Block, Features
+from layerfuse.core.arrays import Axes, Block, Features
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse.concat import Concat
 
@@ -26,6 +26,41 @@ def source_of_each(refs: Sequence[LayerRef]) -> np.ndarray:
     """Return the index of the source of each block, (block,)."""
     names = source_names(refs)
     return np.array([names.index(f"{r.backbone}:{r.pooling}") for r in refs], dtype=np.int64)
+
+
+def sum_of(parts: Iterable[Features]) -> Features:
+    """Return the sum of arrays of which two are in memory at a time."""
+    running = iter(parts)
+    total = next(running).copy()
+    for one in running:
+        total += one
+    return total
+
+
+def seen_texts(n_texts: int, random_state: int) -> np.ndarray:
+    """Return the positions of the texts that axes are made of, at most 4,096, ascending."""
+    if n_texts <= _SEEN_TEXTS:
+        return np.arange(n_texts)
+    drawn = np.random.default_rng(random_state).choice(n_texts, _SEEN_TEXTS, replace=False)
+    return np.sort(drawn)
+
+
+def leading_axes(features: Features, n_axes: int, random_state: int) -> Axes:
+    """Return the strongest principal axes of centred features, (feature, axis) in float32.
+
+    Orthonormal columns, strongest first; zero where there are fewer directions than asked for.
+
+    Source
+    ------
+    Halko, Martinsson and Tropp 2011, *Finding Structure with Randomness*, SIAM Review 53, by
+    scikit-learn.
+    """
+    found = min(n_axes, *features.shape)
+    _, strengths, axes = randomized_svd(features, found, n_iter=3, random_state=random_state)
+    axes[strengths <= 1e-5 * max(float(strengths[0]), 1e-30)] = 0  # rounding noise
+    whole = np.zeros((features.shape[1], n_axes), dtype=np.float32)
+    whole[:, :found] = axes.T
+    return whole
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,27 +87,18 @@ class CommonAxes:
     """
 
     concat: Concat
-    axes: Features
+    axes: Axes
     parts: np.ndarray
 
     @classmethod
     def fit(
         cls, blocks: Sequence[Block], parts: np.ndarray, n_axes: int, random_state: int
     ) -> "CommonAxes":
-        """Find axes of the training texts, or of 4,096 of them."""
+        """Find axes of the training texts."""
         concat = Concat.fit(blocks)
-        n_texts = len(blocks[0])
-        rows = np.arange(n_texts)
-        if n_texts > _SEEN_TEXTS:
-            drawn = np.random.default_rng(random_state).choice(n_texts, _SEEN_TEXTS, replace=False)
-            rows = np.sort(drawn)
+        rows = seen_texts(len(blocks[0]), random_state)
         seen = concat.fuse([block[rows] for block in blocks])
-        found = min(n_axes, *seen.shape)
-        _, strengths, axes = randomized_svd(seen, found, n_iter=3, random_state=random_state)
-        axes[strengths <= 1e-5 * max(float(strengths[0]), 1e-30)] = 0  # rounding noise
-        whole = np.zeros((seen.shape[1], n_axes), dtype=np.float32)
-        whole[:, :found] = axes.T
-        return cls(concat, whole, parts)
+        return cls(concat, leading_axes(seen, n_axes, random_state), parts)
 
     def strongest(self, n_axes: int) -> "CommonAxes":
         """Return the same with fewer axes."""
@@ -109,10 +135,7 @@ class CommonAxes:
         columns = self.columns()
         for part in range(self.n_parts):
             own = [columns[i] for i in np.flatnonzero(self.parts == part)]
-            total: Features = fused[:, own[0]] @ self.axes[own[0], :n_axes]
-            for one in own[1:]:
-                total += fused[:, one] @ self.axes[one, :n_axes]
-            yield total
+            yield sum_of(fused[:, one] @ self.axes[one, :n_axes] for one in own)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,7 @@ Parameters = Mapping[str, np.ndarray]
 """Named float32 arrays: everything that is learned."""
 
 
+@runtime_checkable
 class Noise(Protocol):
     """Draws what dropout drops; there is none outside of training."""
 
@@ -18,6 +19,7 @@ class Noise(Protocol):
         ...
 
 
+@runtime_checkable
 class Forward(Protocol):
     """From parameters and inputs of some texts to logits (text, class).
 

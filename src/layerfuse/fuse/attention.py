@@ -1,0 +1,139 @@
+"""``attention``: every text decides which layers of a source it is read from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerfuse.core.arrays import Block, Features
+from layerfuse.core.layers import LayerRef
+from layerfuse.fuse.concat import Concat
+from layerfuse.fuse.evidence import held_out_evidence
+from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.fuse.gate import Gate, fit_gate, learning_texts
+from layerfuse.fuse.gated import weighted_sum
+from layerfuse.fuse.sources import CommonAxes, leading_axes, seen_texts, source_of_each
+
+_EVIDENCE_AXES = 256
+_KEY_AXES = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attention:
+    """A weighted average of the layers of each source, sources beside each other.
+
+    The keys of a layer are its scores on the axes of its source; one query per source is learned.
+    With equal weights, the start, this is ``mean``.
+
+    Parameters
+    ----------
+    common : CommonAxes
+        Standardises blocks and makes their keys; each block is a part of its own.
+    gate : Gate
+        A query per source; its sets are the sources.
+
+    Source
+    ------
+    Attention with a learned query: Yang et al. 2016, *Hierarchical Attention Networks*, NAACL,
+    eq. 5-7; over layers instead of words.
+    """
+
+    common: CommonAxes
+    gate: Gate
+
+    @classmethod
+    def fit_fuse(
+        cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
+    ) -> tuple["Attention", Features]:
+        """Learn queries on leave-one-out evidence, and fuse each text by queries that missed it.
+
+        Where every source has one layer, there is nothing to attend to: this is ``mean`` then.
+        """
+        check_blocks(blocks, refs, supervision)
+        sources = source_of_each(refs)
+        common = _axes_of_means(blocks, sources, supervision.random_state)
+        kept = common.strongest(_KEY_AXES)
+        fused = common.concat.fuse(blocks)
+        prior = (1 / np.bincount(sources)[sources]).astype(np.float32)
+        if np.bincount(sources).max() == 1 or not common.axes.any():
+            fitted = cls(kept, Gate.constant(sources, prior))
+            return fitted, fitted._averaged(fused, np.tile(prior, (len(fused), 1)))
+        rows = learning_texts(supervision)
+        seen = fused if len(rows) == len(fused) else fused[rows]
+        evidence = held_out_evidence(lambda: common.scores(seen), supervision.of_texts(rows))
+        gate, weights = fit_gate(
+            np.stack([*kept.scores(fused)], axis=1),
+            (evidence.parts, evidence.base),
+            weighted_sum,
+            sources,
+            prior,
+            supervision,
+            query=True,
+        )
+        fitted = cls(kept, gate)
+        return fitted, fitted._averaged(fused, weights)
+
+    @property
+    def out_width(self) -> int:
+        """Width of the fused vector."""
+        firsts = np.unique(self.gate.sets, return_index=True)[1]
+        return int(self.common.concat.widths[firsts].sum())
+
+    def fuse(self, blocks: Sequence[Block]) -> Features:
+        """Return (text, out_width) float32 vectors.
+
+        Raises
+        ------
+        ShapeError
+            If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
+        """
+        fused = self.common.concat.fuse(blocks)
+        return self._averaged(fused, self._weights(fused))
+
+    def gates(self, blocks: Sequence[Block]) -> Features:
+        """Return the weight of each layer for each text, (text, layer); 1 in all per source."""
+        return self._weights(self.common.concat.fuse(blocks))
+
+    def gate_names(self, refs: Sequence[LayerRef]) -> tuple[str, ...]:
+        """Return ``backbone:layer:pooling`` of each layer."""
+        return tuple(map(str, refs))
+
+    def _weights(self, fused: Features) -> Features:
+        keys = self.common.scores(fused, self.gate.n_inputs)
+        return self.gate.of(np.stack([*keys], axis=1))
+
+    def _averaged(self, fused: Features, weights: Features) -> Features:
+        columns = self.common.columns()
+        averages = []
+        for source in np.unique(self.gate.sets):
+            members = np.flatnonzero(self.gate.sets == source)
+            averages.append(np.sum([fused[:, columns[i]] * weights[:, [i]] for i in members], 0))
+        return np.concatenate(averages, axis=1)
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state."""
+        return {**self.common.arrays(), **self.gate.arrays()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Attention":
+        """Rebuild from ``arrays``."""
+        return cls(CommonAxes.from_arrays(arrays), Gate.from_arrays(arrays))
+
+
+def _axes_of_means(blocks: Sequence[Block], sources: np.ndarray, random_state: int) -> CommonAxes:
+    """Return axes of the averages of layers, on which the scores of layers sum to the average's."""
+    concat = Concat.fit(blocks)
+    rows = seen_texts(len(blocks[0]), random_state)
+    seen = concat.fuse([block[rows] for block in blocks])
+    columns = CommonAxes(concat, seen, np.arange(len(blocks))).columns()
+    members = [np.flatnonzero(sources == source) for source in np.unique(sources)]
+    means = [np.mean([seen[:, columns[i]] for i in own], axis=0) for own in members]
+    axes = leading_axes(np.concatenate(means, axis=1), _EVIDENCE_AXES, random_state)
+    ends = np.cumsum([mean.shape[1] for mean in means])[:-1]
+    by_source = [
+        own / np.float32(len(layers))
+        for own, layers in zip(np.split(axes, ends), members, strict=True)
+    ]
+    return CommonAxes(
+        concat, np.concatenate([by_source[s] for s in sources]), np.arange(len(blocks))
+    )

@@ -1,0 +1,132 @@
+"""One calibrated probe per source, and what it says about texts that it did not see."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax
+
+from layerfuse.core.arrays import Block, Coefficients, Features, Targets
+from layerfuse.core.calibrate import fit_temperature
+from layerfuse.core.ridge import one_hot, ridge_path
+from layerfuse.fuse.concat import Concat
+from layerfuse.fuse.fusion import Supervision
+from layerfuse.fuse.sources import leading_axes, seen_texts
+
+_N_AXES = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probes:
+    """A ridge classifier per source, with a temperature.
+
+    Parameters
+    ----------
+    concat : Concat
+        Standardises and scales the blocks.
+    parts : int array of shape (block,)
+        Which source a block belongs to.
+    coefficients : float32 array of shape (feature, class)
+        Of all sources beneath each other, times their temperatures.
+    intercepts : float32 array of shape (source, class)
+        Added, times their temperatures.
+
+    Source
+    ------
+    Leave-one-out decisions as in ``core.ridge``; temperature scaling: Guo et al. 2017,
+    arXiv:1706.04599.
+    """
+
+    concat: Concat
+    parts: np.ndarray
+    coefficients: Coefficients
+    intercepts: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, blocks: Sequence[Block], parts: np.ndarray, supervision: Supervision
+    ) -> tuple["Probes", np.ndarray]:
+        """Fit the probes.
+
+        Returns
+        -------
+        probes : Probes
+            Fitted on all texts.
+        held_out : float32 array of shape (text, source, class)
+            Log probabilities of each text by probes that did not see it.
+        """
+        concat = Concat.fit(blocks)
+        fused = concat.fuse(blocks)
+        owners = np.repeat(parts, concat.widths)
+        targets = one_hot(supervision.labels)
+        coefficients = np.zeros((fused.shape[1], targets.shape[1]), dtype=np.float32)
+        intercepts, held_out = [], []
+        for part in np.unique(parts):
+            own = np.flatnonzero(owners == part)
+            coefficients[own], intercept, said = _probe(fused[:, own], targets, supervision)
+            intercepts.append(intercept)
+            held_out.append(said)
+        probes = cls(concat, parts, coefficients, np.stack(intercepts))
+        return probes, np.stack(held_out, axis=1)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return int(self.coefficients.shape[1])
+
+    def log_probabilities(self, blocks: Sequence[Block]) -> np.ndarray:
+        """Return what each source says of each text, float32 (text, source, class)."""
+        fused = self.concat.fuse(blocks)
+        owners = np.repeat(self.parts, self.concat.widths)
+        said = [
+            fused[:, owners == part] @ self.coefficients[owners == part] + intercept
+            for part, intercept in enumerate(self.intercepts)
+        ]
+        return np.asarray(log_softmax(np.stack(said, axis=1), axis=2), dtype=np.float32)
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state."""
+        own = {
+            "parts": self.parts,
+            "coefficients": self.coefficients,
+            "intercepts": self.intercepts,
+        }
+        return {**self.concat.arrays(), **own}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Probes":
+        """Rebuild from ``arrays``."""
+        own = (arrays[name] for name in ("parts", "coefficients", "intercepts"))
+        return cls(Concat.from_arrays(arrays), *own)
+
+
+def _probe(
+    features: Features, targets: Targets, supervision: Supervision
+) -> tuple[Coefficients, np.ndarray, Targets]:
+    """Return calibrated coefficients, intercept and held-out log probabilities of one source."""
+    labels, weights = supervision.labels, supervision.weights
+    rows = seen_texts(len(features), supervision.random_state)
+    axes = leading_axes(features[rows], _N_AXES, supervision.random_state)
+    axes = axes[:, axes.any(0)][:, : len(features) - 1]
+    projected = features @ axes
+    if not axes.size:  # nothing varies: the shares of the classes are all there is to say
+        projected = np.zeros((len(features), 1), dtype=np.float32)
+        axes = np.zeros((features.shape[1], 1), dtype=np.float32)
+    path = ridge_path(projected, weights=weights)
+    penalty, _ = path.best(targets)
+    held_out = targets - path.loo_errors(targets, penalty)
+    temperature = fit_temperature(held_out, labels, weights)
+    coefficients = path.coefficients(targets, penalty)
+    mean = path.weights @ projected / len(projected)
+    intercept = path.mean_target(targets) - mean @ coefficients
+    return (
+        (temperature * axes @ coefficients).astype(np.float32),
+        (temperature * intercept).astype(np.float32),
+        np.asarray(log_softmax(temperature * held_out, axis=1), dtype=np.float32),
+    )
+
+
+def centred(log_probabilities: Targets) -> Features:
+    """Return log probabilities less their mean over classes, float32: as linear heads like them."""
+    mean = log_probabilities.mean(1, keepdims=True)
+    return np.asarray(log_probabilities - mean, dtype=np.float32)

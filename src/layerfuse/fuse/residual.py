@@ -1,0 +1,171 @@
+"""``residual_*``: all blocks as they are, and beside them what pairs of sources make together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from layerfuse.core.arrays import Block, Features
+from layerfuse.core.errors import SelectionError
+from layerfuse.core.layers import LayerRef
+from layerfuse.core.standardize import Standardizer
+from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.fuse.sources import CommonAxes, source_names, source_of_each
+
+Operation = Literal["sum", "hadamard", "matmul", "quaternion"]
+
+N_AXES = 256
+"""16 x 16 for a matrix product, 64 quaternions."""
+
+
+def combine(one: Features, other: Features, operation: Operation) -> Features:
+    """Return what two vectors of each text make together, (text, 256).
+
+    Parameters
+    ----------
+    one, other : arrays of shape (text, 256)
+        Of two sources.
+    operation : Operation
+        ``sum`` and ``hadamard`` by component; ``matmul`` as 16 x 16 matrices, row by row;
+        ``quaternion`` as 64 quaternions of four neighbours w, x, y, z: Hamilton's product.
+
+    Returns
+    -------
+    array of shape (text, 256)
+        Not symmetric in its arguments for ``matmul`` and ``quaternion``.
+    """
+    if operation == "sum":
+        return np.asarray(one + other)
+    if operation == "hadamard":
+        return np.asarray(one * other)
+    if operation == "matmul":
+        product = one.reshape(len(one), 16, 16) @ other.reshape(len(other), 16, 16)
+        return np.asarray(product.reshape(one.shape))
+    a, b, c, d = np.moveaxis(one.reshape(len(one), 64, 4), -1, 0)
+    w, x, y, z = np.moveaxis(other.reshape(len(other), 64, 4), -1, 0)
+    product = [
+        a * w - b * x - c * y - d * z,
+        a * x + b * w + c * z - d * y,
+        a * y - b * z + c * w + d * x,
+        a * z + b * y - c * x + d * w,
+    ]
+    return np.stack(product, axis=-1).reshape(one.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residual:
+    """Blocks beside each other as in ``concat``, and one more block of pairs of sources.
+
+    Sources are projected on 256 axes in common, each of unit variance; what every pair makes is
+    averaged over pairs, standardised and scaled like any other block.
+
+    Parameters
+    ----------
+    common : CommonAxes
+        Standardises the blocks; its axes are scaled to unit variance.
+    standardizer : Standardizer
+        Of the pairs, with 1 / sqrt(width).
+
+    Source
+    ------
+    Gwak and Jung 2025, arXiv:2504.05764: sum, Hadamard, matrix and quaternion product of two
+    embeddings beside these; projected by principal axes here, so that nothing needs labels.
+    """
+
+    operation: ClassVar[Operation]
+
+    common: CommonAxes
+    standardizer: Standardizer
+
+    @classmethod
+    def fit_fuse(
+        cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
+    ) -> tuple["Residual", Features]:
+        """Find the axes, and fuse the training texts.
+
+        Raises
+        ------
+        SelectionError
+            If there is one source only.
+        """
+        check_blocks(blocks, refs, supervision)
+        names = source_names(refs)
+        if len(names) == 1:
+            raise SelectionError(
+                f"residual_{cls.operation} combines sources, but all layers are of {names[0]}. Add "
+                "a backbone or pooling, or choose another fusion."
+            )
+        common = CommonAxes.fit(blocks, source_of_each(refs), N_AXES, supervision.random_state)
+        raw = common.concat.fuse(blocks)
+        deviation = Standardizer.fit(raw @ common.axes).scale
+        common = CommonAxes(common.concat, common.axes * deviation, common.parts)
+        pairs = cls._pairs(common, raw)
+        fitted = Standardizer.fit(pairs)
+        scale = fitted.scale / np.float32(np.sqrt(N_AXES))
+        fusion = cls(common, Standardizer(fitted.mean, scale))
+        return fusion, np.concatenate([raw, fusion.standardizer.apply(pairs)], axis=1)
+
+    @property
+    def out_width(self) -> int:
+        """Width of the fused vector."""
+        return self.common.concat.out_width + N_AXES
+
+    def fuse(self, blocks: Sequence[Block]) -> Features:
+        """Return (text, out_width) float32 vectors.
+
+        Raises
+        ------
+        ShapeError
+            If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
+        """
+        raw = self.common.concat.fuse(blocks)
+        pairs = self.standardizer.apply(self._pairs(self.common, raw))
+        return np.concatenate([raw, pairs], axis=1)
+
+    @classmethod
+    def _pairs(cls, common: CommonAxes, raw: Features) -> Features:
+        made = [
+            combine(one, other, cls.operation) for one, other in combinations(common.scores(raw), 2)
+        ]
+        return np.asarray(np.mean(made, axis=0, dtype=np.float32))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state."""
+        pairs = {"pairs.mean": self.standardizer.mean, "pairs.scale": self.standardizer.scale}
+        return {**self.common.arrays(), **pairs}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Residual":
+        """Rebuild from ``arrays``."""
+        pairs = Standardizer(arrays["pairs.mean"], arrays["pairs.scale"])
+        return cls(CommonAxes.from_arrays(arrays), pairs)
+
+
+class ResidualSum(Residual):
+    """Blocks, and the sum of each pair of sources."""
+
+    __slots__ = ()
+    operation = "sum"
+
+
+class ResidualHadamard(Residual):
+    """Blocks, and the product by component of each pair of sources."""
+
+    __slots__ = ()
+    operation = "hadamard"
+
+
+class ResidualMatmul(Residual):
+    """Blocks, and the matrix product of each pair of sources."""
+
+    __slots__ = ()
+    operation = "matmul"
+
+
+class ResidualQuaternion(Residual):
+    """Blocks, and Hamilton's product of each pair of sources."""
+
+    __slots__ = ()
+    operation = "quaternion"
