@@ -42,3 +42,6 @@ Digests = Shaped[np.ndarray, " text"]
 
 TextLayer = Float[np.ndarray, "text layer"]
 """One number per text and layer."""
+
+Gates = Float[np.ndarray, "text source"]
+"""How much each source, or layer, counts for each text."""

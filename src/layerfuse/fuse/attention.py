@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerfuse.core.arrays import Block, Features
+from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse.concat import Concat
 from layerfuse.fuse.evidence import held_out_evidence
@@ -90,7 +90,7 @@ class Attention:
         fused = self.common.concat.fuse(blocks)
         return self._averaged(fused, self._weights(fused))
 
-    def gates(self, blocks: Sequence[Block]) -> Features:
+    def gates(self, blocks: Sequence[Block]) -> Gates:
         """Return the weight of each layer for each text, (text, layer); 1 in all per source."""
         return self._weights(self.common.concat.fuse(blocks))
 
@@ -98,11 +98,11 @@ class Attention:
         """Return ``backbone:layer:pooling`` of each layer."""
         return tuple(map(str, refs))
 
-    def _weights(self, fused: Features) -> Features:
+    def _weights(self, fused: Features) -> Gates:
         keys = self.common.scores(fused, self.gate.n_inputs)
         return self.gate.of(np.stack([*keys], axis=1))
 
-    def _averaged(self, fused: Features, weights: Features) -> Features:
+    def _averaged(self, fused: Block, weights: Gates) -> Features:
         columns = self.common.columns()
         averages = []
         for source in np.unique(self.gate.sets):

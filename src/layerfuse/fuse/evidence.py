@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerfuse.core.arrays import Features, Targets
+from layerfuse.core.arrays import Block, Targets
 from layerfuse.core.calibrate import fit_temperature
 from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.fuse.fusion import Supervision
@@ -28,9 +28,7 @@ class Evidence:
     base: Targets
 
 
-def held_out_evidence(
-    scores: Callable[[], Iterable[Features]], supervision: Supervision
-) -> Evidence:
+def held_out_evidence(scores: Callable[[], Iterable[Block]], supervision: Supervision) -> Evidence:
     """Take the leave-one-out decisions of one ridge regression apart.
 
     The regression is on the sum of the scores of all parts, so that its decision about a text is a

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from layerfuse.core.arrays import Block, Features
+from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse.fusion import Supervision, check_blocks
 from layerfuse.fuse.gate import Gate, fit_gate, learning_texts
@@ -80,7 +80,7 @@ class Experts:
         said = np.exp(self.probes.log_probabilities(blocks))
         return centred(mixture(np, self.gates(blocks), [said]))
 
-    def gates(self, blocks: Sequence[Block]) -> Features:
+    def gates(self, blocks: Sequence[Block]) -> Gates:
         """Return the weight of each source for each text, (text, source); rows sum to 1."""
         scores = self.common.scores(self.common.concat.fuse(blocks), self.gate.n_inputs)
         return self.gate.of(np.stack([*scores], axis=1))

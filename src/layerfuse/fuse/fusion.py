@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from layerfuse.core.arrays import Block, ClassIndices, Features, PerText
+from layerfuse.core.arrays import Block, ClassIndices, Features, Gates, PerText
 from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.core.layers import LayerRef
 
@@ -85,7 +85,7 @@ class Fusion(Protocol):
 class GatedFusion(Protocol):
     """A fusion that tells how much each source counts."""
 
-    def gates(self, blocks: Sequence[Block]) -> Features:
+    def gates(self, blocks: Sequence[Block]) -> Gates:
         """Return weights (text, source) from 0 up; how they sum is the fusion's to say."""
         ...
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from layerfuse.core.arrays import Features
+from layerfuse.core.arrays import Gates
 from layerfuse.core.calibrate import text_log_losses
 from layerfuse.core.sample import sample_texts
 from layerfuse.fuse.fusion import Supervision
@@ -70,7 +70,7 @@ class Gate:
         """Inputs of each part."""
         return int(self.scale.shape[1])
 
-    def of(self, inputs: np.ndarray) -> Features:
+    def of(self, inputs: np.ndarray) -> Gates:
         """Return weights (text, part) for inputs (text, part, input); the mean of the members."""
         standard = inputs * self.scale
         members = [
@@ -79,8 +79,8 @@ class Gate:
         ]
         return self._tempered(np.asarray(np.mean(members, axis=0, dtype=np.float32)))
 
-    def _tempered(self, learned: Features) -> Features:
-        tempered: Features = self.prior + np.float32(self.trust) * (learned - self.prior)
+    def _tempered(self, learned: Gates) -> Gates:
+        tempered: Gates = self.prior + np.float32(self.trust) * (learned - self.prior)
         return tempered
 
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -118,7 +118,7 @@ def fit_gate(
     supervision: Supervision,
     *,
     query: bool = False,
-) -> tuple[Gate, Features]:
+) -> tuple[Gate, Gates]:
     """Learn a gate from what the parts say about texts that they have not seen.
 
     It starts with the prior. One member per fold is learned; then ``trust``, which draws all back

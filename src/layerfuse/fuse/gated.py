@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from layerfuse.core.arrays import Block, Features
+from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse.evidence import held_out_evidence
 from layerfuse.fuse.fusion import Supervision, check_blocks
@@ -64,7 +64,7 @@ class Gated:
         rows = learning_texts(supervision)
         seen = fused if len(rows) == len(fused) else fused[rows]
 
-        def scores() -> Iterator[Features]:
+        def scores() -> Iterator[Block]:
             for size, own in zip(common.n_parts * prior, common.scores(seen), strict=True):
                 yield size * own
 
@@ -96,7 +96,7 @@ class Gated:
         fused = self.common.concat.fuse(blocks)
         return self._weighted(fused, self._gates(fused))
 
-    def gates(self, blocks: Sequence[Block]) -> Features:
+    def gates(self, blocks: Sequence[Block]) -> Gates:
         """Return the weight of each source for each text, (text, source); rows sum to 1."""
         return self._gates(self.common.concat.fuse(blocks))
 
@@ -104,11 +104,11 @@ class Gated:
         """Return ``backbone:pooling`` of each source."""
         return source_names(refs)
 
-    def _gates(self, fused: Features) -> Features:
+    def _gates(self, fused: Features) -> Gates:
         scores = self.common.scores(fused, self.gate.n_inputs)
         return self.gate.of(np.stack([*scores], axis=1))
 
-    def _weighted(self, fused: Features, weights: Features) -> Features:
+    def _weighted(self, fused: Features, weights: Gates) -> Features:
         n_parts = np.float32(self.common.n_parts)
         for columns, part in zip(self.common.columns(), self.common.parts, strict=True):
             fused[:, columns] *= n_parts * weights[:, [part]]

@@ -7,7 +7,7 @@ import scipy.linalg
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from layerfuse.core.arrays import Features
+from layerfuse.core.arrays import Block
 from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.core.sample import sample_texts
 from layerfuse.fuse.fusion import Supervision
@@ -16,7 +16,7 @@ _SEEN_TEXTS = 1024  # every step of the search inverts a matrix of this size: se
 _PRIOR_TEXTS = 2.0  # what a prior belief in equal weights counts
 
 
-def kernel_weights(sources: Sequence[Features], supervision: Supervision) -> np.ndarray:
+def kernel_weights(sources: Sequence[Block], supervision: Supervision) -> np.ndarray:
     """Return weights of sources, (source,), that sum to 1.
 
     The kernel is the sum over sources of weight times inner product. Minimised is

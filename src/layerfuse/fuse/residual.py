@@ -20,7 +20,7 @@ N_AXES = 256
 """16 x 16 for a matrix product, 64 quaternions."""
 
 
-def combine(one: Features, other: Features, operation: Operation) -> Features:
+def combine(one: Block, other: Block, operation: Operation) -> Block:
     """Return what two vectors of each text make together, (text, 256).
 
     Parameters
@@ -125,7 +125,7 @@ class Residual:
         return np.concatenate([raw, pairs], axis=1)
 
     @classmethod
-    def _pairs(cls, common: CommonAxes, raw: Features) -> Features:
+    def _pairs(cls, common: CommonAxes, raw: Block) -> Block:
         made = [
             combine(one, other, cls.operation) for one, other in combinations(common.scores(raw), 2)
         ]

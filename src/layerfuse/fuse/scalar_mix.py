@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from layerfuse.core.arrays import Block, Features
+from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.ridge import one_hot
 from layerfuse.core.sample import sample_texts
@@ -77,7 +77,7 @@ class ScalarMix:
         firsts = np.unique(self.sources, return_index=True)[1]
         return int(self.concat.widths[firsts].sum())
 
-    def normalised(self, blocks: Sequence[Block]) -> list[Features]:
+    def normalised(self, blocks: Sequence[Block]) -> list[Block]:
         """Return every layer of every text at mean 0 and squared norm 1; zeros where it is flat."""
         ends = np.cumsum(self.concat.widths)[:-1]
         layers = []
@@ -87,7 +87,7 @@ class ScalarMix:
             layers.append(centred / np.where(norm > 0, norm, 1).astype(np.float32))
         return layers
 
-    def mixed(self, layers: Sequence[Features]) -> list[Features]:
+    def mixed(self, layers: Sequence[Block]) -> list[Block]:
         """Return the weighted average of the layers of each source."""
         averages = []
         for source in np.unique(self.sources):
@@ -105,7 +105,7 @@ class ScalarMix:
         """
         return np.concatenate(self.mixed(self.normalised(blocks)), axis=1)
 
-    def gates(self, blocks: Sequence[Block]) -> Features:
+    def gates(self, blocks: Sequence[Block]) -> Gates:
         """Return the weight of each layer, the same in every row, (text, layer)."""
         return np.tile(self.weights, (len(blocks[0]), 1))
 
@@ -123,7 +123,7 @@ class ScalarMix:
         return cls(Concat.from_arrays(arrays), arrays["sources"], arrays["weights"])
 
 
-def _evidence(fusion: ScalarMix, layers: Sequence[Features], known: Supervision) -> Evidence:
+def _evidence(fusion: ScalarMix, layers: Sequence[Block], known: Supervision) -> Evidence:
     """Return what each layer adds under its weight to decisions on the mixture."""
     mixed = fusion.mixed(layers)
     means = [one.mean(0, dtype=np.float64).astype(np.float32) for one in mixed]
@@ -131,7 +131,7 @@ def _evidence(fusion: ScalarMix, layers: Sequence[Features], known: Supervision)
     axes = leading_axes(centred, _EVIDENCE_AXES, known.random_state)
     by_source = np.split(axes, np.cumsum([one.shape[1] for one in mixed])[:-1])
 
-    def scores() -> Iterator[Features]:
+    def scores() -> Iterator[Block]:
         for layer, weight, source in zip(layers, fusion.weights, fusion.sources, strict=True):
             yield weight * (layer @ by_source[source])
 

@@ -28,7 +28,7 @@ def source_of_each(refs: Sequence[LayerRef]) -> np.ndarray:
     return np.array([names.index(f"{r.backbone}:{r.pooling}") for r in refs], dtype=np.int64)
 
 
-def sum_of(parts: Iterable[Features]) -> Features:
+def sum_of(parts: Iterable[Block]) -> Block:
     """Return the sum of arrays of which two are in memory at a time."""
     running = iter(parts)
     total = next(running).copy()
@@ -117,12 +117,12 @@ class CommonAxes:
             for end, width in zip(ends, self.concat.widths.tolist(), strict=True)
         ]
 
-    def split(self, fused: Features) -> list[Features]:
+    def split(self, fused: Block) -> list[Block]:
         """Return the columns of each source."""
         owners = np.repeat(self.parts, self.concat.widths)
         return [fused[:, owners == part] for part in range(self.n_parts)]
 
-    def scores(self, fused: Features, n_axes: int | None = None) -> Iterator[Features]:
+    def scores(self, fused: Block, n_axes: int | None = None) -> Iterator[Block]:
         """Yield the (text, axis) scores of one source after another.
 
         Parameters

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerfuse.core.arrays import Block, Features
+from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.calibrate import fit_pool_weights, pool
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse.fusion import Supervision, check_blocks
@@ -71,7 +71,7 @@ class Stacking:
         said = self.probes.log_probabilities(blocks).transpose(1, 0, 2)
         return centred(pool(list(said), self.exponents))
 
-    def gates(self, blocks: Sequence[Block]) -> Features:
+    def gates(self, blocks: Sequence[Block]) -> Gates:
         """Return the share of each source in the pool, the same in every row, (text, source)."""
         return np.tile(self.shares, (len(blocks[0]), 1))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerfuse.core.arrays import Block, Features
+from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.standardize import Standardizer
 from layerfuse.fuse.concat import Concat
@@ -67,7 +67,7 @@ class StaticGate:
         """
         return self.concat.fuse(blocks)
 
-    def gates(self, blocks: Sequence[Block]) -> Features:
+    def gates(self, blocks: Sequence[Block]) -> Gates:
         """Return the weight of each source, the same in every row, (text, source)."""
         return np.tile(self.weights.astype(np.float32), (len(blocks[0]), 1))
 
