@@ -147,7 +147,7 @@ def test_predicting_in_parts_changes_nothing(make, toy, monkeypatch):
     texts, labels = toy()
     classifier = make().fit(texts, labels)
     whole = classifier.decision_function(texts)
-    monkeypatch.setattr("layerfuse.classifier.estimator._PREDICT_TEXTS", 7)
+    monkeypatch.setattr("layerfuse.classifier.blocks._TEXTS", 7)
 
     np.testing.assert_allclose(classifier.decision_function(texts), whole, atol=1e-4)
     assert classifier.transform(texts).shape[0] == len(texts)

@@ -2,6 +2,7 @@
 
 from layerfuse.classifier.choice import choose_layers
 from layerfuse.classifier.estimator import FusionClassifier, NotFittedError
+from layerfuse.classifier.gates import TextGates
 from layerfuse.classifier.signals import gather_signals
 
-__all__ = ["FusionClassifier", "NotFittedError", "choose_layers", "gather_signals"]
+__all__ = ["FusionClassifier", "NotFittedError", "TextGates", "choose_layers", "gather_signals"]

@@ -8,18 +8,18 @@ from typing import Any, Literal
 import numpy as np
 import sklearn.exceptions
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
-from tqdm import tqdm
 
 from layerfuse.backbone import Backbone
 from layerfuse.classifier.backbones import load_named
+from layerfuse.classifier.blocks import read_blocks, stream_blocks
+from layerfuse.classifier.gates import TextGates, read_gates
 from layerfuse.classifier.options import check_options, weight_by_index
 from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, save_fitted
 from layerfuse.classifier.signals import gather_signals
-from layerfuse.core.arrays import Features, Targets
+from layerfuse.core.arrays import Block, Features, Targets
 from layerfuse.core.errors import LayerFuseError, ShapeError
-from layerfuse.core.layers import LayerRef, LayerRows, Pooling
+from layerfuse.core.layers import LayerRows, Pooling
 from layerfuse.core.scores import Criterion
-from layerfuse.core.selection import Selection
 from layerfuse.core.spec import Dtype
 from layerfuse.core.texts import as_list, as_texts
 from layerfuse.data import check_labels
@@ -29,8 +29,6 @@ from layerfuse.meter import Meter
 from layerfuse.score import CriterionInfo, CriterionName, score_layers
 from layerfuse.select import SelectorName, select_layers
 from layerfuse.train import HeadChoice, LexicalChoice, class_weights, fit_pooled_head
-
-_PREDICT_TEXTS = 1024  # embedded and dropped together, so that memory does not grow with the corpus
 
 
 class NotFittedError(LayerFuseError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]
@@ -175,7 +173,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
                 labels=labels,
                 random_state=self.random_state,
             )
-            blocks = _read_blocks(stored, selection)
+            blocks = read_blocks(stored, selection)
             supervision = Supervision(classes, weights, self.random_state, self.progress)
             fusion, vectors = FUSIONS[self.fusion].fit_fuse(blocks, selection.refs, supervision)
             head, validation = fit_pooled_head(
@@ -226,7 +224,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             What ``predict`` gives for these texts.
         """
         self._check_fitted()
-        vectors = self.fusion_.fuse(_read_blocks(embeddings, self.selection_))
+        vectors = self.fusion_.fuse(read_blocks(embeddings, self.selection_))
         head = self.head_ if lexical else self.head_.without_words()
         return np.asarray(self.classes_[head.decisions(vectors, texts).argmax(1)])
 
@@ -242,6 +240,17 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
     def transform(self, X: Any) -> Features:  # noqa: N803
         """Return the fused vectors (text, fused width) in float32."""
         return np.concatenate([vectors for _, vectors in self._fused(X)])
+
+    def gates(self, X: Any) -> TextGates:  # noqa: N803
+        """Return how much each source counts for each text.
+
+        Raises
+        ------
+        UnknownOptionError
+            If the fusion has no gates.
+        """
+        self._check_fitted()
+        return read_gates(self.fusion_, self.selection_, (b for _, b in self._blocks(X)))
 
     def save(self, folder: str | PathLike[str], *, include_backbones: bool = False) -> None:
         """Save to a folder that ``load`` reads anywhere; no pickle in it.
@@ -320,22 +329,13 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         check_options(parameters)
         return load_named(parameters)
 
-    def _fused(self, X: Any) -> Iterator[tuple[list[str], Features]]:  # noqa: N803
-        """Yield some texts at a time with their fused vectors."""
+    def _blocks(self, X: Any) -> Iterator[tuple[list[str], list[Block]]]:  # noqa: N803
         self._check_fitted()
         texts = as_texts(X)
-        refs = self.selection_.refs
-        hidden = None if self.progress else True
-        with tqdm(total=len(texts), unit="text", disable=hidden, leave=False) as bar:
-            for start in range(0, len(texts), _PREDICT_TEXTS):
-                part = texts[start : start + _PREDICT_TEXTS]
-                rows: dict[LayerRef, Features] = {}
-                for name, backbone in self.backbones_.items():
-                    own = tuple(ref for ref in refs if ref.backbone == name)
-                    embedded = backbone.embed_refs(part, own, progress=False)
-                    rows |= {ref: embedded.row(ref) for ref in own}
-                yield part, self.fusion_.fuse([rows[ref] for ref in refs])
-                bar.update(len(part))
+        return stream_blocks(texts, self.backbones_, self.selection_, progress=self.progress)
+
+    def _fused(self, X: Any) -> Iterator[tuple[list[str], Features]]:  # noqa: N803
+        return ((part, self.fusion_.fuse(blocks)) for part, blocks in self._blocks(X))
 
     def _decisions(self, X: Any) -> Targets:  # noqa: N803
         return np.concatenate([self.head_.decisions(v, part) for part, v in self._fused(X)])
@@ -343,8 +343,3 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
     def _check_fitted(self) -> None:
         if not hasattr(self, "backbones_"):
             raise NotFittedError("This FusionClassifier is not fitted. Call fit(texts, labels).")
-
-
-def _read_blocks(stored: Sequence[LayerRows], selection: Selection) -> list[Features]:
-    by_name = {embeddings.backbone: embeddings for embeddings in stored}
-    return [by_name[ref.backbone].row(ref) for ref in selection]

@@ -1,0 +1,47 @@
+"""Feature blocks of a selection: of texts embedded before, or some new ones at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tqdm import tqdm
+
+from layerfuse.backbone import Backbone
+from layerfuse.core.arrays import Block
+from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.selection import Selection
+
+_TEXTS = 1024  # embedded and dropped together, so that memory does not grow with the corpus
+
+
+def read_blocks(stored: Sequence[LayerRows], selection: Selection) -> list[Block]:
+    """Return a (text, hidden) matrix per selected layer, of texts that were embedded before."""
+    by_name = {embeddings.backbone: embeddings for embeddings in stored}
+    return [by_name[ref.backbone].row(ref) for ref in selection]
+
+
+def stream_blocks(
+    texts: list[str], backbones: Mapping[str, Backbone], selection: Selection, *, progress: bool
+) -> Iterator[tuple[list[str], list[Block]]]:
+    """Embed texts, and yield some at a time with a (text, hidden) matrix per selected layer.
+
+    Parameters
+    ----------
+    texts : list of str
+        In any number.
+    backbones : mapping of str to Backbone
+        Those that the selection names.
+    selection : Selection
+        The layers.
+    progress : bool
+        Show a bar if standard error is a terminal.
+    """
+    hidden = None if progress else True
+    with tqdm(total=len(texts), unit="text", disable=hidden, leave=False) as bar:
+        for start in range(0, len(texts), _TEXTS):
+            part = texts[start : start + _TEXTS]
+            rows: dict[LayerRef, Block] = {}
+            for name, backbone in backbones.items():
+                own = tuple(ref for ref in selection if ref.backbone == name)
+                embedded = backbone.embed_refs(part, own, progress=False)
+                rows |= {ref: embedded.row(ref) for ref in own}
+            yield part, [rows[ref] for ref in selection]
+            bar.update(len(part))
