@@ -3,7 +3,7 @@
 from layerfuse.train.fit import HeadChoice, class_weights, fit_head
 from layerfuse.train.head import HeadCandidate, HeadName, LinearHead
 from layerfuse.train.lexical import LexicalHead, fit_lexical
-from layerfuse.train.pooled import LexicalChoice, PooledHead, fit_pooled_head
+from layerfuse.train.pooled import LexicalChoice, PooledHead, fit_pooled_head, join_words
 
 __all__ = [
     "HeadCandidate",
@@ -17,4 +17,5 @@ __all__ = [
     "fit_head",
     "fit_lexical",
     "fit_pooled_head",
+    "join_words",
 ]

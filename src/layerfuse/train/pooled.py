@@ -152,6 +152,48 @@ def fit_pooled_head(
     fitted, candidates = fit_head(
         features, labels, head=head, weights=weights, random_state=random_state
     )
+    return join_words(
+        fitted,
+        candidates,
+        texts,
+        labels,
+        lexical=lexical,
+        weights=weights,
+        random_state=random_state,
+    )
+
+
+def join_words(
+    fitted: LinearHead,
+    candidates: Sequence[HeadCandidate],
+    texts: Sequence[str],
+    labels: ClassIndices,
+    *,
+    lexical: LexicalChoice,
+    weights: PerText,
+    random_state: int,
+) -> tuple[PooledHead, tuple[HeadCandidate, ...]]:
+    """Fit a lexical head, if wanted, and let it join a head on fused vectors.
+
+    Parameters
+    ----------
+    fitted, candidates
+        From ``fit_head``.
+    texts, labels, lexical, weights, random_state
+        As in ``fit_pooled_head``.
+
+    Returns
+    -------
+    head : PooledHead
+        As in ``fit_pooled_head``.
+    candidates : tuple of HeadCandidate
+        Those given, the lexical one and the pool; without held-out log probabilities.
+
+    Raises
+    ------
+    FeatureError
+        If a lexical head was asked for, but no word stands in two texts.
+    """
     alone = PooledHead.alone(fitted)
     found = fit_lexical(texts, labels, weights, random_state) if lexical else None
     if found is None:
