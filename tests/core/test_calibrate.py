@@ -1,11 +1,12 @@
-"""Temperature and held-out log loss."""
+"""Temperature, held-out log loss, and gains in units of their error."""
 
 import numpy as np
 import pytest
 from scipy.special import softmax
+from scipy.stats import ttest_1samp
 from sklearn.metrics import log_loss
 
-from layerfuse.core.calibrate import fit_temperature, held_out_log_loss
+from layerfuse.core.calibrate import fit_temperature, gain_in_errors, held_out_log_loss
 
 
 def simulated(temperature, n_classes=3, spread=2.0, n_texts=20_000):
@@ -47,3 +48,20 @@ def test_held_out_log_loss_is_that_of_scikit_learn():
     decisions, labels = simulated(1.0)
     want = log_loss(labels, softmax(decisions, axis=1))
     assert held_out_log_loss(decisions, labels) == pytest.approx(want)
+
+
+def test_gain_in_errors_is_the_statistic_of_a_paired_t_test():
+    gains = np.random.default_rng(0).normal(0.1, 1, 50)
+    got = gain_in_errors(gains, np.ones(50))
+    assert got * np.sqrt(49 / 50) == pytest.approx(ttest_1samp(gains, 0).statistic)
+
+
+def test_gain_in_errors_follows_the_weights():
+    gains = np.array([1.0, 2.0, -5.0])
+    assert gain_in_errors(gains, np.ones(3)) < 0
+    assert gain_in_errors(gains, np.array([1.0, 1.0, 1e-9])) == pytest.approx(1.5 / np.sqrt(0.125))
+
+
+@pytest.mark.parametrize(("gain", "want"), [(0.0, 0.0), (0.5, np.inf), (-0.5, -np.inf)])
+def test_gain_in_errors_of_texts_that_all_gain_the_same(gain, want):
+    assert gain_in_errors(np.full(4, gain), np.ones(4)) == want

@@ -53,6 +53,29 @@ def text_log_losses(log_probabilities: Targets, labels: ClassIndices) -> PerText
     return np.asarray(-log_probabilities[np.arange(len(labels)), labels])
 
 
+def gain_in_errors(gains: PerText, weights: PerText) -> float:
+    """Return the weighted mean of paired gains in units of its standard error over texts.
+
+    Parameters
+    ----------
+    gains : array of shape (text,)
+        What each text gains.
+    weights : array of shape (text,)
+        Weight of each text.
+
+    Returns
+    -------
+    float
+        Above 1 by chance in one of six draws of texts; infinite where all texts gain the same.
+    """
+    shares = weights / weights.sum()
+    mean = float(shares @ gains)
+    error = float(np.sqrt(np.square(shares) @ np.square(gains - mean)))
+    if error > 0:
+        return mean / error
+    return float(np.sign(mean)) * np.inf if mean else 0.0
+
+
 def pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
     """Return the weighted sum of log probabilities: logits of the logarithmic opinion pool."""
     pooled = np.zeros_like(members[0], dtype=np.float64)
