@@ -36,7 +36,7 @@ FusionName = Literal[
     "stacking",
 ]
 
-FUSIONS: Mapping[str, type[Fusion]] = {
+FUSIONS: Mapping[FusionName, type[Fusion]] = {
     "concat": Concat,
     "mean": Mean,
     "scalar_mix": ScalarMix,
@@ -51,6 +51,12 @@ FUSIONS: Mapping[str, type[Fusion]] = {
     "experts": Experts,
     "stacking": Stacking,
 }
+
+
+def fusion_name(fusion: Fusion) -> FusionName:
+    """Return the name of a fitted fusion, as in ``FUSIONS``."""
+    return next(name for name, kind in FUSIONS.items() if type(fusion) is kind)
+
 
 __all__ = [
     "FUSIONS",
@@ -71,4 +77,5 @@ __all__ = [
     "Stacking",
     "StaticGate",
     "Supervision",
+    "fusion_name",
 ]

@@ -12,7 +12,7 @@ from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.core.sample import sample_texts
 from layerfuse.fuse.fusion import Supervision
 
-_SEEN_TEXTS = 1024  # every step of the search inverts a matrix of this size: seconds in all
+_SEEN_TEXTS = 768  # every step of the search inverts a matrix of this size: seconds in all
 _PRIOR_TEXTS = 2.0  # what a prior belief in equal weights counts
 
 
@@ -30,7 +30,7 @@ def kernel_weights(sources: Sequence[Block], supervision: Supervision) -> np.nda
     sources : sequence of float32 arrays of shape (text, feature)
         Scaled so that the inner products of each count the same.
     supervision : Supervision
-        At most 1,024 of the texts are looked at.
+        At most 768 of the texts are looked at.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def kernel_weights(sources: Sequence[Block], supervision: Supervision) -> np.nda
         jac=True,
         method="L-BFGS-B",
         bounds=[(-15.0, 15.0)] * n_sources,
-        options={"maxiter": 50},
+        options={"maxiter": 25},
     )
     return np.asarray(softmax(found.x))
 

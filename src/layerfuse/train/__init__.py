@@ -1,17 +1,20 @@
 """Fused vectors, texts and labels to a head, validated on the training texts only."""
 
 from layerfuse.train.fit import HeadChoice, class_weights, fit_head
-from layerfuse.train.head import HeadCandidate, HeadName, LinearHead
+from layerfuse.train.head import Head, HeadCandidate, HeadName, LinearHead
 from layerfuse.train.lexical import LexicalHead, fit_lexical
+from layerfuse.train.mlp import MLPHead
 from layerfuse.train.pooled import LexicalChoice, PooledHead, fit_pooled_head, join_words
 
 __all__ = [
+    "Head",
     "HeadCandidate",
     "HeadChoice",
     "HeadName",
     "LexicalChoice",
     "LexicalHead",
     "LinearHead",
+    "MLPHead",
     "PooledHead",
     "class_weights",
     "fit_head",

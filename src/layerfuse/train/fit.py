@@ -1,20 +1,31 @@
 """``fit_head``: fused vectors and labels to a head, validated on the training texts only."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal, get_args, overload
 
 import numpy as np
 
-from layerfuse.core.arrays import Axes, ClassIndices, Features, PerText
+from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError, check_option
 from layerfuse.train.axes import principal_axes
-from layerfuse.train.head import HeadCandidate, HeadName, LinearHead
+from layerfuse.train.head import Head, HeadCandidate, HeadName, LinearHead
 from layerfuse.train.logistic import fit_logistic
+from layerfuse.train.mlp import fit_mlp
 from layerfuse.train.ridge import fit_ridge
 
-HeadChoice = Literal["auto", "ridge", "logistic"]
+HeadChoice = Literal["auto", "ridge", "logistic", "mlp"]
 
 
+@overload
+def fit_head(
+    features: Features,
+    labels: ClassIndices,
+    *,
+    head: Literal["ridge", "logistic"],
+    weights: PerText | None = None,
+    random_state: int = 0,
+) -> tuple[LinearHead, tuple[HeadCandidate, ...]]: ...
+@overload
 def fit_head(
     features: Features,
     labels: ClassIndices,
@@ -22,8 +33,16 @@ def fit_head(
     head: HeadChoice = "auto",
     weights: PerText | None = None,
     random_state: int = 0,
-) -> tuple[LinearHead, tuple[HeadCandidate, ...]]:
-    """Fit a linear head.
+) -> tuple[Head, tuple[HeadCandidate, ...]]: ...
+def fit_head(
+    features: Features,
+    labels: ClassIndices,
+    *,
+    head: HeadChoice = "auto",
+    weights: PerText | None = None,
+    random_state: int = 0,
+) -> tuple[Head, tuple[HeadCandidate, ...]]:
+    """Fit a head.
 
     Parameters
     ----------
@@ -32,7 +51,7 @@ def fit_head(
     labels : int array of shape (text,)
         Class indices 0 .. n_classes - 1, each present.
     head : HeadChoice
-        ``auto`` fits both kinds and keeps the one with the lower held-out log loss.
+        ``auto`` fits both linear kinds and keeps the one with the lower held-out log loss.
     weights : array of shape (text,), optional
         Weight of each text. Default: all equal.
     random_state : int
@@ -40,7 +59,7 @@ def fit_head(
 
     Returns
     -------
-    head : LinearHead
+    head : Head
         Fitted on all texts.
     candidates : tuple of HeadCandidate
         What validation said of each kind that was tried.
@@ -64,13 +83,15 @@ def fit_head(
         raise FeatureError("All fused vectors are equal: there is nothing to learn from.")
     mean = features.mean(0, dtype=np.float64).astype(np.float32)
     projected = features @ axes - mean @ axes
-    fitted: list[tuple[HeadCandidate, LinearHead]] = []
-    if head != "logistic":
+    fitted: list[tuple[HeadCandidate, Head]] = []
+    if head in {"auto", "ridge"}:
         fitted.append(fit_ridge(projected, labels, weights))
-    if head != "ridge":
+    if head in {"auto", "logistic"}:
         fitted.append(fit_logistic(projected, labels, weights, random_state))
+    if head == "mlp":
+        fitted.append(fit_mlp(projected, labels, weights, random_state))
     _, best = min(fitted, key=lambda pair: pair[0].log_loss)
-    return _unprojected(best, axes, mean), tuple(candidate for candidate, _ in fitted)
+    return best.unprojected(axes, mean), tuple(candidate for candidate, _ in fitted)
 
 
 def _check(features: Features, labels: ClassIndices) -> None:
@@ -85,13 +106,6 @@ def _check(features: Features, labels: ClassIndices) -> None:
         raise LabelError(
             f"Expected at least two classes of at least two texts, got counts {counts.tolist()}."
         )
-
-
-def _unprojected(head: LinearHead, axes: Axes, mean: np.ndarray) -> LinearHead:
-    """Return the same head for vectors before centring and projection."""
-    coefficients = axes @ head.coefficients
-    intercept = head.intercept - mean @ coefficients
-    return LinearHead(head.kind, coefficients, intercept.astype(np.float32), head.temperature)
 
 
 def class_weights(

@@ -2,16 +2,46 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from layerfuse.core.arrays import ClassIndices, Coefficients, Features, PerText, Targets
+from layerfuse.core.arrays import Axes, ClassIndices, Coefficients, Features, PerText, Targets
 from layerfuse.core.calibrate import text_log_losses
 
-HeadName = Literal["ridge", "logistic"]
-CandidateName = Literal["ridge", "logistic", "lexical", "pooled"]
+HeadName = Literal["ridge", "logistic", "mlp"]
+CandidateName = Literal["ridge", "logistic", "mlp", "lexical", "pooled"]
+
+
+@runtime_checkable
+class Head(Protocol):
+    """A fitted head on fused vectors."""
+
+    @property
+    def kind(self) -> HeadName:
+        """How it was fitted."""
+        ...
+
+    def decisions(self, features: Features) -> Targets:
+        """Return decision values (text, class); the highest is the predicted class."""
+        ...
+
+    def probabilities(self, features: Features) -> Targets:
+        """Return probabilities (text, class); rows sum to 1."""
+        ...
+
+    def log_probabilities(self, features: Features) -> Targets:
+        """Return log probabilities (text, class)."""
+        ...
+
+    def unprojected(self, axes: Axes, mean: np.ndarray) -> "Head":
+        """Return the same head for vectors before centring and projection."""
+        ...
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the whole state but for ``kind``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +81,12 @@ class LinearHead:
         """Return log probabilities (text, class)."""
         logits = self.temperature * self.decisions(features).astype(float)
         return np.asarray(log_softmax(logits, axis=1))
+
+    def unprojected(self, axes: Axes, mean: np.ndarray) -> "LinearHead":
+        """Return the same head for vectors before centring and projection."""
+        coefficients = axes @ self.coefficients
+        intercept = self.intercept - mean @ coefficients
+        return LinearHead(self.kind, coefficients, intercept.astype(np.float32), self.temperature)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state but for ``kind``."""

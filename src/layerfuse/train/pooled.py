@@ -9,16 +9,18 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
-from layerfuse.core.calibrate import fit_pool_weights, pool, text_log_losses
+from layerfuse.core.calibrate import fit_pool_weights, gain_in_errors, pool, text_log_losses
 from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.train.fit import HeadChoice, fit_head
 from layerfuse.train.head import (
     CandidateName,
+    Head,
     HeadCandidate,
     HeadName,
     LinearHead,
 )
 from layerfuse.train.lexical import LexicalHead, fit_lexical
+from layerfuse.train.mlp import MLPHead
 
 LexicalChoice = Literal["auto"] | bool
 
@@ -29,7 +31,7 @@ class PooledHead:
 
     Parameters
     ----------
-    head : LinearHead
+    head : Head
         On fused vectors.
     lexical : LexicalHead or None
         On the texts themselves; None where it is not in use.
@@ -43,12 +45,12 @@ class PooledHead:
     in Logarithmic Opinion Pools*, NIPS 10.
     """
 
-    head: LinearHead
+    head: Head
     lexical: LexicalHead | None
     pool_weights: np.ndarray
 
     @classmethod
-    def alone(cls, head: LinearHead) -> "PooledHead":
+    def alone(cls, head: Head) -> "PooledHead":
         """Return a head on fused vectors that nothing joins."""
         return cls(head, None, np.array([1.0, 0.0]))
 
@@ -101,7 +103,9 @@ class PooledHead:
         """Rebuild from ``arrays``."""
         prefix = "lexical."
         own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        head = LinearHead.from_arrays(kind, arrays)
+        head: Head = (
+            MLPHead.from_arrays(arrays) if kind == "mlp" else LinearHead.from_arrays(kind, arrays)
+        )
         if not own:
             return cls.alone(head)
         return cls(head, LexicalHead.from_arrays(own), arrays["pool_weights"])
@@ -164,7 +168,7 @@ def fit_pooled_head(
 
 
 def join_words(
-    fitted: LinearHead,
+    fitted: Head,
     candidates: Sequence[HeadCandidate],
     texts: Sequence[str],
     labels: ClassIndices,
@@ -213,7 +217,7 @@ def join_words(
     exponent = fit_pool_weights(members[:1], labels, weights)
     sharpened = np.asarray(log_softmax(pool(members[:1], exponent), axis=1))
     gains = text_log_losses(sharpened, labels) - text_log_losses(pooled.held_out, labels)
-    joins = lexical != "auto" or _exceeds_its_error(gains, weights)
+    joins = lexical != "auto" or gain_in_errors(gains, weights) > 1
     chosen = PooledHead(fitted, words, pool_weights) if joins else alone
     return chosen, _told((*candidates, by_words, pooled))
 
@@ -222,11 +226,3 @@ def _told(candidates: Sequence[HeadCandidate]) -> tuple[HeadCandidate, ...]:
     """Return what people read of candidates, without a number for each text and class."""
     nothing = np.empty((0, 0))
     return tuple(dataclasses.replace(candidate, held_out=nothing) for candidate in candidates)
-
-
-def _exceeds_its_error(gains: PerText, weights: PerText) -> bool:
-    """Tell whether a mean gain is larger than its standard error over texts."""
-    shares = weights / weights.sum()
-    mean = float(shares @ gains)
-    error = float(np.sqrt(np.square(shares) @ np.square(gains - mean)))
-    return mean > error

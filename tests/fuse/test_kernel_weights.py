@@ -1,0 +1,86 @@
+"""Weights of kernels: their leave-one-out error is that of refits, their slope that of a limit."""
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+from sklearn.linear_model import Ridge
+
+from layerfuse.core.ridge import one_hot
+from layerfuse.fuse import Supervision
+from layerfuse.fuse.kernel_weights import _loo_error, kernel_weights
+
+
+def sources_of(n_texts=60, informative=(0,), widths=(4, 9, 6), seed=0, strength=1.0):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n_texts) % 2)
+    sources = [rng.normal(size=(n_texts, width)) for width in widths]
+    for i in informative:
+        sources[i][:, 0] += strength * (2 * labels - 1)
+    return [(s / np.sqrt(s.shape[1])).astype(np.float32) for s in sources], labels
+
+
+def centred_problem(n_texts, weights):
+    sources, labels = sources_of(n_texts)
+    shares = weights / weights.sum()
+    roots = np.sqrt(shares * n_texts)[:, None]
+    kernels = [roots * (s - shares @ s) for s in sources]
+    targets = one_hot(labels)
+    return sources, np.stack([k @ k.T for k in kernels]), targets, roots, shares
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_error_is_that_of_a_fit_without_each_text(weighted):
+    n_texts, sizes, penalty = 25, np.array([0.5, 2.0, 0.1]), 1.7
+    weights = np.random.default_rng(1).uniform(0.5, 2, n_texts) if weighted else np.ones(n_texts)
+    sources, kernels, targets, roots, shares = centred_problem(n_texts, weights)
+    error, _ = _loo_error(kernels, sizes, roots * (targets - shares @ targets), penalty, shares)
+    features = np.hstack([np.sqrt(a) * s for a, s in zip(sizes, sources, strict=True)])
+    losses = []
+    for i in range(n_texts):
+        rest = np.arange(n_texts) != i
+        model = Ridge(alpha=penalty)
+        model.fit(
+            features[rest], targets[rest], sample_weight=weights[rest] * n_texts / weights.sum()
+        )
+        losses.append(np.square(targets[i] - model.predict(features[[i]])[0]).sum())
+    assert error == pytest.approx(shares @ losses, rel=1e-4)
+
+
+def test_the_slope_is_that_of_finite_differences():
+    _, kernels, targets, roots, shares = centred_problem(25, np.ones(25))
+    targets = roots * (targets - shares @ targets)
+    sizes = np.array([0.5, 2.0, 0.1])
+    _, slopes = _loo_error(kernels, sizes, targets, 1.7, shares)
+    numeric = approx_fprime(sizes, lambda s: _loo_error(kernels, s, targets, 1.7, shares)[0], 1e-6)
+    np.testing.assert_allclose(slopes, numeric, rtol=1e-3, atol=1e-6)
+
+
+def test_the_weight_goes_to_the_source_that_knows():
+    for i in range(3):
+        sources, labels = sources_of(200, informative=(i,), strength=2)
+        weights = kernel_weights(sources, Supervision.of(labels))
+        assert weights.sum() == pytest.approx(1)
+        assert weights[i] > 0.7
+
+
+def test_few_texts_hardly_move_it_from_equal_weights():
+    sources, labels = sources_of(8, informative=())
+    weights = kernel_weights(sources, Supervision.of(labels))
+    assert np.abs(weights - 1 / 3).max() < 0.25
+
+
+def test_equal_sources_weigh_the_same_in_any_order():
+    sources, labels = sources_of(80, informative=(0,))
+    twice = kernel_weights([sources[0], sources[0]], Supervision.of(labels))
+    np.testing.assert_allclose(twice, 0.5, atol=1e-4)
+    order = [2, 0, 1]
+    weights = kernel_weights(sources, Supervision.of(labels))
+    moved = kernel_weights([sources[i] for i in order], Supervision.of(labels))
+    np.testing.assert_allclose(moved, weights[order], atol=1e-2)
+
+
+def test_one_source_and_sources_that_do_not_vary_weigh_the_same():
+    sources, labels = sources_of(20)
+    np.testing.assert_array_equal(kernel_weights(sources[:1], Supervision.of(labels)), [1])
+    flat = [np.ones_like(source) for source in sources]
+    np.testing.assert_allclose(kernel_weights(flat, Supervision.of(labels)), 1 / 3)
