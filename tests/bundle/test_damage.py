@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from layerfuse import FusionClassifier
-from layerfuse.bundle import Bundle, read_bundle, write_bundle
+from layerfuse.bundle import FORMAT_VERSION, Bundle, read_bundle, write_bundle
 from layerfuse.core.errors import BackboneLoadError, BundleFormatError
 
 FILES = ["config.json", "arrays.safetensors", "README.md"]
@@ -65,10 +65,10 @@ def test_a_changed_configuration_is_refused(saved):
 
 def test_a_newer_format_says_upgrade(saved):
     config = json.loads((saved / "config.json").read_text("utf-8"))
-    config |= {"format_version": 3, "novelty": [1]}
+    config |= {"format_version": FORMAT_VERSION + 1, "novelty": [1]}
     (saved / "config.json").write_text(json.dumps(config), "utf-8")
 
-    with pytest.raises(BundleFormatError, match=r"format 3, .*up to 2.*pip install --upgrade"):
+    with pytest.raises(BundleFormatError, match=r"format 4, .*up to 3.*pip install --upgrade"):
         FusionClassifier.load(saved)
 
 

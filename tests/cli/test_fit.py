@@ -39,7 +39,7 @@ def test_json_is_all_there_is_on_standard_output(run, data, tiny_encoder, tiny_d
     assert (document["text_column"], document["label_column"]) == ("text", "label")
     assert document["n_texts"] == 48
     assert document["classes"] == ["calm", "loud"]
-    assert len(document["scores"]) == 4 + 8
+    assert len(document["scores"]) == 8 + 8
     assert set(document["selection"]) < set(document["scores"])
     kinds = [candidate["head"] for candidate in document["validation"]]
     assert kinds == ["ridge", "logistic", "lexical", "pooled"]
@@ -138,7 +138,7 @@ def test_labels_that_are_numbers_in_a_csv_come_back_as_numbers(
     assert [json.loads(line)["prediction"] for line in done.out.splitlines()] == [7, 10]
 
 
-@pytest.mark.parametrize("moment", ["estimator.fit_pooled_head", "saved.write_bundle"])
+@pytest.mark.parametrize("moment", ["estimator.fuse_and_train", "saved.write_bundle"])
 def test_ctrl_c_ends_quietly_and_leaves_no_half_folder(
     run, data, tiny_encoder, tmp_path, monkeypatch, moment
 ):

@@ -2,10 +2,11 @@
 
 import pytest
 
+from layerfuse.classifier.fusing import FusionTrial
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
-from layerfuse.report import score_table, text_table
+from layerfuse.report import score_table, text_table, trial_table
 
 
 def test_words_to_the_left_and_numbers_to_the_right():
@@ -74,3 +75,17 @@ def test_bars_are_rounded_to_the_nearest_length(share, length):
 
 def test_score_table_of_equal_scores_has_no_bars():
     assert "#" not in score_table(scores((0.1, 0.1)))
+
+
+def test_trials_tell_the_gain_over_the_best_before_and_which_is_in_use():
+    trials = [
+        FusionTrial("concat", 0.5, 0.81, 0.0, 3.2),
+        FusionTrial("stacking", 0.4, 0.835, 2.25, 12.0),
+        FusionTrial("gated", 0.41, 0.8, -0.5, 100.0),
+    ]
+    rows = [line.split() for line in trial_table(trials, "stacking").splitlines()[2:]]
+    assert rows == [
+        ["concat", "0.5000", "81.0%", "3"],
+        ["stacking", "0.4000", "83.5%", "+2.2", "12", "*"],
+        ["gated", "0.4100", "80.0%", "-0.5", "100"],
+    ]

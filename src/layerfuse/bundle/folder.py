@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from layerfuse.core.errors import BundleFormatError
 
-FORMAT_VERSION = 2  # 2: a lexical head may stand beside the other
+FORMAT_VERSION = 3  # 2: a lexical head may stand beside the other; 3: names the fusion in use
 _CONFIG = "config.json"
 _ARRAYS = "arrays.safetensors"
 _CARD = "README.md"

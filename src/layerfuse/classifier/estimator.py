@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from layerfuse.backbone import Backbone
 from layerfuse.classifier.backbones import load_named
 from layerfuse.classifier.blocks import read_blocks, stream_blocks
+from layerfuse.classifier.fusing import FusionChoice, fuse_and_train
 from layerfuse.classifier.gates import TextGates, read_gates
 from layerfuse.classifier.options import check_options, weight_by_index
 from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, save_fitted
@@ -24,11 +25,11 @@ from layerfuse.core.spec import Dtype
 from layerfuse.core.texts import as_list, as_texts
 from layerfuse.data import check_labels
 from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
-from layerfuse.fuse import FUSIONS, FusionName, Supervision
+from layerfuse.fuse import Supervision
 from layerfuse.meter import Meter
 from layerfuse.score import CriterionInfo, CriterionName, score_layers
 from layerfuse.select import SelectorName, select_layers
-from layerfuse.train import HeadChoice, LexicalChoice, class_weights, fit_pooled_head
+from layerfuse.train import HeadChoice, LexicalChoice, class_weights
 
 
 class NotFittedError(LayerFuseError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]
@@ -48,8 +49,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         Chooses layers by their scores.
     k : int, optional
         Layers to choose, as in ``select_layers``. Default: as many as stand out.
-    fusion : FusionName
-        Makes one vector of the chosen layers.
+    fusion : FusionChoice
+        Makes one vector of the chosen layers; ``auto`` tries some on held-out training texts.
     head : HeadChoice
         ``auto`` validates ridge against logistic regression on the training texts.
     lexical : "auto" or bool
@@ -78,6 +79,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         The fitted head, with the lexical one if it is in use.
     validation_ : tuple of HeadCandidate
         Held-out quality on the training texts of each kind of head that was tried.
+    trials_ : tuple of FusionTrial
+        Held-out quality of each fusion that was tried.
     backbones_ : dict of str to Backbone
         Those in use, cut at the deepest layer in use.
     overhead_ : Overhead
@@ -97,7 +100,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         criterion: CriterionName | CriterionInfo | Criterion = "loo_ridge",
         selector: SelectorName = "upper_half",
         k: int | None = None,
-        fusion: FusionName = "concat",
+        fusion: FusionChoice = "concat",
         head: HeadChoice = "auto",
         lexical: LexicalChoice = "auto",
         class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
@@ -175,21 +178,21 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             )
             blocks = read_blocks(stored, selection)
             supervision = Supervision(classes, weights, self.random_state, self.progress)
-            fusion, vectors = FUSIONS[self.fusion].fit_fuse(blocks, selection.refs, supervision)
-            head, validation = fit_pooled_head(
-                vectors,
+            fused = fuse_and_train(
+                blocks,
+                selection.refs,
                 texts,
-                classes,
+                supervision,
+                fusion=self.fusion,
                 head=self.head,
                 lexical=self.lexical,
-                weights=weights,
-                random_state=self.random_state,
             )
         # All at once, so that a fit that fails leaves what was fitted before as it was.
         numbers = isinstance(getattr(y, "dtype", None), np.dtype) and y.dtype.kind in "biu"
         self.classes_ = names.astype(y.dtype) if numbers else names
         self.scores_, self.selection_ = scores, selection
-        self.fusion_, self.head_, self.validation_ = fusion, head, validation
+        self.fusion_, self.head_ = fused.fusion, fused.head
+        self.validation_, self.trials_ = fused.validation, fused.trials
         used = [b for b in backbones if b.name in selection.backbones]
         self.backbones_ = {b.name: b.cut(selection.deepest(b.name)) for b in used}
         self.overhead_ = meter.overhead(

@@ -8,7 +8,7 @@ import numpy as np
 from layerfuse.core.arrays import Block, Gates
 from layerfuse.core.errors import UnknownOptionError
 from layerfuse.core.selection import Selection
-from layerfuse.fuse import FUSIONS, Fusion, GatedFusion
+from layerfuse.fuse import FUSIONS, Fusion, GatedFusion, fusion_name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,9 +47,8 @@ def read_gates(fusion: Fusion, selection: Selection, parts: Iterable[Sequence[Bl
     """
     if not isinstance(fusion, GatedFusion):
         gated = [name for name, one in FUSIONS.items() if issubclass(one, GatedFusion)]
-        name = next(name for name, one in FUSIONS.items() if isinstance(fusion, one))
         raise UnknownOptionError(
-            f"fusion={name!r} has no gates. Fit with one of: {', '.join(gated)}."
+            f"fusion={fusion_name(fusion)!r} has no gates. Fit with one of: {', '.join(gated)}."
         )
     weights = [fusion.gates(blocks) for blocks in parts]
     return TextGates(fusion.gate_names(selection.refs), np.concatenate(weights))

@@ -16,7 +16,7 @@ from layerfuse.train import HeadChoice
 _CHOICES: Mapping[str, Sequence[str]] = {
     "criterion": CRITERION_NAMES,
     "selector": SELECTOR_NAMES,
-    "fusion": tuple(FUSIONS),
+    "fusion": ("auto", *FUSIONS),
     "head": get_args(HeadChoice),
     "dtype": get_args(Dtype),
 }

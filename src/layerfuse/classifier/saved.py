@@ -13,7 +13,7 @@ from layerfuse.core.errors import BundleFormatError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.selection import Selection
 from layerfuse.core.spec import BackboneSpec
-from layerfuse.fuse import FUSIONS, Fusion
+from layerfuse.fuse import FUSIONS, Fusion, fusion_name
 from layerfuse.score import CriterionInfo
 from layerfuse.train import HeadCandidate, PooledHead
 
@@ -102,6 +102,7 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> Non
             "layers": [str(ref) for ref in fitted.selection],
             "reason": fitted.selection.reason,
         },
+        "fusion": fusion_name(fitted.fusion),
         "head": fitted.head.kind,
         "backbones": [
             {"origin": origin, "spec": b.spec.to_dict(), "blocks": b.blocks.path}
@@ -143,9 +144,8 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
             tuple(LayerRef.parse(ref) for ref in config["selection"]["layers"]),
             config["selection"]["reason"],
         )
-        fusion = FUSIONS[config["parameters"]["fusion"]].from_arrays(
-            with_prefix(bundle.arrays, "fusion.")
-        )
+        name = config.get("fusion", config["parameters"]["fusion"])  # not apart in format 2
+        fusion = FUSIONS[name].from_arrays(with_prefix(bundle.arrays, "fusion."))
         head = PooledHead.from_arrays(config["head"], with_prefix(bundle.arrays, "head."))
         saved = [
             (b["origin"], BackboneSpec.from_dict(b["spec"]), b["blocks"])
@@ -176,7 +176,7 @@ def _card(fitted: Fitted) -> Card:
     return Card(
         classes=[str(label) for label in fitted.classes],
         selection=fitted.selection,
-        fusion=fitted.parameters["fusion"],
+        fusion=fusion_name(fitted.fusion),
         head=fitted.head.kind + (" pooled with TF-IDF" if fitted.head.lexical else ""),
         validation=[
             f"{c.kind}: held-out accuracy {c.accuracy:.4f}, log loss {c.log_loss:.4f}"

@@ -1,5 +1,6 @@
 """``layerfuse fit``."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,7 +42,10 @@ def fit(
         int | None,
         typer.Option("-k", min=1, help="Layers to choose. Default: as many as stand out."),
     ] = None,
-    fusion: Annotated[str, typer.Option(help="concat or mean.")] = "concat",
+    fusion: Annotated[
+        str,
+        typer.Option(help="auto tries some; or concat, mean, static_gate, gated, stacking, ..."),
+    ] = "concat",
     head: Annotated[str, typer.Option(help="auto, ridge or logistic.")] = "auto",
     lexical: Annotated[
         bool | None,
@@ -102,6 +106,8 @@ def fit(
 
 
 def _document(classifier: "FusionClassifier", texts: "TextData", out: Path) -> dict[str, Any]:
+    from layerfuse.fuse import fusion_name
+
     return {
         "folder": str(out),
         "n_texts": len(texts.texts),
@@ -115,6 +121,8 @@ def _document(classifier: "FusionClassifier", texts: "TextData", out: Path) -> d
         },
         "selection": [str(ref) for ref in classifier.selection_],
         "reason": classifier.selection_.reason,
+        "fusion": fusion_name(classifier.fusion_),
+        "trials": [dataclasses.asdict(trial) for trial in classifier.trials_],
         "head": classifier.head_.kind,
         "lexical": classifier.head_.lexical is not None,
         "validation": [
@@ -126,10 +134,13 @@ def _document(classifier: "FusionClassifier", texts: "TextData", out: Path) -> d
 
 
 def _print(classifier: "FusionClassifier", out: Path) -> None:
-    from layerfuse.report import score_table
+    from layerfuse.fuse import fusion_name
+    from layerfuse.report import score_table, trial_table
 
     typer.echo(score_table(classifier.scores_, classifier.selection_))
     typer.echo(f"\nChosen: {classifier.selection_.reason}; {len(classifier.selection_)} layers.")
+    if len(classifier.trials_) > 1:
+        typer.echo(f"\n{trial_table(classifier.trials_, fusion_name(classifier.fusion_))}\n")
     for candidate in classifier.validation_:
         kept = " (kept)" if candidate.kind == classifier.head_.candidate else ""
         typer.echo(

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from layerfuse.classifier.fusing import FusionTrial
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection, Stability
+from layerfuse.fuse import FusionName
 
 _BAR = 12
 _TERMINAL = 80
@@ -79,3 +81,34 @@ def score_table(
 
 def _shortened(name: str) -> str:
     return name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
+
+
+def trial_table(trials: Sequence[FusionTrial], in_use: FusionName) -> str:
+    """Return the fusions that were tried, in order.
+
+    Parameters
+    ----------
+    trials : sequence of FusionTrial
+        Of ``FusionClassifier.trials_``.
+    in_use : FusionName
+        Marked with a star.
+
+    Returns
+    -------
+    str
+        One table.
+    """
+    rows = [
+        (
+            trial.fusion,
+            f"{trial.log_loss:.4f}",
+            f"{trial.accuracy:.1%}",
+            f"{trial.gain_errors:+.1f}" if i else "",
+            f"{trial.seconds:.0f}",
+            "*" if trial.fusion == in_use else "",
+        )
+        for i, trial in enumerate(trials)
+    ]
+    return text_table(
+        ("fusion", "held-out log loss", "accuracy", "gain, in errors", "seconds", "in use"), rows
+    )

@@ -1,0 +1,207 @@
+"""Selected layers to a fusion and the head on it, the fusion chosen on held-out texts if asked."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from layerfuse.core.arrays import Block
+from layerfuse.core.calibrate import gain_in_errors, text_log_losses
+from layerfuse.core.layers import LayerRef
+from layerfuse.fuse import FUSIONS, Fusion, FusionName, Supervision
+from layerfuse.fuse.sources import source_names
+from layerfuse.train import (
+    Head,
+    HeadCandidate,
+    HeadChoice,
+    LexicalChoice,
+    PooledHead,
+    fit_head,
+    join_words,
+)
+
+FusionChoice = Literal["auto"] | FusionName
+
+GATES_FROM_TEXTS = 2000
+"""Gates by text have hundreds of weights to learn; on fewer texts they are not tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class FusionTrial:
+    """What held-out training texts said of one fusion.
+
+    Parameters
+    ----------
+    fusion : FusionName
+        What was tried.
+    log_loss : float
+        Mean over held-out texts of the better head on it, in nats; lower is better.
+    accuracy : float
+        Share of held-out texts predicted right.
+    gain_errors : float
+        How far its log loss is below that of the best one tried before, in standard errors of the
+        paired difference; above 1 it takes its place. 0 for the first.
+    seconds : float
+        What the trial took.
+    """
+
+    fusion: FusionName
+    log_loss: float
+    accuracy: float
+    gain_errors: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FusedHead:
+    """A fitted fusion, the head on it, and how they were found.
+
+    Parameters
+    ----------
+    name : FusionName
+        Of the fusion.
+    fusion : Fusion
+        Fitted on all texts.
+    head : PooledHead
+        Fitted on all texts.
+    validation : tuple of HeadCandidate
+        Held-out quality of each kind of head on this fusion.
+    trials : tuple of FusionTrial
+        Every fusion tried, in order.
+    """
+
+    name: FusionName
+    fusion: Fusion
+    head: PooledHead
+    validation: tuple[HeadCandidate, ...]
+    trials: tuple[FusionTrial, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """A fusion with the better head on it, before words may join."""
+
+    name: FusionName
+    fusion: Fusion
+    head: Head
+    candidates: tuple[HeadCandidate, ...]
+
+    @property
+    def best(self) -> HeadCandidate:
+        return next(c for c in self.candidates if c.kind == self.head.kind)
+
+
+def shortlist(refs: Sequence[LayerRef], n_texts: int) -> tuple[FusionName, ...]:
+    """Return the fusions worth trying, the simplest first.
+
+    Parameters
+    ----------
+    refs : sequence of LayerRef
+        The selected layers.
+    n_texts : int
+        Training texts.
+
+    Returns
+    -------
+    tuple of FusionName
+        ``concat`` alone for one layer. ``mean`` where some source has several layers;
+        ``static_gate`` and ``stacking`` where there are several sources; ``gated`` from 2,000
+        texts on.
+    """
+    n_sources = len(source_names(refs))
+    names: list[FusionName] = ["concat"]
+    if len(refs) > n_sources:
+        names.append("mean")
+    if n_sources > 1:
+        names += ["static_gate", "stacking"]
+        if n_texts >= GATES_FROM_TEXTS:
+            names.append("gated")
+    return tuple(names)
+
+
+def fuse_and_train(
+    blocks: Sequence[Block],
+    refs: Sequence[LayerRef],
+    texts: Sequence[str],
+    supervision: Supervision,
+    *,
+    fusion: FusionChoice = "auto",
+    head: HeadChoice = "auto",
+    lexical: LexicalChoice = "auto",
+) -> FusedHead:
+    """Fit a fusion and a head.
+
+    ``auto`` fits every fusion of the short list and judges each by its head's log loss on training
+    texts that were held out. The simplest stands first, and a later one takes its place only if it
+    is better by more than one standard error of the paired difference, so that chance seldom does.
+
+    Parameters
+    ----------
+    blocks : sequence of float32 array of shape (text, feature)
+        The selected layers.
+    refs : sequence of LayerRef
+        What they are.
+    texts : sequence of str
+        For the lexical head.
+    supervision : Supervision
+        Labels and weights of the texts.
+    fusion : FusionChoice
+        A name, or ``auto``.
+    head, lexical
+        As in ``fit_pooled_head``.
+
+    Returns
+    -------
+    FusedHead
+        Fitted on all texts.
+    """
+    names = shortlist(refs, len(texts)) if fusion == "auto" else (fusion,)
+
+    def attempt(name: FusionName, best: _Fitted | None) -> tuple[_Fitted, FusionTrial]:
+        started = time.perf_counter()
+        tried = _fit(name, blocks, refs, supervision, head)
+        gain = 0.0 if best is None else _gain_errors(best.best, tried.best, supervision)
+        quality = tried.best.log_loss, tried.best.accuracy
+        return tried, FusionTrial(name, *quality, gain, time.perf_counter() - started)
+
+    best, trial = attempt(names[0], None)
+    trials = [trial]
+    for name in names[1:]:
+        tried, trial = attempt(name, best)
+        trials.append(trial)
+        if trial.gain_errors > 1:
+            best = tried
+    pooled, validation = join_words(
+        best.head,
+        best.candidates,
+        texts,
+        supervision.labels,
+        lexical=lexical,
+        weights=supervision.weights,
+        random_state=supervision.random_state,
+    )
+    return FusedHead(best.name, best.fusion, pooled, validation, tuple(trials))
+
+
+def _fit(
+    name: FusionName,
+    blocks: Sequence[Block],
+    refs: Sequence[LayerRef],
+    supervision: Supervision,
+    head: HeadChoice,
+) -> _Fitted:
+    fusion, vectors = FUSIONS[name].fit_fuse(blocks, refs, supervision)
+    fitted, candidates = fit_head(
+        vectors,
+        supervision.labels,
+        head=head,
+        weights=supervision.weights,
+        random_state=supervision.random_state,
+    )
+    return _Fitted(name, fusion, fitted, candidates)
+
+
+def _gain_errors(before: HeadCandidate, after: HeadCandidate, supervision: Supervision) -> float:
+    """Return by how many standard errors the second is better on the same held-out texts."""
+    losses = [text_log_losses(one.held_out, supervision.labels) for one in (before, after)]
+    return gain_in_errors(losses[0] - losses[1], supervision.weights)

@@ -1,0 +1,95 @@
+"""The fusion is chosen on held-out training texts, and the simplest stands unless surely beaten."""
+
+import numpy as np
+import pytest
+
+from layerfuse import FusionClassifier
+from layerfuse.classifier.fusing import GATES_FROM_TEXTS, fuse_and_train, shortlist
+from layerfuse.core.layers import LayerRef
+from layerfuse.fuse import FUSIONS, Supervision, fusion_name
+
+REFS = (LayerRef("a", 1, "mean"), LayerRef("a", 2, "mean"), LayerRef("b", 1, "mean"))
+
+
+def sources(n_texts=200, noise=40.0, seed=0):
+    """Three layers: two of one source that know the labels, one wide source that is noise."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(2, size=n_texts)
+    signal = 0.4 * (2 * labels - 1)[:, None]
+    first, second = (signal + rng.normal(size=(n_texts, 4)) for _ in range(2))
+    loud = noise * rng.normal(size=(n_texts, 60))
+    blocks = [block.astype(np.float32) for block in (first, second, loud)]
+    return blocks, labels, [f"text {i}" for i in range(n_texts)]
+
+
+def fit(fusion, blocks, labels, texts, refs=REFS):
+    supervision = Supervision.of(labels)
+    return fuse_and_train(
+        blocks, refs, texts, supervision, fusion=fusion, head="ridge", lexical=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("refs", "n_texts", "expected"),
+    [
+        (REFS[:1], 10, ("concat",)),
+        (REFS[:2], 10, ("concat", "mean")),
+        (REFS[1:], 10, ("concat", "static_gate", "stacking")),
+        (REFS, GATES_FROM_TEXTS - 1, ("concat", "mean", "static_gate", "stacking")),
+        (REFS, GATES_FROM_TEXTS, ("concat", "mean", "static_gate", "stacking", "gated")),
+    ],
+)
+def test_the_short_list_follows_texts_and_sources(refs, n_texts, expected):
+    assert shortlist(refs, n_texts) == expected
+
+
+def test_every_fusion_of_the_list_is_tried_and_the_last_that_gained_surely_is_used():
+    blocks, labels, texts = sources()
+    fused = fit("auto", blocks, labels, texts)
+    assert [trial.fusion for trial in fused.trials] == list(shortlist(REFS, len(texts)))
+    assert fused.trials[0].gain_errors == 0
+    used = next(t for t in reversed(fused.trials) if t.gain_errors > 1 or t is fused.trials[0])
+    assert fused.name == used.fusion == fusion_name(fused.fusion)
+    assert fused.validation[0].log_loss == used.log_loss
+
+
+def test_a_source_of_noise_is_weighed_down():
+    blocks, labels, texts = sources()
+    fused = fit("auto", blocks, labels, texts)
+    assert fused.name != "concat"
+    best = min(fused.trials, key=lambda trial: trial.log_loss)
+    assert best.log_loss < fused.trials[0].log_loss
+
+
+def test_shuffled_labels_leave_the_simplest_in_use_or_near_it():
+    """By chance alone nothing is better by far than the shares of the classes."""
+    blocks, labels, texts = sources()
+    shuffled = np.random.default_rng(1).permutation(labels)
+    fused = fit("auto", blocks, shuffled, texts)
+    for trial in fused.trials:
+        assert trial.log_loss > np.log(2) - 0.05
+        assert trial.accuracy < 0.62
+
+
+def test_the_chosen_one_is_what_its_name_alone_gives():
+    blocks, labels, texts = sources()
+    fused = fit("auto", blocks, labels, texts)
+    alone = fit(fused.name, blocks, labels, texts)
+    assert len(alone.trials) == 1
+    np.testing.assert_array_equal(
+        fused.head.decisions(fused.fusion.fuse(blocks), texts),
+        alone.head.decisions(alone.fusion.fuse(blocks), texts),
+    )
+
+
+def test_a_classifier_that_chose_its_fusion_loads_again(make, toy, tiny_decoder, tmp_path):
+    texts, labels = toy()
+    encoder = make().backbones[0]
+    classifier = make(backbones=[encoder, str(tiny_decoder)], fusion="auto").fit(texts, labels)
+    assert {trial.fusion for trial in classifier.trials_} <= set(FUSIONS)
+    assert len(classifier.trials_) > 1
+    classifier.save(tmp_path / "saved")
+    loaded = FusionClassifier.load(tmp_path / "saved", device="cpu")
+    assert loaded.fusion == "auto"
+    assert type(loaded.fusion_) is type(classifier.fusion_)
+    np.testing.assert_array_equal(loaded.predict_proba(texts), classifier.predict_proba(texts))
