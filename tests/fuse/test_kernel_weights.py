@@ -60,7 +60,7 @@ def test_the_weight_goes_to_the_source_that_knows():
         sources, labels = sources_of(200, informative=(i,), strength=2)
         weights = kernel_weights(sources, Supervision.of(labels))
         assert weights.sum() == pytest.approx(1)
-        assert weights[i] > 0.7
+        assert weights[i] > 1.8 * np.delete(weights, i).max()
 
 
 def test_few_texts_hardly_move_it_from_equal_weights():

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from layerfuse.core.arrays import Gates
-from layerfuse.core.calibrate import text_log_losses
+from layerfuse.core.arrays import Gates, PerText
+from layerfuse.core.calibrate import gain_in_errors, text_log_losses
 from layerfuse.core.sample import sample_texts
 from layerfuse.fuse.fusion import Supervision
 from layerfuse.learn import Member, Noise, Parameters, Schedule, learn_committee
@@ -17,7 +17,7 @@ from layerfuse.learn import Member, Noise, Parameters, Schedule, learn_committee
 MAX_LEARNING_TEXTS = 16_384
 """More do not make so few parameters better, but take memory for each class and part."""
 
-_SCHEDULE = Schedule(learning_rate=1e-2, weight_decay=0.1, batch_texts=512, patience=5)
+_SCHEDULE = Schedule(learning_rate=2e-2, weight_decay=0.1, batch_texts=128, patience=5)
 _KEPT = 0.9  # share of the parts that dropout leaves to a text
 
 
@@ -122,8 +122,9 @@ def fit_gate(
     """Learn a gate from what the parts say about texts that they have not seen.
 
     It starts with the prior. One member per fold is learned; then ``trust``, which draws all back
-    towards the prior, is what makes the texts of the held-out folds most likely, so that gates that
-    learned noise are hardly used.
+    towards the prior, is what makes the texts of the held-out folds most likely; it is 0 unless
+    that is better than the prior by more than one standard error of the paired difference, so that
+    gates that learned noise are not used.
 
     Parameters
     ----------
@@ -197,15 +198,19 @@ def fit_gate(
         unseen[rows[rest]] = _weights(np, parameters["weights"], bias, own, sets)
     labels, text_weights = supervision.labels[rows], supervision.weights[rows]
 
-    def loss(trust: float) -> float:
+    def losses(trust: float) -> PerText:
         mixed = _stacked(members, scale, sets, prior, trust)._tempered(unseen[rows])  # noqa: SLF001
         logits = combine(np, mixed * sizes, said)
-        return float(
-            np.average(text_log_losses(log_softmax(logits, axis=1), labels), weights=text_weights)
-        )
+        return text_log_losses(log_softmax(logits.astype(float), axis=1), labels)
 
-    found = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-3})
-    trust = float(found.x) if found.fun < loss(0.0) else 0.0
+    found = minimize_scalar(
+        lambda trust: float(np.average(losses(trust), weights=text_weights)),
+        bounds=(0.0, 1.0),
+        method="bounded",
+        options={"xatol": 1e-3},
+    )
+    gains = losses(0.0) - losses(float(found.x))
+    trust = float(found.x) if gain_in_errors(gains, text_weights) > 1 else 0.0
     gate = _stacked(members, scale, sets, prior, trust)
     return gate, gate._tempered(unseen)  # noqa: SLF001 - its own module
 

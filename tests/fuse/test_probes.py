@@ -1,0 +1,104 @@
+"""Probes, stacking and experts: calibrated, held out, pooled at their best."""
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+
+from layerfuse.core.calibrate import fit_pool_weights
+from layerfuse.core.layers import LayerRef
+from layerfuse.fuse import Experts, Stacking, Supervision
+from layerfuse.fuse.experts import mixture
+from layerfuse.fuse.probes import Probes, centred
+from layerfuse.train import fit_head
+
+REFS = tuple(LayerRef(name, layer, "mean") for layer in (1, 2) for name in ("a", "b"))
+PARTS = np.array([0, 1, 0, 1])
+
+
+def problem(n_texts=300, n_classes=3, seed=0, strengths=(1.0, 2.0)):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n_texts) % n_classes)
+    blocks = [rng.normal(size=(n_texts, w)).astype(np.float32) for w in (8, 20, 8, 20)]
+    for block, strength in zip(blocks, strengths, strict=False):
+        block[np.arange(n_texts), labels] += strength
+    return blocks, labels
+
+
+def log_loss(logits, labels):
+    return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_probe_is_the_ridge_head_of_its_source(n_classes):
+    blocks, labels = problem(n_classes=n_classes)
+    others, _ = problem(50, n_classes, seed=1)
+    probes, held_out = Probes.fit(blocks, PARTS, Supervision.of(labels))
+    for part in (0, 1):
+        own = [block for block, p in zip(blocks, PARTS, strict=True) if p == part]
+        new = [block for block, p in zip(others, PARTS, strict=True) if p == part]
+        standard = [(b - b.mean(0)) / b.std(0) / np.sqrt(b.shape[1]) for b in own]
+        fused = np.hstack([(n - b.mean(0)) / b.std(0) for n, b in zip(new, own, strict=True)])
+        fused = (fused / np.sqrt(own[0].shape[1])).astype(np.float32)
+        head, (candidate,) = fit_head(np.hstack(standard), labels, head="ridge")
+        np.testing.assert_allclose(held_out[:, part], candidate.held_out, atol=2e-3)
+        found = probes.log_probabilities(others)[:, part]
+        np.testing.assert_allclose(found, head.log_probabilities(fused), atol=2e-3)
+
+
+def test_held_out_probabilities_foretell_those_of_new_texts():
+    blocks, labels = problem(600)
+    probes, held_out = Probes.fit(blocks, PARTS, Supervision.of(labels))
+    others, truth = problem(2000, seed=1)
+    for part in (0, 1):
+        found = log_loss(probes.log_probabilities(others)[:, part], truth)
+        assert log_loss(held_out[:, part], labels) == pytest.approx(found, abs=0.1)
+
+
+def test_stacking_is_the_best_pool_of_held_out_probes():
+    blocks, labels = problem()
+    fusion, vectors = Stacking.fit_fuse(blocks, REFS, Supervision.of(labels))
+    _, held_out = Probes.fit(blocks, PARTS, Supervision.of(labels))
+    members = [held_out[:, part].astype(float) for part in (0, 1)]
+    np.testing.assert_allclose(
+        fusion.exponents, fit_pool_weights(members, labels, np.ones(300)), atol=1e-4
+    )
+    best = min(log_loss(member, labels) for member in members)
+    assert log_loss(vectors, labels) < best
+    others, truth = problem(2000, seed=1)
+    assert log_loss(fusion.fuse(others), truth) == pytest.approx(log_loss(vectors, labels), abs=0.1)
+    plain = sum(
+        exponent * probe
+        for exponent, probe in zip(
+            fusion.exponents,
+            fusion.probes.log_probabilities(others).transpose(1, 0, 2),
+            strict=True,
+        )
+    )
+    np.testing.assert_allclose(softmax(fusion.fuse(others), 1), softmax(plain, 1), atol=1e-5)
+    np.testing.assert_allclose(fusion.fuse(others).sum(1), 0, atol=1e-4)
+
+
+def test_where_no_source_knows_all_are_heard_the_same():
+    blocks, labels = problem(strengths=())
+    fusion, vectors = Stacking.fit_fuse(blocks, REFS, Supervision.of(labels))
+    assert fusion.exponents.max() > 0
+    assert vectors.any()
+    assert log_loss(fusion.fuse(problem(500, seed=1)[0]), problem(500, seed=1)[1]) < 1.2
+
+
+def test_a_mixture_is_that_of_a_slow_sum():
+    rng = np.random.default_rng(0)
+    weights, said = rng.dirichlet(np.ones(3), 4), rng.dirichlet(np.ones(2), (4, 3))
+    for t in range(4):
+        want = np.log(sum(weights[t, s] * said[t, s] for s in range(3)))
+        np.testing.assert_allclose(mixture(np, weights, [said])[t], want, atol=1e-9)
+
+
+def test_experts_mix_what_probes_say_by_their_gates():
+    blocks, labels = problem()
+    fusion, vectors = Experts.fit_fuse(blocks, REFS, Supervision.of(labels))
+    others, truth = problem(1000, seed=1)
+    chances = np.exp(fusion.probes.log_probabilities(others))
+    want = np.log((fusion.gates(others)[:, :, None] * chances).sum(1))
+    np.testing.assert_allclose(fusion.fuse(others), centred(want), atol=1e-5)
+    assert log_loss(fusion.fuse(others), truth) == pytest.approx(log_loss(vectors, labels), abs=0.1)
