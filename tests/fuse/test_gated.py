@@ -64,7 +64,13 @@ def test_gates_go_to_the_one_source_that_knows(name):
     assert fusion.gates(test[0])[:, 0].mean() > 0.75
 
 
-def test_equal_gates_are_concat(by_text):
+@pytest.fixture
+def hasty(monkeypatch):
+    """Learn for a few epochs, where it does not matter how well."""
+    monkeypatch.setattr("layerfuse.fuse.gate._SCHEDULE", Schedule(2e-2, max_epochs=5))
+
+
+def test_equal_gates_are_concat(by_text, hasty):
     blocks, labels, _ = by_text[0]
     fusion, _ = Gated.fit_fuse(blocks, REFS, Supervision.of(labels))
     even = Gate.constant(np.zeros(2, dtype=np.int64), np.full(2, 0.5, dtype=np.float32))
@@ -98,7 +104,7 @@ def test_more_texts_than_gates_are_learned_on_are_gated_too(by_text, monkeypatch
     assert np.corrcoef(fusion.gates(test[0])[:, 1], test[2])[0, 1] > 0.6
 
 
-def test_order_of_sources_does_not_matter(by_text):
+def test_order_of_sources_does_not_matter(by_text, hasty):
     blocks, labels, _ = by_text[0]
     one, _ = Gated.fit_fuse(blocks, REFS, Supervision.of(labels))
     other, _ = Gated.fit_fuse(blocks[::-1], REFS[::-1], Supervision.of(labels))
@@ -106,7 +112,7 @@ def test_order_of_sources_does_not_matter(by_text):
     assert np.corrcoef(gates[:, 0], swapped[:, 0])[0, 1] > 0.95
 
 
-def test_random_state_draws(by_text):
+def test_random_state_draws(by_text, hasty):
     blocks, labels, _ = by_text[0]
     one, other = (Gated.fit_fuse(blocks, REFS, Supervision.of(labels, s))[0] for s in (0, 1))
     assert not np.array_equal(one.gate.weights, other.gate.weights)

@@ -56,7 +56,7 @@ def leading_axes(features: Features, n_axes: int, random_state: int) -> Axes:
     scikit-learn.
     """
     found = min(n_axes, *features.shape)
-    _, strengths, axes = randomized_svd(features, found, n_iter=3, random_state=random_state)
+    _, strengths, axes = randomized_svd(features, found, n_iter=2, random_state=random_state)
     axes[strengths <= 1e-5 * max(float(strengths[0]), 1e-30)] = 0  # rounding noise
     whole = np.zeros((features.shape[1], n_axes), dtype=np.float32)
     whole[:, :found] = axes.T
