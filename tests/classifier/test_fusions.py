@@ -46,6 +46,15 @@ def test_a_saved_classifier_predicts_the_same_bits(fit, toy, tmp_path, fusion):
             classifier.gates(texts)
 
 
+def test_a_saved_mlp_predicts_the_same_bits(fit, toy, tmp_path):
+    classifier = fit(head="mlp")
+    classifier.save(tmp_path / "saved")
+    again = FusionClassifier.load(tmp_path / "saved", device="cpu", offline=True)
+    texts, _ = toy(30, seed=2)
+    assert classifier.head_.kind == again.head_.kind == "mlp"
+    np.testing.assert_array_equal(again.predict_proba(texts), classifier.predict_proba(texts))
+
+
 def test_an_interrupted_fit_leaves_what_was_fitted_before(fit, toy, monkeypatch):
     classifier = fit(fusion="gated")
     before = classifier.predict_proba(toy(9, seed=2)[0])
