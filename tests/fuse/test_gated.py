@@ -135,6 +135,13 @@ def test_numpy_weighs_as_torch_does(shape):
             np.testing.assert_allclose(plain[i, members], want, rtol=1e-4)
 
 
+def test_a_set_far_below_another_still_sums_to_one():
+    sets = np.array([0, 0, 1, 1])
+    weights, inputs = np.zeros((2, 1), dtype=np.float32), np.zeros((3, 4, 1), dtype=np.float32)
+    bias = np.array([500, 500, -500, -500], dtype=np.float32)
+    np.testing.assert_allclose(_weights(np, weights, bias, inputs, sets), 0.5)
+
+
 def test_evidence_is_weighed_and_summed():
     rng = np.random.default_rng(0)
     weights, parts, base = rng.random((4, 3)), rng.random((4, 3, 2)), rng.random((4, 2))

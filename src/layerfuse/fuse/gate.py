@@ -232,10 +232,10 @@ def _weights(
         n_parts, n_inputs = inputs.shape[1:]
         flat = inputs.reshape(len(inputs), n_parts * n_inputs)
         scores = flat @ weights.reshape(n_parts * n_inputs, n_parts) + bias
-    powers = xp.exp(scores - xp.amax(scores, 1, keepdims=True))
+    powers = xp.exp(xp.clip(scores, -30, 30))  # so that no set of them vanishes beside another
     members = xp.asarray(np.eye(int(sets.max()) + 1, dtype=np.float32)[sets])  # (part, set)
     if noise is not None:
         kept = noise.keep(powers.shape, _KEPT)
         emptied = 1 - xp.clip(kept @ members, 0, 1)  # a set without parts says nothing: keep all
         powers = powers * (kept + emptied @ members.T)
-    return powers / ((powers @ members) @ members.T + 1e-30)
+    return powers / ((powers @ members) @ members.T)
