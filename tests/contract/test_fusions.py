@@ -11,6 +11,7 @@ import pytest
 from layerfuse.core.errors import FeatureError, SelectionError, ShapeError
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse import FUSIONS, FusionName, GatedFusion, Supervision
+from layerfuse.learn import Schedule
 
 FUSION = pytest.mark.parametrize("fusion", sorted(FUSIONS))
 
@@ -32,16 +33,27 @@ WIDTHS = {"wide": 7, "narrow": 3}
 SOURCES = ("wide:mean", "narrow:mean", "wide:last")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def hasty():
+    """Learn for a few epochs: what holds, holds for any weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("layerfuse.fuse.gate._SCHEDULE", Schedule(5e-2, batch_texts=16, max_epochs=4))
+        yield
+
+
 def labels_of(n_texts=60):
     return np.arange(n_texts) % 3
 
 
 def blocks_of(n_texts=60, seed=0, dtype=np.float32):
+    """Return blocks of other sizes and centres; one layer of the five tells the label."""
     rng = np.random.default_rng(seed)
-    return [
-        (rng.normal(size=(n_texts, WIDTHS[ref.backbone])) * (10 + i) - 5 * i).astype(dtype)
+    blocks = [
+        rng.normal(size=(n_texts, WIDTHS[ref.backbone])) * (10 + i) - 5 * i
         for i, ref in enumerate(REFS)
     ]
+    blocks[2][np.arange(n_texts), labels_of(n_texts)] += 40
+    return [block.astype(dtype) for block in blocks]
 
 
 def with_dead(blocks):
