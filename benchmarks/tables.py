@@ -1,6 +1,6 @@
 """Tables of the documentation, generated from the JSON lines in ``results``.
 
-    python benchmarks/tables.py README.md docs/speed.md
+    python benchmarks/tables.py README.md docs/speed.md docs/criteria.md
 
 Replaces what stands between ``<!-- NAME -->`` and ``<!-- end NAME -->`` in each file. Of several
 lines for one case the last counts. ``--check`` writes nothing and fails where a file would change.
@@ -9,6 +9,7 @@ lines for one case the last counts. ``--check`` writes nothing and fails where a
 import argparse
 import json
 import re
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -221,6 +222,52 @@ def accuracy(data: str) -> str:
     return _table(headers, rows)
 
 
+def criteria() -> str:
+    """Each criterion over the grid of backbones and data sets, the least regret first."""
+    lines = _lines("criteria", ("backbone", "data"), "criteria.jsonl")
+    rows = []
+    for name in lines[0]["criteria"]:
+        found = [line["criteria"][name] for line in lines]
+        regrets = [statistics.fmean(one["regret"] for one in seeds) for seeds in found]
+        ranks = [statistics.fmean(one["rank_correlation"] for one in seeds) for seeds in found]
+        seconds = statistics.fmean(one["seconds"] for seeds in found for one in seeds)
+        rows.append((regrets, f"`{name}`", f"{statistics.fmean(ranks):+.2f}", f"{seconds:.1f}"))
+    rows += [
+        ([line["rules"][rule] for line in lines], f"*{rule} layer*", "", "")
+        for rule in lines[0]["rules"]
+    ]
+    return _table(
+        ["criterion", "mean regret", "worst regret", "mean rank correlation", "seconds"],
+        [
+            [name, f"{statistics.fmean(regrets):.2f}", f"{max(regrets):.1f}", rank, seconds]
+            for regrets, name, rank, seconds in sorted(
+                rows, key=lambda row: statistics.fmean(row[0])
+            )
+        ],
+    )
+
+
+def criteria_grid() -> str:
+    """Case by case what the default criterion, the paper's and two rules miss."""
+    lines = _lines("criteria", ("backbone", "data"), "criteria.jsonl")
+    names = ("loo_ridge", "importance", "importance(0.5, high, gradient)")
+    rows = [
+        [
+            f"{line['backbone']}, {line['data']}",
+            f"{line['n_train']:,} / {line['n_test']:,}",
+            f"{max(line['accuracy'].values()):.1f}",
+            *[
+                f"{statistics.fmean(one['regret'] for one in line['criteria'][name]):.1f}"
+                for name in names
+            ],
+            *[f"{line['rules'][rule]:.1f}" for rule in ("last", "middle")],
+        ]
+        for line in lines
+    ]
+    headers = ["backbone, data", "texts", "best layer", "`loo_ridge`", "`importance`"]
+    return _table([*headers, "the same, high entropy", "*last*", "*middle*"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "extraction": extraction,
     "precision": precision,
@@ -229,6 +276,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "fitting": fitting,
     "scaling": scaling,
     "endless": endless,
+    "criteria": criteria,
+    "criteria grid": criteria_grid,
     "accuracy mr": lambda: accuracy("mr"),
     "accuracy r8": lambda: accuracy("r8"),
 }
