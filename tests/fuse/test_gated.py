@@ -40,6 +40,13 @@ def log_loss(name, train, test, random_state=0):
     return -found[np.arange(len(test[1])), test[1]].mean(), candidate.log_loss, fusion
 
 
+@pytest.fixture(autouse=True)
+def brisk(monkeypatch):
+    """Learn at a pace for so few texts."""
+    schedule = Schedule(2e-2, weight_decay=0.1, batch_texts=64, max_epochs=30, patience=4)
+    monkeypatch.setattr("layerfuse.fuse.gate._SCHEDULE", schedule)
+
+
 @pytest.fixture(scope="module")
 def by_text():
     return problem(500, by_text=True), problem(1000, by_text=True, seed=1)
@@ -67,7 +74,9 @@ def test_gates_go_to_the_one_source_that_knows(name):
 @pytest.fixture
 def hasty(monkeypatch):
     """Learn for a few epochs, where it does not matter how well."""
-    monkeypatch.setattr("layerfuse.fuse.gate._SCHEDULE", Schedule(2e-2, max_epochs=5))
+    monkeypatch.setattr(
+        "layerfuse.fuse.gate._SCHEDULE", Schedule(2e-2, batch_texts=64, max_epochs=5)
+    )
 
 
 def test_equal_gates_are_concat(by_text, hasty):
@@ -79,7 +88,7 @@ def test_equal_gates_are_concat(by_text, hasty):
 
 
 def test_gates_start_where_static_ones_are(by_text, monkeypatch):
-    """And stay there without an epoch, or with labels that nothing tells."""
+    """And stay there without an epoch."""
     blocks, labels, _ = by_text[0]
     monkeypatch.setattr("layerfuse.fuse.gate._SCHEDULE", Schedule(max_epochs=0))
     started, vectors = Gated.fit_fuse(blocks, REFS, Supervision.of(labels))
@@ -88,11 +97,15 @@ def test_gates_start_where_static_ones_are(by_text, monkeypatch):
     assert np.abs(started.gate.prior - 0.5).max() < 0.1
 
 
-def test_noise_is_hardly_trusted(by_text):
+def test_noise_is_hardly_ever_trusted(by_text, hasty):
+    """More than one standard error is gained by chance in one of six draws."""
     blocks, labels, _ = by_text[0]
-    shuffled = np.random.default_rng(5).permutation(labels)
-    fusion, _ = Gated.fit_fuse(blocks, REFS, Supervision.of(shuffled))
-    assert fusion.gates(blocks).std(0).max() < 0.05
+    trusted = []
+    for seed in range(6):
+        shuffled = np.random.default_rng(seed).permutation(labels)
+        fusion, _ = Gated.fit_fuse(blocks, REFS, Supervision.of(shuffled))
+        trusted.append(fusion.gate.trust > 0)
+    assert sum(trusted) <= 2
 
 
 def test_more_texts_than_gates_are_learned_on_are_gated_too(by_text, monkeypatch):

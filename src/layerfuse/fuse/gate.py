@@ -17,7 +17,9 @@ from layerfuse.learn import Member, Noise, Parameters, Schedule, learn_committee
 MAX_LEARNING_TEXTS = 16_384
 """More do not make so few parameters better, but take memory for each class and part."""
 
-_SCHEDULE = Schedule(learning_rate=2e-2, weight_decay=0.1, batch_texts=128, patience=5)
+_SCHEDULE = Schedule(
+    learning_rate=3e-3, weight_decay=0.1, batch_texts=128, max_epochs=100, patience=8
+)
 _KEPT = 0.9  # share of the parts that dropout leaves to a text
 
 
