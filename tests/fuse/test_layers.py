@@ -6,6 +6,7 @@ import pytest
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse import Attention, Concat, Mean, ScalarMix, Supervision
 from layerfuse.fuse.gate import Gate
+from layerfuse.learn import Schedule
 
 REFS = tuple(LayerRef(name, layer, "mean") for layer in (1, 2) for name in ("a", "b"))
 SOURCES = np.array([0, 1, 0, 1])
@@ -18,6 +19,15 @@ def layers_of(n_texts=300, informative=2, seed=0):
     blocks = [rng.normal(size=(n_texts, w)).astype(np.float32) * 3 + 1 for w in (12, 9, 12, 9)]
     blocks[informative][np.arange(n_texts), labels] += 9
     return blocks, labels
+
+
+@pytest.fixture(scope="module", autouse=True)
+def brisk():
+    """Learn at a pace for so few texts."""
+    schedule = Schedule(2e-2, weight_decay=0.1, batch_texts=64, max_epochs=40, patience=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("layerfuse.fuse.gate._SCHEDULE", schedule)
+        yield
 
 
 @pytest.fixture(scope="module")

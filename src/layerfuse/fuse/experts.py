@@ -13,7 +13,7 @@ from layerfuse.fuse.gate import Gate, fit_gate, learning_texts
 from layerfuse.fuse.probes import Probes, centred
 from layerfuse.fuse.sources import CommonAxes, source_names, source_of_each
 
-_GATE_AXES = 32
+_GATE_AXES = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)

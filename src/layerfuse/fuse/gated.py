@@ -15,7 +15,7 @@ from layerfuse.fuse.kernel_weights import kernel_weights
 from layerfuse.fuse.sources import CommonAxes, source_names, source_of_each
 
 _EVIDENCE_AXES = 256
-_GATE_AXES = 32
+_GATE_AXES = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
