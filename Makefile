@@ -13,6 +13,8 @@ PART := --cov-report= --cov-fail-under=0
 demo: .venv/demo
 	$(BIN)/layerfuse demo
 
+# Two processes of tests on two cores: threads of their own would wait for each other.
+test: export OMP_NUM_THREADS = 1
 test: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
