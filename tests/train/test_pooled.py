@@ -7,10 +7,15 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.errors import FeatureError, ShapeError
-from layerfuse.train import PooledHead, fit_head, fit_pooled_head
+from layerfuse.train import PooledHead, fit_head, join_words
 from layerfuse.train.lexical import fit_lexical
 
 N_TEXTS = 400
+
+
+def fit_pooled_head(vectors, texts, labels, *, head="auto", lexical="auto", weights=None):
+    found = fit_head(vectors, labels, head=head, weights=weights)
+    return join_words(*found, texts, labels, lexical=lexical, weights=weights)
 
 
 def problem(*, in_words, in_vectors, width=6, seed=0):

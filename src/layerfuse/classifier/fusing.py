@@ -148,7 +148,7 @@ def fuse_and_train(
     fusion : FusionChoice
         A name, or ``auto``.
     head, lexical
-        As in ``fit_pooled_head``.
+        As in ``fit_head`` and ``join_words``.
 
     Returns
     -------

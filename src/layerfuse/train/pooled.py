@@ -11,7 +11,6 @@ from scipy.special import log_softmax, softmax
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
 from layerfuse.core.calibrate import fit_pool_weights, gain_in_errors, pool, text_log_losses
 from layerfuse.core.errors import FeatureError, ShapeError
-from layerfuse.train.fit import HeadChoice, fit_head
 from layerfuse.train.head import (
     CandidateName,
     Head,
@@ -111,41 +110,43 @@ class PooledHead:
         return cls(head, LexicalHead.from_arrays(own), arrays["pool_weights"])
 
 
-def fit_pooled_head(
-    features: Features,
+def join_words(
+    fitted: Head,
+    candidates: Sequence[HeadCandidate],
     texts: Sequence[str],
     labels: ClassIndices,
     *,
-    head: HeadChoice = "auto",
     lexical: LexicalChoice = "auto",
     weights: PerText | None = None,
     random_state: int = 0,
 ) -> tuple[PooledHead, tuple[HeadCandidate, ...]]:
-    """Fit a head on fused vectors and, if wanted, a lexical one beside it.
+    """Fit a lexical head, if wanted, and let it join a head on fused vectors.
 
     Parameters
     ----------
-    features : float32 array of shape (text, feature)
-        Fused vectors.
+    fitted, candidates
+        From ``fit_head``, on vectors of the same texts.
     texts : sequence of str
         The texts themselves.
     labels : int array of shape (text,)
         Class indices 0 .. n_classes - 1, each present.
-    head, weights, random_state
-        As in ``fit_head``.
     lexical : "auto" or bool
         Whether a lexical head joins. ``auto``: if the pool of both has a lower held-out log loss
         than the head under the best exponent of its own, by more than one standard error of the
         paired difference.
+    weights : array of shape (text,), optional
+        Weight of each text. Default: all equal.
+    random_state : int
+        Draws folds.
 
     Returns
     -------
     head : PooledHead
         Fitted on all texts.
     candidates : tuple of HeadCandidate
-        What validation said of each kind that was tried; the pool, last, has its weights fitted on
-        the same held-out log probabilities it is judged by: two numbers for all texts. The held-out
-        log probabilities themselves are dropped.
+        Those given, the lexical one and the pool. The pool, last, has its weights fitted on the
+        same held-out log probabilities it is judged by: two numbers for all texts. The held-out log
+        probabilities themselves are dropped.
 
     Raises
     ------
@@ -153,51 +154,6 @@ def fit_pooled_head(
         If a lexical head was asked for, but no word stands in two texts.
     """
     weights = np.ones(len(labels)) if weights is None else weights
-    fitted, candidates = fit_head(
-        features, labels, head=head, weights=weights, random_state=random_state
-    )
-    return join_words(
-        fitted,
-        candidates,
-        texts,
-        labels,
-        lexical=lexical,
-        weights=weights,
-        random_state=random_state,
-    )
-
-
-def join_words(
-    fitted: Head,
-    candidates: Sequence[HeadCandidate],
-    texts: Sequence[str],
-    labels: ClassIndices,
-    *,
-    lexical: LexicalChoice,
-    weights: PerText,
-    random_state: int,
-) -> tuple[PooledHead, tuple[HeadCandidate, ...]]:
-    """Fit a lexical head, if wanted, and let it join a head on fused vectors.
-
-    Parameters
-    ----------
-    fitted, candidates
-        From ``fit_head``.
-    texts, labels, lexical, weights, random_state
-        As in ``fit_pooled_head``.
-
-    Returns
-    -------
-    head : PooledHead
-        As in ``fit_pooled_head``.
-    candidates : tuple of HeadCandidate
-        Those given, the lexical one and the pool; without held-out log probabilities.
-
-    Raises
-    ------
-    FeatureError
-        If a lexical head was asked for, but no word stands in two texts.
-    """
     alone = PooledHead.alone(fitted)
     found = fit_lexical(texts, labels, weights, random_state) if lexical else None
     if found is None:
