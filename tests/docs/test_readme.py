@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands, on real models and texts."""
+"""The Python of the README and the docs runs as it stands, on real models and texts."""
 
 import os
 import re
@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[2] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
+ROOT = Path(__file__).parents[2]
+
+
+def blocks_of(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
+
+
+BLOCKS = blocks_of("README.md")
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +59,16 @@ def test_the_stages_run_and_say_what_the_comments_say(tmp_path, downloads):
     assert shape == "(14, 171, 384)"
     assert first == "all-MiniLM-L6-v2:0:mean"
     assert best.startswith("all-MiniLM-L6-v2:")
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_layers_are_chosen_with_their_stability_and_within_a_budget(tmp_path, downloads):
+    (block,) = blocks_of("docs/criteria.md")
+    done = run(block, tmp_path, downloads)
+    assert done.returncode == 0, done.stderr
+    first, within_budget = done.stdout.splitlines()
+    layer, share = first.split()
+    assert layer.startswith("all-MiniLM-L6-v2:")
+    assert 0 < float(share) <= 1
+    assert within_budget.startswith("all-MiniLM-L6-v2:")

@@ -46,7 +46,7 @@ def fit(
         str,
         typer.Option(help="auto tries some; or concat, mean, static_gate, gated, stacking, ..."),
     ] = "concat",
-    head: Annotated[str, typer.Option(help="auto, ridge or logistic.")] = "auto",
+    head: Annotated[str, typer.Option(help="auto, ridge, logistic or mlp.")] = "auto",
     lexical: Annotated[
         bool | None,
         typer.Option(
