@@ -15,6 +15,7 @@ from layerfuse.backbone.budget import TokenBudget, is_out_of_memory
 from layerfuse.backbone.cores import Cores
 from layerfuse.backbone.deberta import narrow_positions
 from layerfuse.backbone.distinct import distinct_texts
+from layerfuse.backbone.heap import return_freed_memory
 from layerfuse.backbone.kernels import PackedLinears, pack_linears
 from layerfuse.backbone.tap import LayerTap
 from layerfuse.backbone.tokens import TokenizedTexts, stand_in_id, tokenize
@@ -25,6 +26,10 @@ from layerfuse.core.spec import BackboneSpec
 
 WINDOW_TEXTS = 65_536
 """Texts sorted by length together: bounds what is held of a corpus that streams by."""
+
+_TIDY_BATCHES = (
+    16  # memory is given back so often that it stays bounded and so seldom that it costs nothing
+)
 
 
 def embed_batches(
@@ -136,6 +141,7 @@ def _run_all(
 ) -> Iterator[tuple[np.ndarray, LayerArray]]:
     """Yield batches, longest texts first, with their pooled layers (row, batch, hidden)."""
     rest = tokens.longest_first()
+    n_untidy = 0
 
     def run(batch: np.ndarray, *, alone: bool) -> LayerArray | None:
         ids, mask = tokens.padded(batch, pad_id)
@@ -152,6 +158,10 @@ def _run_all(
             with tap.blocks.turn, tap, packed, narrow_positions(model, longest):
                 results = cores.map(functools.partial(run, alone=len(batches) == 1), batches)
             rest = rest[sum(map(len, batches)) :]
+            n_untidy += len(batches)
+            if n_untidy >= _TIDY_BATCHES:
+                return_freed_memory()
+                n_untidy = 0
             for batch, values in zip(batches, results, strict=True):
                 if values is not None:
                     yield batch, values
