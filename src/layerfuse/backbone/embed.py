@@ -27,9 +27,8 @@ from layerfuse.core.spec import BackboneSpec
 WINDOW_TEXTS = 65_536
 """Texts sorted by length together: bounds what is held of a corpus that streams by."""
 
-_TIDY_BATCHES = (
-    16  # memory is given back so often that it stays bounded and so seldom that it costs nothing
-)
+# So often that memory stays bounded, and so seldom that it costs nothing.
+_TIDY_BATCHES = 16
 
 
 def embed_batches(
