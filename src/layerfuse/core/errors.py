@@ -88,6 +88,10 @@ class BundleFormatError(LayerFuseError, ValueError):
     """A saved classifier is incomplete, corrupt or of a newer format."""
 
 
+class ReportError(LayerFuseError, ValueError):
+    """A saved report is missing, corrupt or of another version."""
+
+
 class MissingExtraError(LayerFuseError, ImportError):
     """An optional dependency is not installed."""
 
