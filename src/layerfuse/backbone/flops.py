@@ -1,0 +1,86 @@
+"""``flops_per_text``: what a backbone computes for a text, counted and not timed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from layerfuse.backbone.backbone import Backbone
+from layerfuse.backbone.deberta import narrow_positions
+from layerfuse.backbone.tap import BlockTap
+from layerfuse.backbone.tokens import stand_in_id, tokenize
+from layerfuse.core.errors import DataError
+
+_LENGTHS = 9  # counted; any two suffice but for DeBERTa, whose distant positions share buckets
+
+
+def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
+    """Count the operations of the matrix products up to the deepest layer.
+
+    They depend on nothing but the number of tokens: a weight matrix takes part once for each token,
+    attention once for each pair of tokens, so that operations *per token* are a straight line over
+    the length. Texts of at most nine lengths are run, one at a time, and the others lie on the
+    lines between: this needs no table of families. It is exact where no text has another length
+    than those run, and for all families but DeBERTa with more tokens than position buckets.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Whole, or cut.
+    texts : sequence of str
+        At least one; truncated as in ``embed``.
+
+    Returns
+    -------
+    float
+        Mean over the texts, each alone and so without padding. A multiplication and the addition
+        that follows are two. Attention counts in full also where a mask hides some of it, as it is
+        computed in full.
+
+    Raises
+    ------
+    DataError
+        If there is no text.
+    """
+    if not texts:
+        raise DataError("Expected at least one text to count operations of, got none.")
+    spec, tokenizer = backbone.spec, backbone.tokenizer
+    tokens = tokenize(tokenizer, texts, spec.max_tokens, spec.prompt)
+    lengths, examples = np.unique(tokens.lengths, return_index=True)
+    some = np.unique(np.linspace(0, len(lengths) - 1, _LENGTHS).round().astype(int))
+    pad_id = stand_in_id(tokenizer)  # asked for, but of one text nothing is padded
+    per_token = [
+        _count(backbone, *tokens.padded(examples[[i]], pad_id)) / lengths[i] for i in some.tolist()
+    ]
+    every = np.interp(tokens.lengths, lengths[some], per_token) * tokens.lengths
+    return float(every.mean())
+
+
+def _count(backbone: Backbone, ids: Tensor, mask: Tensor) -> int:
+    """Return the operations for one (1, token) text."""
+    model, blocks = backbone.model, backbone.blocks
+    # Fused attention is one operation that the counter may not know; its plain form is products.
+    with (
+        torch.no_grad(),
+        sdpa_kernel(SDPBackend.MATH),
+        blocks.turn,
+        _Ending(blocks, backbone.deepest, backbone.name) as ending,
+        narrow_positions(model, ids.shape[1]),
+        FlopCounterMode(display=False) as counter,
+    ):
+        ending.run(model, ids.to(model.device), mask.to(model.device))
+    return int(counter.get_total_flops())
+
+
+class _Ending(BlockTap):
+    """Looks at no layer: nothing but ends the run where a cut backbone would."""
+
+    def run(self, model: nn.Module, ids: Tensor, mask: Tensor) -> None:
+        """Run one text up to the deepest layer."""
+        self._forward(model, ids, mask)
+
+    def _take(self, layer: int, hidden: Tensor) -> None:
+        """Let it go."""
