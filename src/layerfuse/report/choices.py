@@ -1,0 +1,194 @@
+"""Accuracy against cost: what smaller sets of backbones would give, and what each one adds."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from layerfuse.classifier import FusionClassifier
+from layerfuse.classifier.options import weight_by_index
+from layerfuse.core.arrays import Block, ClassIndices
+from layerfuse.core.costs import DepthCosts
+from layerfuse.core.errors import LayerError, ReportError, ShapeError
+from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.sample import sample_texts
+from layerfuse.core.selection import Selection
+from layerfuse.fuse import FUSIONS, Supervision, fusion_name
+from layerfuse.report.costs import Choice, Marginal
+from layerfuse.report.trade import knee, pareto_front
+from layerfuse.train import class_weights, fit_head
+
+MAX_TEXTS = 2000
+"""Training texts that the choices are fitted on, if not said otherwise."""
+
+_ALL_SUBSETS = 4  # backbones of which every set is tried: 15
+
+
+def smaller_choices(
+    classifier: FusionClassifier,
+    embeddings: Sequence[LayerRows],
+    labels: Sequence[object],
+    test_embeddings: Sequence[LayerRows],
+    test_labels: Sequence[object],
+    costs: Sequence[DepthCosts],
+    *,
+    max_texts: int = MAX_TEXTS,
+) -> tuple[Choice, ...]:
+    """Fit fusion and head again on the classifier's layers of fewer backbones.
+
+    All choices, the whole set too, are fitted alike, so that they compare: with the fusion and the
+    kind of head in use, without words, on the same training texts, which may be fewer than those of
+    the classifier.
+
+    Parameters
+    ----------
+    classifier : FusionClassifier
+        Fitted.
+    embeddings : sequence of LayerEmbeddings or StoredEmbeddings
+        Of the backbones in use, all of the training texts; others are ignored.
+    labels : sequence of str, int or bool
+        Of the training texts.
+    test_embeddings, test_labels
+        The same of the test texts, which nothing is chosen by.
+    costs : sequence of DepthCosts
+        From ``measure_costs``, of the backbones in use.
+    max_texts : int
+        Training texts to fit on, drawn so that classes keep their shares, if there are more.
+
+    Returns
+    -------
+    tuple of Choice
+        The whole set first, then smaller ones: every one of up to four backbones; of more those
+        that leave one out, and each alone.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one label per text.
+    LayerError
+        If embeddings of a backbone in use are missing, or its costs at the depth in use.
+    ReportError
+        If there are no test texts.
+    """
+    selection = classifier.selection_
+    sets = backbone_sets(selection.backbones)
+    priced = [_price(selection, names, costs) for names in sets]  # before what takes long
+    truth = np.asarray(test_labels)
+    if not len(truth):
+        raise ReportError("Expected at least one test text, got none.")
+    _, classes = np.unique(np.asarray(labels), return_inverse=True)
+    rows = _draw(classes, max_texts, classifier.random_state)
+    balanced = weight_by_index(classifier.class_weight, classifier.classes_.tolist())
+    weights = class_weights(classes, balanced)
+    supervision = Supervision(classes, weights, classifier.random_state).of_texts(rows)
+    train = _read(embeddings, selection, rows, len(classes))
+    test = _read(test_embeddings, selection, np.arange(len(truth)), len(truth))
+
+    def fit(names: tuple[str, ...]) -> tuple[float, float]:
+        own = [ref for ref in selection if ref.backbone in names]
+        kind = FUSIONS[fusion_name(classifier.fusion_)]
+        fusion, vectors = kind.fit_fuse([train[ref] for ref in own], own, supervision)
+        head, (candidate, *_) = fit_head(
+            vectors,
+            supervision.labels,
+            head=classifier.head_.kind,
+            weights=supervision.weights,
+            random_state=supervision.random_state,
+        )
+        best = head.decisions(fusion.fuse([test[ref] for ref in own])).argmax(1)
+        return candidate.accuracy, float((classifier.classes_[best] == truth).mean())
+
+    fitted = [fit(names) for names in sets]
+    points = [(held_out, ms) for (held_out, _), (ms, _) in zip(fitted, priced, strict=True)]
+    front = pareto_front(points)
+    best_trade = knee(points)
+    return tuple(
+        Choice(names, *accuracies, *price, on_front=front[i], is_knee=i == best_trade)
+        for i, (names, accuracies, price) in enumerate(zip(sets, fitted, priced, strict=True))
+    )
+
+
+def backbone_sets(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the sets of backbones worth a look: the whole one first, then ever smaller ones.
+
+    Parameters
+    ----------
+    names : sequence of str
+        At least one, distinct.
+
+    Returns
+    -------
+    tuple of tuple of str
+        Every set of up to four names; of more the whole set, those without one, and each alone.
+    """
+    n = len(names)
+    sizes = range(n, 0, -1) if n <= _ALL_SUBSETS else (n, n - 1, 1)
+    return tuple(chosen for size in sizes for chosen in itertools.combinations(names, size))
+
+
+def backbone_marginals(choices: Sequence[Choice]) -> tuple[Marginal, ...]:
+    """Return what each backbone adds to all others.
+
+    Parameters
+    ----------
+    choices : sequence of Choice
+        From ``smaller_choices``.
+
+    Returns
+    -------
+    tuple of Marginal
+        In the order of the whole set; empty if that is one backbone.
+    """
+    whole = max(choices, key=lambda choice: len(choice.backbones))
+    if len(whole.backbones) == 1:
+        return ()
+    by_names = {frozenset(choice.backbones): choice for choice in choices}
+
+    def marginal(name: str) -> Marginal:
+        without = by_names[frozenset(whole.backbones) - {name}]
+        gain = whole.held_out_accuracy - without.held_out_accuracy
+        return Marginal(name, gain, whole.milliseconds - without.milliseconds)
+
+    return tuple(marginal(name) for name in whole.backbones)
+
+
+def _price(
+    selection: Selection, names: Sequence[str], costs: Sequence[DepthCosts]
+) -> tuple[float, int]:
+    """Return milliseconds and bytes of backbones that end after their deepest layer in use."""
+    by_name = {one.backbone: one for one in costs}
+    milliseconds, weight_bytes = [], 0
+    for name in names:
+        deepest = selection.deepest(name)
+        if name not in by_name or deepest >= len(by_name[name].milliseconds):
+            raise LayerError(
+                f"Expected the costs of {name} to layer {deepest}; known are those of "
+                f"{', '.join(by_name) or 'no backbone'}. Measure them with measure_costs."
+            )
+        milliseconds.append(by_name[name].milliseconds[deepest])
+        weight_bytes += by_name[name].weight_bytes[deepest]
+    return math.fsum(milliseconds), weight_bytes
+
+
+def _read(
+    embeddings: Sequence[LayerRows], selection: Selection, rows: np.ndarray, n_texts: int
+) -> dict[LayerRef, Block]:
+    """Return some rows of each layer's (text, hidden) matrix; no two whole ones at a time."""
+    by_name = {one.backbone: one for one in embeddings}
+    for name in selection.backbones:
+        if name not in by_name:
+            raise LayerError(
+                f"Expected embeddings of {name}, got those of {', '.join(by_name) or 'none'}."
+            )
+        if by_name[name].n_texts != n_texts:
+            raise ShapeError(
+                f"Expected a label per text, got {n_texts} for {by_name[name].n_texts} of {name}."
+            )
+    return {ref: by_name[ref.backbone].row(ref)[rows] for ref in selection}
+
+
+def _draw(classes: ClassIndices, n_texts: int, random_state: int) -> np.ndarray:
+    """Return positions of texts, two at least of every class, as a head needs them."""
+    pairs = [np.flatnonzero(classes == label)[:2] for label in range(classes.max() + 1)]
+    return np.union1d(sample_texts(classes, n_texts, random_state), np.concatenate(pairs))

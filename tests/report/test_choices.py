@@ -1,0 +1,159 @@
+"""smaller_choices: each set is what a classifier of those backbones alone would be."""
+
+import math
+
+import numpy as np
+import pytest
+
+from layerfuse import Backbone
+from layerfuse.core.costs import DepthCosts
+from layerfuse.core.errors import LayerError, ReportError, ShapeError
+from layerfuse.report.choices import backbone_marginals, backbone_sets, smaller_choices
+from layerfuse.report.costs import Choice
+
+COSTS = (
+    DepthCosts("encoder", (1.0, 2.0, 3.0, 4.0), (10, 11, 22, 33)),
+    DepthCosts("decoder", (0.5, 1.0, 1.5, 2.0), (5, 6, 7, 8)),
+)
+
+
+@pytest.fixture
+def backbones(tiny_encoder, tiny_decoder):
+    return [Backbone.from_pretrained(path, device="cpu") for path in (tiny_encoder, tiny_decoder)]
+
+
+@pytest.fixture
+def data(toy, backbones):
+    """Texts with labels of which a fifth is wrong, so that no set predicts all; embeddings."""
+    texts, labels = toy(80, topics=("calm", "loud", "wild"))
+    for i in range(0, 80, 5):
+        labels[i] = labels[i - 1]
+    train, test = slice(0, 50), slice(50, 80)
+
+    def embed(part):
+        return [backbone.embed(texts[part], progress=False) for backbone in backbones]
+
+    return {
+        "fit": (texts[train], labels[train]),
+        "test_texts": texts[test],
+        "arguments": (embed(train), labels[train], embed(test), labels[test]),
+    }
+
+
+def accuracy(classifier, data):
+    return float(np.mean(classifier.predict(data["test_texts"]) == data["arguments"][3]))
+
+
+@pytest.mark.parametrize(
+    ("head", "fusion"), [("ridge", "concat"), ("logistic", "mean"), ("ridge", "static_gate")]
+)
+def test_every_set_is_what_a_classifier_of_it_alone_gives(make, backbones, data, head, fusion):
+    """The upper half of a backbone is the same whatever stands beside it."""
+
+    def fit(chosen):
+        return make(backbones=chosen, head=head, fusion=fusion).fit(*data["fit"])
+
+    choices = smaller_choices(fit(backbones), *data["arguments"], COSTS)
+    assert [choice.backbones for choice in choices] == [
+        ("encoder", "decoder"),
+        ("encoder",),
+        ("decoder",),
+    ]
+    for choice, chosen in zip(choices, (backbones, backbones[:1], backbones[1:]), strict=True):
+        alone = fit(chosen)
+        assert choice.held_out_accuracy == alone.validation_[0].accuracy
+        assert choice.accuracy == accuracy(alone, data)
+    assert len({choice.held_out_accuracy for choice in choices}) > 1
+
+
+def test_words_have_no_vote_and_the_other_kind_of_head_no_say(make, backbones, data):
+    both = make(backbones=backbones, head="auto", lexical=True).fit(*data["fit"])
+    plain = make(backbones=backbones, head=both.head_.kind).fit(*data["fit"])
+    expected = smaller_choices(plain, *data["arguments"], COSTS)
+    assert smaller_choices(both, *data["arguments"], COSTS) == expected
+
+
+def test_prices_are_those_of_the_deepest_layers_in_use(make, backbones, data):
+    classifier = make(backbones=backbones, selector="top", k=4).fit(*data["fit"])
+    selection = classifier.selection_
+    for choice in smaller_choices(classifier, *data["arguments"], COSTS):
+        own = [costs for costs in COSTS if costs.backbone in choice.backbones]
+        depths = [selection.deepest(costs.backbone) for costs in own]
+        assert choice.milliseconds == sum(
+            costs.milliseconds[depth] for costs, depth in zip(own, depths, strict=True)
+        )
+        assert choice.weight_bytes == sum(
+            costs.weight_bytes[depth] for costs, depth in zip(own, depths, strict=True)
+        )
+
+
+def test_one_backbone_is_one_choice(make, data):
+    classifier = make().fit(*data["fit"])
+    (only,) = smaller_choices(classifier, *data["arguments"], COSTS)
+    assert only.backbones == ("encoder",)
+    assert only.on_front
+    assert only.is_knee
+    assert backbone_marginals([only]) == ()
+
+
+def test_few_texts_are_drawn_with_two_of_every_class(make, backbones, data):
+    embeddings, labels, *test = data["arguments"]
+    rare = ["rare" if i in {7, 31} else label for i, label in enumerate(labels)]
+    texts = data["fit"][0]
+    classifier = make(backbones=backbones).fit(texts, rare)
+    few = smaller_choices(classifier, embeddings, rare, *test, COSTS, max_texts=12)
+    assert few == smaller_choices(classifier, embeddings, rare, *test, COSTS, max_texts=12)
+    whole = smaller_choices(classifier, embeddings, rare, *test, COSTS)
+    # Of 12 texts and two more for each of four classes at most an accuracy is a fraction of 20.
+    for choice in few:
+        shares = [choice.held_out_accuracy * n for n in range(12, 21)]
+        assert any(math.isclose(share, round(share), abs_tol=1e-9) for share in shares)
+    assert [c.held_out_accuracy for c in few] != [c.held_out_accuracy for c in whole]
+
+
+def test_what_is_missing_is_said(make, backbones, data):
+    classifier = make(backbones=backbones).fit(*data["fit"])
+    embeddings, labels, test_embeddings, test_labels = data["arguments"]
+
+    def choices(train=embeddings, labels=labels, test=test_embeddings, truth=test_labels, c=COSTS):
+        return smaller_choices(classifier, train, labels, test, truth, c)
+
+    with pytest.raises(LayerError, match=r"costs of decoder to layer 3; known .* of encoder\."):
+        choices(c=COSTS[:1])
+    shallow = DepthCosts("decoder", (1.0,), (1,))
+    with pytest.raises(LayerError, match="costs of decoder to layer 3"):
+        choices(c=(COSTS[0], shallow))
+    with pytest.raises(LayerError, match="embeddings of decoder, got those of encoder"):
+        choices(test=test_embeddings[:1])
+    with pytest.raises(ShapeError, match="got 49 for 50 of encoder"):
+        choices(labels=labels[1:])
+    with pytest.raises(ReportError, match="at least one test text"):
+        choices(truth=[])
+
+
+@pytest.mark.parametrize("n", range(1, 7))
+def test_sets_are_distinct_and_hold_the_whole_the_single_and_those_without_one(n):
+    names = "abcdef"[:n]
+    sets = backbone_sets(names)
+    assert sets[0] == tuple(names)
+    assert len(set(map(frozenset, sets))) == len(sets)
+    assert {(name,) for name in names} <= set(sets)
+    assert {tuple(names.replace(name, "")) for name in names} <= {*sets, ()}
+    assert len(sets) == (2**n - 1 if n <= 4 else 2 * n + 1)
+    assert [*map(len, sets)] == sorted(map(len, sets), reverse=True)
+
+
+def test_marginals_are_the_whole_less_all_but_one():
+    held_out = {"a": 0.7, "b": 0.6, "c": 0.5, "ab": 0.8, "ac": 0.75, "bc": 0.65, "abc": 0.78}
+    price = {"a": 4.0, "b": 2.0, "c": 1.0}
+    choices = [
+        Choice(tuple(key), gain, 0.5, sum(price[name] for name in key), 1, False, False)
+        for key, gain in held_out.items()
+    ]
+    expected = (("a", 0.13, 4.0), ("b", 0.03, 2.0), ("c", -0.02, 1.0))
+    for order in (choices, choices[::-1]):
+        found = backbone_marginals(order)
+        assert [one.name for one in found] == [name for name, _, _ in expected]
+        for one, (_, gain, milliseconds) in zip(found, expected, strict=True):
+            assert one.held_out_gain == pytest.approx(gain)
+            assert one.milliseconds == pytest.approx(milliseconds)
