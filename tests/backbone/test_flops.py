@@ -73,7 +73,7 @@ def test_lengths_between_those_counted_lie_on_lines(name, load, monkeypatch):
 
 def test_shared_buckets_of_deberta_are_near_the_lines(load):
     backbone = load("deberta-v3")  # of eight buckets: in all texts but the first some are shared
-    texts = [of_length(n) for n in range(2, 40)]
+    texts = [of_length(n) for n in range(2, 40, 3)]
     exact = np.mean([flops_per_text(backbone, [text]) for text in texts])
     assert flops_per_text(backbone, texts) == pytest.approx(exact, rel=0.01)
 

@@ -62,12 +62,13 @@ def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
 def _count(backbone: Backbone, ids: Tensor, mask: Tensor) -> int:
     """Return the operations for one (1, token) text."""
     model, blocks = backbone.model, backbone.blocks
+    ending = _Ending(blocks, backbone.deepest, backbone.name)
     # Fused attention is one operation that the counter may not know; its plain form is products.
     with (
         torch.no_grad(),
         sdpa_kernel(SDPBackend.MATH),
         blocks.turn,
-        _Ending(blocks, backbone.deepest, backbone.name) as ending,
+        ending,
         narrow_positions(model, ids.shape[1]),
         FlopCounterMode(display=False) as counter,
     ):

@@ -1,0 +1,115 @@
+"""``measure_prediction``: what predicting costs, measured in a process of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from layerfuse.backbone.flops import flops_per_text
+from layerfuse.classifier import FusionClassifier
+from layerfuse.core.errors import DataError, ReportError
+from layerfuse.core.sample import sample_texts
+from layerfuse.report.costs import PredictionCosts
+
+MAX_TEXTS = 512
+"""Texts that are predicted at once, drawn from those given."""
+
+CLASSIFIER, REQUEST, FIGURES = "classifier", "request.json", "figures.json"
+"""What lies in the folder that both processes know."""
+
+
+def measure_prediction(
+    classifier: FusionClassifier,
+    texts: Sequence[str],
+    *,
+    whole_parameters: int | None = None,
+    random_state: int = 0,
+) -> PredictionCosts:
+    """Measure what predicting costs.
+
+    The classifier is saved with its backbones and loaded by a fresh process, so that memory holds
+    nothing but what prediction needs and no cache is warm that would be cold elsewhere. Times are
+    those of this machine, as busy as it is; all else is nearly the same each time.
+
+    Parameters
+    ----------
+    classifier : FusionClassifier
+        Fitted.
+    texts : sequence of str
+        Like those to come: long ones take longer. At most 512, drawn, are used.
+    whole_parameters : int, optional
+        Of the backbones in use before they were cut. Default: they are loaded again and counted.
+    random_state : int
+        Draws texts.
+
+    Returns
+    -------
+    PredictionCosts
+        Memory is that of the host.
+
+    Raises
+    ------
+    NotFittedError
+        If the classifier is not fitted.
+    DataError
+        If there is no text.
+    BackboneLoadError
+        If the whole backbones have to be loaded and cannot be.
+    ReportError
+        If the fresh process fails; with what it said.
+    """
+    if not texts:
+        raise DataError("Expected at least one text to measure prediction with, got none.")
+    drawn = sample_texts(np.zeros(len(texts), dtype=int), MAX_TEXTS, random_state).tolist()
+    sample = [texts[i] for i in drawn]
+    with TemporaryDirectory() as folder:
+        classifier.save(Path(folder) / CLASSIFIER, include_backbones=True)
+        figures = _measure_afresh(Path(folder), sample, classifier.device, random_state)
+    if whole_parameters is None:
+        whole_parameters = sum(
+            backbone.n_parameters
+            for backbone in classifier.load_backbones()
+            if backbone.name in classifier.backbones_
+        )
+    cut = classifier.backbones_.values()
+    return PredictionCosts(
+        n_parameters_total=whole_parameters,
+        n_parameters_kept=sum(backbone.n_parameters for backbone in cut),
+        n_parameters_trained=_n_trained(classifier),
+        weight_bytes=sum(p.nbytes for backbone in cut for p in backbone.model.parameters()),
+        flops_per_text=sum(flops_per_text(backbone, sample) for backbone in cut),
+        latency_p50_ms=figures["latency_p50_ms"],
+        latency_p95_ms=figures["latency_p95_ms"],
+        texts_per_second=figures["texts_per_second"],
+        peak_memory_bytes=int(figures["peak_memory_bytes"]),
+        extra_memory_bytes=int(figures["extra_memory_bytes"]),
+    )
+
+
+def _measure_afresh(
+    folder: Path, texts: Sequence[str], device: str | None, random_state: int
+) -> Mapping[str, float]:
+    """Let another process measure the classifier in a folder."""
+    request = {"texts": texts, "device": device, "random_state": random_state}
+    (folder / REQUEST).write_text(json.dumps(request), encoding="utf-8")
+    # -P: what lies in the working folder is no module, as it is none for the command line.
+    command = [sys.executable, "-P", "-m", "layerfuse.report.measured", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["nothing was said; memory may not suffice"]
+        raise ReportError(
+            f"Expected a fresh process to load the classifier and predict {len(texts)} texts; it "
+            f"ended with status {done.returncode}: {said[-1]}"
+        )
+    figures: Mapping[str, float] = json.loads((folder / FIGURES).read_text("utf-8"))
+    return figures
+
+
+def _n_trained(classifier: FusionClassifier) -> int:
+    """Count the numbers of fusion and head; a vocabulary, which is bytes, is none."""
+    arrays = [*classifier.fusion_.arrays().values(), *classifier.head_.arrays().values()]
+    return sum(array.size for array in arrays if np.issubdtype(array.dtype, np.floating))
