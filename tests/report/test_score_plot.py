@@ -12,7 +12,7 @@ from layerfuse.core.layers import LayerRef
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection, Stability
 from layerfuse.report import score_plot
-from layerfuse.report.score_plot import _ticks
+from layerfuse.report.drawing import round_numbers
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -130,7 +130,7 @@ def test_several_criteria_stand_below_each_other():
 @pytest.mark.parametrize("low", [-3.0, 0.0, 1e-4, 123.0])
 @pytest.mark.parametrize("width", [1e-3, 0.07, 1.0, 999.0])
 def test_ticks_are_round_few_and_within(low, width):
-    ticks = _ticks(low, low + width)
+    ticks = round_numbers(low, low + width)
     assert 2 <= len(ticks) <= 7
     assert low - 1e-9 <= ticks[0] < ticks[-1] <= low + width + 1e-9
     assert re.match(r"[125]\.0*e", f"{ticks[1] - ticks[0]:.6e}")

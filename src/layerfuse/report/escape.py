@@ -1,0 +1,54 @@
+"""Words that come from data, made safe to show: in a line of text, in HTML, in SVG."""
+
+import html
+import re
+
+# Neither HTML nor XML nor a terminal can show these: some would end a file or steer a terminal. The
+# marks of direction would turn around what stands behind them, too; words need none to be read.
+_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line: white space as single spaces, a sign for what cannot be shown.
+
+    Examples
+    --------
+    >>> one_line(f"two{chr(10)} lines ")
+    'two lines'
+    """
+    return _UNSHOWABLE.sub("\ufffd", " ".join(text.split()))
+
+
+def escaped(text: str) -> str:
+    """Return a text on one line as HTML or SVG shows it, between tags or between quotes.
+
+    Examples
+    --------
+    >>> escaped('<b> & "c"')
+    '&lt;b&gt; &amp; &quot;c&quot;'
+    """
+    return html.escape(one_line(text))
+
+
+def shortened(text: str, length: int) -> str:
+    """Return the start of what is too long, on one line, with an ellipsis.
+
+    Examples
+    --------
+    >>> shortened("as it was", 5)
+    'as i…'
+    """
+    line = one_line(text)
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+def elide(text: str, length: int) -> str:
+    """Return the end of what is too long, on one line: names differ at the end.
+
+    Examples
+    --------
+    >>> elide("organisation/model", 6)
+    '…model'
+    """
+    line = one_line(text)
+    return line if len(line) <= length else f"…{line[1 - length :]}"
