@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import pydantic
 
@@ -23,7 +23,7 @@ from layerfuse.report.facts import (
     SourcePair,
 )
 
-REPORT_VERSION = 1
+REPORT_VERSION: Final = 1
 JSON_NAME = "report.json"
 
 
@@ -114,7 +114,7 @@ class Report:
         return _ADAPTER.dump_json(self, indent=2).decode()
 
     @classmethod
-    def from_json(cls, document: str) -> "Report":
+    def from_json(cls, document: str | bytes) -> "Report":
         """Read what ``to_json`` gave.
 
         Raises
@@ -132,6 +132,17 @@ class Report:
                 f"{first['msg']}. Run layerfuse compare again."
             ) from err
 
+    def __str__(self) -> str:
+        from layerfuse.report.plain import report_text  # noqa: PLC0415 - it reads this module
+
+        return report_text(self)
+
+    def _repr_html_(self) -> str:
+        """Return the answer as notebooks show it."""
+        from layerfuse.report.html import report_summary  # noqa: PLC0415 - it reads this module
+
+        return report_summary(self)
+
     @classmethod
     def load(cls, folder: str | PathLike[str]) -> "Report":
         """Read the report that ``layerfuse compare`` saved in a folder.
@@ -146,7 +157,7 @@ class Report:
             raise ReportError(
                 f"Expected {JSON_NAME} in {folder}, found none. Run layerfuse compare."
             )
-        return cls.from_json(path.read_text("utf-8"))
+        return cls.from_json(path.read_bytes())
 
 
 def report_schema() -> dict[str, object]:

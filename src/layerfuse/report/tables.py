@@ -29,7 +29,7 @@ def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """
     body = [list(headers), *[list(row) for row in rows]]
     widths = [max(len(row[i]) for row in body) for i in range(len(headers))]
-    right = [_is_numeric([row[i] for row in body[1:]]) for i in range(len(headers))]
+    right = [is_numeric([row[i] for row in body[1:]]) for i in range(len(headers))]
     lines = [
         "  ".join(
             cell.rjust(width) if to_right else cell.ljust(width)
@@ -40,7 +40,8 @@ def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def _is_numeric(cells: Sequence[str]) -> bool:
+def is_numeric(cells: Sequence[str]) -> bool:
+    """Return whether every cell of a column is a number or empty."""
     return all(not cell.strip() or cell[0] in "+-.0123456789" for cell in cells)
 
 

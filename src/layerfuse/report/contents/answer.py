@@ -1,0 +1,106 @@
+"""The answer first: three sentences, a warning where it would mislead, and one table."""
+
+from layerfuse.report.contents.numbers import count, interval, mebibytes, p_value, percent
+from layerfuse.report.contents.table import Table
+from layerfuse.report.document import Report
+from layerfuse.report.facts import Quality
+
+
+def sentences(report: Report) -> tuple[str, ...]:
+    """Return how good the result is, how much better than the best baseline, and what it costs.
+
+    Parameters
+    ----------
+    report : Report
+        What was found.
+
+    Returns
+    -------
+    tuple of str
+        Three sentences; the last is left out where costs of predicting were not measured.
+    """
+    said = (_accuracy(report), _gain(report), _costs(report))
+    return tuple(sentence for sentence in said if sentence)
+
+
+def _accuracy(report: Report) -> str:
+    result, data = report.result, report.data
+    return (
+        f"On {data.name}, {percent(result.accuracy)} of {data.n_test:,} test texts are predicted "
+        f"right (95 % interval {interval(result.accuracy_low, result.accuracy_high)})."
+    )
+
+
+def _gain(report: Report) -> str:
+    gain, best = report.gain, report.best_baseline
+    sure = f"95 % interval {gain.low:+.1f} to {gain.high:+.1f}, McNemar p {p_value(gain.mcnemar_p)}"
+    if gain.low <= 0 <= gain.high:
+        return (
+            f"The difference of {gain.points:+.1f} points from the best baseline, {best}, is "
+            f"within chance ({sure})."
+        )
+    side = "more" if gain.points > 0 else "less"
+    return f"That is {abs(gain.points):.1f} points {side} than the best baseline, {best} ({sure})."
+
+
+def _costs(report: Report) -> str:
+    costs = report.overhead.prediction
+    if costs is None:
+        return ""
+    return (
+        f"It takes {costs.latency_p50_ms:.1f} ms for one text alone, or "
+        f"{1000 / costs.texts_per_second:.1f} ms a text for many at once, holds "
+        f"{mebibytes(costs.weight_bytes)} of weights and keeps {count(costs.n_parameters_kept)} of "
+        f"the backbones' {count(costs.n_parameters_total)} parameters."
+    )
+
+
+def leak_warning(report: Report) -> str:
+    """Return what test texts seen in training do to the numbers; nothing if there are none."""
+    n_leaked, n_test = report.data.n_leaked, report.data.n_test
+    if not n_leaked:
+        return ""
+    return (
+        f"{n_leaked:,} of {n_test:,} test texts ({n_leaked / n_test:.1%}) stand in the training "
+        "texts too: all numbers here are rosier than new texts will find them."
+    )
+
+
+def quality_table(report: Report) -> Table:
+    """Return the result and all baselines, in the order they were tried."""
+    return Table(
+        "The result and what it stands beside, on the test texts",
+        (
+            "classifier",
+            "accuracy",
+            "95 % interval",
+            "macro-F1",
+            "log loss",
+            "gain of the result, points",
+        ),
+        tuple(_row(quality) for quality in (report.result, *report.baselines)),
+    )
+
+
+def _row(quality: Quality) -> tuple[str, ...]:
+    gain = quality.gain
+    return (
+        quality.name,
+        percent(quality.accuracy),
+        interval(quality.accuracy_low, quality.accuracy_high),
+        percent(quality.macro_f1),
+        f"{quality.log_loss:.3f}",
+        "" if gain is None else f"{gain.points:+.1f} ({gain.low:+.1f} to {gain.high:+.1f})",
+    )
+
+
+def short_table(report: Report) -> Table:
+    """Return the same in columns narrow enough for a terminal."""
+    full = quality_table(report)
+    qualities = (report.result, *report.baselines)
+    gains = ["" if quality.gain is None else f"{quality.gain.points:+.1f}" for quality in qualities]
+    return Table(
+        full.caption,
+        (*full.headers[:-1], "gain"),
+        tuple((*row[:-1], gain) for row, gain in zip(full.rows, gains, strict=True)),
+    )

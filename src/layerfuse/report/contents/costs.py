@@ -1,0 +1,119 @@
+"""What the report tells of costs and of the data, as tables."""
+
+import math
+
+from layerfuse.report.contents.numbers import count, mebibytes, percent, yes
+from layerfuse.report.contents.table import Table
+from layerfuse.report.costs import Choice
+from layerfuse.report.document import Report
+
+
+def prediction_table(report: Report) -> Table | None:
+    """Return what predicting costs; None where it was not measured."""
+    costs = report.overhead.prediction
+    if costs is None:
+        return None
+    return Table(
+        "Costs of predicting",
+        ("cost", "measured"),
+        (
+            ("one text alone, median", f"{costs.latency_p50_ms:.1f} ms"),
+            ("one text alone, 95th percentile", f"{costs.latency_p95_ms:.1f} ms"),
+            ("many at once", f"{costs.texts_per_second:,.1f} texts a second"),
+            ("floating point operations a text", f"{costs.flops_per_text / 1e9:,.2f} GFLOP"),
+            ("parameters of the whole backbones", count(costs.n_parameters_total)),
+            ("parameters of the backbones as cut", count(costs.n_parameters_kept)),
+            ("parameters that were trained", count(costs.n_parameters_trained)),
+            ("weights of the backbones as cut", mebibytes(costs.weight_bytes)),
+            ("peak memory of the process", mebibytes(costs.peak_memory_bytes)),
+            ("memory above that of everything loaded", mebibytes(costs.extra_memory_bytes)),
+        ),
+    )
+
+
+def fit_table(report: Report) -> Table:
+    """Return what fitting and comparing cost."""
+    costs = report.overhead.fit
+    return Table(
+        "Costs of fitting",
+        ("cost", "measured"),
+        (
+            ("embedding the texts", f"{costs.extraction_seconds:,.1f} s"),
+            ("fitting", f"{costs.fit_seconds:,.1f} s"),
+            ("comparing with the baselines", f"{costs.comparison_seconds:,.1f} s"),
+            ("peak memory of the process", mebibytes(costs.peak_memory_bytes)),
+            ("embeddings kept on disk", mebibytes(costs.cache_bytes)),
+        ),
+    )
+
+
+def choice_table(report: Report) -> Table:
+    """Return what every set of backbones gives and costs, and what would choose it."""
+    return Table(
+        "Sets of backbones, and how layerfuse score would choose those on the front",
+        (
+            "number",
+            "backbones",
+            "held-out accuracy",
+            "test accuracy",
+            "ms a text",
+            "weights",
+            "on the front",
+            "knee",
+            "choose by",
+        ),
+        tuple(
+            (
+                f"{i}",
+                " + ".join(choice.backbones),
+                percent(choice.held_out_accuracy),
+                percent(choice.accuracy),
+                f"{choice.milliseconds:.2f}",
+                mebibytes(choice.weight_bytes),
+                yes(choice.on_front),
+                yes(choice.is_knee),
+                budget_options(choice) if choice.on_front else "",
+            )
+            for i, choice in enumerate(report.overhead.choices, 1)
+        ),
+    )
+
+
+def marginal_table(report: Report) -> Table:
+    """Return what each backbone adds to all others."""
+    return Table(
+        "What each backbone adds to all others",
+        ("backbone", "held-out gain, points", "ms a text"),
+        tuple(
+            (m.name, f"{100 * m.held_out_gain:+.2f}", f"{m.milliseconds:.2f}")
+            for m in report.overhead.marginals
+        ),
+    )
+
+
+def budget_options(choice: Choice) -> str:
+    """Return the options under which a set of backbones is the best within the budget.
+
+    The milliseconds are rounded up, or the set would not be within it.
+    """
+    return f"--selector budget --max-ms {math.ceil(choice.milliseconds * 100) / 100:.2f}"
+
+
+def data_table(report: Report) -> Table:
+    """Return what was trained and tested on, and with what."""
+    data = report.data
+    return Table(
+        "Texts, labels and versions",
+        ("what", "value"),
+        (
+            ("data set", data.name),
+            ("training texts", f"{data.n_train:,}"),
+            ("test texts", f"{data.n_test:,}"),
+            ("classes", f"{len(data.classes):,}"),
+            ("training texts that repeat another", f"{data.n_repeated:,}"),
+            ("training texts repeated with another label", f"{data.n_conflicting:,}"),
+            ("test texts that stand in the training texts", f"{data.n_leaked:,}"),
+            ("made", report.created),
+            *((name, version) for name, version in report.versions.items()),
+        ),
+    )

@@ -1,0 +1,79 @@
+"""What the report tells of layers and sources, as tables."""
+
+from itertools import zip_longest
+
+from layerfuse.report.contents.numbers import percent, yes
+from layerfuse.report.contents.table import Table
+from layerfuse.report.document import Report
+
+
+def layer_table(report: Report) -> Table:
+    """Return the score of every layer, with its standard error where it is known."""
+    return Table(
+        f"Every layer's {report.criterion} (higher is better)",
+        ("layer", "score", "standard error", "in use"),
+        tuple(
+            (
+                f"{line.backbone}:{layer}:{line.pooling}",
+                f"{score:.4f}",
+                "" if error is None else f"{error:.4f}",
+                yes(chosen),
+            )
+            for line in report.layers
+            for layer, score, error, chosen in zip_longest(
+                line.layers, line.scores, line.standard_errors, line.chosen
+            )
+        ),
+    )
+
+
+def selection_table(report: Report) -> Table:
+    """Return what the classifier is made of."""
+    return Table(
+        "Layers, fusion and head",
+        ("part", "choice"),
+        (
+            *((f"layer {i}", ref) for i, ref in enumerate(report.selection, 1)),
+            ("why these", report.reason),
+            ("fusion", report.fusion),
+            ("head", report.head),
+            ("words", "TF-IDF votes too" if report.lexical else "not used"),
+        ),
+    )
+
+
+def agreement_table(report: Report) -> Table:
+    """Return the rank correlation of every two criteria."""
+    criteria = tuple(report.agreement)
+    return Table(
+        "Rank correlation of criteria over all layers",
+        ("criterion", *criteria),
+        tuple(
+            (
+                name,
+                *(f"{row[other]:.2f}" if other in row else "" for other in criteria),
+            )
+            for name, row in report.agreement.items()
+        ),
+    )
+
+
+def gate_table(report: Report) -> Table:
+    """Return how much each source counts."""
+    return Table(
+        "Weights of the sources over test texts",
+        ("source", "mean", "5th percentile", "95th percentile"),
+        tuple((g.name, f"{g.mean:.3f}", f"{g.low:.3f}", f"{g.high:.3f}") for g in report.gates),
+    )
+
+
+def pair_table(report: Report) -> Table:
+    """Return how every two backbones complement each other."""
+    return Table(
+        "How every two backbones complement each other, a head alone on the best layer of each",
+        ("first", "second", "CKA", "only one is right", "at least one is right"),
+        tuple(
+            (p.first, p.second, f"{p.cka:.2f}", percent(p.disagreement), percent(p.oracle))
+            for p in report.pairs
+        ),
+    )

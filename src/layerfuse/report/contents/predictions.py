@@ -1,0 +1,164 @@
+"""What the report tells of predictions on the test texts, as tables."""
+
+from layerfuse.report.contents.numbers import percent
+from layerfuse.report.contents.table import Table
+from layerfuse.report.document import Report
+from layerfuse.report.facts import Quality
+
+MOST_CLASSES = 12  # of a confusion matrix that is read number by number
+_MOST_CONFUSIONS = 10
+
+
+def steps(report: Report) -> tuple[tuple[str, Quality], ...]:
+    """Return what each step of the method reaches: a name and the best baseline of that step.
+
+    Parameters
+    ----------
+    report : Report
+        What was found.
+
+    Returns
+    -------
+    tuple of (str, Quality)
+        Last layer, single layer, layers fused, words joined; those that were not tried left out.
+        The result is the last.
+    """
+    named = [("best last layer", "last layer"), ("best single layer", "best layer")]
+    found = [
+        (name, max(rows, key=lambda row: row.accuracy))
+        for name, kind in named
+        if (rows := [row for row in report.baselines if row.kind == kind])
+    ]
+    wordless = [row for row in report.baselines if row.kind == "without words"]
+    if report.lexical and wordless:
+        return (*found, ("layers fused", wordless[0]), ("words joined", report.result))
+    return (*found, ("layers fused", report.result))
+
+
+def step_table(report: Report) -> Table:
+    """Return what each step adds to the accuracy."""
+    reached = steps(report)
+    befores = (None, *(quality for _, quality in reached[:-1]))
+    return Table(
+        "What each step adds",
+        ("step", "classifier", "accuracy", "gain, points"),
+        tuple(
+            (
+                name,
+                quality.name,
+                percent(quality.accuracy),
+                "" if before is None else f"{100 * (quality.accuracy - before.accuracy):+.1f}",
+            )
+            for (name, quality), before in zip(reached, befores, strict=True)
+        ),
+    )
+
+
+def gain_table(report: Report) -> Table:
+    """Return the gain of the result over every baseline."""
+    return Table(
+        "Gain of the result over every baseline, in points of accuracy",
+        ("baseline", "gain", "lowest", "highest", "McNemar p"),
+        tuple(
+            (
+                baseline.name,
+                f"{gain.points:+.1f}",
+                f"{gain.low:+.1f}",
+                f"{gain.high:+.1f}",
+                f"{gain.mcnemar_p:.3f}",
+            )
+            for baseline in report.baselines
+            if (gain := baseline.gain) is not None
+        ),
+    )
+
+
+def calibration_table(report: Report) -> Table:
+    """Return how much the probabilities of every classifier can be trusted."""
+    return Table(
+        "Probabilities of every classifier (lower is better)",
+        ("classifier", "log loss", "Brier score", "calibration error"),
+        tuple(
+            (q.name, f"{q.log_loss:.3f}", f"{q.brier:.3f}", f"{q.calibration_error:.3f}")
+            for q in (report.result, *report.baselines)
+        ),
+    )
+
+
+def reliability_table(report: Report) -> Table:
+    """Return how often texts are predicted right that are predicted about as confidently."""
+    return Table(
+        "Test texts by the confidence of their prediction",
+        ("confidence", "predicted right", "texts"),
+        tuple(
+            (percent(b.confidence), percent(b.accuracy), f"{b.n_texts:,}")
+            for b in report.reliability
+        ),
+    )
+
+
+def class_table(report: Report) -> Table:
+    """Return the result class by class."""
+    return Table(
+        "The result class by class",
+        ("class", "test texts", "precision", "recall", "F1"),
+        tuple(
+            (c.label, f"{c.n_texts:,}", percent(c.precision), percent(c.recall), percent(c.f1))
+            for c in report.classes
+        ),
+    )
+
+
+def confusion_table(report: Report) -> Table:
+    """Return the whole confusion matrix of a few classes, the most frequent confusions of many."""
+    labels = report.data.classes
+    if len(labels) <= MOST_CLASSES:
+        return Table(
+            "Test texts by true class (row) and predicted class (column)",
+            ("true class", *labels),
+            tuple(
+                (label, *(f"{n:,}" for n in row))
+                for label, row in zip(labels, report.confusion, strict=True)
+            ),
+        )
+    confused = [
+        (n, true, predicted)
+        for true, row in enumerate(report.confusion)
+        for predicted, n in enumerate(row)
+        if n and true != predicted
+    ]
+    worst = sorted(confused, key=lambda one: -one[0])[:_MOST_CONFUSIONS]
+    return Table(
+        "The most frequent confusions",
+        ("true class", "predicted class", "test texts"),
+        tuple((labels[true], labels[predicted], f"{n:,}") for n, true, predicted in worst),
+    )
+
+
+def curve_table(report: Report) -> Table:
+    """Return the accuracy after training on part of the texts."""
+    return Table(
+        "Accuracy by number of training texts",
+        ("classifier", "training texts", "draws", "mean accuracy", "lowest", "highest"),
+        tuple(
+            (
+                point.name,
+                f"{point.n_texts:,}",
+                f"{len(point.accuracy)}",
+                percent(sum(point.accuracy) / len(point.accuracy)),
+                percent(min(point.accuracy)),
+                percent(max(point.accuracy)),
+            )
+            for point in report.curve
+        ),
+    )
+
+
+def seed_table(report: Report) -> Table:
+    """Return the result under every seed."""
+    seeds = report.seeds
+    return Table(
+        "The result under other seeds",
+        ("seed", "accuracy"),
+        tuple((f"{s}", percent(a)) for s, a in zip(seeds.seeds, seeds.accuracy, strict=True)),
+    )

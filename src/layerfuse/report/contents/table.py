@@ -1,0 +1,35 @@
+"""``Table``: what every page shows as a table, before it is HTML, Markdown or plain text."""
+
+from dataclasses import dataclass
+
+from layerfuse.core.errors import ShapeError
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells as a person reads them, not escaped for any form yet.
+
+    Parameters
+    ----------
+    caption : str
+        What it shows; no two tables of a page share one.
+    headers : tuple of str
+        One per column.
+    rows : tuple of tuple of str
+        One str per column; the first names the row.
+
+    Raises
+    ------
+    ShapeError
+        If a row has more or fewer cells than there are columns.
+    """
+
+    caption: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        odd = [row for row in self.rows if len(row) != len(self.headers)]
+        if odd:
+            raise ShapeError(f"Expected {len(self.headers)} cells in each row, got {odd[0]}.")

@@ -1,0 +1,92 @@
+"""``report_markdown``: a report as GitHub shows it."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from layerfuse.report.contents import costs, layers, predictions
+from layerfuse.report.contents.answer import leak_warning, quality_table, sentences
+from layerfuse.report.contents.table import Table
+from layerfuse.report.document import Report
+from layerfuse.report.escape import one_line, shortened
+from layerfuse.report.tables import is_numeric
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
+_TEXT = 300  # most characters of a text
+
+
+def report_markdown(report: Report) -> str:
+    """Return the sentences and the tables of a report; the plots are in the page.
+
+    Parameters
+    ----------
+    report : Report
+        What a comparison found. What it knows nothing of is left out.
+
+    Returns
+    -------
+    str
+        GitHub-flavoured Markdown, in which all that comes from data is literal.
+    """
+    warning = leak_warning(report)
+    blocks = [f"# layerfuse on {_literal(report.data.name)}"]
+    blocks += [f"> **Warning:** {_literal(warning)}"] if warning else []
+    blocks.append(_literal(" ".join(sentences(report))))
+    blocks += map(_table, _tables(report))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _tables(report: Report) -> Iterator[Table]:
+    yield quality_table(report)
+    yield predictions.step_table(report)
+    yield layers.selection_table(report)
+    rows = (
+        layers.layer_table(report),
+        layers.agreement_table(report),
+        layers.gate_table(report),
+        layers.pair_table(report),
+        costs.choice_table(report),
+        costs.marginal_table(report),
+        predictions.class_table(report),
+        predictions.confusion_table(report),
+        predictions.calibration_table(report),
+        predictions.reliability_table(report),
+        predictions.curve_table(report),
+        _mistakes(report),
+    )
+    yield from (table for table in rows if table.rows)
+    if len(report.seeds.seeds) > 1:
+        yield predictions.seed_table(report)
+    predicting = costs.prediction_table(report)
+    yield from [predicting] if predicting else []
+    yield costs.fit_table(report)
+    yield costs.data_table(report)
+
+
+def _mistakes(report: Report) -> Table:
+    return Table(
+        "Mistakes, the most confident first",
+        ("truth", "predicted", "probability", "test text"),
+        tuple(
+            (m.truth, m.predicted, f"{m.probability:.2f}", shortened(m.text, _TEXT))
+            for m in report.mistakes
+        ),
+    )
+
+
+def _table(table: Table) -> str:
+    """Return a table under its caption, words to the left and numbers to the right."""
+    columns = list(zip(*table.rows, strict=True))
+    rules = ["---:" if i and is_numeric(list(cells)) else "---" for i, cells in enumerate(columns)]
+    lines = [_row(map(_literal, table.headers)), _row(rules)]
+    lines += [_row(map(_literal, row)) for row in table.rows]
+    return f"## {_literal(table.caption)}\n\n" + "\n".join(lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _literal(text: str) -> str:
+    """Return a text that Markdown shows as it is, on one line."""
+    entities = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", entities)

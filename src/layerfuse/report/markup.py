@@ -1,0 +1,65 @@
+"""The few pieces of HTML that a report is made of; whatever comes from data is escaped here."""
+
+from collections.abc import Iterable
+
+from layerfuse.report.contents.table import Table
+from layerfuse.report.escape import escaped
+from layerfuse.report.tables import is_numeric
+
+
+def words(text: str) -> str:
+    """Return a text from data, escaped, its direction of writing kept to itself."""
+    return f"<bdi>{escaped(text)}</bdi>"
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """Return a paragraph of a class of the style sheet."""
+    return f"<p{_class(kind)}>{escaped(text)}</p>\n"
+
+
+def table(content: Table) -> str:
+    """Return a table in a frame of its own that scrolls, also by keyboard, where it is too wide."""
+    columns = zip(*content.rows, strict=True) if content.rows else ((),) * len(content.headers)
+    kinds = ["number" if is_numeric(list(cells)) else "words" for cells in columns]
+    kinds[0] = ""  # it names the rows, be it by numbers
+    head = "".join(
+        f'<th scope="col"{_class(kind)}>{words(name)}</th>'
+        for name, kind in zip(content.headers, kinds, strict=True)
+    )
+    caption = escaped(content.caption)
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="Table: {caption}">\n'
+        f"<table>\n<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n"
+        + "".join(_row(row, kinds) for row in content.rows)
+        + "</tbody>\n</table>\n</div>\n"
+    )
+
+
+def _row(cells: Iterable[str], kinds: Iterable[str]) -> str:
+    name, *others = cells
+    _, *other_kinds = kinds
+    data = "".join(
+        f"<td{_class(kind)}>{words(cell)}</td>"
+        for cell, kind in zip(others, other_kinds, strict=True)
+    )
+    return f'<tr><th scope="row">{words(name)}</th>{data}</tr>\n'
+
+
+def figure(svg: str, numbers: Table) -> str:
+    """Return a plot with its numbers folded away beneath it."""
+    return f"<figure>\n{svg}{folded('Numbers', table(numbers))}</figure>\n"
+
+
+def folded(summary: str, body: str) -> str:
+    """Return what is shown when asked for, and on paper."""
+    return f"<details>\n<summary>{escaped(summary)}</summary>\n{body}</details>\n"
+
+
+def section(key: str, title: str, body: str) -> str:
+    """Return a part of the page that a link can lead to."""
+    heading = f'<h2 id="{key}">{escaped(title)}</h2>'
+    return f'<section aria-labelledby="{key}">\n{heading}\n{body}</section>\n'
+
+
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""

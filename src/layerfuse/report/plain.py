@@ -1,0 +1,33 @@
+"""``report_text``: what ``print`` shows of a report."""
+
+import textwrap
+
+from layerfuse.report.contents.answer import leak_warning, sentences, short_table
+from layerfuse.report.document import Report
+from layerfuse.report.escape import elide, one_line
+from layerfuse.report.tables import text_table
+
+_WIDTH = 80
+
+
+def report_text(report: Report) -> str:
+    """Return the sentences and the main table of a report within 80 columns.
+
+    Parameters
+    ----------
+    report : Report
+        What a comparison found.
+
+    Returns
+    -------
+    str
+        Lines without a final line break.
+    """
+    warning = leak_warning(report)
+    said = [*([f"Warning: {warning}"] if warning else []), *sentences(report)]
+    lines = [textwrap.fill(one_line(line), _WIDTH) for line in said]
+    table = short_table(report)
+    cells = [table.headers, *table.rows]
+    others = sum(2 + max(len(row[i]) for row in cells) for i in range(1, len(table.headers)))
+    rows = [(elide(name, _WIDTH - others), *row) for name, *row in table.rows]
+    return "\n".join([*lines, "", text_table(table.headers, rows)])

@@ -1,0 +1,206 @@
+"""Plots of predictions on the test texts, and of what they cost."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from layerfuse.report.contents.predictions import MOST_CLASSES, steps
+from layerfuse.report.costs import Choice
+from layerfuse.report.document import Report
+from layerfuse.report.drawing import COLOURS, DASHES, Ticks, enclose
+from layerfuse.report.facts import CurvePoint
+from layerfuse.report.plots import heatmap, rows
+from layerfuse.report.plots.points import Point, Scale, Series, points_plot, scale
+
+_UP, _DOWN = COLOURS[2], COLOURS[3]
+_APART = 0.12  # of the width, between the words of two ticks
+
+
+def gain_plot(report: Report) -> str:
+    """Draw the gain of the result over every baseline, with its interval."""
+    drawn = [
+        rows.Row(
+            quality.name,
+            (rows.Mark(quality.gain.points, "gain", colour=_colour(quality.gain.points)),),
+            (quality.gain.low, quality.gain.high),
+            f"{quality.gain.points:+.1f}",
+            _colour(quality.gain.points),
+        )
+        for quality in report.baselines
+        if quality.gain is not None
+    ]
+    title = "points gained (bar: 95 % interval)"
+    return rows.rows_plot("Gain of the result over every baseline", drawn, title, reference=0.0)
+
+
+def waterfall(report: Report) -> str:
+    """Draw what each step adds to the accuracy, or takes."""
+    reached = steps(report)
+    (name, first), *_ = reached
+    start = rows.Mark(first.accuracy, "accuracy after the step")
+    drawn = [rows.Row(name, (start,), note=f"{first.accuracy:.1%}")]
+    for (_, before), (name, after) in pairwise(reached):
+        change = after.accuracy - before.accuracy
+        drawn.append(
+            rows.Row(
+                name,
+                (rows.Mark(after.accuracy, "accuracy after the step"),),
+                (before.accuracy, after.accuracy),
+                f"{100 * change:+.1f} to {after.accuracy:.1%}",
+                _colour(change),
+            )
+        )
+    title = "accuracy on the test texts (the axis does not begin at 0)"
+    return rows.rows_plot("What each step adds to the accuracy", drawn, title, percent=True)
+
+
+def _colour(change: float) -> str:
+    return _UP if change >= 0 else _DOWN
+
+
+def confusion_map(report: Report) -> str:
+    """Draw test texts by true and predicted class, each row shaded by its share."""
+    labels = report.data.classes
+    few = len(labels) <= MOST_CLASSES
+    drawn = [
+        heatmap.Row(
+            heatmap.with_number(i, label),
+            tuple(
+                heatmap.Cell(
+                    n / max(1, sum(row)),
+                    f"{label}, predicted as {labels[j]}: {n:,}",
+                    f"{n:,}" if few else "",
+                )
+                for j, n in enumerate(row)
+            ),
+        )
+        for i, (label, row) in enumerate(zip(labels, report.confusion, strict=True), 1)
+    ]
+    return heatmap.heatmap(
+        "Heat map: test texts by true class (row) and predicted class (column)",
+        drawn,
+        "predicted class, by its number",
+        ("no text of a class", "all of them"),
+        columns=[f"{i}" for i in range(1, len(labels) + 1)] if few else (),
+    )
+
+
+def reliability_plot(report: Report) -> str:
+    """Draw how often predictions are right against how confident they are."""
+    bins = sorted(report.reliability, key=lambda one: one.confidence)
+    points = tuple(
+        Point(b.confidence, b.accuracy, f"{b.confidence:.1%}: {b.accuracy:.1%} of {b.n_texts:,}")
+        for b in bins
+    )
+    values = [v for b in bins for v in (b.confidence, b.accuracy)]
+    low, high = max(0.0, min(values) - 0.05), 1.0
+    ideal = Series(
+        "as often right as confident",
+        (Point(low, low, "as it should be"), Point(high, high, "as it should be")),
+        COLOURS[-1],
+        DASHES[1],
+    )
+    return points_plot(
+        "Reliability: share predicted right by confidence",
+        [ideal, Series("predicted", points)],
+        scale("confidence", (low, high), percent=True),
+        scale("predicted right", (low, high), percent=True),
+        height=260,
+    )
+
+
+def learning_curve(report: Report) -> str:
+    """Draw accuracy by the number of training texts, the result last, over all others."""
+    names = sorted(dict.fromkeys(p.name for p in report.curve), key=lambda name: name == "result")
+    series = [
+        _curve(name, [p for p in report.curve if p.name == name], i) for i, name in enumerate(names)
+    ]
+    sizes = sorted({point.n_texts for point in report.curve})
+    low, high = enclose(math.log10(n) for n in sizes)
+    return points_plot(
+        "Learning curve: accuracy by number of training texts",
+        series,
+        Scale("training texts (logarithmic)", low, high, _thinned(sizes, _APART * (high - low))),
+        scale("accuracy", (a for p in report.curve for a in p.accuracy), percent=True),
+    )
+
+
+def _curve(name: str, points: Sequence[CurvePoint], i: int) -> Series:
+    drawn, spread = [], []
+    for point in sorted(points, key=lambda one: one.n_texts):
+        mean = sum(point.accuracy) / len(point.accuracy)
+        words = f"{name}, {point.n_texts:,} training texts: {mean:.1%}"
+        drawn.append(Point(math.log10(point.n_texts), mean, words))
+        spread.append((min(point.accuracy), max(point.accuracy)))
+    colour, dash = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+    return Series(name, tuple(drawn), colour, dash, band=tuple(spread))
+
+
+def _thinned(sizes: Sequence[int], apart: float) -> Ticks:
+    """Return sizes at their logarithms, from the largest down, without those too near."""
+    kept: list[tuple[float, str]] = []
+    for size in reversed(sizes):
+        place = math.log10(size)
+        if not kept or kept[-1][0] - place >= apart:
+            kept.append((place, f"{size:,}"))
+    return kept
+
+
+def marginal_plot(report: Report) -> str:
+    """Draw what each backbone adds to all others."""
+    drawn = [
+        rows.Row(
+            f"{one.name}, {one.milliseconds:.1f} ms a text",
+            (),
+            (0.0, 100 * one.held_out_gain),
+            f"{100 * one.held_out_gain:+.2f}",
+            _colour(one.held_out_gain),
+        )
+        for one in report.overhead.marginals
+    ]
+    title = "held-out accuracy with it minus without it, points"
+    return rows.rows_plot("What each backbone adds to all others", drawn, title, reference=0.0)
+
+
+def cost_plot(
+    report: Report, title: str, cost: Callable[[Choice], float], *, joined: bool = False
+) -> str:
+    """Draw what every set of backbones gives against one of its costs.
+
+    Parameters
+    ----------
+    report : Report
+        With choices.
+    title : str
+        The cost and its unit.
+    cost : callable
+        Gives it.
+    joined : bool
+        Whether to join the front, which is of milliseconds.
+    """
+    choices = sorted(enumerate(report.overhead.choices, 1), key=lambda one: cost(one[1]))
+    front, others = (
+        tuple(
+            Point(
+                cost(choice),
+                choice.held_out_accuracy,
+                f"{' + '.join(choice.backbones)}: {choice.held_out_accuracy:.1%}, "
+                f"{title} {cost(choice):.4g}",
+                f"{i}",
+                choice.is_knee,
+            )
+            for i, choice in choices
+            if choice.on_front is on_front
+        )
+        for on_front in (True, False)
+    )
+    series = [
+        Series("not on the front", others, COLOURS[-1], is_joined=False),
+        Series("front of accuracy and milliseconds; knee ringed", front, is_joined=joined),
+    ]
+    return points_plot(
+        f"Held-out accuracy of every set of backbones by {title}",
+        [one for one in series if one.points],
+        scale(title, (cost(choice) for _, choice in choices)),
+        scale("held-out accuracy", (c.held_out_accuracy for _, c in choices), percent=True),
+    )

@@ -1,0 +1,254 @@
+"""report_html: whole, true to the numbers, and safe whatever the data says."""
+
+import dataclasses
+import html
+import itertools
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from layerfuse.report.contents.answer import leak_warning, quality_table, sentences
+from layerfuse.report.html import report_html
+from layerfuse.report.sections import SECTIONS
+
+VOID = {"meta", "link", "br", "hr", "img"}
+PLOTTED = {"steps", "gains", "layers", "agreement", "gates", "pairs", "choices", "marginals"}
+PLOTTED |= {"confusion", "probabilities", "curve"}
+
+
+class Page(HTMLParser):
+    """Elements, texts and tables of a page; every element is closed by its own end."""
+
+    def __init__(self, document):
+        super().__init__()
+        self.open, self.elements, self.texts, self.tables, self.headings = [], [], [], {}, []
+        self.feed(document)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.open += [] if tag in VOID else [tag]
+        if tag == "table":
+            self.table = []
+        if tag == "tr":
+            self.table.append([])
+        if tag in {"td", "th"}:
+            self.table[-1].append("")
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if "caption" in self.open:
+            self.tables[data] = self.table
+        if {"td", "th"} & set(self.open):
+            self.table[-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def report(make_report):
+    return make_report()
+
+
+@pytest.fixture(scope="module")
+def document(report):
+    return report_html(report)
+
+
+@pytest.fixture(scope="module")
+def page(document):
+    return Page(document)
+
+
+@pytest.fixture(scope="module")
+def bare(report):
+    """Make a report that knows only what every report knows."""
+    costs = dataclasses.replace(report.overhead, prediction=None, choices=(), marginals=())
+    nothing = dict.fromkeys(
+        ["baselines", "layers", "gates", "pairs", "reliability", "curve", "mistakes"], ()
+    )
+    return dataclasses.replace(
+        report,
+        **nothing,
+        overhead=costs,
+        agreement={},
+        classes=(),
+        confusion=(),
+        seeds=dataclasses.replace(report.seeds, seeds=(0,), accuracy=(0.9,)),
+    )
+
+
+def test_hostile_words_are_words(page, document, hostile):
+    allowed = {"html", "head", "meta", "title", "style", "body", "main", "nav", "section"}
+    allowed |= {"h1", "h2", "p", "ul", "ol", "li", "a", "bdi", "blockquote", "figure", "details"}
+    allowed |= {"summary", "div", "table", "caption", "thead", "tbody", "tr", "th", "td"}
+    allowed |= {"svg", "g", "path", "rect", "circle", "text"}
+
+    assert {tag for tag, _ in page.elements} == allowed
+    assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
+    for words in hostile:
+        assert words in page.texts
+        assert html.escape(words) in document
+    assert "<script" not in document
+
+
+def test_what_no_page_can_hold_is_replaced(report):
+    facts = dataclasses.replace(report.data, name="a\x00b\x1b[31m\ud800\n \u202ec")
+    document = report_html(dataclasses.replace(report, data=facts))
+
+    assert "a\ufffdb\ufffd[31m\ufffd \ufffdc" in document
+    assert document.encode()
+
+
+def test_nothing_is_loaded(document, page):
+    addresses = {value for _, attrs in page.elements for value in attrs.values() if value}
+    links = [attrs["href"] for tag, attrs in page.elements if tag == "a"]
+    keys = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
+
+    assert {a for a in addresses if "//" in a} == {"http://www.w3.org/2000/svg"}
+    assert {link.removeprefix("#") for link in links} == keys
+    assert all(link.startswith("#") for link in links)
+    assert not re.search(r"@import|url\(|src=", document)
+
+
+def test_structure(page):
+    tags = [tag for tag, _ in page.elements]
+    regions = [attrs["aria-label"] for _, attrs in page.elements if attrs.get("role") == "region"]
+
+    assert ("html", {"lang": "en"}) in page.elements
+    assert page.headings[0] == 1
+    assert page.headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(page.headings))
+    assert len(set(regions)) == len(regions) == tags.count("table") == tags.count("caption")
+    for tag, attrs in page.elements:
+        if tag == "svg":
+            assert attrs["role"] == "img"
+            assert len(attrs["aria-label"]) > 10
+        if tag == "th":
+            assert attrs["scope"] in {"row", "col"}
+
+
+def test_the_answer_comes_first(document, report, page):
+    top = document[: document.index("<nav")]
+
+    assert " ".join(sentences(report)) in page.texts
+    assert html.escape(sentences(report)[0]) in top
+    assert page.tables[quality_table(report).caption][1][0] == report.result.name
+
+
+def test_numbers_are_those_of_the_report(page, report):
+    labels = list(report.data.classes)
+    confusion = page.tables["Test texts by true class (row) and predicted class (column)"]
+    table = page.tables[quality_table(report).caption]
+    layers = page.tables["Every layer's loo_ridge (higher is better)"]
+
+    assert confusion[0][1:] == [row[0] for row in confusion[1:]] == labels
+    assert tuple(tuple(map(int, row[1:])) for row in confusion[1:]) == report.confusion
+    for row, quality in zip(table[1:], (report.result, *report.baselines), strict=True):
+        assert row[0] == quality.name
+        assert float(row[1][:-1]) == pytest.approx(100 * quality.accuracy, abs=0.0501)
+        assert float(row[4]) == pytest.approx(quality.log_loss, abs=0.000501)
+        if quality.gain:
+            numbers = [float(n) for n in re.findall(r"[+-][\d.]+", row[5])]
+            gain = quality.gain
+            assert numbers == pytest.approx([gain.points, gain.low, gain.high], abs=0.0501)
+    scores = [score for line in report.layers for score in line.scores]
+    assert [float(row[1]) for row in layers[1:]] == pytest.approx(scores, abs=0.0000501)
+    chosen = [is_chosen for line in report.layers for is_chosen in line.chosen]
+    assert [row[3] == "yes" for row in layers[1:]] == chosen
+
+
+def test_what_is_not_known_is_left_out(bare):
+    document = report_html(bare)
+    keys = {attrs["id"] for tag, attrs in Page(document).elements if tag == "h2"}
+
+    assert keys == {"selection", "costs", "about"}
+    assert "<svg" not in document
+
+
+def test_all_that_is_known_is_shown(page, document):
+    keys = [attrs["id"] for tag, attrs in page.elements if tag == "h2"]
+    parts = dict(zip(keys, document.split("<section")[1:], strict=True))
+
+    assert keys == [key for key, *_ in SECTIONS]
+    assert {key for key, part in parts.items() if "<svg" in part} == PLOTTED
+    for key in PLOTTED:
+        assert "<details>\n<summary>Numbers</summary>" in parts[key]
+
+
+@pytest.mark.parametrize("n_leaked", [0, 7])
+def test_a_leak_is_told_before_all_else(report, n_leaked):
+    facts = dataclasses.replace(report.data, n_leaked=n_leaked)
+    document = report_html(dataclasses.replace(report, data=facts))
+    top = document[document.index("</h1>") : document.index('class="answer"')]
+
+    assert ("7 of 2,000 test texts (0.4%)" in top) == bool(n_leaked)
+    assert bool(leak_warning(dataclasses.replace(report, data=facts))) == bool(n_leaked)
+
+
+@pytest.mark.parametrize(
+    ("points", "low", "high", "words"),
+    [
+        (1.3, 0.4, 2.4, "1.3 points more than the best baseline"),
+        (-1.3, -2.4, -0.4, "1.3 points less than the best baseline"),
+        (0.3, -0.2, 0.9, "within chance"),
+        (0.3, 0.0, 0.9, "within chance"),
+    ],
+)
+def test_the_gain_in_words(report, points, low, high, words):
+    gain = dataclasses.replace(report.gain, points=points, low=low, high=high)
+    sentence = sentences(dataclasses.replace(report, gain=gain))[1]
+
+    assert words in sentence
+    assert f"{low:+.1f} to {high:+.1f}" in sentence
+    assert "McNemar p = 0.031" in sentence
+
+
+def test_costs_are_told_if_measured(report, bare):
+    assert len(sentences(bare)) == 2
+    (cost,) = sentences(report)[2:]
+    assert "500.0 MiB of weights" in cost
+    assert "131.2 million of the backbones' 170.1 million parameters" in cost
+
+
+def test_a_budget_admits_what_it_is_for(report, page):
+    (table,) = [rows for caption, rows in page.tables.items() if caption.startswith("Sets of")]
+    for row, choice in zip(table[1:], report.overhead.choices, strict=True):
+        options = row[-1].split()
+        assert bool(options) == choice.on_front
+        if options:
+            assert options[:3] == ["--selector", "budget", "--max-ms"]
+            assert 0 <= float(options[3]) - choice.milliseconds <= 0.01 + 1e-9
+
+
+def test_many_classes_stay_small(make_report):
+    report = make_report(n_classes=52, n_layers=24)
+    document = report_html(report)
+    rows = Page(document).tables["The most frequent confusions"]
+    texts = [int(row[2]) for row in rows[1:]]
+    off_diagonal = [
+        n for i, row in enumerate(report.confusion) for j, n in enumerate(row) if i != j
+    ]
+
+    assert len(document.encode()) < 2_000_000
+    assert texts == sorted(off_diagonal, reverse=True)[:10]
+
+
+def test_long_texts_are_shortened(page):
+    assert max(len(text) for text in page.texts if text.startswith("long ")) <= 300
+
+
+def test_a_notebook_shows_the_answer_alone(report):
+    shown = Page(report._repr_html_())
+
+    assert list(shown.tables) == [quality_table(report).caption]
+    assert " ".join(sentences(report)) in shown.texts
+    assert "svg" not in {tag for tag, _ in shown.elements}

@@ -1,0 +1,87 @@
+"""report_markdown and print: literal, rectangular, true to the numbers."""
+
+import dataclasses
+import html
+import re
+
+import pytest
+
+from layerfuse.report.contents.answer import sentences
+from layerfuse.report.markdown import report_markdown
+
+
+@pytest.fixture(scope="module")
+def report(make_report):
+    return make_report()
+
+
+def literal(cell):
+    """Read Markdown as a renderer does: a backslash takes what follows as it is."""
+    return html.unescape(re.sub(r"\\(.)", r"\1", cell)).strip()
+
+
+def tables(document):
+    """Cells of every table by its heading."""
+    found = {}
+    for part in document.split("\n## ")[1:]:
+        title, _, body = part.partition("\n\n")
+        rows = [line for line in body.splitlines() if line.startswith("|")]
+        cells = [re.findall(r"((?:\\.|[^\\|])*)\|", row[1:]) for row in rows]
+        found[literal(title)] = [[literal(cell) for cell in row] for row in cells]
+    return found
+
+
+def test_every_row_of_a_table_has_as_many_cells(report):
+    found = tables(report_markdown(report))
+    assert len(found) >= 15
+    for rows in found.values():
+        assert len(rows) > 2
+        assert len({len(row) for row in rows}) == 1
+
+
+def test_hostile_words_are_literal(report, hostile):
+    document = report_markdown(report)
+    rows = tables(document)["Mistakes, the most confident first"][2:]
+    assert [row[3] for row in rows][: len(hostile)] == list(hostile)
+    assert not re.search(r"<[a-z/]", document)
+
+
+def test_line_breaks_do_not_end_a_row(report):
+    mistake = dataclasses.replace(report.mistakes[0], text="one\n\n# two\r\nthree |\\")
+    document = report_markdown(dataclasses.replace(report, mistakes=(mistake,)))
+    (row,) = tables(document)["Mistakes, the most confident first"][2:]
+    assert row[3] == "one # two three |\\"
+
+
+def test_the_answer_comes_first(report):
+    top = report_markdown(report).split("\n## ")[0]
+    assert literal(top.splitlines()[4]) == " ".join(sentences(report))
+    assert top.splitlines()[2].startswith("> **Warning:** 7 of 2,000 test texts")
+
+
+def test_the_numbers_are_those_of_the_report(report):
+    found = tables(report_markdown(report))
+    rows = found["The result and what it stands beside, on the test texts"][2:]
+    qualities = (report.result, *report.baselines)
+    assert [row[0] for row in rows] == [quality.name for quality in qualities]
+    assert [row[1] for row in rows] == [f"{quality.accuracy:.1%}" for quality in qualities]
+    classes = found["The result class by class"][2:]
+    assert [int(row[1]) for row in classes] == [c.n_texts for c in report.classes]
+
+
+def test_print_fits_a_terminal(report, capsys):
+    print(report)  # noqa: T201
+    lines = capsys.readouterr().out.splitlines()
+    words = " ".join(line for line in lines if line)
+    assert max(map(len, lines)) <= 80
+    for sentence in sentences(report):
+        assert sentence in words
+    table = lines[lines.index("") + 1 :]
+    assert len(table) == 2 + 1 + len(report.baselines)
+    assert "91.2%" in table[2]
+    assert table[3].endswith("+5.9")
+
+
+def test_print_does_not_steer_the_terminal(report):
+    data = dataclasses.replace(report.data, name="\x1b[31mred\r\n")
+    assert "\x1b" not in str(dataclasses.replace(report, data=data))

@@ -1,0 +1,178 @@
+"""Plots of a report: well-formed, whole within their frames, true to the numbers."""
+
+import dataclasses
+import itertools
+import re
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from layerfuse.report.html import report_html
+from layerfuse.report.plots import heatmap, of_layers, of_predictions
+from layerfuse.report.plots.points import Point, Series, points_plot, scale
+from layerfuse.report.plots.rows import Mark, Row, rows_plot
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def report(make_report):
+    return make_report()
+
+
+def titles(tree):
+    """Give what is told of each thing when it is pointed at."""
+    return {child.text: thing for thing in tree.iter() for child in thing.findall(f"{SVG}title")}
+
+
+def texts(tree):
+    return [text.text for text in tree.iter(f"{SVG}text")]
+
+
+def test_every_plot_of_the_page_is_well_formed_and_within_its_frame(make_report):
+    for report in (make_report(), make_report(n_classes=52)):
+        plots = re.findall(r"<svg.*?</svg>", report_html(report), re.DOTALL)
+        assert len(plots) == 13
+        for plot in plots:
+            tree = ET.fromstring(plot)
+            width, height = map(float, tree.get("viewBox").split()[2:])
+            for thing in tree.iter():
+                x, y = (float(thing.get(f"c{name}", thing.get(name, 0))) for name in "xy")
+                assert 0 <= x <= width
+                assert 0 <= y <= height
+
+
+def bars(tree):
+    return [rect for rect in tree.iter(f"{SVG}rect") if rect.get("fill-opacity") == ".45"]
+
+
+def places(tree):
+    """Where the marks of rows stand."""
+    found = [g.get("transform") for g in tree.iter(f"{SVG}g") if g.get("class") == "mark"]
+    return [tuple(map(float, re.findall(r"-?[\d.]+", place))) for place in found]
+
+
+def test_marks_and_bars_of_rows_stand_where_their_values_say():
+    values = (0.5, 0.9, 0.6)
+    tree = ET.fromstring(
+        rows_plot("a plot", [Row(f"{v}", (Mark(v, "m"),), (0.5, v)) for v in values], "t")
+    )
+    x, y = np.array(places(tree)).T
+    assert np.corrcoef(x, values)[0, 1] == pytest.approx(1, abs=1e-4)
+    assert (np.diff(y) > 0).all()
+    for bar, place in zip(bars(tree), x, strict=True):
+        assert float(bar.get("x")) == pytest.approx(x[0], abs=0.11)
+        end = float(bar.get("x")) + float(bar.get("width"))
+        assert end == pytest.approx(max(place, x[0] + 1), abs=0.21)
+
+
+def test_a_waterfall_joins_each_step_to_the_one_before(report):
+    tree = ET.fromstring(of_predictions.waterfall(report))
+    expected = [0.872, 0.899, 0.897, 0.912]
+    x = [place[0] for place in places(tree)]
+    assert np.corrcoef(x, expected)[0, 1] == pytest.approx(1, abs=1e-4)
+    drawn = bars(tree)
+    for (before, after), bar in zip(itertools.pairwise(x), drawn, strict=True):
+        assert float(bar.get("x")) == pytest.approx(min(before, after), abs=0.11)
+        assert float(bar.get("width")) == pytest.approx(abs(after - before), abs=0.21)
+    colours = [bar.get("fill") for bar in drawn]
+    assert colours[0] == colours[2] != colours[1]  # the middle step falls
+    assert "-0.2 to 89.7%" in texts(tree)
+
+
+def test_a_waterfall_without_words_ends_with_the_layers(report):
+    tree = ET.fromstring(of_predictions.waterfall(dataclasses.replace(report, lexical=False)))
+    assert "words joined" not in texts(tree)
+    assert len(places(tree)) == 3
+
+
+def test_points_stand_where_their_values_say():
+    values = [(1.0, 0.2), (2.0, 0.9), (4.0, 0.4)]
+    xs, ys = zip(*values, strict=True)
+    series = Series("s", tuple(Point(x, y, f"{x}") for x, y in values), band=((0.1, 0.3),) * 3)
+    tree = ET.fromstring(points_plot("a plot", [series], scale("x", xs), scale("y", ys)))
+    drawn = titles(tree)
+    found = [(float(drawn[f"{x}"].get("cx")), float(drawn[f"{x}"].get("cy"))) for x in xs]
+    assert np.corrcoef([x for x, _ in found], xs)[0, 1] == pytest.approx(1, abs=1e-4)
+    assert np.corrcoef([y for _, y in found], ys)[0, 1] == pytest.approx(-1, abs=1e-4)
+
+
+def test_the_knee_is_ringed(report):
+    for title, cost in (("ms", lambda c: c.milliseconds), ("MiB", lambda c: c.weight_bytes)):
+        tree = ET.fromstring(of_predictions.cost_plot(report, title, cost, joined=True))
+        (ringed,) = [c for c in tree.iter(f"{SVG}circle") if c.get("class") == "chosen"]
+        knee = report.overhead.choices[1]
+        assert ringed.findtext(f"{SVG}title").startswith(" + ".join(knee.backbones))
+
+
+def test_the_front_alone_is_joined(report):
+    joined, loose = (
+        ET.fromstring(
+            of_predictions.cost_plot(report, "ms", lambda c: c.milliseconds, joined=is_joined)
+        )
+        for is_joined in (True, False)
+    )
+    lines = [p.get("d") for p in joined.iter(f"{SVG}path") if p.get("stroke-width") == "1.6"]
+    assert [line.count("L") for line in lines] == [2]  # three choices are on it
+    assert not [p for p in loose.iter(f"{SVG}path") if p.get("stroke-width") == "1.6"]
+
+
+def test_shades_follow_the_values():
+    cells = tuple(heatmap.Cell(shade, f"{shade}") for shade in (-1.0, -0.5, 0.0, 0.25, 1.0))
+    tree = ET.fromstring(
+        heatmap.heatmap("a map", [heatmap.Row("r", cells)], "t", ("-1", "1"), both_signs=True)
+    )
+    drawn = titles(tree)
+    strength = {name: float(cell.get("fill-opacity")) for name, cell in drawn.items()}
+    assert set(strength) == {"-1.0", "-0.5", "0.25", "1.0"}
+    assert strength["-1.0"] == strength["1.0"] > strength["-0.5"] > strength["0.25"]
+    assert drawn["-0.5"].get("fill") == drawn["-1.0"].get("fill") != drawn["1.0"].get("fill")
+
+
+def test_the_depth_map_has_a_cell_for_each_layer_and_frames_those_in_use(report):
+    tree = ET.fromstring(of_layers.depth_map(report))
+    framed = [r for r in tree.iter(f"{SVG}rect") if r.get("class") == "chosen"]
+    scores = [score for line in report.layers for score in line.scores]
+    assert len(titles(tree)) == len(scores) - 1  # the lowest is blank
+    assert len(framed) == sum(sum(line.chosen) for line in report.layers)
+    shades = {
+        float(name.rsplit(": ", 1)[1]): float(cell.get("fill-opacity"))
+        for name, cell in titles(tree).items()
+    }
+    ordered = [shades[value] for value in sorted(shades)]
+    assert ordered == sorted(ordered)
+
+
+def test_confusions_of_few_classes_are_read_as_numbers(report):
+    tree = ET.fromstring(of_predictions.confusion_map(report))
+    shown = [int(text) for text in texts(tree) if text.isdigit()]
+    n = len(report.data.classes)
+    assert shown[:n] == list(range(1, n + 1))
+    assert shown[n:] == [count for row in report.confusion for count in row]
+
+
+def test_the_curve_shows_means(report):
+    tree = ET.fromstring(of_predictions.learning_curve(report))
+    told = titles(tree)
+    assert len(told) == len(report.curve)
+    for point in report.curve:
+        words = f"{point.name}, {point.n_texts:,} training texts: {np.mean(point.accuracy):.1%}"
+        assert words in told
+
+
+def test_one_point_and_one_row_can_be_drawn(report):
+    few = dataclasses.replace(
+        report,
+        curve=report.curve[:1],
+        reliability=report.reliability[-1:],
+        gates=report.gates[:1],
+        overhead=dataclasses.replace(report.overhead, choices=report.overhead.choices[:1]),
+    )
+    for plot in (
+        of_predictions.learning_curve(few),
+        of_predictions.reliability_plot(few),
+        of_layers.gate_plot(few),
+        of_predictions.cost_plot(few, "ms", lambda c: c.milliseconds),
+    ):
+        assert ET.fromstring(plot).get("role") == "img"
