@@ -12,6 +12,7 @@ from layerfuse.cli.doctor import doctor
 from layerfuse.cli.fit import fit
 from layerfuse.cli.models import models
 from layerfuse.cli.predict import predict
+from layerfuse.cli.report import report
 from layerfuse.cli.score import score
 from layerfuse.core.errors import LayerFuseError
 
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (fit, predict, score, models, demo, doctor):
+for command in (fit, predict, score, report, models, demo, doctor):
     app.command()(command)
 app.add_typer(cache_app, name="cache")
 

@@ -1,0 +1,17 @@
+"""``layerfuse report``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What compare saved.")],
+) -> None:
+    """Draw report.html and report.md again from the report.json beside them."""
+    from layerfuse.report.document import Report
+    from layerfuse.report.save import save_pages
+
+    for path in save_pages(Report.load(folder), folder):
+        typer.echo(path)
