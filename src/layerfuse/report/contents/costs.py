@@ -48,9 +48,9 @@ def fit_table(report: Report) -> Table:
 
 
 def choice_table(report: Report) -> Table:
-    """Return what every set of backbones gives and costs, and what would choose it."""
+    """Return what every set of backbones gives and costs, and the budget that leads to it."""
     return Table(
-        "Sets of backbones, and how layerfuse score would choose those on the front",
+        "Sets of backbones, and the budget for layerfuse score that just admits one on the front",
         (
             "number",
             "backbones",
@@ -60,7 +60,7 @@ def choice_table(report: Report) -> Table:
             "weights",
             "on the front",
             "knee",
-            "choose by",
+            "budget",
         ),
         tuple(
             (
@@ -92,9 +92,9 @@ def marginal_table(report: Report) -> Table:
 
 
 def budget_options(choice: Choice) -> str:
-    """Return the options under which a set of backbones is the best within the budget.
+    """Return the options of a budget that admits a set of backbones and nothing slower.
 
-    The milliseconds are rounded up, or the set would not be within it.
+    The milliseconds are rounded up, or the set itself would not be within it.
     """
     return f"--selector budget --max-ms {math.ceil(choice.milliseconds * 100) / 100:.2f}"
 
