@@ -14,7 +14,8 @@ from pathlib import Path
 import record
 
 from layerfuse import FusionClassifier, load_texts
-from layerfuse.report import compare_with_baselines
+from layerfuse.report import compare
+from layerfuse.report.facts import Quality
 
 
 def main() -> None:
@@ -25,37 +26,66 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--backbone", action="append", required=True)
     parser.add_argument("--selector", default="upper_half")
-    parser.add_argument("--fusion", default="concat")
+    parser.add_argument("--fusion", nargs="+", default=["concat"], help="the first is in use")
+    parser.add_argument("--curve", type=int, nargs="*", default=(), help="texts a class")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     train, test = load_texts(args.data / "train.parquet"), load_texts(args.data / "test.parquet")
-    classifier = FusionClassifier(args.backbone, selector=args.selector, fusion=args.fusion)
-    classifier.fit(train.texts, train.labels)
-    results = compare_with_baselines(classifier, train.texts, train.labels, test.texts, test.labels)
-    for result in results:
-        record.write(
-            {
-                "benchmark": "accuracy",
-                "started": started,
-                "data": args.data.name,
-                "row": result.name,
-                "accuracy": round(100 * result.accuracy.value, 2),
-                "low": round(100 * result.accuracy.low, 2),
-                "high": round(100 * result.accuracy.high, 2),
-                "gain_over_row": round(100 * result.gain.value, 2),
-                "gain_low": round(100 * result.gain.low, 2),
-                "gain_high": round(100 * result.gain.high, 2),
-                "n_train": len(train.texts),
-                "n_test": len(test.texts),
-                "backbones": [Path(b).name for b in args.backbone],
-                "selector": args.selector,
-                "head": classifier.head_.kind,
-                "lexical": classifier.head_.lexical is not None,
-                "fit_seconds": round(classifier.overhead_.wall_seconds, 1),
-            },
-            args.out,
-        )
+    classifier = FusionClassifier(
+        args.backbone, selector=args.selector, fusion=args.fusion[0], random_state=args.seed
+    )
+    report = compare(
+        classifier,
+        train.texts,
+        train.labels,
+        test.texts,
+        test.labels,
+        name=args.data.name,
+        fusions=args.fusion[1:],
+        curve=args.curve,
+    )
+    setting = {
+        "benchmark": "accuracy",
+        "started": started,
+        "data": args.data.name,
+        "n_train": report.data.n_train,
+        "n_test": report.data.n_test,
+        "backbones": [Path(b).name for b in args.backbone],
+        "selector": args.selector,
+        "fusion": report.fusion,
+        "layers": len(report.selection),
+        "head": report.head,
+        "lexical": report.lexical,
+        "seed": args.seed,
+        "fit_seconds": round(report.overhead.fit.fit_seconds, 1),
+        "peak_memory_mib": round(report.overhead.fit.peak_memory_bytes / 2**20),
+    }
+    for row in (*report.baselines, report.result):
+        record.write({**setting, "row": row.name, "kind": row.kind, **_numbers(row)}, args.out)
+    for point in report.curve:
+        accuracies = [round(100 * value, 2) for value in point.accuracy]
+        line = {"row": point.name, "n_texts": point.n_texts, "accuracies": accuracies}
+        record.write({**setting, "benchmark": "learning curve", **line}, args.out)
+
+
+def _numbers(row: Quality) -> dict[str, float]:
+    numbers = {
+        "accuracy": 100 * row.accuracy,
+        "low": 100 * row.accuracy_low,
+        "high": 100 * row.accuracy_high,
+        "macro_f1": 100 * row.macro_f1,
+        "log_loss": row.log_loss,
+    }
+    if row.gain is not None:
+        numbers |= {
+            "gain_over_row": row.gain.points,
+            "gain_low": row.gain.low,
+            "gain_high": row.gain.high,
+            "mcnemar_p": row.gain.mcnemar_p,
+        }
+    return {name: round(value, 4) for name, value in numbers.items()}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from layerfuse.core.scores import LayerScores
     from layerfuse.core.selection import Selection
     from layerfuse.data import load_texts
+    from layerfuse.report import Report, compare, save_report
     from layerfuse.score import score_layers
     from layerfuse.select import select_layers, selection_stability
     from layerfuse.store import EmbeddingStore
@@ -30,10 +31,13 @@ _HOMES = {
     "LayerFuseError": "layerfuse.core.errors",
     "LayerRef": "layerfuse.core.layers",
     "LayerScores": "layerfuse.core.scores",
+    "Report": "layerfuse.report",
     "Selection": "layerfuse.core.selection",
     "choose_layers": "layerfuse.classifier",
+    "compare": "layerfuse.report",
     "load_texts": "layerfuse.data",
     "measure_costs": "layerfuse.backbone",
+    "save_report": "layerfuse.report",
     "score_layers": "layerfuse.score",
     "select_layers": "layerfuse.select",
     "selection_stability": "layerfuse.select",
@@ -48,10 +52,13 @@ __all__ = [
     "LayerFuseError",
     "LayerRef",
     "LayerScores",
+    "Report",
     "Selection",
     "choose_layers",
+    "compare",
     "load_texts",
     "measure_costs",
+    "save_report",
     "score_layers",
     "select_layers",
     "selection_stability",

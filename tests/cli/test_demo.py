@@ -8,12 +8,13 @@ import pytest
 
 ROWS = [
     r"TF-IDF \+ logistic regression",
-    r"last layer of all-MiniLM-L6-v2 \(mean\)",
-    r"last layer of smollm2-135m \(mean\)",
-    r"best validated layer: \S+",
-    r"layerfuse: \d+ layers, concat",
+    r"all-MiniLM-L6-v2, last layer",
+    r"smollm2-135m, last layer",
+    r"all, best layer",
+    r"all, last layers",
+    r"layerfuse",
 ]
-INTERVAL = r"\d+\.\d%  +\d+\.\d% to \d+\.\d%"
+INTERVAL = r"\d+\.\d"
 
 
 @pytest.mark.network

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
-from layerfuse.report import last_layer, predict_tfidf
+from layerfuse.fuse import Supervision
+from layerfuse.report.baselines import layer_at, predict_tfidf
 
 FRUIT = [
     "sweet apple",
@@ -17,33 +18,28 @@ FRUIT = [
 STEEL = ["cold bolt", "rusty nail", "a nail gun", "bolt and nut", "cold rusty nut", "nut gun"]
 
 
-@pytest.mark.parametrize("names", [("fruit", "steel"), (0, 1), (False, True)])
-def test_tfidf_learns_words(names):
-    texts, labels = FRUIT + STEEL, [names[0]] * 6 + [names[1]] * 6
-    predicted = predict_tfidf(texts, labels, ["apple and pear", "rusty bolt", "Plúm"])
-    assert predicted.tolist() == [names[0], names[1], names[0]]
+def predict(texts, labels, test_texts):
+    return predict_tfidf(texts, Supervision.of(np.array(labels)), test_texts).argmax(1).tolist()
+
+
+def test_tfidf_learns_words():
+    found = predict(FRUIT + STEEL, [0] * 6 + [1] * 6, ["apple and pear", "rusty bolt", "Plúm"])
+    assert found == [0, 1, 0]
 
 
 def test_tfidf_learns_pairs_of_words():
     good, bad = ["not bad at all", "good"], ["bad", "not good at all"]
-    predicted = predict_tfidf(good * 9 + bad * 9, ["+"] * 18 + ["-"] * 18, good + bad)
-    assert predicted.tolist() == ["+", "+", "-", "-"]
+    assert predict(good * 9 + bad * 9, [0] * 18 + [1] * 18, good + bad) == [0, 0, 1, 1]
 
 
-def test_tfidf_of_words_never_seen_is_some_label():
-    predicted = predict_tfidf(FRUIT + STEEL, ["f"] * 6 + ["s"] * 6, ["xyzzy", ""])
-    assert set(predicted.tolist()) <= {"f", "s"}
+def test_tfidf_without_a_word_in_two_texts_gives_the_shares_of_the_labels():
+    labels = Supervision.of(np.array([0, 0, 1, 1, 1]))
+    found = predict_tfidf(["one", "two", "three", "four", "five"], labels, ["one", "six"])
+    np.testing.assert_allclose(found, [[0.4, 0.6]] * 2)
 
 
-def test_tfidf_without_a_word_in_two_texts_gives_the_most_frequent_label():
-    labels = ["a", "a", "b", "b", "b"]
-    predicted = predict_tfidf(["one", "two", "three", "four", "five"], labels, ["one", "six"])
-    assert predicted.tolist() == ["b", "b"]
-
-
-def test_last_layer_is_the_deepest_under_the_first_pooling():
-    refs = tuple(
-        LayerRef("toy", layer, pooling) for layer in (0, 2, 1) for pooling in ("last", "mean")
-    )
-    embeddings = LayerEmbeddings(np.zeros((6, 1, 1), dtype=np.float32), refs)
-    assert last_layer(embeddings) == LayerRef("toy", 2, "last")
+@pytest.mark.parametrize(("depth", "layer"), [(1.0, 3), (0.5, 2), (0.0, 0)])
+def test_layers_at_a_depth_are_under_the_first_pooling(depth, layer):
+    refs = tuple(LayerRef("toy", i, pooling) for i in (0, 3, 2, 1) for pooling in ("last", "mean"))
+    embeddings = LayerEmbeddings(np.zeros((8, 1, 1), dtype=np.float32), refs)
+    assert layer_at(embeddings, depth) == LayerRef("toy", layer, "last")

@@ -8,6 +8,7 @@ import pytest
 from layerfuse import Backbone
 from layerfuse.core.costs import DepthCosts
 from layerfuse.core.errors import LayerError, ReportError, ShapeError
+from layerfuse.core.selection import Selection
 from layerfuse.report.choices import backbone_marginals, backbone_sets, smaller_choices
 from layerfuse.report.costs import Choice
 
@@ -92,6 +93,18 @@ def test_one_backbone_is_one_choice(make, data):
     (only,) = smaller_choices(classifier, *data["arguments"], COSTS)
     assert only.backbones == ("encoder",)
     assert only.on_front
+    assert only.is_knee
+    assert backbone_marginals([only]) == ()
+
+
+def test_a_fusion_of_sources_has_no_choice_of_one_source(make, backbones, data):
+    """Under one pooling, each backbone alone is one source."""
+    both = make(backbones=backbones, fusion="residual_sum").fit(*data["fit"])
+    train, labels, test, truth = data["arguments"]
+    refs = tuple(ref for ref in both.selection_ if ref.pooling == "mean")
+    both.selection_ = Selection(refs, "one pooling")
+    (only,) = smaller_choices(both, train, labels, test, truth, COSTS)
+    assert only.backbones == ("encoder", "decoder")
     assert only.is_knee
     assert backbone_marginals([only]) == ()
 

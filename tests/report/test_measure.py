@@ -14,7 +14,7 @@ from layerfuse.classifier import NotFittedError
 from layerfuse.core.errors import BundleFormatError, DataError, ReportError
 from layerfuse.report import measure as measure_module
 from layerfuse.report.measure import measure_prediction
-from layerfuse.report.measured import N_SINGLE, main, measure
+from layerfuse.report.measured import N_ROUNDS, N_SINGLE, main, measure
 
 QUICK = {
     "latency_p50_ms": 1.5,
@@ -137,20 +137,20 @@ def test_no_text_or_no_fit_is_an_error(make, toy_texts, toy_labels):
 
 
 def test_times_are_of_single_texts_and_of_all_at_once(monkeypatch):
-    """A clock that a text of n characters moves by n milliseconds."""
+    """A clock that a text of n characters moves by n milliseconds, by twice that at first."""
     now, seen = [0.0], []
 
     def predict(texts):
         seen.append(texts)
-        now[0] += sum(map(len, texts)) / 1000
+        now[0] += sum(map(len, texts)) / (1000 if len(seen) > 2 else 500)
 
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     texts = ["x" * n for n in range(1, 101)]
     figures = measure(predict, texts, 0)
     assert figures["texts_per_second"] == pytest.approx(100 / 5.050)
-    warm, many, *single = seen
+    warm, many, single = seen[0], seen[1 : 1 + N_ROUNDS], seen[1 + N_ROUNDS :]
     assert warm == texts[:1]
-    assert many == texts
+    assert many == [texts] * N_ROUNDS
     assert len(single) == len({one for (one,) in single}) == N_SINGLE >= 30
     lengths = [len(one) for (one,) in single]
     assert figures["latency_p50_ms"] == pytest.approx(np.median(lengths))
@@ -161,8 +161,9 @@ def test_times_are_of_single_texts_and_of_all_at_once(monkeypatch):
 def test_few_texts_are_taken_again():
     seen = []
     measure(seen.append, ["one", "two"], 0)
-    assert len(seen) == 2 + N_SINGLE
-    assert {text for batch in seen[2:] for text in batch} == {"one", "two"}
+    assert seen[: 1 + N_ROUNDS] == [["one"], *[["one", "two"]] * N_ROUNDS]
+    assert len(seen) == 1 + N_ROUNDS + N_SINGLE
+    assert {text for (text,) in seen[1 + N_ROUNDS :]} == {"one", "two"}
 
 
 def test_memory_above_what_is_loaded_is_that_of_predicting_many():

@@ -1,6 +1,6 @@
 """Feature blocks of a selection: of texts embedded before, or some new ones at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
@@ -12,10 +12,10 @@ from layerfuse.core.selection import Selection
 _TEXTS = 1024  # embedded and dropped together, so that memory does not grow with the corpus
 
 
-def read_blocks(stored: Sequence[LayerRows], selection: Selection) -> list[Block]:
-    """Return a (text, hidden) matrix per selected layer, of texts that were embedded before."""
+def read_blocks(stored: Sequence[LayerRows], refs: Iterable[LayerRef]) -> list[Block]:
+    """Return a (text, hidden) matrix per layer wanted, of texts that were embedded before."""
     by_name = {embeddings.backbone: embeddings for embeddings in stored}
-    return [by_name[ref.backbone].row(ref) for ref in selection]
+    return [by_name[ref.backbone].row(ref) for ref in refs]
 
 
 def stream_blocks(

@@ -19,7 +19,7 @@ from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, 
 from layerfuse.classifier.signals import gather_signals
 from layerfuse.core.arrays import Block, Features, Targets
 from layerfuse.core.errors import LayerFuseError, ShapeError
-from layerfuse.core.layers import LayerRows, Pooling
+from layerfuse.core.layers import Pooling
 from layerfuse.core.scores import Criterion
 from layerfuse.core.spec import Dtype
 from layerfuse.core.texts import as_list, as_texts
@@ -206,30 +206,6 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         """Return the most likely label of each text, as it was in ``y``."""
         best = self._decisions(X).argmax(1)  # before classes_, which an unfitted one lacks
         return np.asarray(self.classes_[best])
-
-    def predict_embedded(
-        self, texts: Sequence[str], embeddings: Sequence[LayerRows], *, lexical: bool = True
-    ) -> np.ndarray:
-        """Return the most likely label of texts that were embedded before.
-
-        Parameters
-        ----------
-        texts : sequence of str
-            In the order of the embeddings.
-        embeddings : sequence of LayerEmbeddings or StoredEmbeddings
-            Of the backbones in use, all of the same texts; others are ignored.
-        lexical : bool
-            Let the lexical head vote, if there is one.
-
-        Returns
-        -------
-        array of shape (text,)
-            What ``predict`` gives for these texts.
-        """
-        self._check_fitted()
-        vectors = self.fusion_.fuse(read_blocks(embeddings, self.selection_))
-        head = self.head_ if lexical else self.head_.without_words()
-        return np.asarray(self.classes_[head.decisions(vectors, texts).argmax(1)])
 
     def predict_proba(self, X: Any) -> Targets:  # noqa: N803
         """Return calibrated probabilities (text, class), in the order of ``classes_``."""

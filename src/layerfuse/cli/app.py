@@ -7,6 +7,7 @@ import sys
 import typer
 
 from layerfuse.cli.cache import cache_app
+from layerfuse.cli.compare import compare
 from layerfuse.cli.demo import demo
 from layerfuse.cli.doctor import doctor
 from layerfuse.cli.fit import fit
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (fit, predict, score, report, models, demo, doctor):
+for command in (fit, predict, score, compare, report, models, demo, doctor):
     app.command()(command)
 app.add_typer(cache_app, name="cache")
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from layerfuse.cli.options import (
     quiet_transformers,
     say,
 )
-
-if TYPE_CHECKING:
-    from layerfuse.report import Interval, Result
 
 _BACKBONES = ("all-MiniLM-L6-v2", "smollm2-135m")
 _SENTENCE = "A quiet little film that stays with you for days."
@@ -39,7 +36,7 @@ def demo(
     from layerfuse.classifier import FusionClassifier
     from layerfuse.data import load_texts
     from layerfuse.meter import Meter
-    from layerfuse.report import compare_with_baselines, score_table
+    from layerfuse.report import compare, score_table
 
     quiet_transformers()
     check_place(out)
@@ -56,11 +53,10 @@ def demo(
     with Meter() as meter:
         classifier = FusionClassifier(
             _BACKBONES, offline=offline, progress=not no_progress, random_state=seed
-        ).fit(train, train_labels)
-        typer.echo(score_table(classifier.scores_, classifier.selection_))
-        typer.echo(f"\nChosen: {classifier.selection_.reason}\n")
-        results = compare_with_baselines(classifier, train, train_labels, test, test_labels)
-    _print_results(results, n_test)
+        )
+        report = compare(classifier, train, train_labels, test, test_labels, name="movie reviews")
+    typer.echo(score_table(classifier.scores_, classifier.selection_))
+    typer.echo(f"\nChosen: {classifier.selection_.reason}\n\n{report}")
     cost = meter.overhead()
     typer.echo(
         f"\n{cost.wall_seconds:.0f} s in all, peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB"
@@ -68,28 +64,6 @@ def demo(
     classifier.save(out, include_backbones=True)
     typer.echo(f"saved to {out}, backbones included\n")
     _predict_in_new_process(out)
-
-
-def _print_results(results: "list[Result]", n_test: int) -> None:
-    from layerfuse.report import text_table
-
-    rows = [
-        (
-            result.name,
-            f"{result.accuracy.value:.1%}",
-            f"{result.accuracy.low:.1%} to {result.accuracy.high:.1%}",
-            "" if result is results[-1] else _points(result.gain),
-        )
-        for result in results
-    ]
-    headers = ("on the test sentences", "accuracy", "95% interval", "gain over it, points")
-    typer.echo(text_table(headers, rows))
-    typer.echo(f"\nGains are of the last row, paired over the same {n_test} sentences.")
-
-
-def _points(gain: "Interval") -> str:
-    value, low, high = (f"{100 * x:+.1f}" for x in (gain.value, gain.low, gain.high))
-    return f"{value} ({low} to {high})"
 
 
 def _predict_in_new_process(folder: Path) -> None:

@@ -1,141 +1,138 @@
-"""The baselines every result stands beside, and the comparison with them on test texts."""
+"""What every result stands beside: baselines trained on the same texts with the same heads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from layerfuse.classifier import FusionClassifier
+from layerfuse.core.arrays import Block, Targets
 from layerfuse.core.layers import LayerRef, LayerRows
-from layerfuse.core.standardize import Standardizer
-from layerfuse.extract import StoredEmbeddings, embed_to_store, store_at
-from layerfuse.report.metrics import Interval, paired_gain, wilson_interval
-from layerfuse.train import fit_head, fit_lexical
+from layerfuse.fuse import FusionName, Supervision
+from layerfuse.report.trial import Trial, class_shares
+from layerfuse.train import fit_lexical
+
+RESULT = "layerfuse"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Result:
-    """One row of a comparison.
+class Predicted:
+    """What one classifier says of the test texts.
 
     Parameters
     ----------
-    name : str
-        What was tried.
-    accuracy : Interval
-        On the test texts, with its 95 % Wilson interval.
-    right : bool array of shape (text,)
-        Which test texts were predicted right.
-    gain : Interval
-        Gain of the classifier under test over this row, in accuracy, with its paired 95 % interval.
+    name, kind : str
+        As in ``Quality``.
+    probabilities : array of shape (text, class)
+        Rows sum to 1.
     """
 
     name: str
-    accuracy: Interval
-    right: np.ndarray
-    gain: Interval
+    kind: str
+    probabilities: Targets
 
 
 def predict_tfidf(
-    texts: Sequence[str], labels: Sequence[object], test_texts: Sequence[str]
-) -> np.ndarray:
+    texts: Sequence[str], supervision: Supervision, test_texts: Sequence[str]
+) -> Targets:
     """Predict by logistic regression on TF-IDF of words and word pairs, its penalty validated.
 
     Parameters
     ----------
-    texts, labels : sequences of shape (text,)
-        Training texts and their labels.
+    texts : sequence of str
+        Training texts.
+    supervision : Supervision
+        Their labels.
     test_texts : sequence of str
         Texts to predict.
 
     Returns
     -------
-    array of shape (test text,)
-        Predicted labels; the most frequent one where no word stands in two training texts.
+    array of shape (test text, class)
+        Probabilities; the classes' shares where no word stands in two training texts.
     """
-    names, classes = np.unique(np.asarray(labels), return_inverse=True)
-    found = fit_lexical(texts, classes, np.ones(len(classes)))
+    found = fit_lexical(texts, supervision.labels, supervision.weights, supervision.random_state)
     if found is None:  # nothing is left but the intercept
-        return np.repeat(names[np.bincount(classes).argmax()], len(test_texts))
+        return class_shares(supervision, len(test_texts))
     _, head = found
-    predicted: np.ndarray = names[head.log_probabilities(test_texts).argmax(1)]
-    return predicted
+    probabilities: Targets = np.exp(head.log_probabilities(test_texts))
+    return probabilities
 
 
-def last_layer(embeddings: LayerRows) -> LayerRef:
-    """Return the last layer under the first pooling: what people embed with today."""
-    deepest = max(ref.layer for ref in embeddings.refs)
-    return next(ref for ref in embeddings.refs if ref.layer == deepest)
-
-
-def compare_with_baselines(
-    classifier: FusionClassifier,
-    texts: Sequence[str],
-    labels: Sequence[object],
-    test_texts: Sequence[str],
-    test_labels: Sequence[object],
-) -> list[Result]:
-    """Compare a fitted classifier with its baselines on test texts, which nothing was fitted on.
+def layer_at(embeddings: LayerRows, depth: float) -> LayerRef:
+    """Return the layer at a share of the depth, under the first pooling.
 
     Parameters
     ----------
-    classifier : FusionClassifier
-        Fitted on exactly these training texts.
-    texts, labels : sequences of shape (text,)
-        What it was fitted on.
-    test_texts, test_labels : sequences of shape (test text,)
-        Touched here, once.
-
-    Returns
-    -------
-    list of Result
-        TF-IDF with logistic regression; the last layer of each backbone; the layer that scores best
-        on the training texts; the classifier's layers without its lexical head, if it has one; the
-        classifier itself, last.
+    embeddings : LayerRows
+        Of a whole backbone.
+    depth : float
+        1 is the last layer, which people embed with today; half a layer is rounded up.
     """
-    truth = np.asarray(test_labels)
-    predictions = {"TF-IDF + logistic regression": predict_tfidf(texts, labels, test_texts)}
-    layers_alone = f"layerfuse: {len(classifier.selection_)} layers, {classifier.fusion}"
-    lexical = classifier.head_.lexical is not None
-    name = f"{layers_alone}, with TF-IDF" if lexical else layers_alone
-    with store_at(classifier.cache) as store:
-        tests = []
-        for backbone in classifier.load_backbones():
-            train = embed_to_store(backbone, texts, store, progress=classifier.progress)
-            test = embed_to_store(backbone, test_texts, store, progress=classifier.progress)
-            tests.append(test)
-            last = last_layer(train)
-            predictions[f"last layer of {backbone.name} ({last.pooling})"] = _predict_layer(
-                train, test, last, labels
-            )
-            best = classifier.scores_.best
-            if best.backbone == backbone.name:
-                predictions[f"best validated layer: {best}"] = _predict_layer(
-                    train, test, best, labels
-                )
-        if lexical:
-            predictions[layers_alone] = classifier.predict_embedded(
-                test_texts, tests, lexical=False
-            )
-        predictions[name] = classifier.predict_embedded(test_texts, tests)
-    right = {row: predicted == truth for row, predicted in predictions.items()}
-    return [
-        Result(
-            row,
-            wilson_interval(int(correct.sum()), len(truth)),
-            correct,
-            paired_gain(right[name], correct),
-        )
-        for row, correct in right.items()
-    ]
+    layer = int(depth * max(ref.layer for ref in embeddings.refs) + 0.5)
+    return next(ref for ref in embeddings.refs if ref.layer == layer)
 
 
-def _predict_layer(
-    train: StoredEmbeddings, test: StoredEmbeddings, ref: LayerRef, labels: Sequence[object]
-) -> np.ndarray:
-    """Train the same kind of head on one layer alone."""
-    names, classes = np.unique(np.asarray(labels), return_inverse=True)
-    features = train.row(ref)
-    standard = Standardizer.fit(features)
-    head, _ = fit_head(standard.apply(features), classes)
-    predicted: np.ndarray = names[head.decisions(standard.apply(test.row(ref))).argmax(1)]
-    return predicted
+def best_layers(trial: Trial) -> tuple[LayerRef, ...]:
+    """Return the layer of each backbone that scores best on the training texts."""
+    scores = trial.classifier.scores_
+    return tuple(scores.of(own.backbone).best for own in trial.train)
+
+
+def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Predicted]:
+    """Train every baseline, and predict with each and with the classifier.
+
+    Parameters
+    ----------
+    trial : Trial
+        The classifier.
+    fusions : sequence of FusionName
+        To be tried on the chosen layers.
+
+    Yields
+    ------
+    Predicted
+        TF-IDF; the last, the middle and the best layer of each backbone, the best by its score on
+        the training texts; the best layer of all; the mean of all layers of each backbone; the last
+        layers beside each other; each fusion; the classifier without its words, if it has some; the
+        classifier, last.
+    """
+    texts, tests = trial.split.texts, trial.split.test_texts
+    by_words = predict_tfidf(texts, trial.supervision, tests)
+    yield Predicted("TF-IDF + logistic regression", "tfidf", by_words)
+    lasts = tuple(layer_at(own, 1.0) for own in trial.train)
+    middles = tuple(layer_at(own, 0.5) for own in trial.train)
+    for kind, refs in (("last layer", lasts), ("middle layer", middles)):
+        for ref in refs:
+            yield Predicted(f"{ref.backbone}, {kind}", kind, trial.predict((ref,)))
+    winner = trial.classifier.scores_.best
+    for ref in best_layers(trial):
+        predicted = Predicted(f"{ref.backbone}, best layer", "best layer", trial.predict((ref,)))
+        yield predicted
+        if ref == winner and len(lasts) > 1:
+            yield Predicted("all, best layer", "best layer", predicted.probabilities)
+    yield Predicted("all, mean of the layers", "layer mean", trial.predict(lasts, read=_read_means))
+    if len(lasts) > 1:
+        yield Predicted("all, last layers", "last layers", trial.predict(lasts))
+    chosen = trial.classifier.selection_.refs
+    for fusion in fusions:
+        yield Predicted(f"chosen layers, {fusion}", "fusion", trial.predict(chosen, fusion))
+    if trial.classifier.head_.lexical is not None:
+        yield Predicted(f"{RESULT} without words", "without words", trial.result(lexical=False))
+    yield Predicted(RESULT, "result", trial.result())
+
+
+def _read_means(embeddings: Sequence[LayerRows], refs: Sequence[LayerRef]) -> list[Block]:
+    """Return the mean of all layers of each backbone, under the pooling of the layer that is named.
+
+    One layer is in memory at a time.
+    """
+    by_name = {own.backbone: own for own in embeddings}
+    means = []
+    for ref in refs:
+        own = by_name[ref.backbone]
+        layers = [one for one in own.refs if one.pooling == ref.pooling]
+        total = own.row(layers[0]).copy()
+        for layer in layers[1:]:
+            total += own.row(layer)
+        means.append(total / np.float32(len(layers)))
+    return means

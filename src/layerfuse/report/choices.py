@@ -10,7 +10,7 @@ from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.options import weight_by_index
 from layerfuse.core.arrays import Block, ClassIndices
 from layerfuse.core.costs import DepthCosts
-from layerfuse.core.errors import LayerError, ReportError, ShapeError
+from layerfuse.core.errors import LayerError, ReportError, SelectionError, ShapeError
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.selection import Selection
@@ -60,7 +60,7 @@ def smaller_choices(
     -------
     tuple of Choice
         The whole set first, then smaller ones: every one of up to four backbones; of more those
-        that leave one out, and each alone.
+        that leave one out, and each alone. A set that the fusion has nothing to combine of is none.
 
     Raises
     ------
@@ -85,10 +85,13 @@ def smaller_choices(
     train = _read(embeddings, selection, rows, len(classes))
     test = _read(test_embeddings, selection, np.arange(len(truth)), len(truth))
 
-    def fit(names: tuple[str, ...]) -> tuple[float, float]:
+    def fit(names: tuple[str, ...]) -> tuple[float, float] | None:
         own = [ref for ref in selection if ref.backbone in names]
         kind = FUSIONS[fusion_name(classifier.fusion_)]
-        fusion, vectors = kind.fit_fuse([train[ref] for ref in own], own, supervision)
+        try:
+            fusion, vectors = kind.fit_fuse([train[ref] for ref in own], own, supervision)
+        except SelectionError:  # some fusions combine sources, and of one there is nothing to
+            return None
         head, (candidate, *_) = fit_head(
             vectors,
             supervision.labels,
@@ -99,13 +102,12 @@ def smaller_choices(
         best = head.decisions(fusion.fuse([test[ref] for ref in own])).argmax(1)
         return candidate.accuracy, float((classifier.classes_[best] == truth).mean())
 
-    fitted = [fit(names) for names in sets]
-    points = [(held_out, ms) for (held_out, _), (ms, _) in zip(fitted, priced, strict=True)]
-    front = pareto_front(points)
-    best_trade = knee(points)
+    tried = zip(sets, map(fit, sets), priced, strict=True)
+    fitted = [(names, *accuracies, *price) for names, accuracies, price in tried if accuracies]
+    points = [(held_out, milliseconds) for _, held_out, _, milliseconds, _ in fitted]
+    front, best_trade = pareto_front(points), knee(points)
     return tuple(
-        Choice(names, *accuracies, *price, on_front=front[i], is_knee=i == best_trade)
-        for i, (names, accuracies, price) in enumerate(zip(sets, fitted, priced, strict=True))
+        Choice(*one, on_front=front[i], is_knee=i == best_trade) for i, one in enumerate(fitted)
     )
 
 
@@ -138,19 +140,22 @@ def backbone_marginals(choices: Sequence[Choice]) -> tuple[Marginal, ...]:
     Returns
     -------
     tuple of Marginal
-        In the order of the whole set; empty if that is one backbone.
+        In the order of the whole set, without those that the others were not fitted without; so
+        empty if there is one backbone only.
     """
     whole = max(choices, key=lambda choice: len(choice.backbones))
-    if len(whole.backbones) == 1:
-        return ()
     by_names = {frozenset(choice.backbones): choice for choice in choices}
 
-    def marginal(name: str) -> Marginal:
-        without = by_names[frozenset(whole.backbones) - {name}]
-        gain = whole.held_out_accuracy - without.held_out_accuracy
-        return Marginal(name, gain, whole.milliseconds - without.milliseconds)
-
-    return tuple(marginal(name) for name in whole.backbones)
+    without = {name: by_names.get(frozenset(whole.backbones) - {name}) for name in whole.backbones}
+    return tuple(
+        Marginal(
+            name,
+            whole.held_out_accuracy - rest.held_out_accuracy,
+            whole.milliseconds - rest.milliseconds,
+        )
+        for name, rest in without.items()
+        if rest
+    )
 
 
 def _price(

@@ -108,7 +108,7 @@ class FitCosts:
     peak_memory_bytes : int
         Highest resident memory of the process.
     cache_bytes : int
-        Embeddings of these backbones on disk; 0 without a cache.
+        The embeddings of these texts on disk; 0 without a cache.
     """
 
     extraction_seconds: float

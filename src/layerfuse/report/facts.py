@@ -163,7 +163,7 @@ class Neighbour:
     text, label : str
         The training text.
     similarity : float
-        Cosine of the fused vectors, -1 .. 1.
+        Cosine of the two at the best layer, features standardised, -1 .. 1.
     """
 
     text: str

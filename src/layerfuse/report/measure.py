@@ -15,7 +15,7 @@ from layerfuse.core.errors import DataError, ReportError
 from layerfuse.core.sample import sample_texts
 from layerfuse.report.costs import PredictionCosts
 
-MAX_TEXTS = 512
+MAX_TEXTS = 256
 """Texts that are predicted at once, drawn from those given."""
 
 CLASSIFIER, REQUEST, FIGURES = "classifier", "request.json", "figures.json"
@@ -40,7 +40,7 @@ def measure_prediction(
     classifier : FusionClassifier
         Fitted.
     texts : sequence of str
-        Like those to come: long ones take longer. At most 512, drawn, are used.
+        Like those to come: long ones take longer. At most 256, drawn, are used.
     whole_parameters : int, optional
         Of the backbones in use before they were cut. Default: they are loaded again and counted.
     random_state : int

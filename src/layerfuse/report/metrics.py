@@ -1,11 +1,14 @@
-"""Accuracy and differences of accuracy, with intervals."""
+"""How good predictions are on test texts, and how sure that is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
+from layerfuse.core.arrays import ClassIndices, Targets
 from layerfuse.core.errors import ShapeError
+from layerfuse.report.facts import ReliabilityBin
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +106,92 @@ def paired_gain(
     tail = (1 - confidence) / 2
     low, high = np.quantile(gains, [tail, 1 - tail])
     return Interval((better - worse) / n_texts, float(low), float(high))
+
+
+def brier_score(probabilities: Targets, truth: ClassIndices) -> float:
+    """Return the mean squared distance of probabilities from the truth, summed over classes.
+
+    Parameters
+    ----------
+    probabilities : array of shape (text, class)
+        Rows sum to 1.
+    truth : int array of shape (text,)
+        Class indices.
+
+    Returns
+    -------
+    float
+        0 .. 2; 0 is best.
+
+    Source
+    ------
+    Brier 1950, *Verification of forecasts expressed in terms of probability*, equation 2.
+    """
+    known = np.eye(probabilities.shape[1])[truth]
+    return float(((probabilities - known) ** 2).sum(1).mean())
+
+
+def reliability(
+    probabilities: Targets, truth: ClassIndices, n_bins: int = 15
+) -> tuple[ReliabilityBin, ...]:
+    """Return how often texts are right that are predicted about as confidently.
+
+    Parameters
+    ----------
+    probabilities : array of shape (text, class)
+        Rows sum to 1.
+    truth : int array of shape (text,)
+        Class indices.
+    n_bins : int
+        Bins of equal width over 0 .. 1; those without texts are left out.
+
+    Returns
+    -------
+    tuple of ReliabilityBin
+        From the least confident to the most.
+    """
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    return tuple(
+        ReliabilityBin(
+            float(confidence[bins == i].mean()),
+            float(right[bins == i].mean()),
+            int((bins == i).sum()),
+        )
+        for i in np.unique(bins)
+    )
+
+
+def calibration_error(bins: Sequence[ReliabilityBin]) -> float:
+    """Return the expected calibration error: confidence apart from accuracy, by texts.
+
+    Source
+    ------
+    Naeini, Cooper and Hauskrecht 2015, *Obtaining Well Calibrated Probabilities Using Bayesian
+    Binning*, AAAI.
+    """
+    n_texts = sum(one.n_texts for one in bins)
+    return sum(one.n_texts * abs(one.accuracy - one.confidence) for one in bins) / n_texts
+
+
+def mcnemar_p(right: np.ndarray, baseline_right: np.ndarray) -> float:
+    """Return the two-sided p of McNemar's exact test that two classifiers err equally often.
+
+    Parameters
+    ----------
+    right, baseline_right : bool array of shape (text,)
+        Whether each text was predicted right.
+
+    Returns
+    -------
+    float
+        1 where the two are right on the same texts.
+
+    Source
+    ------
+    McNemar 1947, *Note on the sampling error of the difference between correlated proportions*,
+    with the exact binomial in place of the chi-squared.
+    """
+    better = int((right & ~baseline_right).sum())
+    worse = int((~right & baseline_right).sum())
+    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0

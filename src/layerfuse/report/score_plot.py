@@ -166,7 +166,7 @@ def _legend(series: Sequence[_Series], top: float, *, errors: bool) -> Iterator[
     ring = '<circle cx="27" r="4.5" fill="none" stroke="currentColor" stroke-width="1.6"/>'
     yield from legend(
         [
-            *((_name(line), stroke("M12 0h30", line.colour, line.dash, 2)) for line in series),
+            *((_name(line), stroke("M12 0h30", line.colour, line.dash, 2.0)) for line in series),
             ("chosen", ring),
         ],
         top,

@@ -66,7 +66,7 @@ def _choices(report: Report) -> str:
     by_weight = of_predictions.cost_plot(
         report, "MiB of weights", lambda choice: choice.weight_bytes / 2**20
     )
-    note = "Numbers stand for sets of backbones: the table names them, with a budget for each good one."
+    note = "Numbers stand for sets of backbones; the table names them and their budgets."
     return paragraph(note, "note") + figure(by_time + by_weight, costs.choice_table(report))
 
 

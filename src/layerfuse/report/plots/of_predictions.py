@@ -105,7 +105,7 @@ def reliability_plot(report: Report) -> str:
         [ideal, Series("predicted", points)],
         scale("confidence", (low, high), percent=True),
         scale("predicted right", (low, high), percent=True),
-        height=260,
+        height=260.0,
     )
 
 

@@ -171,4 +171,4 @@ def _marks(series: Series, x: Axis, y: Axis) -> Iterator[str]:
 
 def _sample(series: Series) -> str:
     dot = f'<circle cx="27" r="3.2" fill="{series.colour}"/>'
-    return (stroke("M12 0h30", series.colour, series.dash, 2) if series.is_joined else "") + dot
+    return (stroke("M12 0h30", series.colour, series.dash, 2.0) if series.is_joined else "") + dot

@@ -1,0 +1,168 @@
+"""``layerfuse compare``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layerfuse.cli.options import (
+    BackboneOption,
+    DeviceOption,
+    JsonOption,
+    LabelColumnOption,
+    MaxTokensOption,
+    NoCacheOption,
+    NoProgressOption,
+    OfflineOption,
+    PoolingOption,
+    SeedOption,
+    TextColumnOption,
+    quiet_transformers,
+    read_labelled,
+    say,
+    say_columns,
+)
+
+if TYPE_CHECKING:
+    from layerfuse.data import TextData
+
+_TextsAndLabels = tuple[list[str], list[object]]
+
+
+def compare(
+    train: Annotated[
+        str, typer.Option("--train", help="Labelled texts: a file, folder, hub dataset or package.")
+    ],
+    backbone: BackboneOption,
+    test: Annotated[
+        str | None,
+        typer.Option("--test", help="Labelled texts to test on. Default: a share of --train."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
+    test_share: Annotated[
+        float, typer.Option(min=0.05, max=0.5, help="Share held out where there is no --test.")
+    ] = 0.2,
+    group_column: Annotated[
+        str | None,
+        typer.Option(help="Texts of one group (such as an author) stay on one side of that split."),
+    ] = None,
+    criterion: Annotated[
+        list[str] | None,
+        typer.Option(help="The first scores layers (default loo_ridge); others are compared."),
+    ] = None,
+    selector: Annotated[
+        str, typer.Option(help="upper_half, best, top, greedy, mrmr or group_lasso.")
+    ] = "upper_half",
+    fusion: Annotated[
+        list[str] | None,
+        typer.Option(help="The first is in use (default concat); others stand beside it."),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Fits of the result, each with a seed of its own.")
+    ] = 3,
+    curve: Annotated[
+        list[int] | None,
+        typer.Option(min=2, help="Repeatable: texts a class of a learning curve."),
+    ] = None,
+    costs: Annotated[
+        bool, typer.Option("--costs/--no-costs", help="Measure what predicting costs.")
+    ] = True,
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    pooling: PoolingOption = None,
+    max_tokens: MaxTokensOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = None,
+    offline: OfflineOption = False,
+    no_cache: NoCacheOption = False,
+    no_progress: NoProgressOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Fit a classifier and its baselines, and tell gain, certainty and cost on test texts."""
+    from layerfuse.classifier import FusionClassifier
+    from layerfuse.extract import DEFAULT_CACHE
+    from layerfuse.report import check_report_folder, save_report
+    from layerfuse.report import compare as compare_texts
+
+    quiet_transformers()
+    if out is not None:
+        check_report_folder(out)
+    (texts, labels), (test_texts, test_labels) = _read(
+        train, test, text_column, label_column, group_column, test_share, seed
+    )
+    criteria, fusions = criterion or ["loo_ridge"], fusion or ["concat"]
+    classifier = FusionClassifier(
+        backbone,
+        criterion=criteria[0],  # type: ignore[arg-type]
+        selector=selector,  # type: ignore[arg-type]
+        fusion=fusions[0],  # type: ignore[arg-type]
+        pooling=pooling,  # type: ignore[arg-type]
+        max_tokens=max_tokens,
+        device=device,
+        offline=offline,
+        cache=None if no_cache else DEFAULT_CACHE,
+        progress=not no_progress,
+        random_state=seed,
+    )
+    report = compare_texts(
+        classifier,
+        texts,
+        labels,
+        test_texts,
+        test_labels,
+        name=Path(train).stem,
+        fusions=fusions[1:],  # type: ignore[arg-type]
+        criteria=criteria[1:],  # type: ignore[arg-type]
+        seeds=range(seed + 1, seed + seeds),
+        curve=curve or (),
+        costs=costs,
+    )
+    typer.echo(report.to_json() if json else str(report))
+    if out is not None:
+        for path in save_report(report, out):
+            say(f"wrote {path}")
+
+
+def _read(
+    train: str,
+    test: str | None,
+    text_column: str | None,
+    label_column: str | None,
+    group_column: str | None,
+    test_share: float,
+    seed: int,
+) -> tuple[_TextsAndLabels, _TextsAndLabels]:
+    from layerfuse.data import load_texts
+
+    data = read_labelled(train, text_column, label_column)
+    say_columns(data)
+    if test is not None:
+        if group_column is not None:
+            raise typer.BadParameter("--group-column splits --train; leave it out beside --test.")
+        tests = load_texts(test, text_column=data.text_column, label_column=data.label_column)
+        return (data.texts, _labels(data)), (tests.texts, _labels(tests))
+    groups = None
+    if group_column is not None:
+        named = load_texts(train, text_column=data.text_column, label_column=group_column)
+        groups = _labels(named)
+    return _held_out(data, groups, test_share, seed)
+
+
+def _held_out(
+    data: "TextData", groups: "list[object] | None", share: float, seed: int
+) -> tuple[_TextsAndLabels, _TextsAndLabels]:
+    """Hold out a share of the texts, stratified by label, groups kept together."""
+    import numpy as np
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels = _labels(data)
+    splitter = StratifiedGroupKFold(round(1 / share), shuffle=True, random_state=seed)
+    units = np.arange(len(labels)) if groups is None else np.array(groups)
+    sides = next(splitter.split(labels, np.array(labels), units))
+    train, test = (([data.texts[i] for i in side], [labels[i] for i in side]) for side in sides)
+    say(f"{len(test[0])} of them held out to test on (seed {seed})")
+    return train, test
+
+
+def _labels(data: "TextData") -> list[object]:
+    return [] if data.labels is None else data.labels.tolist()

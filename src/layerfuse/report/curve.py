@@ -1,0 +1,70 @@
+"""Learning curves: how accuracy grows with the number of training texts."""
+
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from layerfuse.core.errors import ShapeError
+from layerfuse.report.baselines import RESULT, layer_at
+from layerfuse.report.facts import CurvePoint
+from layerfuse.report.split import drawn
+from layerfuse.report.trial import Trial
+
+_LEAST = 2  # texts a class; below, nothing can be held out
+_ROWS = (RESULT, "all, best layer", "last layer of its backbone")
+
+
+def check_curve(per_class: Sequence[int]) -> None:
+    """Raise ``ShapeError`` if fewer than two texts a class are asked for."""
+    if any(size < _LEAST for size in per_class):
+        raise ShapeError(
+            f"Expected learning curves from {_LEAST} texts a class, got {min(per_class)}."
+        )
+
+
+def learning_curve(
+    trial: Trial, per_class: Sequence[int], n_draws: int = 5
+) -> tuple[CurvePoint, ...]:
+    """Fit again on few texts of each class, several times.
+
+    Parameters
+    ----------
+    trial : Trial
+        Of the classifier, on all texts.
+    per_class : sequence of int
+        Training texts a class; classes that have fewer give all.
+    n_draws : int
+        Draws of so many texts.
+
+    Returns
+    -------
+    tuple of CurvePoint
+        For each size the classifier, the best layer by its score on those texts, and the last layer
+        of that backbone.
+
+    Raises
+    ------
+    ShapeError
+        As ``check_curve``.
+    """
+    check_curve(per_class)
+    hidden = None if trial.classifier.progress else True
+    points = []
+    for size in per_class:
+        rows = [drawn(trial.split.labels, size, seed) for seed in range(n_draws)]
+        draws = [
+            _accuracies(trial.again(seed, chosen))
+            for seed, chosen in enumerate(tqdm(rows, f"{size} a class", disable=hidden))
+        ]
+        points += [
+            CurvePoint(len(rows[0]), name, found)
+            for name, found in zip(_ROWS, zip(*draws, strict=True), strict=True)
+        ]
+    return tuple(points)
+
+
+def _accuracies(trial: Trial) -> tuple[float, ...]:
+    best = trial.classifier.scores_.best
+    last = layer_at(next(own for own in trial.train if own.backbone == best.backbone), 1.0)
+    predictions = trial.result(), trial.predict((best,)), trial.predict((last,))
+    return tuple(trial.accuracy(probabilities) for probabilities in predictions)

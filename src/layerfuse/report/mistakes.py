@@ -1,0 +1,69 @@
+"""Test texts predicted wrong, and the training texts nearest to them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from layerfuse.core.arrays import Block
+from layerfuse.core.standardize import Standardizer
+from layerfuse.report.facts import Mistake, Neighbour
+
+_MISTAKES = 20
+_NEIGHBOURS = 3
+
+
+def find_mistakes(
+    texts: Sequence[str],
+    features: Block,
+    labels: np.ndarray,
+    test_texts: Sequence[str],
+    test_features: np.ndarray,
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    names: Sequence[str],
+) -> tuple[Mistake, ...]:
+    """Return the wrong predictions that were most sure of themselves.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Training texts.
+    features : float array of shape (text, feature)
+        Of them, at one layer.
+    labels : int array of shape (text,)
+        Their class indices.
+    test_texts, test_features, truth
+        The same of the test texts.
+    probabilities : array of shape (test text, class)
+        What was predicted.
+    names : sequence of str
+        Of the classes.
+
+    Returns
+    -------
+    tuple of Mistake
+        Twenty at most, each with the three training texts of highest cosine.
+    """
+    predicted, confidence = probabilities.argmax(1), probabilities.max(1)
+    wrong = np.flatnonzero(predicted != truth)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]
+    standard = Standardizer.fit(features)
+    known, asked = (_unit(standard.apply(x)) for x in (features, test_features[worst]))
+    similarity = asked @ known.T
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :_NEIGHBOURS]
+    return tuple(
+        Mistake(
+            test_texts[i],
+            names[truth[i]],
+            names[predicted[i]],
+            float(confidence[i]),
+            tuple(Neighbour(texts[j], names[labels[j]], float(row[j])) for j in order.tolist()),
+        )
+        for i, row, order in zip(worst.tolist(), similarity, nearest, strict=True)
+    )
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    unit: np.ndarray = features / np.where(norms > 0, norms, 1).astype(np.float32)
+    return unit

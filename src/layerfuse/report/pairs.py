@@ -1,0 +1,76 @@
+"""How backbones complement each other."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from layerfuse.core.arrays import Block, ClassIndices
+from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.standardize import Standardizer
+from layerfuse.report.facts import SourcePair
+
+_MAX_TEXTS = 2000  # more change the third decimal of an alignment
+
+
+def linear_cka(first: Block, second: Block) -> float:
+    """Return the linear centred kernel alignment of two representations of the same texts.
+
+    Parameters
+    ----------
+    first, second : float arrays of shape (text, feature)
+        Of any widths.
+
+    Returns
+    -------
+    float
+        0 .. 1; 1 where one is a rotation and scaling of the other, 0 where one never varies.
+
+    Source
+    ------
+    Kornblith et al. 2019, *Similarity of Neural Network Representations Revisited*, equation 4.
+    """
+    one, other = (x.astype(np.float64) - x.mean(0, dtype=np.float64) for x in (first, second))
+    shared = float(np.square(one.T @ other).sum())
+    scale = float(np.linalg.norm(one.T @ one) * np.linalg.norm(other.T @ other))
+    return shared / scale if scale > 0 else 0.0
+
+
+def source_pairs(
+    embeddings: Sequence[LayerRows],
+    predicted: Mapping[LayerRef, ClassIndices],
+    truth: ClassIndices,
+) -> tuple[SourcePair, ...]:
+    """Compare every two backbones by their best layers.
+
+    Parameters
+    ----------
+    embeddings : sequence of LayerRows
+        Of the test texts.
+    predicted : mapping of LayerRef to int array of shape (text,)
+        What a head on the best layer of each backbone predicts.
+    truth : int array of shape (text,)
+        Class indices.
+
+    Returns
+    -------
+    tuple of SourcePair
+        In the order of the mapping; alignments over 2,000 texts at most.
+    """
+    by_name = {own.backbone: own for own in embeddings}
+    rows = np.unique(np.linspace(0, len(truth) - 1, _MAX_TEXTS).astype(int))
+    features = {}
+    for ref in predicted:
+        own = by_name[ref.backbone].row(ref)[rows]
+        features[ref] = Standardizer.fit(own).apply(own)
+    right = {ref: classes == truth for ref, classes in predicted.items()}
+    return tuple(
+        SourcePair(
+            str(one),
+            str(other),
+            linear_cka(features[one], features[other]),
+            float((right[one] != right[other]).mean()),
+            float((right[one] | right[other]).mean()),
+        )
+        for one, other in itertools.combinations(predicted, 2)
+    )

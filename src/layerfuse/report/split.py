@@ -1,0 +1,122 @@
+"""``Split``: training and test texts with labels, checked before anything costs time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from layerfuse.core.errors import DataError, LabelError, ShapeError
+from layerfuse.core.texts import as_list, as_texts
+from layerfuse.data import check_labels
+from layerfuse.data.labels import check_present
+from layerfuse.report.facts import DataFacts
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """What is trained and what is tested on.
+
+    Parameters
+    ----------
+    texts, labels : list of shape (text,)
+        Training texts.
+    test_texts, test_labels : list of shape (test text,)
+        Test texts.
+    """
+
+    texts: list[str]
+    labels: list[Any]
+    test_texts: list[str]
+    test_labels: list[Any]
+
+    @classmethod
+    def of(cls, texts: Any, labels: Any, test_texts: Any, test_labels: Any) -> "Split":
+        """Check columns of any kind.
+
+        Raises
+        ------
+        DataError
+            If a text is no string, or there is no test text.
+        ShapeError
+            If there is not a label per text.
+        LabelError
+            If nothing can be trained on the labels, one is missing, or a test label never occurs
+            among the training labels.
+        """
+        if not as_list(test_texts, "test texts"):
+            raise DataError("Expected at least one test text, got none.")
+        train, test = as_texts(texts), as_texts(test_texts)
+        own, others = as_list(labels, "labels"), as_list(test_labels, "test labels")
+        for what, some, their in (("training", train, own), ("test", test, others)):
+            if len(some) != len(their):
+                raise ShapeError(
+                    f"Expected a label per {what} text, got {len(their)} for {len(some)}."
+                )
+        check_labels(own)
+        known = set(check_present(own))
+        unknown = sorted(set(map(str, (x for x in check_present(others) if x not in known))))
+        if unknown:
+            shown = ", ".join(map(repr, unknown[:_SHOWN])) + (", ..." * (len(unknown) > _SHOWN))
+            raise LabelError(
+                f"Test labels that no training text has: {shown}. Known: "
+                f"{', '.join(map(repr, sorted(known, key=str)[:_SHOWN]))}. Leave these texts out, "
+                "or add training texts of these classes."
+            )
+        return cls(train, own, test, others)
+
+    def of_rows(self, rows: Sequence[int]) -> "Split":
+        """Return the split with some of the training texts only."""
+        texts, labels = ([column[i] for i in rows] for column in (self.texts, self.labels))
+        return Split(texts, labels, self.test_texts, self.test_labels)
+
+    def facts(self, name: str) -> DataFacts:
+        """Count, and look for texts that stand twice; letter case and white space do not count."""
+        seen: dict[str, Any] = {}
+        n_repeated = n_conflicting = 0
+        for text, label in zip(map(_plain, self.texts), self.labels, strict=True):
+            if text in seen:
+                n_repeated += 1
+                n_conflicting += seen[text] != label
+            else:
+                seen[text] = label
+        return DataFacts(
+            name=name,
+            n_train=len(self.texts),
+            n_test=len(self.test_texts),
+            classes=tuple(str(label) for label in sorted(set(self.labels))),
+            n_repeated=n_repeated,
+            n_conflicting=n_conflicting,
+            n_leaked=sum(_plain(text) in seen for text in self.test_texts),
+        )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def drawn(labels: Sequence[Any], per_class: int, seed: int) -> list[int]:
+    """Return positions of so many texts of each class, or of all where a class has fewer.
+
+    Parameters
+    ----------
+    labels : sequence of shape (text,)
+        Of all texts.
+    per_class : int
+        Texts wanted of each class, at least 2.
+    seed : int
+        Draws them.
+
+    Returns
+    -------
+    list of int
+        Sorted.
+    """
+    rng = np.random.default_rng(seed)
+    column = np.asarray(labels)
+    chosen = [
+        rng.permutation(np.flatnonzero(column == label))[:per_class] for label in np.unique(column)
+    ]
+    return sorted(np.concatenate(chosen).tolist())

@@ -1,0 +1,174 @@
+"""``Trial``: a fitted classifier with its texts embedded, for whatever is to stand beside it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerfuse.classifier import FusionClassifier
+from layerfuse.classifier.blocks import read_blocks
+from layerfuse.classifier.fusing import fuse_and_train
+from layerfuse.classifier.options import weight_by_index
+from layerfuse.core.arrays import Block, ClassIndices, Targets
+from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.extract import StoredEmbeddings, embed_to_store
+from layerfuse.fuse import FusionName, Supervision
+from layerfuse.report.split import Split
+from layerfuse.train import class_weights
+
+ReadBlocks = Callable[[Sequence[LayerRows], Sequence[LayerRef]], list[Block]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """A classifier that was fitted on the training texts of a split.
+
+    Parameters
+    ----------
+    split : Split
+        The texts.
+    classifier : FusionClassifier
+        Fitted on them.
+    train, test : sequence of StoredEmbeddings
+        The texts at all layers, one per backbone in the same order.
+    supervision : Supervision
+        Labels of the training texts, as the classifier saw them.
+    """
+
+    split: Split
+    classifier: FusionClassifier
+    train: Sequence[StoredEmbeddings]
+    test: Sequence[StoredEmbeddings]
+    supervision: Supervision
+
+    @classmethod
+    def fit(
+        cls,
+        classifier: FusionClassifier,
+        split: Split,
+        train: Sequence[StoredEmbeddings],
+        test: Sequence[StoredEmbeddings],
+    ) -> "Trial":
+        """Fit a classifier in place, on what is embedded already.
+
+        Parameters
+        ----------
+        classifier : FusionClassifier
+            Its parameters are as before when this returns.
+        split, train, test
+            The texts.
+        """
+        before = {"backbones": classifier.backbones, "cache": classifier.cache}
+        classifier.set_params(
+            backbones=[own.model for own in train], cache=str(train[0].store.folder)
+        )
+        try:
+            classifier.fit(split.texts, split.labels)
+        finally:
+            classifier.set_params(**before)
+        labels = class_indices(split.labels, classifier.classes_)
+        weights = weight_by_index(classifier.class_weight, classifier.classes_.tolist())
+        supervision = Supervision(
+            labels, class_weights(labels, weights), classifier.random_state, classifier.progress
+        )
+        return cls(split, classifier, train, test, supervision)
+
+    def again(self, random_state: int, rows: Sequence[int] | None = None) -> "Trial":
+        """Fit another classifier like this one.
+
+        Parameters
+        ----------
+        random_state : int
+            Draws its folds and samples.
+        rows : sequence of int, optional
+            Positions of the training texts it may see. Default: all.
+        """
+        parameters = self.classifier.get_params(deep=False)
+        parameters |= {"random_state": random_state, "progress": False}
+        split, train = self.split, self.train
+        if rows is not None:
+            split = split.of_rows(rows)
+            train = [
+                embed_to_store(own.model, split.texts, own.store, progress=False) for own in train
+            ]
+        return Trial.fit(FusionClassifier(**parameters), split, train, self.test)
+
+    @property
+    def truth(self) -> ClassIndices:
+        """Class indices of the test texts."""
+        return class_indices(self.split.test_labels, self.classifier.classes_)
+
+    def result(self, *, lexical: bool = True) -> Targets:
+        """Return the classifier's probabilities (test text, class).
+
+        Parameters
+        ----------
+        lexical : bool
+            Let the lexical head vote, if there is one.
+        """
+        fitted = self.classifier
+        vectors = fitted.fusion_.fuse(read_blocks(self.test, fitted.selection_))
+        head = fitted.head_ if lexical else fitted.head_.without_words()
+        return head.probabilities(vectors, self.split.test_texts)
+
+    def predict(
+        self,
+        refs: Sequence[LayerRef],
+        fusion: FusionName = "concat",
+        read: ReadBlocks = read_blocks,
+    ) -> Targets:
+        """Train on some layers with the heads that the classifier may choose from.
+
+        Parameters
+        ----------
+        refs : sequence of LayerRef
+            The layers.
+        fusion : FusionName
+            What makes one vector of them.
+        read : callable
+            Makes blocks of embeddings and layers.
+
+        Returns
+        -------
+        array of shape (test text, class)
+            Probabilities; the classes' shares where all training texts look alike, as they do at
+            layer 0 under ``first``.
+        """
+        blocks = read(self.train, refs)
+        if all(np.ptp(block, axis=0).max() == 0 for block in blocks):
+            return class_shares(self.supervision, len(self.split.test_texts))
+        fused = fuse_and_train(
+            blocks,
+            refs,
+            self.split.texts,
+            self.supervision,
+            fusion=fusion,
+            head=self.classifier.head,
+            lexical=False,
+        )
+        vectors = fused.fusion.fuse(read(self.test, refs))
+        return fused.head.probabilities(vectors, self.split.test_texts)
+
+    def rows_of(self, ref: LayerRef) -> tuple[np.ndarray, np.ndarray]:
+        """Return training and test texts at one layer, each (text, hidden)."""
+        train, test = (
+            next(own for own in side if own.backbone == ref.backbone)
+            for side in (self.train, self.test)
+        )
+        return train.row(ref), test.row(ref)
+
+    def accuracy(self, probabilities: Targets) -> float:
+        """Return the share of test texts predicted right."""
+        return float((probabilities.argmax(1) == self.truth).mean())
+
+
+def class_shares(supervision: Supervision, n_texts: int) -> Targets:
+    """Return what is predicted where texts tell nothing: the classes' shares, for each text."""
+    shares = np.bincount(supervision.labels, weights=supervision.weights)
+    return np.tile(shares / shares.sum(), (n_texts, 1))
+
+
+def class_indices(labels: Sequence[object], classes: np.ndarray) -> ClassIndices:
+    """Return the position of each label among sorted classes that hold it."""
+    found: ClassIndices = np.searchsorted(classes, np.asarray(labels))
+    return found

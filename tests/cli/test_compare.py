@@ -1,0 +1,67 @@
+"""``layerfuse compare``: one table, one document, three files, and mistakes told at once."""
+
+import json
+
+import pytest
+
+from layerfuse.report import Report
+
+
+@pytest.fixture
+def files(toy, tmp_path):
+    """Write train.csv, with an author for every two texts, and test.csv."""
+    for name, seed, n_texts in (("train", 0, 40), ("test", 1, 20)):
+        rows = zip(*toy(n_texts, seed=seed), strict=True)
+        lines = [f"{text},{label},author{i // 2}" for i, (text, label) in enumerate(rows)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label,author", *lines]) + "\n")
+    return tmp_path / "train.csv", tmp_path / "test.csv"
+
+
+@pytest.fixture
+def arguments(files, tiny_encoder):
+    train, _ = files
+    return ["compare", "--train", str(train), "--backbone", str(tiny_encoder), "--device", "cpu",
+            "--no-cache", "--no-costs", "--seeds", "1"]  # fmt: skip
+
+
+def test_a_comparison_prints_a_table_and_writes_a_report(run, arguments, files, tmp_path):
+    folder = tmp_path / "report"
+    done = run(*arguments, "--test", str(files[1]), "--out", str(folder))
+    assert done.code == 0, done.err
+    for row in ("logistic regression", "encoder, last layer", "layerfuse"):
+        assert row in done.out
+    assert {path.name for path in folder.iterdir()} == {"report.html", "report.json", "report.md"}
+    assert Report.load(folder).data.n_test == 20
+
+
+def test_json_is_one_document(run, arguments, files):
+    done = run(*arguments, "--test", str(files[1]), "--json")
+    document = json.loads(done.out)
+    assert document["data"]["n_train"] == 40
+    assert 0 <= document["result"]["accuracy"] <= 1
+
+
+def test_without_a_test_file_a_share_is_held_out_and_groups_stay_together(run, arguments, files):
+    done = run(*arguments, "--test-share", "0.25", "--group-column", "author", "--json")
+    document = json.loads(done.out)
+    assert document["data"]["n_train"] + document["data"]["n_test"] == 40
+    assert document["data"]["n_test"] % 2 == 0
+    assert 8 <= document["data"]["n_test"] <= 12
+    assert "held out to test on (seed 0)" in done.err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--test", "{test}", "--group-column", "author"], "leave it out beside --test"),
+        (["--fusion", "blend"], "blend"),
+        (["--criterion", "loo_ridge", "--criterion", "blend"], "blend"),
+        (["--out", "{test}"], "is a file"),
+        (["--group-column", "writer"], "writer"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(run, arguments, files, more, message):
+    done = run(*arguments, *(one.format(test=files[1]) for one in more))
+    assert done.code == 2
+    assert message in done.err.splitlines()[-1]
+    assert not done.out

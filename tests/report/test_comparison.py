@@ -1,0 +1,201 @@
+"""compare: one protocol for all rows, nothing learnt from test texts, all of it in the report."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from layerfuse import FusionClassifier
+from layerfuse.core.errors import DataError, LabelError, ShapeError, UnknownOptionError
+from layerfuse.report import Report, compare, report_schema
+
+COSTLESS = {"costs": False}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return {"head": "ridge", "lexical": True, "device": "cpu", "cache": None, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def sides(toy):
+    return (*toy(40, seed=0), *toy(24, seed=1))
+
+
+@pytest.fixture(scope="module")
+def report(plain, sides, tiny_encoder, tiny_decoder):
+    classifier = FusionClassifier([str(tiny_encoder), str(tiny_decoder)], **plain)
+    return compare(
+        classifier,
+        *sides,
+        name="toys",
+        fusions=["mean"],
+        criteria=["fisher"],
+        seeds=[7],
+        curve=[4],
+        n_draws=2,
+        costs=False,
+    )
+
+
+def test_every_baseline_stands_beside_the_result(report):
+    names = [row.name for row in report.baselines]
+    assert names == [
+        "TF-IDF + logistic regression",
+        "encoder, last layer",
+        "decoder, last layer",
+        "encoder, middle layer",
+        "decoder, middle layer",
+        "encoder, best layer",
+        "decoder, best layer",
+        "all, best layer",
+        "all, mean of the layers",
+        "all, last layers",
+        "chosen layers, mean",
+        "layerfuse without words",
+    ]
+    assert report.result.name == "layerfuse"
+
+
+def test_the_gain_is_over_the_best_baseline_that_is_none_of_ours(report):
+    others = [row for row in report.baselines if row.kind not in {"fusion", "without words"}]
+    best = max(row.accuracy for row in others)
+    named = next(row for row in others if row.name == report.best_baseline)
+    assert named.accuracy == best
+    assert named.gain == report.gain
+    assert report.gain.points == pytest.approx(100 * (report.result.accuracy - best))
+
+
+def test_counts_agree_with_each_other(report, sides):
+    confusion = np.array(report.confusion)
+    assert confusion.sum() == len(sides[2]) == report.data.n_test
+    assert np.trace(confusion) / confusion.sum() == pytest.approx(report.result.accuracy)
+    assert [row.n_texts for row in report.classes] == confusion.sum(1).tolist()
+    assert len(report.mistakes) == min(20, confusion.sum() - np.trace(confusion))
+    assert sum(one.n_texts for one in report.reliability) == report.data.n_test
+    lines = {f"{one.backbone}:{n}:{one.pooling}" for one in report.layers for n, use in
+             zip(one.layers, one.chosen, strict=True) if use}  # fmt: skip
+    assert lines == set(report.selection)
+    assert report.seeds.seeds == (0, 7)
+    assert [p.n_texts for p in report.curve] == [8, 8, 8]
+    assert {len(p.accuracy) for p in report.curve} == {2}
+    assert report.agreement["fisher"]["fisher"] == pytest.approx(1)
+
+
+def test_the_document_comes_back_as_it_was_and_holds_what_is_published(report):
+    document = json.loads(report.to_json())
+    assert Report.from_json(report.to_json()) == report
+    assert isinstance(document["result"]["accuracy"], float)
+    assert {"name", "accuracy"} <= document["baselines"][0].keys()
+    assert {"points", "low", "high"} <= document["gain"].keys()
+    assert document["selection"] == list(report.selection)
+    assert document["overhead"]["fit"]["fit_seconds"] > 0
+    assert set(report_schema()["properties"]) == document.keys()
+
+
+def test_the_classifier_is_fitted_and_its_parameters_are_as_before(plain, sides, tiny_encoder):
+    classifier = FusionClassifier([str(tiny_encoder)], **plain)
+    report = compare(classifier, *sides, **COSTLESS)
+    assert classifier.backbones == [str(tiny_encoder)]
+    assert classifier.cache is None
+    right = classifier.predict(sides[2]) == np.array(sides[3])
+    assert right.mean() == report.result.accuracy
+    again = FusionClassifier([str(tiny_encoder)], **plain).fit(*sides[:2])
+    assert again.predict(sides[2]).tolist() == classifier.predict(sides[2]).tolist()
+
+
+def test_test_labels_change_no_prediction(plain, sides, tiny_encoder):
+    """Turned labels turn every answer from right to wrong, and nothing else."""
+    texts, labels, test_texts, test_labels = sides
+    turned = ["calm" if label == "loud" else "loud" for label in test_labels]
+    one, other = (
+        compare(FusionClassifier([str(tiny_encoder)], **plain), texts, labels, test_texts, truth,
+                **COSTLESS)
+        for truth in (test_labels, turned)
+    )  # fmt: skip
+    assert one.selection == other.selection
+    assert one.layers == other.layers
+    for row, turned_row in zip((*one.baselines, one.result), (*other.baselines, other.result),
+                               strict=True):  # fmt: skip
+        assert row.accuracy == pytest.approx(1 - turned_row.accuracy)
+
+
+def test_a_last_layer_is_what_a_plain_logistic_regression_makes_of_it(plain, toy, tiny_encoder):
+    """Shuffled labels give chance, and the topics' give nearly all, as they do elsewhere."""
+    from layerfuse import Backbone
+
+    texts, labels = toy(60, seed=0)
+    tests, truth = toy(40, seed=1)
+    backbone = Backbone.from_pretrained(tiny_encoder, pooling="mean", device="cpu")
+    train, test = (backbone.embed(part, [3], progress=False).values[0] for part in (texts, tests))
+    expected = LogisticRegression(max_iter=2000).fit(train, labels).score(test, truth)
+    options = plain | {"head": "logistic", "lexical": False, "pooling": "mean"}
+    report = compare(FusionClassifier([str(tiny_encoder)], **options), texts, labels, tests, truth,
+                     **COSTLESS)  # fmt: skip
+    row = next(row for row in report.baselines if row.kind == "last layer")
+    assert row.accuracy == pytest.approx(expected, abs=0.1)
+
+
+def test_costs_are_those_of_the_parts(plain, sides, tiny_encoder, tiny_decoder):
+    classifier = FusionClassifier([str(tiny_encoder), str(tiny_decoder)], **plain)
+    overhead = compare(classifier, *sides).overhead
+    kept = sum(backbone.n_parameters for backbone in classifier.backbones_.values())
+    assert overhead.prediction.n_parameters_kept == kept
+    assert overhead.choices[0].backbones == classifier.selection_.backbones
+    assert len(overhead.marginals) == 2
+    assert any(choice.on_front for choice in overhead.choices)
+
+
+def test_one_test_text_is_enough(plain, sides, tiny_encoder):
+    texts, labels, test_texts, test_labels = sides
+    classifier = FusionClassifier([str(tiny_encoder)], **plain)
+    report = compare(classifier, texts, labels, test_texts[:1], test_labels[:1], **COSTLESS)
+    assert report.result.accuracy in {0.0, 1.0}
+    assert report.result.accuracy_low < 0.5 < report.result.accuracy_high or (
+        report.result.accuracy_high - report.result.accuracy_low > 0.5
+    )
+
+
+def test_test_texts_are_looked_for_among_the_training_texts(plain, tiny_encoder):
+    texts = ["calm1 word1", "loud1 word1", "calm2", "loud2", "Calm2", "loud2 "]
+    labels = ["calm", "loud", "calm", "loud", "calm", "calm"]
+    tests = ["CALM1   word1", "calm3"]
+    classifier = FusionClassifier([str(tiny_encoder)], **(plain | {"lexical": False}))
+    data = compare(classifier, texts, labels, tests, ["calm", "calm"], **COSTLESS).data
+    assert (data.n_repeated, data.n_conflicting, data.n_leaked) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"test_texts": [], "test_labels": []}, DataError, "at least one test text"),
+        ({"test_labels": ["calm"]}, ShapeError, "label per test text, got 1 for 24"),
+        ({"test_labels": ["calm"] * 23 + ["new"]}, LabelError, "no training text has: 'new'"),
+        ({"test_labels": ["calm"] * 23 + [None]}, LabelError, "missing"),
+        ({"fusions": ["blend"]}, UnknownOptionError, "blend"),
+        ({"criteria": ["blend"]}, UnknownOptionError, "blend"),
+        ({"curve": [1]}, ShapeError, "from 2 texts a class"),
+    ],
+)
+@pytest.mark.unchecked  # options of the wrong kind
+def test_a_mistake_is_told_before_anything_is_loaded(plain, sides, change, error, message):
+    names = ("texts", "labels", "test_texts", "test_labels")
+    given = dict(zip(names, sides, strict=True)) | change
+    with pytest.raises(error, match=message):
+        compare(FusionClassifier(["no-such-folder"], **plain), **given)
+
+
+def test_a_report_of_another_version_is_refused(report):
+    from layerfuse.core.errors import ReportError
+
+    document = json.loads(report.to_json()) | {"version": 99}
+    with pytest.raises(ReportError, match="version 1; version: "):
+        Report.from_json(json.dumps(document))
+    with pytest.raises(ReportError, match="the document: "):
+        Report.from_json("{")
+
+
+def test_reports_are_values(report):
+    assert dataclasses.replace(report, criterion="x") != report

@@ -1,0 +1,70 @@
+"""Qualities of predictions against scikit-learn, hand-made cases and their own definitions."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+from sklearn.metrics import accuracy_score, brier_score_loss, classification_report, log_loss
+
+from layerfuse.report.metrics import brier_score, calibration_error, mcnemar_p, reliability
+from layerfuse.report.quality import class_table, quality
+
+
+@pytest.fixture
+def predicted():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet([0.7, 1, 2], 300)
+    return probabilities, np.array([rng.choice(3, p=row) for row in probabilities])
+
+
+def test_a_row_agrees_with_scikit_learn(predicted):
+    probabilities, truth = predicted
+    row = quality("one", "result", probabilities, truth)
+    best = probabilities.argmax(1)
+    report = classification_report(truth, best, output_dict=True)
+    assert row.accuracy == accuracy_score(truth, best)
+    assert row.macro_f1 == pytest.approx(report["macro avg"]["f1-score"])
+    assert row.log_loss == pytest.approx(log_loss(truth, probabilities))
+    assert row.brier == pytest.approx(
+        brier_score_loss(truth, probabilities, scale_by_half=False, labels=[0, 1, 2])
+    )
+    for i, one in enumerate(class_table(best, truth, ["a", "b", "c"])):
+        expected = report[str(i)]
+        got = (one.precision, one.recall, one.f1, one.n_texts)
+        assert got == pytest.approx(tuple(expected.values()))
+
+
+def test_probabilities_that_tell_the_truth_are_calibrated():
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet([1, 1], 40_000)
+    truth = (rng.random(40_000) < probabilities[:, 1]).astype(int)
+    assert calibration_error(reliability(probabilities, truth)) < 0.01
+    sure = np.eye(2)[probabilities.argmax(1)]
+    wrong = (probabilities.argmax(1) != truth).mean()
+    assert calibration_error(reliability(sure, truth)) == pytest.approx(wrong)
+
+
+def test_bins_hold_every_text_once_also_at_the_ends():
+    probabilities = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+    bins = reliability(probabilities, np.array([0, 0, 0]), n_bins=4)
+    assert [one.n_texts for one in bins] == [1, 2]
+    assert [one.accuracy for one in bins] == [1.0, 0.5]
+    assert [one.confidence for one in bins] == [0.5, 1.0]
+
+
+def test_brier_is_two_for_what_is_surely_wrong_and_none_for_what_is_right():
+    assert brier_score(np.eye(2), np.array([1, 0])) == 2
+    assert brier_score(np.eye(2), np.array([0, 1])) == 0
+
+
+@pytest.mark.parametrize(("better", "worse"), [(0, 0), (5, 1), (1, 5), (40, 22), (0, 3)])
+def test_mcnemar_adds_up_the_binomial_of_disagreements(better, worse):
+    right = np.array([True] * better + [False] * worse + [True] * 7)
+    other = np.array([False] * better + [True] * worse + [True] * 7)
+    n = better + worse
+    low = binom.cdf(min(better, worse), n, 0.5)
+    assert mcnemar_p(right, other) == pytest.approx(min(1.0, 2 * low) if n else 1.0)
+
+
+def test_a_probability_of_zero_costs_much_but_not_all():
+    row = quality("one", "result", np.eye(2), np.array([1, 1]))
+    assert 10 < row.log_loss < 40
