@@ -99,7 +99,10 @@ def test_points_stand_where_their_values_say():
 
 
 def test_the_knee_is_ringed(report):
-    for title, cost in (("ms", lambda c: c.milliseconds), ("MiB", lambda c: c.weight_bytes / 2**20)):
+    for title, cost in (
+        ("ms", lambda c: c.milliseconds),
+        ("MiB", lambda c: c.weight_bytes / 2**20),
+    ):
         tree = ET.fromstring(of_predictions.cost_plot(report, title, cost, joined=True))
         (ringed,) = [c for c in tree.iter(f"{SVG}circle") if c.get("class") == "chosen"]
         knee = report.overhead.choices[1]

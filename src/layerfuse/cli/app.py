@@ -15,6 +15,7 @@ from layerfuse.cli.models import models
 from layerfuse.cli.predict import predict
 from layerfuse.cli.report import report
 from layerfuse.cli.score import score
+from layerfuse.cli.study import study
 from layerfuse.core.errors import LayerFuseError
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (fit, predict, score, compare, report, models, demo, doctor):
+for command in (fit, predict, score, compare, report, study, models, demo, doctor):
     app.command()(command)
 app.add_typer(cache_app, name="cache")
 

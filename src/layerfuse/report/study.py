@@ -1,0 +1,229 @@
+"""``run_study``: data sets x sets of backbones x seeds, each compared once, even if stopped."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import pydantic
+
+from layerfuse.classifier import FusionClassifier
+from layerfuse.core.errors import ReportError
+from layerfuse.data import TextData, load_texts
+from layerfuse.extract import DEFAULT_CACHE
+from layerfuse.fuse import FusionName
+from layerfuse.report.comparison import compare
+from layerfuse.report.document import JSON_NAME, Report
+from layerfuse.report.save import save_report
+from layerfuse.score import CriterionName
+from layerfuse.select import SelectorName
+
+_STRICT = pydantic.ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """One data set of a study.
+
+    Parameters
+    ----------
+    train, test : str
+        Files, folders, hub data sets or packages; a relative path is relative to the configuration.
+    text_column, label_column : str, optional
+        Default: guessed.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    train: str
+    test: str
+    text_column: str | None = None
+    label_column: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What a study goes over.
+
+    Parameters
+    ----------
+    data : dict of str to StudyData
+        By the name that stands in tables.
+    backbones : dict of str to tuple of str
+        Sets of backbones by name.
+    fusions : tuple of FusionName
+        The first makes the result; others stand beside it.
+    seeds : tuple of int
+        Each is a run.
+    criterion, selector
+        As in ``FusionClassifier``.
+    curve : tuple of int
+        Texts a class of the learning curves.
+    max_tokens : int, optional
+        Longer texts are truncated.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    data: dict[str, StudyData]
+    backbones: dict[str, tuple[str, ...]]
+    fusions: tuple[FusionName, ...] = ("concat",)
+    seeds: tuple[int, ...] = (0,)
+    criterion: CriterionName = "loo_ridge"
+    selector: SelectorName = "upper_half"
+    curve: tuple[int, ...] = ()
+    max_tokens: int | None = None
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "StudyConfig":
+        """Read a TOML file.
+
+        Raises
+        ------
+        ReportError
+            If it is no TOML or does not say what a study needs; names the first place.
+        OSError
+            If it cannot be read.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text("utf-8"))
+            config = _ADAPTER.validate_python(values)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+            raise ReportError(f"{path} is no TOML file: {err}.") from err
+        except pydantic.ValidationError as err:
+            first = err.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "the file"
+            raise ReportError(f"{path}, {place}: {first['msg']}. See examples/.") from err
+        for name, values in {"data": config.data, "backbones": config.backbones,
+                             "fusions": config.fusions, "seeds": config.seeds}.items():  # fmt: skip
+            if not values:
+                raise ReportError(f"{path}, {name}: expected at least one, got none.")
+        return config
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One comparison of a study.
+
+    Parameters
+    ----------
+    data, backbones : str
+        Names in the configuration.
+    seed : int
+        Its ``random_state``.
+    report : Report
+        What it found.
+    """
+
+    data: str
+    backbones: str
+    seed: int
+    report: Report
+
+
+def run_study(
+    config: StudyConfig,
+    folder: str | PathLike[str],
+    *,
+    base: str | PathLike[str] = ".",
+    cache: str | PathLike[str] | None = DEFAULT_CACHE,
+    device: str | None = None,
+    offline: bool = False,
+    progress: bool = True,
+) -> Iterator[Run]:
+    """Compare on every data set with every set of backbones under every seed.
+
+    A run is saved when it is done. One that a folder holds already, of the very same settings, is
+    read instead of repeated, so that a study that was stopped goes on where it was.
+
+    Parameters
+    ----------
+    config : StudyConfig
+        What to go over.
+    folder : path
+        Gets ``runs/``, a report each.
+    base : path
+        What relative paths of data are relative to.
+    cache, device, offline, progress
+        As in ``FusionClassifier``.
+
+    Yields
+    ------
+    Run
+        In the order of the configuration.
+
+    Raises
+    ------
+    ReportError
+        If a report cannot be saved.
+    """
+    for name, data in config.data.items():
+        sides: list[TextData] = []
+        for set_name, backbones in config.backbones.items():
+            for seed in config.seeds:
+                settings = _settings(config, data, backbones, seed)
+                place = (
+                    Path(folder) / "runs" / f"{_safe(name)}--{_safe(set_name)}--{seed}-{settings}"
+                )
+                if not (place / JSON_NAME).is_file():
+                    sides = sides or [_load(data, side, base) for side in (data.train, data.test)]
+                    classifier = FusionClassifier(
+                        backbones,
+                        criterion=config.criterion,
+                        selector=config.selector,
+                        fusion=config.fusions[0],
+                        max_tokens=config.max_tokens,
+                        cache=cache,
+                        device=device,
+                        offline=offline,
+                        progress=progress,
+                        random_state=seed,
+                    )
+                    save_report(_compare(classifier, sides, name, config), place)
+                yield Run(name, set_name, seed, Report.load(place))
+
+
+def _compare(
+    classifier: FusionClassifier, sides: Sequence[TextData], name: str, config: StudyConfig
+) -> Report:
+    train, test = sides
+    return compare(
+        classifier,
+        train.texts,
+        train.labels,
+        test.texts,
+        test.labels,
+        name=name,
+        fusions=config.fusions[1:],
+        curve=config.curve,
+        costs=classifier.random_state == config.seeds[0],  # they do not depend on the seed
+    )
+
+
+def _load(data: StudyData, side: str, base: str | PathLike[str]) -> TextData:
+    path = Path(base) / side
+    return load_texts(
+        str(path) if path.exists() else side,
+        text_column=data.text_column,
+        label_column=data.label_column,
+    )
+
+
+def _settings(config: StudyConfig, data: StudyData, backbones: Sequence[str], seed: int) -> str:
+    """Return a digest of all that one run depends on, so that another one does not pass for it."""
+    asked: Mapping[str, object] = _ADAPTER.dump_python(config, mode="json") | {
+        "data": [data.train, data.test, data.text_column, data.label_column],
+        "backbones": list(backbones),
+        "seeds": [seed, config.seeds[0] == seed],
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
+
+
+_ADAPTER = pydantic.TypeAdapter(StudyConfig)

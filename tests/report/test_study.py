@@ -1,0 +1,119 @@
+"""Studies: every cell once, also after a stop; tables hold the runs' numbers."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from layerfuse.core.errors import ReportError
+from layerfuse.report import study as study_module
+from layerfuse.report.study import StudyConfig, run_study
+from layerfuse.report.study_tables import save_study, study_csv, study_latex, study_markdown
+
+QUIET = {"cache": None, "device": "cpu", "progress": False}
+
+
+@pytest.fixture
+def config_file(tmp_path, toy, tiny_encoder):
+    """Two data sets, a set of backbones, two seeds: four runs."""
+    for data in ("one", "two_&"):
+        for side, seed in (("train", 0), ("test", 1)):
+            texts, labels = toy(30, seed=seed + len(data))
+            lines = [
+                json.dumps({"text": t, "label": y}) for t, y in zip(texts, labels, strict=True)
+            ]
+            (tmp_path / f"{data}-{side}.jsonl").write_text("\n".join(lines) + "\n")
+    path = tmp_path / "study.toml"
+    path.write_text(f"""
+seeds = [0, 5]
+[backbones]
+tiny = ['{tiny_encoder}']
+[data.one]
+train = "one-train.jsonl"
+test = "one-test.jsonl"
+[data."two_&"]
+train = "two_&-train.jsonl"
+test = "two_&-test.jsonl"
+""")
+    return path
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave the costs out, which take a process each, and count comparisons."""
+    calls = []
+    compare = study_module.compare
+
+    def counted(*args, **options):
+        calls.append(options["name"])
+        return compare(*args, **(options | {"costs": False}))
+
+    monkeypatch.setattr(study_module, "compare", counted)
+    return calls
+
+
+def test_a_study_that_was_stopped_goes_on_and_repeats_nothing(config_file, quick, tmp_path):
+    config, out = StudyConfig.load(config_file), tmp_path / "out"
+    started = run_study(config, out, base=tmp_path, **QUIET)
+    before = [next(started), next(started)]
+    started.close()
+    runs = list(run_study(config, out, base=tmp_path, **QUIET))
+    assert [(run.data, run.seed) for run in runs] == [
+        ("one", 0), ("one", 5), ("two_&", 0), ("two_&", 5)
+    ]  # fmt: skip
+    assert runs[:2] == before
+    assert quick == ["one", "one", "two_&", "two_&"]
+
+
+def test_other_settings_are_another_run(config_file, quick, tmp_path):
+    config, out = StudyConfig.load(config_file), tmp_path / "out"
+    next(run_study(config, out, base=tmp_path, **QUIET))
+    config_file.write_text('fusions = ["mean"]\n' + config_file.read_text())
+    next(run_study(StudyConfig.load(config_file), out, base=tmp_path, **QUIET))
+    assert quick == ["one", "one"]
+
+
+def test_tables_hold_the_numbers_of_the_runs(config_file, quick, tmp_path):
+    runs = list(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+    rows = list(csv.DictReader(io.StringIO(study_csv(runs))))
+    assert len(rows) == sum(len(run.report.baselines) + 1 for run in runs)
+    own = [float(r["accuracy"]) for r in rows if r["kind"] == "result" and r["data"] == "one"]
+    assert own == [run.report.result.accuracy for run in runs if run.data == "one"]
+    cell = f"{100 * np.mean(own):.1f} ± {100 * np.std(own, ddof=1):.1f}"
+    markdown = study_markdown(runs)
+    last = markdown.strip().splitlines()[-1]
+    assert last.startswith(f"| layerfuse | {cell} |")
+    assert "| classifier | one | two_& |" in markdown
+    latex = study_latex(runs)
+    assert cell.replace("±", r"$\pm$") in latex
+    assert r"classifier & one & two\_\& \\" in latex
+    assert [path.name for path in save_study(runs, tmp_path / "o")] == [
+        "study.md", "study.tex", "study.csv"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data = ", "is no TOML file"),
+        ("[backbones]\na = ['x']", "data: Field required"),
+        ("fusions = ['blend']\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'", "fusions.0"),
+        ("fusion = 'mean'\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'", "fusion: "),
+        ("[backbones]\n[data.a]\ntrain='x'\ntest='y'", "backbones: expected at least one"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_named(tmp_path, text, message):
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises(ReportError, match=message):
+        StudyConfig.load(path)
+
+
+def test_the_example_is_a_study():
+    example = Path(__file__).parents[2] / "examples" / "paper.toml"
+    config = StudyConfig.load(example)
+    assert set(config.data) == {"SST-2", "MR", "R8", "R52"}
+    assert {"gated", "residual_quaternion"} <= set(config.fusions)
