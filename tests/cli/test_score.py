@@ -132,8 +132,8 @@ def test_without_labels_only_what_needs_none(run, refused, data, tiny_encoder):
         (["--selector", "gredy"], "Did you mean 'greedy'?"),
         (["-k", "5"], "k=5, but there are 4 layers to choose from. Use 1 to that."),
         (["-k", "5", "--selector", "top"], "k=5, but there are 4 layers"),
-        (["--selector", "budget"], "--selector budget and --max-ms or --max-mb belong together"),
-        (["--max-ms", "3"], "--selector budget and --max-ms or --max-mb belong together"),
+        (["--selector", "budget"], "the selector 'budget' and a limit belong together"),
+        (["--max-ms", "3"], "the selector 'budget' and a limit belong together"),
         (["--plot", "nowhere/out.svg"], "nowhere is no place one may write to"),
         (["--plot", "out.png"], "--plot writes SVG, got out.png. Name it out.svg."),
     ],
@@ -148,10 +148,20 @@ def test_a_folder_is_no_place_for_a_plot(refused, data, tiny_encoder, tmp_path):
     assert "cannot be written" in line
 
 
-def test_fit_has_no_budget_and_says_where_there_is_one(run, data, tiny_encoder, tmp_path):
-    done = run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "x", "--selector", "budget")
+def test_fit_keeps_to_a_budget(run, data, tiny_encoder, tmp_path):
+    block = Backbone.from_pretrained(tiny_encoder).blocks.container[0]
+    whole = sum(p.nbytes for p in Backbone.from_pretrained(tiny_encoder).model.parameters())
+    less = (whole - 2 * sum(p.nbytes for p in block.parameters())) / 2**20
+    given = ["fit", data(), "-b", tiny_encoder, "-o", tmp_path / "x", "--selector", "budget"]
+    document = json.loads(run(*given, "--max-mb", less, "-k", 2, "--json").out)
+    assert {int(layer.split(":")[1]) for layer in document["selection"]} <= {0, 1}
+
+
+@pytest.mark.parametrize("half", [["--selector", "budget"], ["--max-ms", "9"]])
+def test_fit_wants_a_budget_and_a_limit_together(run, data, tiny_encoder, tmp_path, half):
+    done = run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "x", *half)
     assert done.code == 2
-    assert "layerfuse score" in done.err
+    assert "the selector 'budget' and a limit belong together" in done.err
 
 
 @pytest.mark.parametrize("selector", ["top", "best", "mrmr", "group_lasso"])

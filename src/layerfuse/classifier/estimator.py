@@ -14,6 +14,7 @@ from layerfuse.classifier.backbones import load_named
 from layerfuse.classifier.blocks import read_blocks, stream_blocks
 from layerfuse.classifier.fusing import FusionChoice, fuse_and_train
 from layerfuse.classifier.gates import TextGates, read_gates
+from layerfuse.classifier.limits import measured_budget
 from layerfuse.classifier.options import check_options, weight_by_index
 from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, save_fitted
 from layerfuse.classifier.signals import gather_signals
@@ -49,6 +50,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         Chooses layers by their scores.
     k : int, optional
         Layers to choose, as in ``select_layers``. Default: as many as stand out.
+    max_ms, max_mb : float, optional
+        For the selector ``budget``: most milliseconds a text, measured here, and MiB of weights.
     fusion : FusionChoice
         Makes one vector of the chosen layers; ``auto`` tries some on held-out training texts.
     head : HeadChoice
@@ -100,6 +103,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         criterion: CriterionName | CriterionInfo | Criterion = "loo_ridge",
         selector: SelectorName = "upper_half",
         k: int | None = None,
+        max_ms: float | None = None,
+        max_mb: float | None = None,
         fusion: FusionChoice = "concat",
         head: HeadChoice = "auto",
         lexical: LexicalChoice = "auto",
@@ -117,6 +122,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         self.criterion = criterion
         self.selector = selector
         self.k = k
+        self.max_ms = max_ms
+        self.max_mb = max_mb
         self.fusion = fusion
         self.head = head
         self.lexical = lexical
@@ -174,6 +181,9 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
                 k=self.k,
                 embeddings=stored,
                 labels=labels,
+                budget=measured_budget(
+                    backbones, texts, self.max_ms, self.max_mb, random_state=self.random_state
+                ),
                 random_state=self.random_state,
             )
             blocks = read_blocks(stored, selection)

@@ -35,17 +35,13 @@ def check_options(parameters: Mapping[str, Any]) -> None:
     UnknownOptionError
         Listing the choices and the nearest.
     SelectionError
-        If the selector is ``budget``, for which there is no parameter.
+        As ``check_limits``.
     """
     for name, choices in _CHOICES.items():
         value = parameters[name]
         if name != "criterion" or not (isinstance(value, CriterionInfo) or callable(value)):
             check_option(name, value, choices)
-    if parameters["selector"] == "budget":
-        raise SelectionError(
-            "selector='budget' needs costs and limits, which FusionClassifier does not take. Use "
-            "select_layers(scores, 'budget', budget=Budget(costs, ...)) or layerfuse score."
-        )
+    check_limits(parameters["selector"], parameters["max_ms"], parameters["max_mb"])
     lexical = parameters["lexical"]
     if not isinstance(lexical, bool | np.bool_) and lexical != "auto":
         raise UnknownOptionError(f"lexical={lexical!r} is unknown. Choose 'auto', True or False.")
@@ -53,6 +49,16 @@ def check_options(parameters: Mapping[str, Any]) -> None:
     for one in (pooling,) if pooling is None or isinstance(pooling, str) else pooling:
         if one is not None:
             check_option("pooling", one, POOLINGS)
+
+
+def check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> None:
+    """Raise ``SelectionError`` unless limits and the selector that keeps to them come together."""
+    limited = max_ms is not None or max_mb is not None
+    if limited != (selector == "budget"):
+        raise SelectionError(
+            f"selector={selector!r}, max_ms={max_ms}, max_mb={max_mb}: the selector 'budget' and a "
+            "limit belong together. Give both or neither."
+        )
 
 
 def weight_by_index(

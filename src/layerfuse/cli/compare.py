@@ -10,6 +10,8 @@ from layerfuse.cli.options import (
     DeviceOption,
     JsonOption,
     LabelColumnOption,
+    MaxMegabytesOption,
+    MaxMillisecondsOption,
     MaxTokensOption,
     NoCacheOption,
     NoProgressOption,
@@ -51,8 +53,10 @@ def compare(
         typer.Option(help="The first scores layers (default loo_ridge); others are compared."),
     ] = None,
     selector: Annotated[
-        str, typer.Option(help="upper_half, best, top, greedy, mrmr or group_lasso.")
+        str, typer.Option(help="upper_half, best, top, greedy, mrmr, group_lasso or budget.")
     ] = "upper_half",
+    max_ms: MaxMillisecondsOption = None,
+    max_mb: MaxMegabytesOption = None,
     fusion: Annotated[
         list[str] | None,
         typer.Option(help="The first is in use (default concat); others stand beside it."),
@@ -95,6 +99,8 @@ def compare(
         backbone,
         criterion=criteria[0],  # type: ignore[arg-type]
         selector=selector,  # type: ignore[arg-type]
+        max_ms=max_ms,
+        max_mb=max_mb,
         fusion=fusions[0],  # type: ignore[arg-type]
         pooling=pooling,  # type: ignore[arg-type]
         max_tokens=max_tokens,

@@ -12,6 +12,8 @@ from layerfuse.cli.options import (
     DeviceOption,
     JsonOption,
     LabelColumnOption,
+    MaxMegabytesOption,
+    MaxMillisecondsOption,
     MaxTokensOption,
     NoCacheOption,
     NoProgressOption,
@@ -36,12 +38,14 @@ def fit(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the classifier.")],
     criterion: Annotated[str, typer.Option(help="How layers are scored.")] = "loo_ridge",
     selector: Annotated[
-        str, typer.Option(help="upper_half, best, top, greedy, mrmr or group_lasso.")
+        str, typer.Option(help="upper_half, best, top, greedy, mrmr, group_lasso or budget.")
     ] = "upper_half",
     k: Annotated[
         int | None,
         typer.Option("-k", min=1, help="Layers to choose. Default: as many as stand out."),
     ] = None,
+    max_ms: MaxMillisecondsOption = None,
+    max_mb: MaxMegabytesOption = None,
     fusion: Annotated[
         str,
         typer.Option(help="auto tries some; or concat, mean, static_gate, gated, stacking, ..."),
@@ -83,6 +87,8 @@ def fit(
         criterion=criterion,  # type: ignore[arg-type]
         selector=selector,  # type: ignore[arg-type]
         k=k,
+        max_ms=max_ms,
+        max_mb=max_mb,
         fusion=fusion,  # type: ignore[arg-type]
         head=head,  # type: ignore[arg-type]
         lexical="auto" if lexical is None else lexical,

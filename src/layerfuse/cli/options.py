@@ -37,6 +37,12 @@ PoolingOption = Annotated[
 MaxTokensOption = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="Longer texts are truncated.")
 ]
+MaxMillisecondsOption = Annotated[
+    float | None, typer.Option("--max-ms", min=0, help="For budget: most milliseconds a text.")
+]
+MaxMegabytesOption = Annotated[
+    float | None, typer.Option("--max-mb", min=0, help="For budget: most MiB of weights.")
+]
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, max=2**32 - 1, help="Draws folds and samples.")
 ]

@@ -13,6 +13,8 @@ from layerfuse.cli.options import (
     DeviceOption,
     JsonOption,
     LabelColumnOption,
+    MaxMegabytesOption,
+    MaxMillisecondsOption,
     MaxTokensOption,
     NoCacheOption,
     NoProgressOption,
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
     from layerfuse.backbone import Backbone
     from layerfuse.core.choice import LayerChoice
-    from layerfuse.core.costs import Budget
     from layerfuse.data import TextData
 
 
@@ -51,12 +52,8 @@ def score(
         int | None,
         typer.Option("-k", min=1, help="Layers to choose. Default: as many as stand out."),
     ] = None,
-    max_ms: Annotated[
-        float | None, typer.Option(min=0, help="For budget: most milliseconds a text.")
-    ] = None,
-    max_mb: Annotated[
-        float | None, typer.Option(min=0, help="For budget: most MiB of weights.")
-    ] = None,
+    max_ms: MaxMillisecondsOption = None,
+    max_mb: MaxMegabytesOption = None,
     resamples: Annotated[
         int | None,
         typer.Option(
@@ -77,6 +74,8 @@ def score(
 ) -> None:
     """Score every layer, choose some, and tell how often other texts would choose them."""
     from layerfuse.classifier import FusionClassifier, choose_layers, gather_signals
+    from layerfuse.classifier.limits import measured_budget
+    from layerfuse.classifier.options import check_limits
     from layerfuse.core.errors import check_option
     from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
     from layerfuse.report import score_plot
@@ -85,7 +84,7 @@ def score(
     quiet_transformers()
     criteria = list(dict.fromkeys(criterion or ["loo_ridge"]))
     check_option("selector", selector, SELECTOR_NAMES)
-    _check_limits(selector, max_ms, max_mb)
+    check_limits(selector, max_ms, max_mb)
     _check_plot(plot)
     texts = _read(data, text_column, label_column, criteria, selector)
     loader = FusionClassifier(
@@ -102,7 +101,7 @@ def score(
         stored = [
             embed_to_store(b, texts.texts, store, progress=not no_progress) for b in backbones
         ]
-        budget = _budget(backbones, texts, max_ms, max_mb, seed) if selector == "budget" else None
+        budget = measured_budget(backbones, texts.texts, max_ms, max_mb, random_state=seed)
         signals = gather_signals(stored, texts.labels, criteria, random_state=seed)  # type: ignore[arg-type]
         choices = [
             choose_layers(
@@ -164,12 +163,6 @@ def _say(texts: "TextData", criteria: "Sequence[str]") -> None:
             say(f"{info.name}: {info.warning}")
 
 
-def _check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> None:
-    limited = max_ms is not None or max_mb is not None
-    if limited != (selector == "budget"):
-        raise typer.BadParameter("--selector budget and --max-ms or --max-mb belong together.")
-
-
 def _check_plot(plot: Path | None) -> None:
     """Refuse before the long work what could not be written after it."""
     if plot is None:
@@ -191,25 +184,6 @@ def _check_k(backbones: "Sequence[Backbone]", selector: str, k: int | None) -> N
     most = min(sizes) if selector in {"best", "budget"} else sum(sizes)
     if k is not None and k > most:
         raise SelectionError(f"k={k}, but there are {most} layers to choose from. Use 1 to that.")
-
-
-def _budget(
-    backbones: "Sequence[Backbone]",
-    texts: "TextData",
-    max_ms: float | None,
-    max_mb: float | None,
-    seed: int,
-) -> "Budget":
-    import math
-
-    from layerfuse.backbone import measure_costs
-    from layerfuse.core.costs import Budget
-
-    return Budget(
-        tuple(measure_costs(b, texts.texts, random_state=seed) for b in backbones),
-        math.inf if max_ms is None else float(max_ms),
-        math.inf if max_mb is None else float(max_mb) * 2**20,
-    )
 
 
 def _document(choice: "LayerChoice") -> dict[str, Any]:

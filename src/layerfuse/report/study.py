@@ -97,10 +97,9 @@ class StudyConfig:
             first = err.errors()[0]
             place = ".".join(map(str, first["loc"])) or "the file"
             raise ReportError(f"{path}, {place}: {first['msg']}. See examples/.") from err
-        for name, values in {"data": config.data, "backbones": config.backbones,
-                             "fusions": config.fusions, "seeds": config.seeds}.items():  # fmt: skip
-            if not values:
-                raise ReportError(f"{path}, {name}: expected at least one, got none.")
+        for part in ("data", "backbones", "fusions", "seeds"):
+            if not getattr(config, part):
+                raise ReportError(f"{path}, {part}: expected at least one, got none.")
         return config
 
 
