@@ -72,3 +72,13 @@ def test_layers_are_chosen_with_their_stability_and_within_a_budget(tmp_path, do
     assert layer.startswith("all-MiniLM-L6-v2:")
     assert 0 < float(share) <= 1
     assert within_budget.startswith("all-MiniLM-L6-v2:")
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_comparison_prints_its_table_and_saves_its_pages(tmp_path, downloads):
+    (block,) = blocks_of("docs/report.md")
+    done = run(block, tmp_path, downloads)
+    assert done.returncode == 0, done.stderr
+    assert "TF-IDF + logistic regression" in done.stdout
+    assert (tmp_path / "report" / "report.html").is_file()

@@ -50,7 +50,7 @@ def fit_table(report: Report) -> Table:
 def choice_table(report: Report) -> Table:
     """Return what every set of backbones gives and costs, and the budget that leads to it."""
     return Table(
-        "Sets of backbones, and the budget for layerfuse score that just admits one on the front",
+        "Sets of backbones, and the budget for layerfuse fit that just admits one on the front",
         (
             "number",
             "backbones",
