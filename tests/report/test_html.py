@@ -166,6 +166,16 @@ def test_numbers_are_those_of_the_report(page, report):
     assert [row[3] == "yes" for row in layers[1:]] == chosen
 
 
+def test_layers_in_use_stand_with_their_source(report):
+    backbone = report.layers[0].backbone
+    selection = tuple(f"{backbone}:{layer}:mean" for layer in (3, 11, 7))
+    chosen = dataclasses.replace(report, selection=(*selection, f"{backbone}:4:first"))
+    rows = Page(report_html(chosen)).tables["Layers, fusion and head"]
+
+    assert rows[1] == [f"{backbone}, mean", "layers 3, 11, 7"]
+    assert rows[2] == [f"{backbone}, first", "layers 4"]
+
+
 def test_what_is_not_known_is_left_out(bare):
     document = report_html(bare)
     keys = {attrs["id"] for tag, attrs in Page(document).elements if tag == "h2"}

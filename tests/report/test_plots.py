@@ -155,6 +155,19 @@ def test_confusions_of_few_classes_are_read_as_numbers(report):
     assert shown[n:] == [count for row in report.confusion for count in row]
 
 
+def test_the_area_of_a_bin_grows_with_its_texts(report):
+    tree = ET.fromstring(of_predictions.reliability_plot(report))
+    radii = {
+        int(words.rsplit(" ", 1)[1]): float(circle.get("r"))
+        for words, circle in titles(tree).items()
+        if " of " in words
+    }
+    n_texts = sorted(b.n_texts for b in report.reliability)
+    assert sorted(radii) == n_texts
+    area = [(radii[n] - 2) ** 2 for n in n_texts]
+    assert np.corrcoef(area, n_texts)[0, 1] == pytest.approx(1, abs=1e-3)
+
+
 def test_the_curve_shows_means(report):
     tree = ET.fromstring(of_predictions.learning_curve(report))
     told = titles(tree)

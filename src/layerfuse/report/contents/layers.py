@@ -2,6 +2,7 @@
 
 from itertools import zip_longest
 
+from layerfuse.core.layers import LayerRef
 from layerfuse.report.contents.numbers import percent, yes
 from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
@@ -28,12 +29,15 @@ def layer_table(report: Report) -> Table:
 
 
 def selection_table(report: Report) -> Table:
-    """Return what the classifier is made of."""
+    """Return what the classifier is made of, the layers of a backbone and pooling on one row."""
+    layers: dict[str, list[str]] = {}
+    for ref in map(LayerRef.parse, report.selection):
+        layers.setdefault(f"{ref.backbone}, {ref.pooling}", []).append(f"{ref.layer}")
     return Table(
         "Layers, fusion and head",
         ("part", "choice"),
         (
-            *((f"layer {i}", ref) for i, ref in enumerate(report.selection, 1)),
+            *((source, f"layers {', '.join(own)}") for source, own in layers.items()),
             ("why these", report.reason),
             ("fusion", report.fusion),
             ("head", report.head),

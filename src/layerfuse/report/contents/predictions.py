@@ -65,7 +65,7 @@ def gain_table(report: Report) -> Table:
                 f"{gain.points:+.1f}",
                 f"{gain.low:+.1f}",
                 f"{gain.high:+.1f}",
-                f"{gain.mcnemar_p:.3f}",
+                f"{gain.mcnemar_p:.2g}",
             )
             for baseline in report.baselines
             if (gain := baseline.gain) is not None

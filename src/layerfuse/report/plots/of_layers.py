@@ -57,7 +57,7 @@ def depth_map(report: Report) -> str:
     return heatmap.heatmap(
         "Heat map: score of every layer, by backbone and relative depth",
         drawn,
-        "from the embeddings to the last block",
+        "depth, from embeddings; framed: in use",
         (f"{low:.4g}", f"{high:.4g}"),
     )
 

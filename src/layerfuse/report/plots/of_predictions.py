@@ -87,9 +87,15 @@ def confusion_map(report: Report) -> str:
 
 def reliability_plot(report: Report) -> str:
     """Draw how often predictions are right against how confident they are."""
-    bins = sorted(report.reliability, key=lambda one: one.confidence)
+    bins = report.reliability
+    most = max(1, *(b.n_texts for b in bins))
     points = tuple(
-        Point(b.confidence, b.accuracy, f"{b.confidence:.1%}: {b.accuracy:.1%} of {b.n_texts:,}")
+        Point(
+            b.confidence,
+            b.accuracy,
+            f"{b.confidence:.1%}: {b.accuracy:.1%} of {b.n_texts:,}",
+            radius=2 + 8 * math.sqrt(b.n_texts / most),
+        )
         for b in bins
     )
     values = [v for b in bins for v in (b.confidence, b.accuracy)]
@@ -102,7 +108,7 @@ def reliability_plot(report: Report) -> str:
     )
     return points_plot(
         "Reliability: share predicted right by confidence",
-        [ideal, Series("predicted", points)],
+        [ideal, Series("predicted; area: number of texts", points, is_joined=False)],
         scale("confidence", (low, high), percent=True),
         scale("predicted right", (low, high), percent=True),
         height=260.0,
@@ -111,7 +117,8 @@ def reliability_plot(report: Report) -> str:
 
 def learning_curve(report: Report) -> str:
     """Draw accuracy by the number of training texts, the result last, over all others."""
-    names = sorted(dict.fromkeys(p.name for p in report.curve), key=lambda name: name == "result")
+    own = {"result", report.result.name}
+    names = sorted(dict.fromkeys(p.name for p in report.curve), key=lambda name: name in own)
     series = [
         _curve(name, [p for p in report.curve if p.name == name], i) for i, name in enumerate(names)
     ]

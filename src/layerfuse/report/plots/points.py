@@ -40,6 +40,8 @@ class Point:
         Beside the point.
     is_ringed : bool
         Whether it stands out.
+    radius : float
+        How large it is.
     """
 
     x: float
@@ -47,6 +49,7 @@ class Point:
     words: str
     label: str = ""
     is_ringed: bool = False
+    radius: float = 3.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +163,9 @@ def _lines(series: Series, x: Axis, y: Axis) -> Iterator[str]:
 def _marks(series: Series, x: Axis, y: Axis) -> Iterator[str]:
     for point in series.points:
         ring = ' class="chosen" stroke="currentColor" stroke-width="1.8"' * point.is_ringed
-        size = 5.5 if point.is_ringed else 3.2
+        size = 5.5 if point.is_ringed else point.radius
         yield (
-            f'<circle cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="{size}" '
+            f'<circle cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="{size:.3g}" '
             f'fill="{series.colour}"{ring}><title>{escaped(point.words)}</title></circle>'
         )
         if point.label:  # where no rising line passes

@@ -6,6 +6,7 @@ from typing import Literal
 
 from layerfuse.report.drawing import (
     COLOURS,
+    LINE,
     RIGHT,
     WIDTH,
     Axis,
@@ -123,7 +124,7 @@ def rows_plot(
             (name, f'<g transform="translate(27 0)">{s}</g>') for name, s in meanings.items()
         ]
         parts += legend(entries, height)
-        height += 19 * len(meanings) + 4
+        height += LINE * len(meanings) + 4
     return frame(label, height, parts)
 
 
@@ -142,7 +143,8 @@ def _upright(x: float, n_rows: int) -> str:
 
 def _row(row: Row, x: Axis, top: float) -> Iterator[str]:
     yield write(elide(row.name, _NAME if row.note else _NAME + 18), 8.0, top + 12)
-    yield write(row.note, WIDTH - 6, top + 12, "bold", anchor="end") if row.note else ""
+    if row.note:
+        yield write(row.note, WIDTH - 6, top + 12, "bold", anchor="end")
     middle = top + 24
     if row.bar is not None:
         left, right = sorted(map(x, row.bar))
