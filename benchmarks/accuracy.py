@@ -45,6 +45,7 @@ def main() -> None:
         name=args.data.name,
         fusions=args.fusion[1:],
         curve=args.curve,
+        costs=False,
     )
     setting = {
         "benchmark": "accuracy",

@@ -97,3 +97,20 @@ def test_does_not_write_into_the_features():
     features = spread(30, 8)
     principal_axes(features)
     np.testing.assert_array_equal(features, spread(30, 8))
+
+
+@pytest.mark.parametrize(("n_texts", "width"), [(300, 80), (80, 300)])
+def test_few_of_many_axes_are_nearly_the_exact_ones(monkeypatch, n_texts, width):
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(width, 70)))[0]
+    features = spread(n_texts, 70) @ turn.T.astype(np.float32)
+    monkeypatch.setattr(axes_module, "MAX_AXES", 12)
+    exact = principal_axes(features)
+    monkeypatch.setattr(axes_module, "_SPARE", 8)
+    found = principal_axes(features)
+    assert not np.array_equal(found, exact)  # else the shorter way was not taken
+    np.testing.assert_allclose(found.T @ found, np.eye(12), atol=1e-3)
+    centred = features - features.mean(0)
+    held, most = (np.square(centred @ axes).sum(0) for axes in (found, exact))
+    assert held.sum() > 0.995 * most.sum()
+    np.testing.assert_allclose(held[:4], most[:4], rtol=1e-2)
+    np.testing.assert_array_equal(found, principal_axes(features))

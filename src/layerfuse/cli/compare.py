@@ -63,7 +63,7 @@ def compare(
     ] = None,
     seeds: Annotated[
         int, typer.Option(min=1, help="Fits of the result, each with a seed of its own.")
-    ] = 3,
+    ] = 1,
     curve: Annotated[
         list[int] | None,
         typer.Option(min=2, help="Repeatable: texts a class of a learning curve."),
