@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from layerfuse.core.arrays import Features
+from layerfuse.core.arrays import Features, Targets
 
 _ROWS = 4096  # held in double precision at once
 _NOISE = 1e-13  # of the largest eigenvalue: what double precision leaves of a zero
@@ -33,6 +33,32 @@ def gram(features: Features, *, centre: bool) -> np.ndarray:
         part = features[start : start + _ROWS] - mean
         total += part.T @ part
     return total
+
+
+def cross_products(features: Features, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
+    """Return X'X and X'Y in one pass over features that are fewer than texts.
+
+    Parameters
+    ----------
+    features : array of shape (text, feature)
+        X.
+    targets : array of shape (text, class)
+        Y.
+
+    Returns
+    -------
+    products : float64 array of shape (feature, feature)
+        X'X.
+    sums : float64 array of shape (feature, class)
+        X'Y.
+    """
+    width = features.shape[1]
+    products, sums = np.zeros((width, width)), np.zeros((width, targets.shape[1]))
+    for start in range(0, len(features), _ROWS):
+        part = features[start : start + _ROWS].astype(np.float64)
+        products += part.T @ part
+        sums += part.T @ targets[start : start + _ROWS]
+    return products, sums
 
 
 def spectrum(features: Features, *, centre: bool) -> np.ndarray:

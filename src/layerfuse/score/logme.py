@@ -1,10 +1,11 @@
 """``logme``: evidence of a Bayesian linear model of the labels, maximised."""
 
 import numpy as np
+import scipy.linalg
 
 from layerfuse.core.arrays import ClassIndices, Features
 from layerfuse.core.ridge import one_hot
-from layerfuse.score.gram import gram, noise_floor
+from layerfuse.score.gram import cross_products, gram, noise_floor
 from layerfuse.score.info import CriterionInfo, by_layer
 
 _MAX_STEPS = 1000
@@ -56,14 +57,15 @@ def logme(features: Features, labels: ClassIndices) -> float:
     """
     targets = one_hot(labels)
     n_texts, width = features.shape
-    eigenvalues, vectors = np.linalg.eigh(gram(features, centre=False))
-    keep = eigenvalues > noise_floor(eigenvalues)
-    squares, vectors = eigenvalues[keep, None], vectors[:, keep]
     if width <= n_texts:
-        sums = features.T.astype(np.float64) @ targets
-        projected = np.square(vectors.T @ sums) / squares
+        products, sums = cross_products(features, targets)
     else:
-        projected = np.square(vectors.T @ targets)
+        products, sums = gram(features, centre=False), targets
+    eigenvalues, vectors = scipy.linalg.eigh(products, driver="evd", overwrite_a=True)
+    keep = eigenvalues > noise_floor(eigenvalues)
+    squares, projected = eigenvalues[keep, None], np.square(vectors[:, keep].T @ sums)
+    if width <= n_texts:
+        projected /= squares
     rest = np.maximum(targets.sum(0) - projected.sum(0), 0.0)
     return float(_max_evidence(squares, projected, rest, n_texts).mean())
 

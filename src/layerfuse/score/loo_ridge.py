@@ -13,7 +13,7 @@ from layerfuse.score.info import CriterionInfo, by_layer
 MAX_JUDGED = 8192
 """Texts left out one by one. The fit sees all; more would cost more than the fit itself."""
 
-_ROWS = 4096  # centred at once, so that they are still in the processor's cache when multiplied
+_ROWS = 8192  # centred at once, so that they are still in the processor's cache when multiplied
 
 
 def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -> PerSample:
