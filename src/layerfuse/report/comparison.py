@@ -16,6 +16,7 @@ from layerfuse.classifier.blocks import read_blocks
 from layerfuse.classifier.gates import read_gates
 from layerfuse.core.arrays import ClassIndices, Targets
 from layerfuse.core.errors import check_option
+from layerfuse.core.scores import LayerScores
 from layerfuse.extract import embed_to_store, store_at
 from layerfuse.fuse import FUSIONS, FusionName, GatedFusion, fusion_name
 from layerfuse.meter import Meter
@@ -256,12 +257,16 @@ def _agreement(trial: Trial, criteria: Sequence[CriterionName]) -> dict[str, dic
     signals = gather_signals(trial.train, labels, names, random_state=random_state)
     scores = [own, *(score_layers(trial.train, labels, name, signals=signals) for name in names)]
     return {
-        one.criterion: {
-            other.criterion: float(spearmanr(one.values, other.values).statistic)
-            for other in scores
-        }
+        one.criterion: {other.criterion: _rank_correlation(one, other) for other in scores}
         for one in scores
     }
+
+
+def _rank_correlation(one: LayerScores, other: LayerScores) -> float:
+    """Return Spearman's correlation; 0 where one of the two puts all layers alike."""
+    if len(set(one.values)) == 1 or len(set(other.values)) == 1:
+        return 0.0
+    return float(spearmanr(one.values, other.values).statistic)
 
 
 def _measured(trial: Trial, fitting: FitCosts) -> Overheads:

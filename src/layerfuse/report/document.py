@@ -74,7 +74,8 @@ class Report:
     gates : tuple of SourceGate
         Empty where the fusion has none.
     agreement : dict of str to dict of str to float
-        Rank correlation of criteria over all layers; empty where only one was asked for.
+        Rank correlation of criteria over all layers, 0 where one of them orders nothing; empty
+        where only one was asked for.
     curve : tuple of CurvePoint
         Learning curve; empty if not asked for.
     seeds : Seeds
