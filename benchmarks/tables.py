@@ -216,10 +216,32 @@ def accuracy(data: str) -> str:
             else "{gain_over_row:+.1f} ({gain_low:+.1f} to {gain_high:+.1f})".format(**line),
         ]
         for line in lines
-        if line["started"] == lines[-1]["started"]
+        if line["started"] == lines[-1]["started"] and _is_telling(line)
     ]
     headers = ["", "accuracy", "95 % interval", "gain of the last row over it, points"]
     return _table(headers, rows)
+
+
+def _is_telling(line: Line) -> bool:
+    """Leave out what only a report has room for: middle layers, the best of each backbone."""
+    alone = line["kind"] == "best layer" and len(line["backbones"]) > 1
+    return line["kind"] not in {"middle layer", "fusion"} and (
+        not alone or line["row"] == "all, best layer"
+    )
+
+
+def learning_curves() -> str:
+    """Accuracy by number of training texts: mean and standard deviation over draws."""
+    lines = _lines("learning curve", ("data", "row", "n_texts", "backbones"), "accuracy.jsonl")
+    by_case: dict[tuple[str, str, int], dict[str, str]] = {}
+    for line in lines:
+        case = line["data"].upper(), " + ".join(line["backbones"]), line["n_texts"]
+        mean, spread = statistics.fmean(line["accuracies"]), statistics.stdev(line["accuracies"])
+        by_case.setdefault(case, {})[line["row"]] = f"{mean:.1f} ± {spread:.1f}"
+    names = list(dict.fromkeys(line["row"] for line in lines))
+    rows = [[data, backbones, f"{n:,}", *[found.get(name, "") for name in names]]
+            for (data, backbones, n), found in by_case.items()]  # fmt: skip
+    return _table(["data", "backbones", "training texts", *names], rows)
 
 
 def criteria() -> str:
@@ -280,6 +302,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "criteria grid": criteria_grid,
     "accuracy mr": lambda: accuracy("mr"),
     "accuracy r8": lambda: accuracy("r8"),
+    "accuracy r52": lambda: accuracy("r52"),
+    "accuracy trec6": lambda: accuracy("trec6"),
+    "learning curves": learning_curves,
 }
 
 if __name__ == "__main__":

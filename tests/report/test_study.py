@@ -76,6 +76,16 @@ def test_other_settings_are_another_run(config_file, quick, tmp_path):
     assert quick == ["one", "one"]
 
 
+def test_other_texts_are_another_run(config_file, quick, tmp_path):
+    config, out = StudyConfig.load(config_file), tmp_path / "out"
+    next(run_study(config, out, base=tmp_path, **QUIET))
+    data = tmp_path / "one-train.jsonl"
+    data.write_text(data.read_text() + '{"text": "calm1 calm2", "label": "calm"}\n')
+    run = next(run_study(config, out, base=tmp_path, **QUIET))
+    assert run.report.data.n_train == 31
+    assert quick == ["one", "one"]
+
+
 def test_tables_hold_the_numbers_of_the_runs(config_file, quick, tmp_path):
     runs = list(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
     rows = list(csv.DictReader(io.StringIO(study_csv(runs))))
@@ -102,6 +112,10 @@ def test_tables_hold_the_numbers_of_the_runs(config_file, quick, tmp_path):
         ("[backbones]\na = ['x']", "data: Field required"),
         ("fusions = ['blend']\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'", "fusions.0"),
         ("fusion = 'mean'\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'", "fusion: "),
+        (
+            "seeds=[0,0]\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'",
+            "seeds: expected each",
+        ),
         ("[backbones]\n[data.a]\ntrain='x'\ntest='y'", "backbones: expected at least one"),
     ],
 )

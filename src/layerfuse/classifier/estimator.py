@@ -197,14 +197,15 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
                 head=self.head,
                 lexical=self.lexical,
             )
+        used = [b for b in backbones if b.name in selection.backbones]
+        cut = {b.name: b.cut(selection.deepest(b.name)) for b in used}
         # All at once, so that a fit that fails leaves what was fitted before as it was.
         numbers = isinstance(getattr(y, "dtype", None), np.dtype) and y.dtype.kind in "biu"
         self.classes_ = names.astype(y.dtype) if numbers else names
         self.scores_, self.selection_ = scores, selection
         self.fusion_, self.head_ = fused.fusion, fused.head
         self.validation_, self.trials_ = fused.validation, fused.trials
-        used = [b for b in backbones if b.name in selection.backbones]
-        self.backbones_ = {b.name: b.cut(selection.deepest(b.name)) for b in used}
+        self.backbones_ = cut
         self.overhead_ = meter.overhead(
             n_texts=len(texts),
             n_parameters=sum(backbone.n_parameters for backbone in self.backbones_.values()),

@@ -7,9 +7,11 @@ import typer
 
 from layerfuse.cli.options import (
     BackboneOption,
+    BalancedOption,
     DeviceOption,
     JsonOption,
     LabelColumnOption,
+    LexicalOption,
     MaxMegabytesOption,
     MaxMillisecondsOption,
     MaxTokensOption,
@@ -42,7 +44,7 @@ def compare(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
     test_share: Annotated[
-        float, typer.Option(min=0.05, max=0.5, help="Share held out where there is no --test.")
+        float, typer.Option(min=0.01, max=0.9, help="Share held out where there is no --test.")
     ] = 0.2,
     group_column: Annotated[
         str | None,
@@ -61,6 +63,9 @@ def compare(
         list[str] | None,
         typer.Option(help="The first is in use (default concat); others stand beside it."),
     ] = None,
+    head: Annotated[str, typer.Option(help="auto, ridge, logistic or mlp.")] = "auto",
+    lexical: LexicalOption = None,
+    balanced: BalancedOption = False,
     seeds: Annotated[
         int, typer.Option(min=1, help="Fits of the result, each with a seed of its own.")
     ] = 1,
@@ -71,6 +76,9 @@ def compare(
     costs: Annotated[
         bool, typer.Option("--costs/--no-costs", help="Measure what predicting costs.")
     ] = True,
+    name: Annotated[
+        str | None, typer.Option(help="Of the data, for titles. Default: that of --train.")
+    ] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
     pooling: PoolingOption = None,
@@ -102,6 +110,9 @@ def compare(
         max_ms=max_ms,
         max_mb=max_mb,
         fusion=fusions[0],  # type: ignore[arg-type]
+        head=head,  # type: ignore[arg-type]
+        lexical="auto" if lexical is None else lexical,
+        class_weight="balanced" if balanced else None,
         pooling=pooling,  # type: ignore[arg-type]
         max_tokens=max_tokens,
         device=device,
@@ -116,7 +127,7 @@ def compare(
         labels,
         test_texts,
         test_labels,
-        name=Path(train).stem,
+        name=name or Path(train).stem,
         fusions=fusions[1:],  # type: ignore[arg-type]
         criteria=criteria[1:],  # type: ignore[arg-type]
         seeds=range(seed + 1, seed + seeds),
@@ -138,14 +149,19 @@ def _read(
     test_share: float,
     seed: int,
 ) -> tuple[_TextsAndLabels, _TextsAndLabels]:
-    from layerfuse.data import load_texts
+    from layerfuse.data import load_texts, test_split
 
     data = read_labelled(train, text_column, label_column)
     say_columns(data)
     if test is not None:
         if group_column is not None:
             raise typer.BadParameter("--group-column splits --train; leave it out beside --test.")
-        tests = load_texts(test, text_column=data.text_column, label_column=data.label_column)
+        tests = load_texts(
+            test,
+            split=test_split(test),
+            text_column=data.text_column,
+            label_column=data.label_column,
+        )
         return (data.texts, _labels(data)), (tests.texts, _labels(tests))
     groups = None
     if group_column is not None:
@@ -157,14 +173,21 @@ def _read(
 def _held_out(
     data: "TextData", groups: "list[object] | None", share: float, seed: int
 ) -> tuple[_TextsAndLabels, _TextsAndLabels]:
-    """Hold out a share of the texts, stratified by label, groups kept together."""
+    """Hold out a share of the texts: stratified by label, or else groups kept together."""
     import numpy as np
-    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
+
+    from layerfuse.core.errors import DataError
 
     labels = _labels(data)
-    splitter = StratifiedGroupKFold(round(1 / share), shuffle=True, random_state=seed)
-    units = np.arange(len(labels)) if groups is None else np.array(groups)
-    sides = next(splitter.split(labels, np.array(labels), units))
+    kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
+    splitter = kind(1, test_size=share, random_state=seed)
+    try:
+        sides = next(splitter.split(np.arange(len(labels)), np.array(labels), groups))
+    except ValueError as err:
+        raise DataError(
+            f"{data.source} cannot be split with {share:.0%} held out: {err} Give --test a file."
+        ) from err
     train, test = (([data.texts[i] for i in side], [labels[i] for i in side]) for side in sides)
     say(f"{len(test[0])} of them held out to test on (seed {seed})")
     return train, test

@@ -8,10 +8,12 @@ import typer
 
 from layerfuse.cli.options import (
     BackboneOption,
+    BalancedOption,
     DataArgument,
     DeviceOption,
     JsonOption,
     LabelColumnOption,
+    LexicalOption,
     MaxMegabytesOption,
     MaxMillisecondsOption,
     MaxTokensOption,
@@ -51,15 +53,8 @@ def fit(
         typer.Option(help="auto tries some; or concat, mean, static_gate, gated, stacking, ..."),
     ] = "concat",
     head: Annotated[str, typer.Option(help="auto, ridge, logistic or mlp.")] = "auto",
-    lexical: Annotated[
-        bool | None,
-        typer.Option(
-            "--lexical/--no-lexical", help="Pool with TF-IDF. Default: if it helps held-out texts."
-        ),
-    ] = None,
-    balanced: Annotated[
-        bool, typer.Option("--balanced", help="Every class weighs the same.")
-    ] = False,
+    lexical: LexicalOption = None,
+    balanced: BalancedOption = False,
     include_backbones: Annotated[
         bool, typer.Option("--include-backbones", help="Save the cut backbones too.")
     ] = False,

@@ -37,6 +37,13 @@ PoolingOption = Annotated[
 MaxTokensOption = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="Longer texts are truncated.")
 ]
+LexicalOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--lexical/--no-lexical", help="Pool with TF-IDF. Default: if it helps held-out texts."
+    ),
+]
+BalancedOption = Annotated[bool, typer.Option("--balanced", help="Every class weighs the same.")]
 MaxMillisecondsOption = Annotated[
     float | None, typer.Option("--max-ms", min=0, help="For budget: most milliseconds a text.")
 ]

@@ -3,6 +3,7 @@
 from layerfuse.data.labels import check_labels
 from layerfuse.data.load import TextData, TextStream, iter_batches, load_texts
 from layerfuse.data.predictions import with_predictions
+from layerfuse.data.sources import test_split
 from layerfuse.data.write import TableWriter
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "check_labels",
     "iter_batches",
     "load_texts",
+    "test_split",
     "with_predictions",
 ]

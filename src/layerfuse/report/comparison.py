@@ -20,7 +20,7 @@ from layerfuse.core.scores import LayerScores
 from layerfuse.extract import embed_to_store, store_at
 from layerfuse.fuse import FUSIONS, FusionName, GatedFusion, fusion_name
 from layerfuse.meter import Meter
-from layerfuse.report.baselines import RESULT, Predicted, best_layers, predict_all
+from layerfuse.report.baselines import RESULT, Predicted, predict_all
 from layerfuse.report.choices import backbone_marginals, smaller_choices
 from layerfuse.report.costs import FitCosts, Overheads
 from layerfuse.report.curve import check_curve, learning_curve
@@ -102,7 +102,7 @@ def compare(
         check_option("fusions", fusion, FUSIONS)
     for criterion in criteria:
         check_option("criteria", criterion, CRITERIA)
-    check_curve(curve)
+    check_curve(curve, n_draws)
     backbones = classifier.load_backbones()
     with store_at(classifier.cache) as store:
         with Meter() as extraction:
@@ -114,7 +114,10 @@ def compare(
             trial = Trial.fit(classifier, split, train, test)
         with Meter() as comparison:
             predicted = tuple(predict_all(trial, fusions))
-        again = [trial.again(seed) for seed in seeds]
+        accuracies = (
+            trial.accuracy(predicted[-1].probabilities),
+            *(one.accuracy(one.result()) for one in map(trial.again, seeds)),
+        )
         spent = [meter.overhead() for meter in (extraction, fit, comparison)]
         fitting = FitCosts(
             extraction_seconds=spent[0].wall_seconds,
@@ -127,10 +130,7 @@ def compare(
             trial,
             predicted,
             name,
-            Seeds(
-                (classifier.random_state, *seeds),
-                tuple(one.accuracy(one.result()) for one in (trial, *again)),
-            ),
+            Seeds(tuple(int(seed) for seed in (classifier.random_state, *seeds)), accuracies),
             learning_curve(trial, curve, n_draws),
             _agreement(trial, criteria),
             _measured(trial, fitting) if costs else Overheads(fitting),
@@ -231,9 +231,7 @@ def _mistakes(trial: Trial, probabilities: Targets, names: Sequence[str]) -> tup
 
 
 def _pairs(trial: Trial, predicted: Sequence[Predicted]) -> tuple[SourcePair, ...]:
-    by_name = {row.name: row.probabilities.argmax(1) for row in predicted}
-    refs = best_layers(trial)
-    classes = {ref: by_name[f"{ref.backbone}, best layer"] for ref in refs}
+    classes = {row.ref: row.probabilities.argmax(1) for row in predicted if row.ref is not None}
     return source_pairs(trial.test, classes, trial.truth)
 
 
@@ -279,7 +277,7 @@ def _measured(trial: Trial, fitting: FitCosts) -> Overheads:
         split.labels,
         trial.test,
         split.test_labels,
-        [measure_costs(own.model, split.test_texts) for own in used],
+        [measure_costs(own.model, split.texts) for own in used],
     )
     return Overheads(
         fit=fitting,

@@ -14,8 +14,10 @@ _LEAST = 2  # texts a class; below, nothing can be held out
 _ROWS = (RESULT, "all, best layer", "last layer of its backbone")
 
 
-def check_curve(per_class: Sequence[int]) -> None:
-    """Raise ``ShapeError`` if fewer than two texts a class are asked for."""
+def check_curve(per_class: Sequence[int], n_draws: int) -> None:
+    """Raise ``ShapeError`` if fewer than two texts a class are asked for, or no draw."""
+    if n_draws < 1:
+        raise ShapeError(f"Expected at least one draw for learning curves, got {n_draws}.")
     if any(size < _LEAST for size in per_class):
         raise ShapeError(
             f"Expected learning curves from {_LEAST} texts a class, got {min(per_class)}."
@@ -47,7 +49,7 @@ def learning_curve(
     ShapeError
         As ``check_curve``.
     """
-    check_curve(per_class)
+    check_curve(per_class, n_draws)
     hidden = None if trial.classifier.progress else True
     points = []
     for size in per_class:

@@ -61,11 +61,11 @@ class Quality:
         What it is.
     kind : str
         ``tfidf``, ``last layer``, ``middle layer``, ``best layer``, ``layer mean``,
-        ``last layers``, ``fusion``, ``without words``, ``without a backbone`` or ``result``.
+        ``last layers``, ``fusion``, ``without words`` or ``result``.
     accuracy, accuracy_low, accuracy_high : float
         Share of test texts predicted right, 0 .. 1, with its 95 % Wilson interval.
     macro_f1 : float
-        Unweighted mean of the classes' F1, 0 .. 1.
+        Unweighted mean of the F1 of the classes that have test texts, 0 .. 1.
     log_loss : float
         Mean negative log probability of the true class, in nats.
     brier : float
@@ -242,7 +242,7 @@ class CurvePoint:
     n_texts : int
         Training texts.
     name : str
-        ``result`` or a baseline.
+        ``layerfuse`` or a baseline.
     accuracy : tuple of float
         On the test texts, one per draw.
     """

@@ -53,14 +53,22 @@ def find_mistakes(
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :_NEIGHBOURS]
     return tuple(
         Mistake(
-            test_texts[i],
+            _encodable(test_texts[i]),
             names[truth[i]],
             names[predicted[i]],
             float(confidence[i]),
-            tuple(Neighbour(texts[j], names[labels[j]], float(row[j])) for j in order.tolist()),
+            tuple(
+                Neighbour(_encodable(texts[j]), names[labels[j]], float(row[j]))
+                for j in order.tolist()
+            ),
         )
         for i, row, order in zip(worst.tolist(), similarity, nearest, strict=True)
     )
+
+
+def _encodable(text: str) -> str:
+    """Return a text that a file can hold: lone surrogates become question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

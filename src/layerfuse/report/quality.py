@@ -54,7 +54,9 @@ def quality(
         accuracy=interval.value,
         accuracy_low=interval.low,
         accuracy_high=interval.high,
-        macro_f1=float(f1_score(truth, predicted, average="macro", zero_division=0)),
+        macro_f1=float(
+            f1_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0)
+        ),
         log_loss=float(text_log_losses(np.log(np.maximum(probabilities, _TINY)), truth).mean()),
         brier=brier_score(probabilities, truth),
         calibration_error=calibration_error(reliability(probabilities, truth)),

@@ -15,7 +15,7 @@ MARKDOWN_NAME = "report.md"
 
 
 def save_report(report: Report, folder: str | PathLike[str]) -> tuple[Path, ...]:
-    """Write ``report.json``, ``report.html`` and ``report.md``.
+    """Write ``report.html``, ``report.md`` and, when they are there, ``report.json``.
 
     Each is written beside its place and renamed, so that it is there whole or as it was before.
 
@@ -36,7 +36,7 @@ def save_report(report: Report, folder: str | PathLike[str]) -> tuple[Path, ...]
     ReportError
         If the folder is a file, or the disk refuses.
     """
-    return _write(folder, {JSON_NAME: report.to_json(), **_pages(report)})
+    return _write(folder, {**_pages(report), JSON_NAME: report.to_json()})
 
 
 def save_pages(report: Report, folder: str | PathLike[str]) -> tuple[Path, ...]:

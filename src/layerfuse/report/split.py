@@ -46,9 +46,10 @@ class Split:
             If nothing can be trained on the labels, one is missing, or a test label never occurs
             among the training labels.
         """
-        if not as_list(test_texts, "test texts"):
+        tests = as_list(test_texts, "test texts")
+        if not tests:
             raise DataError("Expected at least one test text, got none.")
-        train, test = as_texts(texts), as_texts(test_texts)
+        train, test = as_texts(texts), as_texts(tests)
         own, others = as_list(labels, "labels"), as_list(test_labels, "test labels")
         for what, some, their in (("training", train, own), ("test", test, others)):
             if len(some) != len(their):
@@ -56,14 +57,15 @@ class Split:
                     f"Expected a label per {what} text, got {len(their)} for {len(some)}."
                 )
         check_labels(own)
-        known = set(check_present(own))
-        unknown = sorted(set(map(str, (x for x in check_present(others) if x not in known))))
+        own, others = check_present(own), check_present(others, "test labels")
+        known = set(own)
+        unknown = sorted({repr(label) for label in others if label not in known})
         if unknown:
-            shown = ", ".join(map(repr, unknown[:_SHOWN])) + (", ..." * (len(unknown) > _SHOWN))
+            more = ", ..." if len(unknown) > _SHOWN else ""
             raise LabelError(
-                f"Test labels that no training text has: {shown}. Known: "
-                f"{', '.join(map(repr, sorted(known, key=str)[:_SHOWN]))}. Leave these texts out, "
-                "or add training texts of these classes."
+                f"Test labels that no training text has: {', '.join(unknown[:_SHOWN])}{more}. "
+                f"Known: {', '.join(sorted(map(repr, known))[:_SHOWN])}. Leave these texts out, or "
+                "add training texts of these classes."
             )
         return cls(train, own, test, others)
 
@@ -74,14 +76,13 @@ class Split:
 
     def facts(self, name: str) -> DataFacts:
         """Count, and look for texts that stand twice; letter case and white space do not count."""
-        seen: dict[str, Any] = {}
+        seen: dict[str, set[Any]] = {}
         n_repeated = n_conflicting = 0
         for text, label in zip(map(_plain, self.texts), self.labels, strict=True):
-            if text in seen:
-                n_repeated += 1
-                n_conflicting += seen[text] != label
-            else:
-                seen[text] = label
+            before = seen.setdefault(text, set())
+            n_repeated += bool(before)
+            n_conflicting += bool(before - {label})
+            before.add(label)
         return DataFacts(
             name=name,
             n_train=len(self.texts),

@@ -5,6 +5,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 
@@ -12,11 +13,11 @@ import pydantic
 
 from layerfuse.classifier import FusionClassifier
 from layerfuse.core.errors import ReportError
-from layerfuse.data import TextData, load_texts
+from layerfuse.data import TextData, load_texts, test_split
 from layerfuse.extract import DEFAULT_CACHE
 from layerfuse.fuse import FusionName
 from layerfuse.report.comparison import compare
-from layerfuse.report.document import JSON_NAME, Report
+from layerfuse.report.document import JSON_NAME, REPORT_VERSION, Report
 from layerfuse.report.save import save_report
 from layerfuse.score import CriterionName
 from layerfuse.select import SelectorName
@@ -62,6 +63,8 @@ class StudyConfig:
         As in ``FusionClassifier``.
     curve : tuple of int
         Texts a class of the learning curves.
+    max_ms, max_mb : float, optional
+        For the selector ``budget``, as in ``FusionClassifier``.
     max_tokens : int, optional
         Longer texts are truncated.
     """
@@ -75,6 +78,8 @@ class StudyConfig:
     criterion: CriterionName = "loo_ridge"
     selector: SelectorName = "upper_half"
     curve: tuple[int, ...] = ()
+    max_ms: float | None = None
+    max_mb: float | None = None
     max_tokens: int | None = None
 
     @classmethod
@@ -100,6 +105,8 @@ class StudyConfig:
         for part in ("data", "backbones", "fusions", "seeds"):
             if not getattr(config, part):
                 raise ReportError(f"{path}, {part}: expected at least one, got none.")
+        if len(set(config.seeds)) < len(config.seeds):
+            raise ReportError(f"{path}, seeds: expected each once, got {list(config.seeds)}.")
         return config
 
 
@@ -135,8 +142,8 @@ def run_study(
 ) -> Iterator[Run]:
     """Compare on every data set with every set of backbones under every seed.
 
-    A run is saved when it is done. One that a folder holds already, of the very same settings, is
-    read instead of repeated, so that a study that was stopped goes on where it was.
+    A run is saved when it is done. One that a folder holds already, of the very same settings and
+    files, is read instead of repeated, so that a study that was stopped goes on where it was.
 
     Parameters
     ----------
@@ -163,16 +170,18 @@ def run_study(
         sides: list[TextData] = []
         for set_name, backbones in config.backbones.items():
             for seed in config.seeds:
-                settings = _settings(config, data, backbones, seed)
+                settings = _settings(config, data, backbones, seed, base)
                 place = (
                     Path(folder) / "runs" / f"{_safe(name)}--{_safe(set_name)}--{seed}-{settings}"
                 )
                 if not (place / JSON_NAME).is_file():
-                    sides = sides or [_load(data, side, base) for side in (data.train, data.test)]
+                    sides = sides or _load(data, base)
                     classifier = FusionClassifier(
                         backbones,
                         criterion=config.criterion,
                         selector=config.selector,
+                        max_ms=config.max_ms,
+                        max_mb=config.max_mb,
                         fusion=config.fusions[0],
                         max_tokens=config.max_tokens,
                         cache=cache,
@@ -202,23 +211,43 @@ def _compare(
     )
 
 
-def _load(data: StudyData, side: str, base: str | PathLike[str]) -> TextData:
+def _load(data: StudyData, base: str | PathLike[str]) -> list[TextData]:
+    train, test = (_source(side, base) for side in (data.train, data.test))
+    return [
+        load_texts(
+            source, split=split, text_column=data.text_column, label_column=data.label_column
+        )
+        for source, split in ((train, None), (test, test_split(test)))
+    ]
+
+
+def _source(side: str, base: str | PathLike[str]) -> str:
     path = Path(base) / side
-    return load_texts(
-        str(path) if path.exists() else side,
-        text_column=data.text_column,
-        label_column=data.label_column,
-    )
+    return str(path) if path.exists() else side
 
 
-def _settings(config: StudyConfig, data: StudyData, backbones: Sequence[str], seed: int) -> str:
+def _settings(
+    config: StudyConfig,
+    data: StudyData,
+    backbones: Sequence[str],
+    seed: int,
+    base: str | PathLike[str],
+) -> str:
     """Return a digest of all that one run depends on, so that another one does not pass for it."""
+    files = [Path(_source(side, base)) for side in (data.train, data.test)]
     asked: Mapping[str, object] = _ADAPTER.dump_python(config, mode="json") | {
         "data": [data.train, data.test, data.text_column, data.label_column],
+        "files": [_file_digest(file) if file.is_file() else "" for file in files],
         "backbones": list(backbones),
         "seeds": [seed, config.seeds[0] == seed],
+        "versions": [REPORT_VERSION, version("layerfuse")],
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _safe(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from layerfuse.core.errors import ReportError, StoreError
+from layerfuse.report.escape import one_line
 from layerfuse.report.study import Run
 from layerfuse.store.files import make_folder, write_whole
 
@@ -46,7 +47,7 @@ def study_markdown(runs: Sequence[Run]) -> str:
     for name, head, body in _tables(runs):
         lines = [head, ["---"] * len(head), *body]
         rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines]
-        parts.append(f"## {name}\n\n" + "\n".join(rows))
+        parts.append(f"## {one_line(name)}\n\n" + "\n".join(rows))
     return _caption(runs) + "\n\n" + "\n\n".join(parts) + "\n"
 
 
@@ -57,7 +58,6 @@ def study_latex(runs: Sequence[Run]) -> str:
         rows = [
             " & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in (head, *body)
         ]
-        rows = [row.replace("±", r"$\pm$") for row in rows]
         parts.append(
             "\n".join(
                 [
@@ -74,7 +74,7 @@ def study_latex(runs: Sequence[Run]) -> str:
                 ]
             )
         )
-    return "\n\n".join(parts) + "\n"
+    return ("\n\n".join(parts) + "\n").replace("±", r"$\pm$")
 
 
 def save_study(runs: Sequence[Run], folder: str | PathLike[str]) -> tuple[Path, ...]:

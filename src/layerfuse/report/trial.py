@@ -11,6 +11,7 @@ from layerfuse.classifier.fusing import fuse_and_train
 from layerfuse.classifier.options import weight_by_index
 from layerfuse.core.arrays import Block, ClassIndices, Targets
 from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.standardize import Standardizer
 from layerfuse.extract import StoredEmbeddings, embed_to_store
 from layerfuse.fuse import FusionName, Supervision
 from layerfuse.report.split import Split
@@ -59,9 +60,7 @@ class Trial:
             The texts.
         """
         before = {"backbones": classifier.backbones, "cache": classifier.cache}
-        classifier.set_params(
-            backbones=[own.model for own in train], cache=str(train[0].store.folder)
-        )
+        classifier.set_params(backbones=[own.model for own in train], cache=train[0].store.folder)
         try:
             classifier.fit(split.texts, split.labels)
         finally:
@@ -116,6 +115,8 @@ class Trial:
         refs: Sequence[LayerRef],
         fusion: FusionName = "concat",
         read: ReadBlocks = read_blocks,
+        *,
+        lexical: bool = False,
     ) -> Targets:
         """Train on some layers with the heads that the classifier may choose from.
 
@@ -127,6 +128,8 @@ class Trial:
             What makes one vector of them.
         read : callable
             Makes blocks of embeddings and layers.
+        lexical : bool
+            Let a lexical head vote too.
 
         Returns
         -------
@@ -135,7 +138,7 @@ class Trial:
             layer 0 under ``first``.
         """
         blocks = read(self.train, refs)
-        if all(np.ptp(block, axis=0).max() == 0 for block in blocks):
+        if not any(Standardizer.fit(block).scale.any() for block in blocks):
             return class_shares(self.supervision, len(self.split.test_texts))
         fused = fuse_and_train(
             blocks,
@@ -144,7 +147,7 @@ class Trial:
             self.supervision,
             fusion=fusion,
             head=self.classifier.head,
-            lexical=False,
+            lexical=lexical,
         )
         vectors = fused.fusion.fuse(read(self.test, refs))
         return fused.head.probabilities(vectors, self.split.test_texts)
