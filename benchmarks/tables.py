@@ -302,7 +302,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "criteria grid": criteria_grid,
     "accuracy mr": lambda: accuracy("mr"),
     "accuracy r8": lambda: accuracy("r8"),
-    "accuracy r52": lambda: accuracy("r52"),
     "accuracy trec6": lambda: accuracy("trec6"),
     "learning curves": learning_curves,
 }
