@@ -26,6 +26,7 @@ BUILTINS = {
     "DownloadError": OSError,
     "StoreError": OSError,
     "BundleFormatError": ValueError,
+    "ReportError": ValueError,
     "MissingExtraError": ImportError,
 }
 
