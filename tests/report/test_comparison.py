@@ -1,15 +1,20 @@
 """compare: one protocol for all rows, nothing learnt from test texts, all of it in the report."""
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
-from layerfuse import FusionClassifier
+from layerfuse import EmbeddingStore, FusionClassifier
 from layerfuse.core.errors import DataError, LabelError, ShapeError, UnknownOptionError
+from layerfuse.core.layers import LayerRef
+from layerfuse.extract import embed_to_store
 from layerfuse.report import Report, compare, report_schema
+from layerfuse.report.baselines import predict_all
+from layerfuse.report.split import Split
+from layerfuse.report.trial import Trial
+from layerfuse.train import fit_head
 
 COSTLESS = {"costs": False}
 
@@ -122,20 +127,43 @@ def test_test_labels_change_no_prediction(plain, sides, tiny_encoder):
         assert row.accuracy == pytest.approx(1 - turned_row.accuracy)
 
 
-def test_a_last_layer_is_what_a_plain_logistic_regression_makes_of_it(plain, toy, tiny_encoder):
-    """Shuffled labels give chance, and the topics' give nearly all, as they do elsewhere."""
-    from layerfuse import Backbone
+def test_rows_of_one_layer_are_of_the_layer_they_name(plain, sides, tiny_encoder, tmp_path):
+    """Fitted again by hand with the public pieces; layers 3, 2 and the best by score."""
+    trial = fitted_trial(tmp_path, plain, sides, tiny_encoder, lexical=False)
+    rows = {row.name: row for row in predict_all(trial)}
+    best = trial.classifier.scores_.best
+    expected = {"last": LayerRef("encoder", 3, "mean"), "middle": LayerRef("encoder", 2, "mean")}
+    for which, ref in {**expected, "best": best}.items():
+        row = rows[f"encoder, {which} layer"]
+        assert row.ref == ref
+        train, test = trial.train[0].row(ref), trial.test[0].row(ref)
+        standard = StandardScaler().fit(train)
+        head, _ = fit_head(standard.transform(train), trial.supervision.labels, head="ridge")
+        found = head.probabilities(standard.transform(test).astype(np.float32))
+        np.testing.assert_allclose(row.probabilities, found, atol=0.02)
+    others = [row.probabilities for row in rows.values() if row.ref not in {None, best}]
+    assert all(np.abs(one - rows["encoder, best layer"].probabilities).max() > 0.05
+               for one in others)  # fmt: skip
 
-    texts, labels = toy(60, seed=0)
-    tests, truth = toy(40, seed=1)
-    backbone = Backbone.from_pretrained(tiny_encoder, pooling="mean", device="cpu")
-    train, test = (backbone.embed(part, [3], progress=False).values[0] for part in (texts, tests))
-    expected = LogisticRegression(max_iter=2000).fit(train, labels).score(test, truth)
-    options = plain | {"head": "logistic", "lexical": False, "pooling": "mean"}
-    report = compare(FusionClassifier([str(tiny_encoder)], **options), texts, labels, tests, truth,
-                     **COSTLESS)  # fmt: skip
-    row = next(row for row in report.baselines if row.kind == "last layer")
-    assert row.accuracy == pytest.approx(expected, abs=0.1)
+
+def test_a_fusion_that_refuses_the_layers_is_left_out_and_said(
+    plain, sides, tiny_encoder, tmp_path
+):
+    trial = fitted_trial(tmp_path, plain, sides, tiny_encoder, pooling="mean")
+    with pytest.warns(UserWarning, match="residual_sum is left out of the comparison"):
+        names = [row.name for row in predict_all(trial, ["residual_sum", "mean"])]
+    assert "chosen layers, mean" in names
+    assert "chosen layers, residual_sum" not in names
+    assert names[-1] == "layerfuse"
+
+
+def fitted_trial(folder, plain, sides, tiny_encoder, **options):
+    classifier = FusionClassifier([str(tiny_encoder)], **(plain | options))
+    (backbone,), store = classifier.load_backbones(), EmbeddingStore(folder)
+    train, test = (
+        [embed_to_store(backbone, part, store, progress=False)] for part in (sides[0], sides[2])
+    )
+    return Trial.fit(classifier, Split.of(*sides), train, test)
 
 
 def test_costs_are_those_of_the_parts(plain, sides, tiny_encoder, tiny_decoder):
@@ -211,7 +239,3 @@ def test_a_report_of_another_version_is_refused(report):
         Report.from_json(json.dumps(document))
     with pytest.raises(ReportError, match="the document: "):
         Report.from_json("{")
-
-
-def test_reports_are_values(report):
-    assert dataclasses.replace(report, criterion="x") != report

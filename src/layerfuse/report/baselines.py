@@ -1,11 +1,13 @@
 """What every result stands beside: baselines trained on the same texts with the same heads."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from layerfuse.core.arrays import Block, Targets
+from layerfuse.core.errors import SelectionError
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.fuse import FusionName, Supervision
 from layerfuse.report.trial import Trial, class_shares
@@ -25,7 +27,7 @@ class Predicted:
     probabilities : array of shape (text, class)
         Rows sum to 1.
     ref : LayerRef, optional
-        The layer, where it is one of a named backbone.
+        The layer, where it is one alone.
     """
 
     name: str
@@ -96,7 +98,8 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
     Predicted
         TF-IDF; the last, the middle and the best layer of each backbone, the best by its score on
         the training texts; the best layer of all; the mean of all layers of each backbone; the last
-        layers beside each other; each fusion, with words if the classifier has some; the classifier
+        layers beside each other; each fusion that takes the chosen layers (else a warning says
+        why not), with words if the classifier has some; the classifier
         without its words, unless it was told to have none; the classifier, last.
     """
     texts, tests = trial.split.texts, trial.split.test_texts
@@ -106,19 +109,23 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
     middles = tuple(layer_at(own, 0.5) for own in trial.train)
     for kind, refs in (("last layer", lasts), ("middle layer", middles)):
         for ref in refs:
-            yield Predicted(f"{ref.backbone}, {kind}", kind, trial.predict((ref,)))
+            yield Predicted(f"{ref.backbone}, {kind}", kind, trial.predict((ref,)), ref)
     winner = trial.classifier.scores_.best
     for ref in best_layers(trial):
         probabilities = trial.predict((ref,))
         yield Predicted(f"{ref.backbone}, best layer", "best layer", probabilities, ref)
         if ref == winner and len(lasts) > 1:
-            yield Predicted("all, best layer", "best layer", probabilities)
+            yield Predicted("all, best layer", "best layer", probabilities, ref)
     yield Predicted("all, mean of the layers", "layer mean", trial.predict(lasts, read=_read_means))
     if len(lasts) > 1:
         yield Predicted("all, last layers", "last layers", trial.predict(lasts))
     chosen, words = trial.classifier.selection_.refs, trial.classifier.head_.lexical is not None
     for fusion in fusions:
-        probabilities = trial.predict(chosen, fusion, lexical=words)
+        try:
+            probabilities = trial.predict(chosen, fusion, lexical=words)
+        except SelectionError as err:  # known only now, and no reason to lose all other rows
+            warnings.warn(f"{fusion} is left out of the comparison: {err}", stacklevel=2)
+            continue
         yield Predicted(f"chosen layers, {fusion}", "fusion", probabilities)
     if trial.classifier.lexical:
         yield Predicted(f"{RESULT} without words", "without words", trial.result(lexical=False))

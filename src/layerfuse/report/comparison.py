@@ -231,7 +231,11 @@ def _mistakes(trial: Trial, probabilities: Targets, names: Sequence[str]) -> tup
 
 
 def _pairs(trial: Trial, predicted: Sequence[Predicted]) -> tuple[SourcePair, ...]:
-    classes = {row.ref: row.probabilities.argmax(1) for row in predicted if row.ref is not None}
+    classes = {
+        row.ref: row.probabilities.argmax(1)
+        for row in predicted
+        if row.kind == "best layer" and row.ref is not None
+    }
     return source_pairs(trial.test, classes, trial.truth)
 
 

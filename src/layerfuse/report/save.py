@@ -1,6 +1,7 @@
 """``save_report``: a report as a folder of three files; ``save_pages``: two of them drawn again."""
 
 import os
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def save_report(report: Report, folder: str | PathLike[str]) -> tuple[Path, ...]
     ReportError
         If the folder is a file, or the disk refuses.
     """
-    return _write(folder, {**_pages(report), JSON_NAME: report.to_json()})
+    return write_documents(folder, {**_pages(report), JSON_NAME: report.to_json()})
 
 
 def save_pages(report: Report, folder: str | PathLike[str]) -> tuple[Path, ...]:
@@ -59,7 +60,7 @@ def save_pages(report: Report, folder: str | PathLike[str]) -> tuple[Path, ...]:
     ReportError
         If the folder is a file, or the disk refuses.
     """
-    return _write(folder, _pages(report))
+    return write_documents(folder, _pages(report))
 
 
 def check_report_folder(folder: str | PathLike[str]) -> None:
@@ -90,7 +91,26 @@ def _pages(report: Report) -> dict[str, str]:
     return {HTML_NAME: report_html(report), MARKDOWN_NAME: report_markdown(report)}
 
 
-def _write(folder: str | PathLike[str], documents: dict[str, str]) -> tuple[Path, ...]:
+def write_documents(folder: str | PathLike[str], documents: Mapping[str, str]) -> tuple[Path, ...]:
+    """Write texts to a folder, each whole or as it was before.
+
+    Parameters
+    ----------
+    folder : str or path
+        Made if absent.
+    documents : mapping of str to str
+        Text by file name.
+
+    Returns
+    -------
+    tuple of Path
+        The files, in order.
+
+    Raises
+    ------
+    ReportError
+        If the folder is a file, or the disk refuses.
+    """
     place = Path(folder)
     check_report_folder(place)
     try:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from layerfuse.core.errors import ReportError, StoreError
 from layerfuse.report.escape import one_line
+from layerfuse.report.save import write_documents
 from layerfuse.report.study import Run
-from layerfuse.store.files import make_folder, write_whole
 
 _COLUMNS = (
     "data", "backbones", "seed", "classifier", "kind", "accuracy", "accuracy_low", "accuracy_high",
@@ -85,19 +84,14 @@ def save_study(runs: Sequence[Run], folder: str | PathLike[str]) -> tuple[Path, 
     ReportError
         If the disk refuses.
     """
-    place = Path(folder)
-    documents = {
-        "study.md": study_markdown(runs),
-        "study.tex": study_latex(runs),
-        "study.csv": study_csv(runs),
-    }
-    try:
-        make_folder(place)
-        for name, document in documents.items():
-            write_whole(place / name, document.encode())
-    except StoreError as err:
-        raise ReportError(f"The tables cannot be saved in {place}: {err}") from err
-    return tuple(place / name for name in documents)
+    return write_documents(
+        folder,
+        {
+            "study.md": study_markdown(runs),
+            "study.tex": study_latex(runs),
+            "study.csv": study_csv(runs),
+        },
+    )
 
 
 def _caption(runs: Sequence[Run]) -> str:
