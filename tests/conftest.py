@@ -252,6 +252,7 @@ def report_of(n_classes: int = 8, n_layers: int = 12, seed: int = 0) -> Any:
                 c.Choice(backbones[:1], 0.872, 0.87, 4.105, 80 * 2**20, True, False),
             ),
             tuple(c.Marginal(b, 0.004 * i - 0.002, 5.1 + i) for i, b in enumerate(backbones)),
+            tuple(c.LayerMarginal(f"{b}:7:mean", 0.0013, 0.0005, 0.4) for b in backbones),
         ),
         reliability=tuple(
             f.ReliabilityBin(x, max(0.0, x - 0.04), int(400 * x**3))

@@ -41,7 +41,14 @@ def test_json_is_one_document(run, arguments, files):
     assert 0 <= document["result"]["accuracy"] <= 1
 
 
-def test_without_a_test_file_a_share_is_held_out_and_groups_stay_together(run, arguments, files):
+def test_without_a_test_file_every_text_is_tested_on_once(run, arguments):
+    done = run(*arguments, "--folds", "2", "--group-column", "author", "--json")
+    document = json.loads(done.out)
+    assert document["data"]["n_test"] == document["data"]["n_train"] == 40
+    assert document["data"]["n_folds"] == 2
+
+
+def test_a_share_can_be_held_out_instead_and_groups_stay_together(run, arguments, files):
     done = run(*arguments, "--test-share", "0.25", "--group-column", "author", "--json")
     document = json.loads(done.out)
     assert document["data"]["n_train"] + document["data"]["n_test"] == 40
@@ -58,6 +65,8 @@ def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
     ("more", "message"),
     [
         (["--test", "{test}", "--group-column", "author"], "leave it out beside --test"),
+        (["--test", "{test}", "--test-share", "0.5"], "--test-share splits --train"),
+        (["--folds", "30"], "Ask for fewer folds"),
         (["--fusion", "blend"], "blend"),
         (["--criterion", "loo_ridge", "--criterion", "blend"], "blend"),
         (["--out", "{test}"], "is a file"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
-from layerfuse.report.mistakes import find_mistakes
+from layerfuse.report.mistakes import mistakes_among
 from layerfuse.report.pairs import linear_cka, source_pairs
 
 
@@ -42,7 +42,7 @@ def test_mistakes_come_most_sure_first_with_their_nearest_training_texts():
     features = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], np.float32)
     tests = np.array([[0.9, 0.1], [0.1, -0.9], [0.2, 0.9]], np.float32)
     probabilities = np.array([[0.4, 0.6], [0.9, 0.1], [0.2, 0.8]])
-    mistakes = find_mistakes(
+    mistakes = mistakes_among(
         ["east", "west", "north", "south"],
         features,
         np.array([0, 0, 1, 1]),

@@ -1,7 +1,7 @@
 """``layerfuse compare``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 _TextsAndLabels = tuple[list[str], list[object]]
 
 
+class _Data(NamedTuple):
+    """What is compared on; cross-validated where there is no test side."""
+
+    train: _TextsAndLabels
+    test: _TextsAndLabels | None = None
+    groups: list[object] | None = None
+
+
 def compare(
     train: Annotated[
         str, typer.Option("--train", help="Labelled texts: a file, folder, hub dataset or package.")
@@ -40,15 +48,19 @@ def compare(
     backbone: BackboneOption,
     test: Annotated[
         str | None,
-        typer.Option("--test", help="Labelled texts to test on. Default: a share of --train."),
+        typer.Option("--test", help="Labelled texts to test on. Default: cross-validation."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
+    folds: Annotated[
+        int, typer.Option(min=2, help="Of cross-validation, where there is no --test.")
+    ] = 5,
     test_share: Annotated[
-        float, typer.Option(min=0.01, max=0.9, help="Share held out where there is no --test.")
-    ] = 0.2,
+        float | None,
+        typer.Option(min=0.01, max=0.9, help="Hold out such a share instead: one split, faster."),
+    ] = None,
     group_column: Annotated[
         str | None,
-        typer.Option(help="Texts of one group (such as an author) stay on one side of that split."),
+        typer.Option(help="Texts of one group (such as an author) stay together in both."),
     ] = None,
     criterion: Annotated[
         list[str] | None,
@@ -99,9 +111,7 @@ def compare(
     quiet_transformers()
     if out is not None:
         check_report_folder(out)
-    (texts, labels), (test_texts, test_labels) = _read(
-        train, test, text_column, label_column, group_column, test_share, seed
-    )
+    data = _read(train, test, text_column, label_column, group_column, test_share, seed)
     criteria, fusions = criterion or ["loo_ridge"], fusion or ["concat"]
     classifier = FusionClassifier(
         backbone,
@@ -123,10 +133,10 @@ def compare(
     )
     report = compare_texts(
         classifier,
-        texts,
-        labels,
-        test_texts,
-        test_labels,
+        *data.train,
+        *(data.test or (None, None)),
+        folds=folds,
+        groups=data.groups,
         name=name or Path(train).stem,
         fusions=fusions[1:],  # type: ignore[arg-type]
         criteria=criteria[1:],  # type: ignore[arg-type]
@@ -146,33 +156,35 @@ def _read(
     text_column: str | None,
     label_column: str | None,
     group_column: str | None,
-    test_share: float,
+    test_share: float | None,
     seed: int,
-) -> tuple[_TextsAndLabels, _TextsAndLabels]:
+) -> _Data:
     from layerfuse.data import load_texts, test_split
 
+    if test is not None and (group_column is not None or test_share is not None):
+        option = "--test-share" if group_column is None else "--group-column"
+        raise typer.BadParameter(f"{option} splits --train; leave it out beside --test.")
     data = read_labelled(train, text_column, label_column)
     say_columns(data)
+    own = data.texts, _labels(data)
     if test is not None:
-        if group_column is not None:
-            raise typer.BadParameter("--group-column splits --train; leave it out beside --test.")
         tests = load_texts(
             test,
             split=test_split(test),
             text_column=data.text_column,
             label_column=data.label_column,
         )
-        return (data.texts, _labels(data)), (tests.texts, _labels(tests))
+        return _Data(own, (tests.texts, _labels(tests)))
     groups = None
     if group_column is not None:
         named = load_texts(train, text_column=data.text_column, label_column=group_column)
         groups = _labels(named)
+    if test_share is None:
+        return _Data(own, groups=groups)
     return _held_out(data, groups, test_share, seed)
 
 
-def _held_out(
-    data: "TextData", groups: "list[object] | None", share: float, seed: int
-) -> tuple[_TextsAndLabels, _TextsAndLabels]:
+def _held_out(data: "TextData", groups: "list[object] | None", share: float, seed: int) -> _Data:
     """Hold out a share of the texts: stratified by label, or else groups kept together."""
     import numpy as np
     from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
@@ -190,7 +202,7 @@ def _held_out(
         ) from err
     train, test = (([data.texts[i] for i in side], [labels[i] for i in side]) for side in sides)
     say(f"{len(test[0])} of them held out to test on (seed {seed})")
-    return train, test
+    return _Data(train, test)
 
 
 def _labels(data: "TextData") -> list[object]:

@@ -1,5 +1,6 @@
 """What every result stands beside: baselines trained on the same texts with the same heads."""
 
+import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,33 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
     if trial.classifier.lexical:
         yield Predicted(f"{RESULT} without words", "without words", trial.result(lexical=False))
     yield Predicted(RESULT, "result", trial.result())
+
+
+def predict_pooled(
+    trials: Sequence[Trial], fusions: Sequence[FusionName] = ()
+) -> tuple[Predicted, ...]:
+    """Predict the test texts of all trials, fold after fold.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        One, or one per fold, of the same classes.
+    fusions : sequence of FusionName
+        As in ``predict_all``; one that some fold leaves out is left out.
+
+    Returns
+    -------
+    tuple of Predicted
+        As from ``predict_all``; layers are those that the first trial found.
+    """
+    by_trial = [{row.name: row for row in predict_all(trial, fusions)} for trial in trials]
+    return tuple(
+        dataclasses.replace(
+            row, probabilities=np.concatenate([rows[name].probabilities for rows in by_trial])
+        )
+        for name, row in by_trial[0].items()
+        if all(name in rows for rows in by_trial)
+    )
 
 
 def _read_means(embeddings: Sequence[LayerRows], refs: Sequence[LayerRef]) -> list[Block]:

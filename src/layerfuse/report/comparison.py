@@ -1,47 +1,37 @@
 """``compare``: a classifier beside its baselines on test texts, in a ``Report``."""
 
-import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 from sklearn.metrics import confusion_matrix
 
 from layerfuse.backbone import measure_costs
-from layerfuse.classifier import FusionClassifier, gather_signals
-from layerfuse.classifier.blocks import read_blocks
-from layerfuse.classifier.gates import read_gates
-from layerfuse.core.arrays import ClassIndices, Targets
-from layerfuse.core.errors import check_option
-from layerfuse.core.scores import LayerScores
-from layerfuse.extract import embed_to_store, store_at
-from layerfuse.fuse import FUSIONS, FusionName, GatedFusion, fusion_name
+from layerfuse.classifier import FusionClassifier
+from layerfuse.core.arrays import ClassIndices
+from layerfuse.core.errors import DataError, check_option
+from layerfuse.extract import store_at
+from layerfuse.fuse import FUSIONS, FusionName, fusion_name
 from layerfuse.meter import Meter
-from layerfuse.report.baselines import RESULT, Predicted, predict_all
+from layerfuse.report.baselines import RESULT, Predicted, best_layers, predict_pooled
 from layerfuse.report.choices import backbone_marginals, smaller_choices
 from layerfuse.report.costs import FitCosts, Overheads
 from layerfuse.report.curve import check_curve, learning_curve
 from layerfuse.report.document import Report
-from layerfuse.report.facts import (
-    CurvePoint,
-    LayerLine,
-    Mistake,
-    Quality,
-    Seeds,
-    SourceGate,
-    SourcePair,
-)
+from layerfuse.report.facts import CurvePoint, DataFacts, Quality, Seeds, SourcePair
+from layerfuse.report.fitted import criteria_agreement, layer_lines, source_gates
+from layerfuse.report.folds import fold_splits, joined, pooled_facts
+from layerfuse.report.layer_marginals import layer_marginals
 from layerfuse.report.measure import measure_prediction
 from layerfuse.report.metrics import reliability
 from layerfuse.report.mistakes import find_mistakes
 from layerfuse.report.pairs import source_pairs
 from layerfuse.report.quality import class_table, gain_over, quality
 from layerfuse.report.split import Split
-from layerfuse.report.trial import Trial
-from layerfuse.score import CRITERIA, CriterionName, score_layers
+from layerfuse.report.trial import Trial, embed_split
+from layerfuse.score import CRITERIA, CriterionName
 
 _OUR_OWN = {"fusion", "without words"}  # variants of the result, not what it has to beat
 _PACKAGES = ("layerfuse", "torch", "transformers", "scikit-learn", "numpy")
@@ -51,9 +41,11 @@ def compare(
     classifier: FusionClassifier,
     texts: Any,
     labels: Any,
-    test_texts: Any,
-    test_labels: Any,
+    test_texts: Any = None,
+    test_labels: Any = None,
     *,
+    folds: int = 5,
+    groups: Any = None,
     name: str = "texts",
     fusions: Sequence[FusionName] = (),
     criteria: Sequence[CriterionName] = (),
@@ -70,8 +62,15 @@ def compare(
         Is fitted here, on the training texts alone.
     texts, labels : columns of shape (text,)
         To train on; as in ``FusionClassifier.fit``.
-    test_texts, test_labels : columns of shape (test text,)
-        Nothing is fitted on them or chosen by them.
+    test_texts, test_labels : columns of shape (test text,), optional
+        Nothing is fitted on them or chosen by them. Default: cross-validation.
+    folds : int
+        Without test texts each of so many folds is tested on by a classifier, and baselines, fitted
+        on all others; all predictions together are the result. The classifier itself is fitted on
+        all texts in the end, and layers, gates and costs are its own. What is drawn of a single
+        test set, the learning curve and the trade of accuracy for costs, is of the first fold.
+    groups : column of shape (text,), optional
+        Texts of one group, such as an author, stay in one fold.
     name : str
         Of the data, for titles.
     fusions : sequence of FusionName
@@ -97,7 +96,7 @@ def compare(
     DataError, LabelError, ShapeError, UnknownOptionError
         If texts, labels or options are not what they should be; before anything is loaded.
     """
-    split = Split.of(texts, labels, test_texts, test_labels)
+    splits = _splits(texts, labels, test_texts, test_labels, folds, groups, classifier.random_state)
     for fusion in fusions:
         check_option("fusions", fusion, FUSIONS)
     for criterion in criteria:
@@ -105,48 +104,74 @@ def compare(
     check_curve(curve, n_draws)
     backbones = classifier.load_backbones()
     with store_at(classifier.cache) as store:
+        whole = joined(splits)
         with Meter() as extraction:
-            train, test = (
-                [embed_to_store(b, part, store, progress=classifier.progress) for b in backbones]
-                for part in (split.texts, split.test_texts)
-            )
+            embedded = embed_split(whole, backbones, store, progress=classifier.progress)
         with Meter() as fit:
-            trial = Trial.fit(classifier, split, train, test)
+            lead = Trial.fit(classifier, whole, *embedded)
         with Meter() as comparison:
-            predicted = tuple(predict_all(trial, fusions))
-        accuracies = (
-            trial.accuracy(predicted[-1].probabilities),
-            *(one.accuracy(one.result()) for one in map(trial.again, seeds)),
-        )
+            trials = (lead,) if len(splits) == 1 else tuple(map(lead.on, splits))
+            predicted = predict_pooled(trials, fusions)
+        right = predicted[-1].probabilities.argmax(1) == lead.truth
         spent = [meter.overhead() for meter in (extraction, fit, comparison)]
         fitting = FitCosts(
             extraction_seconds=spent[0].wall_seconds,
             fit_seconds=spent[1].wall_seconds,
             comparison_seconds=spent[2].wall_seconds,
             peak_memory_bytes=max(one.peak_memory_bytes for one in spent),
-            cache_bytes=0 if classifier.cache is None else _embedding_bytes(trial),
+            cache_bytes=0 if classifier.cache is None else _embedding_bytes(lead),
         )
         return _report(
-            trial,
+            trials,
+            lead,
             predicted,
-            name,
-            Seeds(tuple(int(seed) for seed in (classifier.random_state, *seeds)), accuracies),
-            learning_curve(trial, curve, n_draws),
-            _agreement(trial, criteria),
-            _measured(trial, fitting) if costs else Overheads(fitting),
+            pooled_facts(splits, name),
+            Seeds(
+                tuple(int(seed) for seed in (classifier.random_state, *seeds)),
+                (float(right.mean()), *(_accuracy_again(trials, seed) for seed in seeds)),
+            ),
+            learning_curve(trials[0], curve, n_draws),
+            criteria_agreement(lead, criteria),
+            _measured(lead, trials[0], fitting) if costs else Overheads(fitting),
         )
+
+
+def _splits(
+    texts: Any,
+    labels: Any,
+    test_texts: Any,
+    test_labels: Any,
+    folds: int,
+    groups: Any,
+    random_state: int,
+) -> tuple[Split, ...]:
+    if (test_texts is None) != (test_labels is None):
+        raise DataError("Expected test texts with their labels, got one without the other.")
+    if test_texts is None:
+        return fold_splits(texts, labels, folds, groups=groups, random_state=random_state)
+    if groups is not None:
+        raise DataError("Groups are for cross-validation; leave them out beside test texts.")
+    return (Split.of(texts, labels, test_texts, test_labels),)
+
+
+def _accuracy_again(trials: Sequence[Trial], seed: int) -> float:
+    """Return the accuracy under another seed, over all test texts."""
+    again = [trial.again(seed) for trial in trials]
+    right = [one.result().argmax(1) == one.truth for one in again]
+    return float(np.concatenate(right).mean())
 
 
 def _report(
-    trial: Trial,
+    trials: Sequence[Trial],
+    lead: Trial,
     predicted: Sequence[Predicted],
-    name: str,
+    data: DataFacts,
     seeds: Seeds,
     curve: tuple[CurvePoint, ...],
     agreement: dict[str, dict[str, float]],
     overhead: Overheads,
 ) -> Report:
-    fitted, truth = trial.classifier, trial.truth
+    fitted, truth = lead.classifier, lead.truth
     names = [str(label) for label in fitted.classes_.tolist()]
     result = predicted[-1].probabilities
     classes = result.argmax(1)
@@ -156,7 +181,7 @@ def _report(
     return Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={package: version(package) for package in _PACKAGES},
-        data=trial.split.facts(name),
+        data=data,
         result=quality(RESULT, "result", result, truth),
         baselines=tuple(rows),
         gain=gain_over(classes == truth, strongest == truth),
@@ -166,15 +191,15 @@ def _report(
         selection=tuple(str(ref) for ref in fitted.selection_),
         reason=fitted.selection_.reason,
         criterion=fitted.scores_.criterion,
-        layers=_layer_lines(fitted),
+        layers=layer_lines(fitted),
         fusion=fusion_name(fitted.fusion_),
         head=fitted.head_.kind,
         lexical=fitted.head_.lexical is not None,
         overhead=overhead,
         reliability=reliability(result, truth),
-        mistakes=_mistakes(trial, result, names),
-        pairs=_pairs(trial, predicted),
-        gates=_gates(trial),
+        mistakes=find_mistakes(trials, result, names),
+        pairs=_pairs(lead, predicted),
+        gates=source_gates(lead),
         agreement=agreement,
         curve=curve,
         seeds=seeds,
@@ -192,106 +217,51 @@ def _confusion(
     return tuple(tuple(row) for row in counts.tolist())
 
 
-def _layer_lines(classifier: FusionClassifier) -> tuple[LayerLine, ...]:
-    scores, chosen = classifier.scores_, set(classifier.selection_.refs)
-    errors = scores.standard_errors or (math.nan,) * len(scores.refs)
-    lines = []
-    for backbone, pooling in dict.fromkeys((ref.backbone, ref.pooling) for ref in scores.refs):
-        own = sorted(
-            (ref, value, error)
-            for ref, value, error in zip(scores.refs, scores.values, errors, strict=True)
-            if (ref.backbone, ref.pooling) == (backbone, pooling)
-        )
-        lines.append(
-            LayerLine(
-                backbone,
-                pooling,
-                tuple(ref.layer for ref, _, _ in own),
-                tuple(value for _, value, _ in own),
-                tuple(error for _, _, error in own) if scores.standard_errors else (),
-                tuple(ref in chosen for ref, _, _ in own),
-            )
-        )
-    return tuple(lines)
+def _pairs(lead: Trial, predicted: Sequence[Predicted]) -> tuple[SourcePair, ...]:
+    """Compare backbones by their best layers; in cross-validation each fold has found its own."""
+    by_name = {row.name: row.probabilities.argmax(1) for row in predicted}
+    classes = {ref: by_name[f"{ref.backbone}, best layer"] for ref in best_layers(lead)}
+    return source_pairs(lead.test, classes, lead.truth)
 
 
-def _mistakes(trial: Trial, probabilities: Targets, names: Sequence[str]) -> tuple[Mistake, ...]:
-    train, test = trial.rows_of(trial.classifier.scores_.best)
-    split = trial.split
-    return find_mistakes(
-        split.texts,
-        train,
-        trial.supervision.labels,
-        split.test_texts,
-        test,
-        trial.truth,
-        probabilities,
-        names,
-    )
+def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
+    """Measure what predicting costs, and what fewer backbones or layers would give.
 
-
-def _pairs(trial: Trial, predicted: Sequence[Predicted]) -> tuple[SourcePair, ...]:
-    classes = {
-        row.ref: row.probabilities.argmax(1)
-        for row in predicted
-        if row.kind == "best layer" and row.ref is not None
-    }
-    return source_pairs(trial.test, classes, trial.truth)
-
-
-def _gates(trial: Trial) -> tuple[SourceGate, ...]:
-    fusion, selection = trial.classifier.fusion_, trial.classifier.selection_
-    if not isinstance(fusion, GatedFusion):
-        return ()
-    gates = read_gates(fusion, selection, [read_blocks(trial.test, selection)])
-    low, high = np.quantile(gates.weights, [0.05, 0.95], axis=0).tolist()
-    means = gates.weights.mean(0).tolist()
-    return tuple(map(SourceGate, gates.names, means, low, high))
-
-
-def _agreement(trial: Trial, criteria: Sequence[CriterionName]) -> dict[str, dict[str, float]]:
-    """Return the rank correlation of every two criteria over all layers."""
-    own = trial.classifier.scores_
-    names = [name for name in dict.fromkeys(criteria) if name != own.criterion]
-    if not names:
-        return {}
-    labels, random_state = trial.split.labels, trial.classifier.random_state
-    signals = gather_signals(trial.train, labels, names, random_state=random_state)
-    scores = [own, *(score_layers(trial.train, labels, name, signals=signals) for name in names)]
-    return {
-        one.criterion: {other.criterion: _rank_correlation(one, other) for other in scores}
-        for one in scores
-    }
-
-
-def _rank_correlation(one: LayerScores, other: LayerScores) -> float:
-    """Return Spearman's correlation; 0 where one of the two puts all layers alike."""
-    if len(set(one.values)) == 1 or len(set(other.values)) == 1:
-        return 0.0
-    return float(spearmanr(one.values, other.values).statistic)
-
-
-def _measured(trial: Trial, fitting: FitCosts) -> Overheads:
-    """Measure what predicting costs, with all backbones in use and with fewer."""
-    classifier, split = trial.classifier, trial.split
-    used = [own for own in trial.train if own.backbone in classifier.selection_.backbones]
+    Parameters
+    ----------
+    lead : Trial
+        Of the classifier.
+    trial : Trial
+        The same one, or of a fold, since fewer backbones are tried on texts that are held out.
+    fitting : FitCosts
+        Measured already.
+    """
+    used = [own for own in lead.train if own.backbone in lead.classifier.selection_.backbones]
+    by_depth = [measure_costs(own.model, lead.split.texts) for own in lead.train]
     choices = smaller_choices(
-        classifier,
+        trial.classifier,
         trial.train,
-        split.labels,
+        trial.split.labels,
         trial.test,
-        split.test_labels,
-        [measure_costs(own.model, split.texts) for own in used],
+        trial.split.test_labels,
+        by_depth,
     )
     return Overheads(
         fit=fitting,
         prediction=measure_prediction(
-            classifier,
-            split.test_texts,
+            lead.classifier,
+            lead.split.test_texts,
             whole_parameters=sum(own.model.n_parameters for own in used),
         ),
         choices=choices,
         marginals=backbone_marginals(choices),
+        layer_marginals=layer_marginals(
+            lead.train,
+            lead.classifier.selection_,
+            lead.supervision.labels,
+            by_depth,
+            random_state=lead.classifier.random_state,
+        ),
     )
 
 

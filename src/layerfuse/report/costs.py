@@ -94,6 +94,28 @@ class Marginal:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerMarginal:
+    """What one layer adds to all others in use.
+
+    Parameters
+    ----------
+    name : str
+        Of the layer.
+    gain : float
+        Leave-one-out Brier score on training texts without it minus with all; below 0 if it harms.
+    standard_error : float
+        Of the gain, over texts.
+    milliseconds : float
+        That it takes a text, many at once; 0 where its backbone runs to a deeper layer anyway.
+    """
+
+    name: str
+    gain: float
+    standard_error: float
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class FitCosts:
     """What extraction and fitting cost.
 
@@ -132,9 +154,12 @@ class Overheads:
         The result and what smaller sets of backbones would give; empty if not asked for.
     marginals : tuple of Marginal
         What each backbone adds; empty if not asked for, or if there is one only.
+    layer_marginals : tuple of LayerMarginal
+        What each layer adds; empty if not asked for, or if there is one only.
     """
 
     fit: FitCosts
     prediction: PredictionCosts | None = None
     choices: tuple[Choice, ...] = ()
     marginals: tuple[Marginal, ...] = ()
+    layer_marginals: tuple[LayerMarginal, ...] = ()

@@ -22,6 +22,9 @@ class DataFacts:
     n_leaked : int
         Test texts that stand in the training texts too; the result is then rosier than it should
         be.
+    n_folds : int
+        0 where there are test texts. Else every text was predicted by what was fitted without its
+        fold, of so many, so that all texts are both.
     """
 
     name: str
@@ -31,6 +34,7 @@ class DataFacts:
     n_repeated: int
     n_conflicting: int
     n_leaked: int
+    n_folds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

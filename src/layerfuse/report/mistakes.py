@@ -4,15 +4,47 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerfuse.core.arrays import Block
+from layerfuse.core.arrays import Block, Targets
 from layerfuse.core.standardize import Standardizer
 from layerfuse.report.facts import Mistake, Neighbour
+from layerfuse.report.trial import Trial
 
 _MISTAKES = 20
 _NEIGHBOURS = 3
 
 
 def find_mistakes(
+    trials: Sequence[Trial], probabilities: Targets, names: Sequence[str]
+) -> tuple[Mistake, ...]:
+    """Return the wrong predictions that were most sure of themselves.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        One, or one per fold.
+    probabilities : array of shape (test text, class)
+        What was predicted of the test texts of all of them, one after the other.
+    names : sequence of str
+        Of the classes.
+
+    Returns
+    -------
+    tuple of Mistake
+        Twenty at most, each with the three training texts of highest cosine at the best layer.
+    """
+    ends = np.cumsum([len(trial.split.test_texts) for trial in trials])
+    found: list[Mistake] = []
+    for trial, own in zip(trials, np.split(probabilities, ends[:-1]), strict=True):
+        split = trial.split
+        train, test = trial.rows_of(trial.classifier.scores_.best)
+        labels = trial.supervision.labels
+        found += mistakes_among(
+            split.texts, train, labels, split.test_texts, test, trial.truth, own, names
+        )
+    return tuple(sorted(found, key=lambda mistake: -mistake.probability)[:_MISTAKES])
+
+
+def mistakes_among(
     texts: Sequence[str],
     features: Block,
     labels: np.ndarray,

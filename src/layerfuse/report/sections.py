@@ -76,6 +76,19 @@ def _marginals(report: Report) -> str:
     return figure(of_predictions.marginal_plot(report), costs.marginal_table(report))
 
 
+def _layer_marginals(report: Report) -> str:
+    if not report.overhead.layer_marginals:
+        return ""
+    note = (
+        "Leave-one-out Brier score of a ridge classifier on training texts: how much it rises "
+        "without the layer. Neighbouring layers stand in for each other, so that each alone may "
+        "add little where together they add much."
+    )
+    return paragraph(note, "note") + folded(
+        "Layer by layer", table(costs.layer_marginal_table(report))
+    )
+
+
 def _costs(report: Report) -> str:
     predicting = costs.prediction_table(report)
     return (table(predicting) if predicting else "") + table(costs.fit_table(report))
@@ -146,6 +159,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("pairs", "How backbones complement each other", _pairs),
     ("choices", "Accuracy for its cost", _choices),
     ("marginals", "What each backbone adds", _marginals),
+    ("layer-marginals", "What each layer adds", _layer_marginals),
     ("costs", "Costs", _costs),
     ("classes", "Classes", _classes),
     ("confusion", "Confusion", _confusion),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layerfuse.backbone import Backbone
 from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.blocks import read_blocks
 from layerfuse.classifier.fusing import fuse_and_train
@@ -15,6 +16,7 @@ from layerfuse.core.standardize import Standardizer
 from layerfuse.extract import StoredEmbeddings, embed_to_store
 from layerfuse.fuse import FusionName, Supervision
 from layerfuse.report.split import Split
+from layerfuse.store import EmbeddingStore
 from layerfuse.train import class_weights
 
 ReadBlocks = Callable[[Sequence[LayerRows], Sequence[LayerRef]], list[Block]]
@@ -82,15 +84,18 @@ class Trial:
         rows : sequence of int, optional
             Positions of the training texts it may see. Default: all.
         """
+        split = self.split if rows is None else self.split.of_rows(rows)
+        return self._fitted(split, random_state)
+
+    def on(self, split: Split) -> "Trial":
+        """Fit another classifier like this one, on a split of the same texts."""
+        return self._fitted(split, self.classifier.random_state)
+
+    def _fitted(self, split: Split, random_state: int) -> "Trial":
         parameters = self.classifier.get_params(deep=False)
         parameters |= {"random_state": random_state, "progress": False}
-        split, train = self.split, self.train
-        if rows is not None:
-            split = split.of_rows(rows)
-            train = [
-                embed_to_store(own.model, split.texts, own.store, progress=False) for own in train
-            ]
-        return Trial.fit(FusionClassifier(**parameters), split, train, self.test)
+        sides = embed_split(split, [own.model for own in self.train], self.train[0].store)
+        return Trial.fit(FusionClassifier(**parameters), split, *sides)
 
     @property
     def truth(self) -> ClassIndices:
@@ -163,6 +168,17 @@ class Trial:
     def accuracy(self, probabilities: Targets) -> float:
         """Return the share of test texts predicted right."""
         return float((probabilities.argmax(1) == self.truth).mean())
+
+
+def embed_split(
+    split: Split, backbones: Sequence[Backbone], store: EmbeddingStore, *, progress: bool = False
+) -> tuple[list[StoredEmbeddings], list[StoredEmbeddings]]:
+    """Return training and test texts at all layers; what the store holds is not embedded again."""
+    train, test = (
+        [embed_to_store(backbone, texts, store, progress=progress) for backbone in backbones]
+        for texts in (split.texts, split.test_texts)
+    )
+    return train, test
 
 
 def class_shares(supervision: Supervision, n_texts: int) -> Targets:

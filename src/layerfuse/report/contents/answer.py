@@ -25,9 +25,14 @@ def sentences(report: Report) -> tuple[str, ...]:
 
 def _accuracy(report: Report) -> str:
     result, data = report.result, report.data
+    texts = (
+        f"{data.n_test:,} texts, each by what was fitted without its fold of {data.n_folds},"
+        if data.n_folds
+        else f"{data.n_test:,} test texts"
+    )
     return (
-        f"On {data.name}, {percent(result.accuracy)} of {data.n_test:,} test texts are predicted "
-        f"right (95 % interval {interval(result.accuracy_low, result.accuracy_high)})."
+        f"On {data.name}, {percent(result.accuracy)} of {texts} are predicted right (95 % interval "
+        f"{interval(result.accuracy_low, result.accuracy_high)})."
     )
 
 

@@ -91,6 +91,23 @@ def marginal_table(report: Report) -> Table:
     )
 
 
+def layer_marginal_table(report: Report) -> Table:
+    """Return what each layer adds to all others, in thousandths of the Brier score."""
+    return Table(
+        "What each layer in use adds to all others, in thousandths of the Brier score",
+        ("layer", "gain", "standard error", "ms a text"),
+        tuple(
+            (
+                m.name,
+                f"{1000 * m.gain:+.2f}",
+                f"{1000 * m.standard_error:.2f}",
+                f"{m.milliseconds:.2f}",
+            )
+            for m in report.overhead.layer_marginals
+        ),
+    )
+
+
 def budget_options(choice: Choice) -> str:
     """Return the options of a budget that admits a set of backbones and nothing slower.
 
@@ -109,10 +126,11 @@ def data_table(report: Report) -> Table:
             ("data set", data.name),
             ("training texts", f"{data.n_train:,}"),
             ("test texts", f"{data.n_test:,}"),
+            *((("folds of cross-validation", f"{data.n_folds}"),) if data.n_folds else ()),
             ("classes", f"{len(data.classes):,}"),
             ("training texts that repeat another", f"{data.n_repeated:,}"),
             ("training texts repeated with another label", f"{data.n_conflicting:,}"),
-            ("test texts that stand in the training texts", f"{data.n_leaked:,}"),
+            ("test texts that stand in their training texts", f"{data.n_leaked:,}"),
             ("made", report.created),
             *((name, version) for name, version in report.versions.items()),
         ),

@@ -1,0 +1,75 @@
+"""What a fitted classifier is: scores of its layers, weights of its sources, and other criteria."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from layerfuse.classifier import FusionClassifier, gather_signals
+from layerfuse.classifier.blocks import read_blocks
+from layerfuse.classifier.gates import read_gates
+from layerfuse.core.scores import LayerScores
+from layerfuse.fuse import GatedFusion
+from layerfuse.report.facts import LayerLine, SourceGate
+from layerfuse.report.trial import Trial
+from layerfuse.score import CriterionName, score_layers
+
+
+def layer_lines(classifier: FusionClassifier) -> tuple[LayerLine, ...]:
+    """Return the score of every layer, one line per backbone and pooling."""
+    scores, chosen = classifier.scores_, set(classifier.selection_.refs)
+    errors = scores.standard_errors or (math.nan,) * len(scores.refs)
+    lines = []
+    for backbone, pooling in dict.fromkeys((ref.backbone, ref.pooling) for ref in scores.refs):
+        own = sorted(
+            (ref, value, error)
+            for ref, value, error in zip(scores.refs, scores.values, errors, strict=True)
+            if (ref.backbone, ref.pooling) == (backbone, pooling)
+        )
+        lines.append(
+            LayerLine(
+                backbone,
+                pooling,
+                tuple(ref.layer for ref, _, _ in own),
+                tuple(value for _, value, _ in own),
+                tuple(error for _, _, error in own) if scores.standard_errors else (),
+                tuple(ref in chosen for ref, _, _ in own),
+            )
+        )
+    return tuple(lines)
+
+
+def source_gates(trial: Trial) -> tuple[SourceGate, ...]:
+    """Return how much each source counts on the test texts; nothing if the fusion has no gates."""
+    fusion, selection = trial.classifier.fusion_, trial.classifier.selection_
+    if not isinstance(fusion, GatedFusion):
+        return ()
+    gates = read_gates(fusion, selection, [read_blocks(trial.test, selection)])
+    low, high = np.quantile(gates.weights, [0.05, 0.95], axis=0).tolist()
+    means = gates.weights.mean(0).tolist()
+    return tuple(map(SourceGate, gates.names, means, low, high))
+
+
+def criteria_agreement(
+    trial: Trial, criteria: Sequence[CriterionName]
+) -> dict[str, dict[str, float]]:
+    """Return the rank correlation of every two criteria over all layers; none for one."""
+    own = trial.classifier.scores_
+    names = [name for name in dict.fromkeys(criteria) if name != own.criterion]
+    if not names:
+        return {}
+    labels, random_state = trial.split.labels, trial.classifier.random_state
+    signals = gather_signals(trial.train, labels, names, random_state=random_state)
+    scores = [own, *(score_layers(trial.train, labels, name, signals=signals) for name in names)]
+    return {
+        one.criterion: {other.criterion: _rank_correlation(one, other) for other in scores}
+        for one in scores
+    }
+
+
+def _rank_correlation(one: LayerScores, other: LayerScores) -> float:
+    """Return Spearman's correlation; 0 where one of the two puts all layers alike."""
+    if len(set(one.values)) == 1 or len(set(other.values)) == 1:
+        return 0.0
+    return float(spearmanr(one.values, other.values).statistic)

@@ -1,0 +1,120 @@
+"""Cross-validation: every text is tested on once, by what has not seen it."""
+
+import numpy as np
+import pytest
+
+from layerfuse import FusionClassifier
+from layerfuse.core.errors import DataError, ShapeError
+from layerfuse.report import compare
+from layerfuse.report.folds import fold_splits, joined, pooled_facts
+
+TEXTS = [f"text {i}" for i in range(24)]
+LABELS = ["a", "b", "c"] * 8
+
+
+def test_every_text_is_tested_on_once_and_never_trained_on_then():
+    splits = fold_splits(TEXTS, LABELS, 4)
+    assert sorted(text for split in splits for text in split.test_texts) == sorted(TEXTS)
+    label_of = dict(zip(TEXTS, LABELS, strict=True))
+    for split in splits:
+        assert sorted([*split.texts, *split.test_texts]) == sorted(TEXTS)
+        assert split.labels == [label_of[text] for text in split.texts]
+        assert split.test_labels == [label_of[text] for text in split.test_texts]
+        assert np.unique(split.test_labels, return_counts=True)[1].tolist() == [2, 2, 2]
+    whole = joined(splits)
+    assert whole.test_texts == [text for split in splits for text in split.test_texts]
+
+
+def test_folds_depend_on_the_seed_alone():
+    one, again, other = (fold_splits(TEXTS, LABELS, 3, random_state=seed) for seed in (0, 0, 1))
+    assert [s.test_texts for s in one] == [s.test_texts for s in again]
+    assert [s.test_texts for s in one] != [s.test_texts for s in other]
+
+
+def test_groups_stay_in_one_fold():
+    groups = [f"author {i // 4}" for i in range(24)]
+    group_of = dict(zip(TEXTS, groups, strict=True))
+    for split in fold_splits(TEXTS, LABELS, 3, groups=groups):
+        trained, tested = ({group_of[t] for t in side} for side in (split.texts, split.test_texts))
+        assert not trained & tested
+
+
+def test_a_text_is_leaked_if_it_stands_outside_its_fold_too():
+    texts = [*TEXTS, "Text  0"]
+    facts = pooled_facts(fold_splits(texts, [*LABELS, "a"], 25 // 3), "twice")
+    assert (facts.n_train, facts.n_test, facts.n_folds) == (25, 25, 8)
+    assert facts.n_leaked in {0, 2}  # 0 if one fold holds both
+    alone = pooled_facts(fold_splits(TEXTS, LABELS, 4), "once")
+    assert alone.n_leaked == 0
+    pair = ["x", "x", "y", "y", "z", "z", "v", "v"]
+    apart = fold_splits(pair, [0, 0, 0, 0, 1, 1, 1, 1], 4, groups=[0, 1, 2, 3, 0, 1, 2, 3])
+    assert pooled_facts(apart, "apart").n_leaked == 8
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "error", "message"),
+    [
+        (LABELS, {"n_folds": 1}, ShapeError, "at least 2 folds"),
+        (LABELS, {"n_folds": 9}, DataError, "Ask for fewer folds"),
+        (["a", "a", *["b"] * 22], {"n_folds": 2}, DataError, "of class 'a' fewer than 2"),
+        (LABELS, {"n_folds": 2, "groups": [1]}, ShapeError, "a group per text, got 1 for 24"),
+        (LABELS, {"n_folds": 3, "groups": [0, 1] * 12}, DataError, "Ask for fewer folds"),
+    ],
+)
+def test_folds_that_cannot_be_are_told(labels, options, error, message):
+    with pytest.raises(error, match=message):
+        fold_splits(TEXTS, labels, **options)
+
+
+@pytest.fixture
+def noisy(toy):
+    texts, labels = toy(30, seed=3)
+    for i in range(0, 30, 5):
+        labels[i] = labels[i - 1]
+    return texts, labels
+
+
+def test_the_result_is_that_of_classifiers_fitted_without_each_fold(make, noisy):
+    texts, labels = noisy
+    report = compare(make(head="ridge"), texts, labels, folds=3, seeds=[5], costs=False)
+    right = 0
+    for split in fold_splits(texts, labels, 3):
+        fitted = make(head="ridge").fit(split.texts, split.labels)
+        right += int((fitted.predict(split.test_texts) == np.array(split.test_labels)).sum())
+    assert report.result.accuracy == pytest.approx(right / 30)
+    assert report.seeds.accuracy[0] == report.result.accuracy
+    assert len(report.seeds.accuracy) == 2
+    assert np.sum(report.confusion) == 30
+    assert len(report.mistakes) == min(20, 30 - right)
+    shown = [mistake.probability for mistake in report.mistakes]
+    assert shown == sorted(shown, reverse=True)
+    assert "without its fold of 3" in str(report)
+
+
+def test_the_classifier_is_fitted_on_all_texts_in_the_end(make, noisy):
+    texts, labels = noisy
+    classifier, alone = make(head="ridge"), make(head="ridge").fit(texts, labels)
+    compare(classifier, texts, labels, folds=2, costs=False)
+    np.testing.assert_allclose(
+        classifier.predict_proba(texts), alone.predict_proba(texts), atol=1e-4
+    )
+
+
+def test_labels_without_meaning_are_predicted_by_chance(make, toy):
+    """What has seen its test texts would do better: all texts have a fold of their own topic."""
+    texts, _ = toy(40, seed=4)
+    labels = np.random.default_rng(0).permutation(["a", "b"] * 20).tolist()
+    report = compare(make(head="ridge", lexical=False), texts, labels, folds=4, costs=False)
+    assert 0.2 < report.result.accuracy < 0.8
+
+
+@pytest.mark.parametrize(
+    ("tests", "options", "message"),
+    [
+        ((["x"], None), {}, "with their labels"),
+        ((TEXTS, LABELS), {"groups": LABELS}, "leave them out beside test texts"),
+    ],
+)
+def test_what_is_tested_on_must_be_clear(tests, options, message):
+    with pytest.raises(DataError, match=message):
+        compare(FusionClassifier(["nowhere"]), TEXTS, LABELS, *tests, **options)
