@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from layerfuse.report import costs as c
 from layerfuse.report.contents.answer import leak_warning, quality_table, sentences
 from layerfuse.report.html import report_html
 from layerfuse.report.sections import SECTIONS
@@ -71,14 +72,13 @@ def page(document):
 @pytest.fixture(scope="module")
 def bare(report):
     """Make a report that knows only what every report knows."""
-    costs = dataclasses.replace(report.overhead, prediction=None, choices=(), marginals=())
     nothing = dict.fromkeys(
         ["baselines", "layers", "gates", "pairs", "reliability", "curve", "mistakes"], ()
     )
     return dataclasses.replace(
         report,
         **nothing,
-        overhead=costs,
+        overhead=c.Overheads(report.overhead.fit),
         agreement={},
         classes=(),
         confusion=(),
