@@ -28,7 +28,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--backbone", action="append", required=True)
-    parser.add_argument("--selector", default="upper_half")
+    parser.add_argument("--selector", default="auto")
     parser.add_argument("--fusion", nargs="+", default=["concat"], help="the first is in use")
     parser.add_argument("--curve", type=int, nargs="*", default=(), help="texts a class")
     parser.add_argument("--seed", type=int, default=0)

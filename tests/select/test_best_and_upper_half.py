@@ -63,6 +63,38 @@ def test_upper_half_takes_every_pooling():
     assert chosen(selection) == ["a:1:mean", "a:1:last", "a:2:mean", "a:2:last"]
 
 
+def test_upper_half_of_so_many_is_no_half():
+    with pytest.raises(SelectionError, match="'upper_half' has no k"):
+        select_layers(scores_of({"a": [0.0] * 6}), "upper_half", k=2)
+
+
+UPPER = scores_of({"a": [0.9, 0.8, 0.1, 0.2, 0.3, 0.4, 0.5], "b": [0.9, 0.45, 0.35, 0.05]})
+
+
+@pytest.mark.parametrize(
+    ("k", "expected"),
+    [
+        # A third of a:3 to a:6 and b:2 to b:3, and of b one.
+        (None, ["a:6:mean", "a:5:mean", "b:2:mean"]),
+        (1, ["a:6:mean"]),
+        (3, ["a:6:mean", "a:5:mean", "b:2:mean"]),
+        (6, ["a:6:mean", "a:5:mean", "b:2:mean", "a:4:mean", "a:3:mean", "b:3:mean"]),
+    ],
+)
+def test_upper_top_takes_the_best_of_the_upper_halves_of_all(k, expected):
+    assert chosen(select_layers(UPPER, "upper_top", k=k)) == expected
+
+
+def test_upper_top_of_one_layer_is_that_layer():
+    assert chosen(select_layers(scores_of({"a": [0.5, 0.1]}), "upper_top")) == ["a:1:mean"]
+
+
+@pytest.mark.parametrize("k", [0, 7])
+def test_upper_top_refuses_more_than_the_halves_have(k):
+    with pytest.raises(SelectionError, match=rf"k={k} of a, b: 6 scored layers"):
+        select_layers(UPPER, "upper_top", k=k)
+
+
 def test_upper_half_of_each_backbone_by_its_own_depth():
     selection = select_layers(scores_of({"a": [0.0] * 3, "b": [0.0] * 7}))
     assert [(ref.backbone, ref.layer) for ref in selection] == [

@@ -15,7 +15,12 @@ from layerfuse.classifier.blocks import read_blocks, stream_blocks
 from layerfuse.classifier.fusing import FusionChoice, fuse_and_train
 from layerfuse.classifier.gates import TextGates, read_gates
 from layerfuse.classifier.limits import measured_budget
-from layerfuse.classifier.options import check_options, weight_by_index
+from layerfuse.classifier.options import (
+    SelectorChoice,
+    check_options,
+    chosen_selector,
+    weight_by_index,
+)
 from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, save_fitted
 from layerfuse.classifier.signals import gather_signals
 from layerfuse.core.arrays import Block, Features, Targets
@@ -29,7 +34,7 @@ from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
 from layerfuse.fuse import Supervision
 from layerfuse.meter import Meter
 from layerfuse.score import CriterionInfo, CriterionName, score_layers
-from layerfuse.select import SelectorName, select_layers
+from layerfuse.select import select_layers
 from layerfuse.train import HeadChoice, LexicalChoice, class_weights
 
 
@@ -46,8 +51,9 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         Frozen models: local folders, ``.gguf`` files, packaged models or hub ids.
     criterion : CriterionName, CriterionInfo or callable
         Scores a layer for these labels; higher is better.
-    selector : SelectorName
-        Chooses layers by their scores.
+    selector : SelectorChoice
+        Chooses layers by their scores, as in ``select_layers``. ``auto``: ``upper_half``, or
+        ``upper_top`` on fewer than 500 texts or with k.
     k : int, optional
         Layers to choose, as in ``select_layers``. Default: as many as stand out.
     max_ms, max_mb : float, optional
@@ -101,7 +107,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         backbones: Sequence[str | PathLike[str] | Backbone] = (),
         *,
         criterion: CriterionName | CriterionInfo | Criterion = "loo_ridge",
-        selector: SelectorName = "upper_half",
+        selector: SelectorChoice = "auto",
         k: int | None = None,
         max_ms: float | None = None,
         max_mb: float | None = None,
@@ -177,7 +183,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             scores = score_layers(stored, labels, self.criterion, signals=signals)
             selection = select_layers(
                 scores,
-                self.selector,
+                chosen_selector(self.selector, self.k, len(texts)),
                 k=self.k,
                 embeddings=stored,
                 labels=labels,

@@ -10,12 +10,17 @@ from layerfuse.core.layers import POOLINGS
 from layerfuse.core.spec import Dtype
 from layerfuse.fuse import FUSIONS
 from layerfuse.score import CRITERION_NAMES, CriterionInfo
-from layerfuse.select import SELECTOR_NAMES
+from layerfuse.select import SELECTOR_NAMES, SelectorName
 from layerfuse.train import HeadChoice
+
+SelectorChoice = Literal["auto"] | SelectorName
+
+FEW_TEXTS = 500
+"""Below so many, layers that score low harm more than they add."""
 
 _CHOICES: Mapping[str, Sequence[str]] = {
     "criterion": CRITERION_NAMES,
-    "selector": SELECTOR_NAMES,
+    "selector": ("auto", *SELECTOR_NAMES),
     "fusion": ("auto", *FUSIONS),
     "head": get_args(HeadChoice),
     "dtype": get_args(Dtype),
@@ -59,6 +64,23 @@ def check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> N
             f"selector={selector!r}, max_ms={max_ms}, max_mb={max_mb}: the selector 'budget' and a "
             "limit belong together. Give both or neither."
         )
+
+
+def chosen_selector(selector: SelectorChoice, k: int | None, n_texts: int) -> SelectorName:
+    """Return what ``auto`` means: the upper halves, or the best of them where texts are few.
+
+    Parameters
+    ----------
+    selector : SelectorChoice
+        Other than ``auto`` it is returned as it is.
+    k : int, optional
+        Layers wanted; then the best of the upper halves, however many texts there are.
+    n_texts : int
+        Training texts.
+    """
+    if selector != "auto":
+        return selector
+    return "upper_top" if k is not None or n_texts < FEW_TEXTS else "upper_half"
 
 
 def weight_by_index(

@@ -67,8 +67,11 @@ def compare(
         typer.Option(help="The first scores layers (default loo_ridge); others are compared."),
     ] = None,
     selector: Annotated[
-        str, typer.Option(help="upper_half, best, top, greedy, mrmr, group_lasso or budget.")
-    ] = "upper_half",
+        str,
+        typer.Option(
+            help="auto, upper_half, upper_top, best, top, greedy, mrmr, group_lasso or budget."
+        ),
+    ] = "auto",
     max_ms: MaxMillisecondsOption = None,
     max_mb: MaxMegabytesOption = None,
     fusion: Annotated[

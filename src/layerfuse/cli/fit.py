@@ -40,8 +40,11 @@ def fit(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the classifier.")],
     criterion: Annotated[str, typer.Option(help="How layers are scored.")] = "loo_ridge",
     selector: Annotated[
-        str, typer.Option(help="upper_half, best, top, greedy, mrmr, group_lasso or budget.")
-    ] = "upper_half",
+        str,
+        typer.Option(
+            help="auto, upper_half, upper_top, best, top, greedy, mrmr, group_lasso or budget."
+        ),
+    ] = "auto",
     k: Annotated[
         int | None,
         typer.Option("-k", min=1, help="Layers to choose. Default: as many as stand out."),

@@ -46,7 +46,7 @@ def score(
     ] = None,
     selector: Annotated[
         str,
-        typer.Option(help="best, top, upper_half, greedy, mrmr, group_lasso or budget."),
+        typer.Option(help="best, top, upper_half, upper_top, greedy, mrmr, group_lasso or budget."),
     ] = "best",
     k: Annotated[
         int | None,

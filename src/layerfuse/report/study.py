@@ -12,6 +12,7 @@ from pathlib import Path
 import pydantic
 
 from layerfuse.classifier import FusionClassifier
+from layerfuse.classifier.options import SelectorChoice
 from layerfuse.core.errors import ReportError
 from layerfuse.data import TextData, load_texts, test_split
 from layerfuse.extract import DEFAULT_CACHE
@@ -20,7 +21,6 @@ from layerfuse.report.comparison import compare
 from layerfuse.report.document import JSON_NAME, REPORT_VERSION, Report
 from layerfuse.report.save import save_report
 from layerfuse.score import CriterionName
-from layerfuse.select import SelectorName
 
 _STRICT = pydantic.ConfigDict(extra="forbid")
 
@@ -76,7 +76,7 @@ class StudyConfig:
     fusions: tuple[FusionName, ...] = ("concat",)
     seeds: tuple[int, ...] = (0,)
     criterion: CriterionName = "loo_ridge"
-    selector: SelectorName = "upper_half"
+    selector: SelectorChoice = "auto"
     curve: tuple[int, ...] = ()
     max_ms: float | None = None
     max_mb: float | None = None

@@ -19,8 +19,11 @@ from layerfuse.select.group_lasso import group_lasso
 from layerfuse.select.mrmr import mrmr
 from layerfuse.select.top import top
 from layerfuse.select.upper_half import upper_half
+from layerfuse.select.upper_top import upper_top
 
-SelectorName = Literal["best", "top", "upper_half", "greedy", "mrmr", "group_lasso", "budget"]
+SelectorName = Literal[
+    "best", "top", "upper_half", "upper_top", "greedy", "mrmr", "group_lasso", "budget"
+]
 
 SELECTOR_NAMES: tuple[SelectorName, ...] = get_args(SelectorName)
 
@@ -50,13 +53,14 @@ def select_layers(
         Of one or several backbones.
     selector : SelectorName
         ``best``: the best of each backbone. ``top``: the best over all backbones. ``upper_half``:
-        the deeper half of each backbone. ``greedy``: by what a layer adds to those already chosen.
-        ``mrmr``: high scores, little resemblance to those already chosen. ``group_lasso``: what a
-        sparse regression on all layers takes up first. ``budget``: the best that a limit on time
-        or size allows.
+        the deeper half of each backbone. ``upper_top``: the best of those halves. ``greedy``: by
+        what a layer adds to those already chosen. ``mrmr``: high scores, little resemblance to
+        those already chosen. ``group_lasso``: what a sparse regression on all layers takes up
+        first. ``budget``: the best that a limit on time or size allows.
     k : int, optional
         How many: per backbone for ``best`` and ``budget``, in all for the others; ``upper_half``
-        has none. Default: as many as the texts can tell apart from fewer, by one standard error.
+        has none. Default: a third of the upper halves for ``upper_top``; for the others as many as
+        the texts can tell apart from fewer, by one standard error.
     embeddings : LayerEmbeddings or sequence, optional
         For ``greedy``, ``mrmr`` and ``group_lasso``: what the scores were computed from.
     labels : sequence of shape (text,), optional
@@ -77,7 +81,7 @@ def select_layers(
         If the selector is unknown.
     SelectionError
         If a selector lacks embeddings, of one scored backbone even, labels or a budget; if k is
-        out of range; or if the budget allows nothing.
+        out of range, or given to ``upper_half``; or if the budget allows nothing.
     ShapeError
         If embeddings and labels disagree in the number of texts.
     """
@@ -87,7 +91,11 @@ def select_layers(
     if selector == "top":
         return top(scores, k)
     if selector == "upper_half":
+        if k is not None:
+            raise SelectionError(f"k={k}: selector='upper_half' has no k. Choose 'upper_top'.")
         return upper_half(scores)
+    if selector == "upper_top":
+        return upper_top(scores, k)
     if selector == "budget":
         if budget is None:
             raise SelectionError("selector='budget' needs budget=Budget(costs, ...), got none.")
