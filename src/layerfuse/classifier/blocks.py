@@ -1,21 +1,44 @@
 """Feature blocks of a selection: of texts embedded before, or some new ones at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from tqdm import tqdm
 
 from layerfuse.backbone import Backbone
 from layerfuse.core.arrays import Block
+from layerfuse.core.blocks import StreamedBlocks
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.selection import Selection
 
 _TEXTS = 1024  # embedded and dropped together, so that memory does not grow with the corpus
 
 
-def read_blocks(stored: Sequence[LayerRows], refs: Iterable[LayerRef]) -> list[Block]:
-    """Return a (text, hidden) matrix per layer wanted, of texts that were embedded before."""
+IN_MEMORY_BYTES = 2 * 2**30
+"""Blocks that are larger together are read one at a time, several times."""
+
+
+def read_blocks(
+    stored: Sequence[LayerRows], refs: Iterable[LayerRef], *, in_memory_bytes: int = IN_MEMORY_BYTES
+) -> Sequence[Block]:
+    """Return a (text, hidden) matrix per layer wanted, of texts that were embedded before.
+
+    Parameters
+    ----------
+    stored : sequence of LayerRows
+        One per backbone.
+    refs : iterable of LayerRef
+        The layers.
+    in_memory_bytes : int
+        What may be held. Matrices that are larger together are read when they are asked for.
+    """
     by_name = {embeddings.backbone: embeddings for embeddings in stored}
-    return [by_name[ref.backbone].row(ref) for ref in refs]
+    readers = [partial(by_name[ref.backbone].row, ref) for ref in refs]
+    first = readers[0]()
+    # Layers of one backbone are of one size, and backbones of like sizes: the first tells enough.
+    if len(readers) * first.nbytes > in_memory_bytes:
+        return StreamedBlocks(readers)
+    return [first, *(read() for read in readers[1:])]
 
 
 def stream_blocks(

@@ -190,6 +190,8 @@ def _fit(
     supervision: Supervision,
     head: HeadChoice,
 ) -> _Fitted:
+    if name != "concat":
+        blocks = list(blocks)  # all others look at all sources of a text together
     fusion, vectors = FUSIONS[name].fit_fuse(blocks, refs, supervision)
     fitted, candidates = fit_head(
         vectors,

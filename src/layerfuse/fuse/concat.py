@@ -1,14 +1,16 @@
 """``concat``: standardised blocks beside each other, each scaled by its width."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from layerfuse.core.arrays import Block, Features
+from layerfuse.core.blocks import StreamedBlocks
 from layerfuse.core.errors import ShapeError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.standardize import Standardizer
+from layerfuse.core.vectors import StreamedVectors, Vectors
 from layerfuse.fuse.fusion import Supervision, check_blocks
 
 
@@ -40,7 +42,7 @@ class Concat:
     def fit(cls, blocks: Sequence[Block]) -> "Concat":
         """Learn means and scales from the blocks of training texts."""
         fitted = [Standardizer.fit(block) for block in blocks]
-        widths = np.array([block.shape[1] for block in blocks], dtype=np.int64)
+        widths = np.array([len(one.mean) for one in fitted], dtype=np.int64)
         mean = np.concatenate([one.mean for one in fitted])
         scale = np.concatenate([one.scale / np.sqrt(len(one.scale)) for one in fitted])
         return cls(Standardizer(mean, scale.astype(np.float32)), widths)
@@ -48,11 +50,14 @@ class Concat:
     @classmethod
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
-    ) -> tuple["Concat", Features]:
-        """Learn means and scales, and fuse the training texts."""
+    ) -> tuple["Concat", Vectors]:
+        """Learn means and scales, and fuse the training texts; those of streamed blocks stream."""
         check_blocks(blocks, refs, supervision)
         fitted = cls.fit(blocks)
-        return fitted, fitted.fuse(blocks)
+        if not isinstance(blocks, StreamedBlocks):
+            return fitted, fitted.fuse(blocks)
+        widths = tuple(fitted.widths.tolist())
+        return fitted, StreamedVectors(len(supervision.labels), widths, fitted.parts(blocks))
 
     @property
     def out_width(self) -> int:
@@ -73,12 +78,28 @@ class Concat:
         if len({len(block) for block in blocks}) != 1:
             raise ShapeError(f"Expected the same texts in all blocks, got {[*map(len, blocks)]}.")
         fused = np.empty((len(blocks[0]), self.out_width), dtype=np.float32)
-        ends = np.cumsum(self.widths)
-        for block, start, end in zip(blocks, ends - self.widths, ends, strict=True):
-            part = fused[:, start:end]
-            np.subtract(block, self.standardizer.mean[start:end], out=part)
-            part *= self.standardizer.scale[start:end]
+        for block, columns in zip(blocks, self._columns(), strict=True):
+            self._scale(block, columns, out=fused[:, columns])
         return fused
+
+    def parts(self, blocks: Sequence[Block]) -> Callable[[], Iterator[Block]]:
+        """Return what yields the columns of the fused vectors, block by block."""
+
+        def read() -> Iterator[Block]:
+            for block, columns in zip(blocks, self._columns(), strict=True):
+                yield self._scale(block, columns, out=np.empty(block.shape, dtype=np.float32))
+
+        return read
+
+    def _columns(self) -> Iterator[slice]:
+        """Yield where each block goes."""
+        ends = np.cumsum(self.widths).tolist()
+        return map(slice, [0, *ends[:-1]], ends)
+
+    def _scale(self, block: Block, columns: slice, *, out: Block) -> Block:
+        np.subtract(block, self.standardizer.mean[columns], out=out)
+        out *= self.standardizer.scale[columns]
+        return out
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state."""

@@ -9,6 +9,7 @@ import numpy as np
 from layerfuse.core.arrays import Block, ClassIndices, Features, Gates, PerText
 from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.core.layers import LayerRef
+from layerfuse.core.vectors import Vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,14 +50,14 @@ class Fusion(Protocol):
     @classmethod
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
-    ) -> tuple["Fusion", Features]:
+    ) -> tuple["Fusion", Vectors]:
         """Learn from training texts; blocks and refs are in the same order.
 
         Returns
         -------
         fusion : Fusion
             Fitted.
-        vectors : float32 array of shape (text, out_width)
+        vectors : float32 array of shape (text, out_width), or what multiplies like one
             The training texts, fused; where that depends much on their own labels, as a fusion
             fuses that did not see them, so that a head does not trust in them too much.
         """
@@ -108,11 +109,11 @@ def check_blocks(
     """
     if not blocks or len(blocks) != len(refs):
         raise ShapeError(f"Expected one block per layer, got {len(blocks)} for {len(refs)}.")
-    lengths = [*map(len, blocks)]
-    if set(lengths) != {len(supervision.labels)}:
-        raise ShapeError(
-            f"Expected blocks of the {len(supervision.labels)} labelled texts, got {lengths}."
-        )
-    for block, ref in zip(blocks, refs, strict=True):
+    n_texts = len(supervision.labels)
+    for block, ref in zip(blocks, refs, strict=True):  # once: they may be read from a disk
+        if len(block) != n_texts:
+            raise ShapeError(
+                f"Expected blocks of the {n_texts} labelled texts, got {len(block)} at {ref}."
+            )
         if not np.isfinite(block).all():
             raise FeatureError(f"Expected finite embeddings, found NaN or infinity in {ref}.")

@@ -19,7 +19,7 @@ from layerfuse.report.split import Split
 from layerfuse.store import EmbeddingStore
 from layerfuse.train import class_weights
 
-ReadBlocks = Callable[[Sequence[LayerRows], Sequence[LayerRef]], list[Block]]
+ReadBlocks = Callable[[Sequence[LayerRows], Sequence[LayerRef]], Sequence[Block]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

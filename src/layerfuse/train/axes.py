@@ -3,15 +3,19 @@
 import numpy as np
 import scipy.linalg
 
-from layerfuse.core.arrays import Axes, Features
+from layerfuse.core.arrays import Axes
+from layerfuse.core.vectors import Vectors
 
 MAX_AXES = 2048
-_MAX_GRAM = 8192  # the axes of a matrix of this size take about a quarter of a minute on two cores
+_MAX_GRAM = (
+    8192  # texts; the axes of a matrix of this size take about a quarter of a minute on two cores
+)
+_MAX_STREAMED = 4 * _MAX_GRAM  # texts, of features that are few but not held
 _SPARE = 256  # directions followed beside those wanted, so that the last of them are found too
 _ROUNDS = 2
 
 
-def principal_axes(features: Features, random_state: int = 0) -> Axes:
+def principal_axes(features: Vectors, random_state: int = 0) -> Axes:
     """Return the leading principal axes of features as columns.
 
     A penalised linear model in the space of the axes is the same model as in the space of the
@@ -20,23 +24,22 @@ def principal_axes(features: Features, random_state: int = 0) -> Axes:
 
     Parameters
     ----------
-    features : float32 array of shape (text, feature)
+    features : float32 array of shape (text, feature), or StreamedVectors
         Centred here.
     random_state : int
-        Draws 8,192 texts to look at, where both texts and features are more than that.
+        Draws 8,192 texts to look at, where both texts and features are more than that; of streamed
+        vectors 32,768 at most.
 
     Returns
     -------
     float32 array of shape (feature, axis)
         Orthonormal columns, strongest first; at most 2,048, none for a direction without variance.
     """
-    n_texts, width = features.shape
-    if width > _MAX_GRAM and n_texts > _MAX_GRAM:
-        rows = np.random.default_rng(random_state).choice(n_texts, _MAX_GRAM, replace=False)
-        features = features[np.sort(rows)]
-        n_texts = _MAX_GRAM
-    centred = features - features.mean(0, dtype=np.float64).astype(np.float32)
-    through_features = width <= n_texts
+    through_features = features.shape[1] <= min(len(features), _MAX_GRAM)
+    held = isinstance(features, np.ndarray)
+    most = _MAX_GRAM if not through_features else len(features) if held else _MAX_STREAMED
+    seen = _drawn(features, most, random_state)
+    centred = seen - seen.mean(0, dtype=np.float64).astype(np.float32)
     gram = centred.T @ centred if through_features else centred @ centred.T
     eigenvalues, vectors = _leading(gram, random_state)
     floor = max(float(eigenvalues[-1]), 0.0) * 16 * np.finfo(np.float32).eps  # rounding noise
@@ -44,6 +47,15 @@ def principal_axes(features: Features, random_state: int = 0) -> Axes:
     if through_features:
         return np.ascontiguousarray(vectors[:, keep])
     return np.asarray(centred.T @ (vectors[:, keep] / np.sqrt(eigenvalues[keep])))
+
+
+def _drawn(features: Vectors, n_texts: int, random_state: int) -> np.ndarray:
+    """Return the vectors of so many texts, or of all if there are no more."""
+    rows: np.ndarray | slice = slice(None)
+    if n_texts < len(features):
+        rng = np.random.default_rng(random_state)
+        rows = np.sort(rng.choice(len(features), n_texts, replace=False))
+    return features[rows] if isinstance(features, np.ndarray) else features.rows(rows)
 
 
 def _leading(gram: np.ndarray, random_state: int) -> tuple[np.ndarray, np.ndarray]:

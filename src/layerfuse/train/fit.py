@@ -5,8 +5,9 @@ from typing import Literal, get_args, overload
 
 import numpy as np
 
-from layerfuse.core.arrays import ClassIndices, Features, PerText
+from layerfuse.core.arrays import Axes, Block, ClassIndices, PerText
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError, check_option
+from layerfuse.core.vectors import Vectors
 from layerfuse.train.axes import principal_axes
 from layerfuse.train.head import Head, HeadCandidate, HeadName, LinearHead
 from layerfuse.train.logistic import fit_logistic
@@ -18,7 +19,7 @@ HeadChoice = Literal["auto", "ridge", "logistic", "mlp"]
 
 @overload
 def fit_head(
-    features: Features,
+    features: Vectors,
     labels: ClassIndices,
     *,
     head: Literal["ridge", "logistic"],
@@ -27,7 +28,7 @@ def fit_head(
 ) -> tuple[LinearHead, tuple[HeadCandidate, ...]]: ...
 @overload
 def fit_head(
-    features: Features,
+    features: Vectors,
     labels: ClassIndices,
     *,
     head: HeadChoice = "auto",
@@ -35,7 +36,7 @@ def fit_head(
     random_state: int = 0,
 ) -> tuple[Head, tuple[HeadCandidate, ...]]: ...
 def fit_head(
-    features: Features,
+    features: Vectors,
     labels: ClassIndices,
     *,
     head: HeadChoice = "auto",
@@ -46,7 +47,7 @@ def fit_head(
 
     Parameters
     ----------
-    features : float32 array of shape (text, feature)
+    features : float32 array of shape (text, feature), or StreamedVectors
         Fused vectors.
     labels : int array of shape (text,)
         Class indices 0 .. n_classes - 1, each present.
@@ -81,8 +82,7 @@ def fit_head(
     axes = principal_axes(features, random_state)
     if axes.shape[1] == 0:
         raise FeatureError("All fused vectors are equal: there is nothing to learn from.")
-    mean = features.mean(0, dtype=np.float64).astype(np.float32)
-    projected = features @ axes - mean @ axes
+    mean, projected = _projected(features, axes)
     fitted: list[tuple[HeadCandidate, Head]] = []
     if head in {"auto", "ridge"}:
         fitted.append(fit_ridge(projected, labels, weights))
@@ -94,12 +94,24 @@ def fit_head(
     return best.unprojected(axes, mean), tuple(candidate for candidate, _ in fitted)
 
 
-def _check(features: Features, labels: ClassIndices) -> None:
+def _projected(features: Vectors, axes: Axes) -> tuple[np.ndarray, Block]:
+    """Return the mean vector, and all vectors in the space of the axes, centred."""
+    if isinstance(features, np.ndarray):
+        mean = features.mean(0, dtype=np.float64).astype(np.float32)
+        return mean, features @ axes - mean @ axes
+    mean = features.mean()
+    projected = features.project(axes)
+    projected -= mean @ axes
+    return mean, projected
+
+
+def _check(features: Vectors, labels: ClassIndices) -> None:
     if len(features) != len(labels):
         raise ShapeError(
             f"Expected one label per vector, got {len(features)} vectors, but {len(labels)} labels."
         )
-    if not np.isfinite(features).all():
+    # Those that stream come of blocks that were looked at.
+    if isinstance(features, np.ndarray) and not np.isfinite(features).all():
         raise FeatureError("Expected finite fused vectors, found NaN or infinity.")
     counts = np.bincount(labels)
     if len(counts) < 2 or counts.min() < 2:  # noqa: PLR2004

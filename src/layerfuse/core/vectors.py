@@ -1,0 +1,59 @@
+"""Fused vectors of texts that are too many for one array: their columns, some at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from layerfuse.core.arrays import Axes, Block, Features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamedVectors:
+    """A (text, feature) matrix whose columns come in parts, and never all at once.
+
+    Parameters
+    ----------
+    n_texts : int
+        Rows.
+    widths : tuple of int
+        Columns of each part.
+    read : callable
+        Yields the parts, float32 arrays (text, width), in order; each time anew.
+    """
+
+    n_texts: int
+    widths: tuple[int, ...]
+    read: Callable[[], Iterator[Block]]
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return self.n_texts
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Texts and features."""
+        return self.n_texts, sum(self.widths)
+
+    def mean(self) -> np.ndarray:
+        """Return the mean vector (feature,), float32."""
+        means = [part.mean(0, dtype=np.float64) for part in self.read()]
+        return np.concatenate(means).astype(np.float32)
+
+    def rows(self, positions: np.ndarray | slice) -> Features:
+        """Return the vectors of some texts."""
+        chosen: Features = np.concatenate([part[positions] for part in self.read()], axis=1)
+        return chosen
+
+    def project(self, axes: Axes) -> Block:
+        """Return the product with axes, (text, component)."""
+        product = np.zeros((self.n_texts, axes.shape[1]), dtype=np.float32)
+        start = 0
+        for part, width in zip(self.read(), self.widths, strict=True):
+            product += part @ axes[start : start + width]
+            start += width
+        return product
+
+
+Vectors = Features | StreamedVectors
+"""What a head learns from."""
