@@ -3,6 +3,7 @@
 import pytest
 
 from layerfuse.classifier.options import FEW_TEXTS, chosen_selector
+from layerfuse.core.errors import SelectionError
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,21 @@ def test_a_classifier_chooses_as_its_selector_does(make, toy):
     more = make(k=3).fit(texts, labels).selection_
     assert len(more) == 3
     assert set(few.refs) <= set(more.refs)
+
+
+@pytest.mark.parametrize(
+    ("selector", "k", "message"),
+    [
+        ("upper_half", 2, "has no k"),
+        ("auto", 5, "there are 4 layers"),  # 2 and 3 under two poolings
+        ("upper_top", 0, "Use 1 to that"),
+        ("top", 9, "there are 8 layers"),
+        ("best", 9, "there are 8 layers"),
+    ],
+)
+def test_a_k_that_no_scores_could_satisfy_is_refused_before_anything_is_embedded(
+    make, toy, monkeypatch, selector, k, message
+):
+    monkeypatch.setattr("layerfuse.classifier.estimator.embed_to_store", None)
+    with pytest.raises(SelectionError, match=message):
+        make(selector=selector, k=k).fit(*toy(20, seed=0))

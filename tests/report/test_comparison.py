@@ -221,14 +221,17 @@ def test_numpy_labels_in_a_list_can_be_saved(plain, toy, tiny_encoder):
         ({"criteria": ["blend"]}, UnknownOptionError, "blend"),
         ({"curve": [1]}, ShapeError, "from 2 texts a class"),
         ({"curve": [4], "n_draws": 0}, ShapeError, "at least one draw"),
+        ({"class_weight": {"clam": 2}}, UnknownOptionError, "Did you mean 'calm'"),
+        ({"class_weight": {"calm": -2}}, LabelError, "positive, finite class weights"),
     ],
 )
 @pytest.mark.unchecked  # options of the wrong kind
 def test_a_mistake_is_told_before_anything_is_loaded(plain, sides, change, error, message):
     names = ("texts", "labels", "test_texts", "test_labels")
     given = dict(zip(names, sides, strict=True)) | change
+    weight = {"class_weight": given.pop("class_weight", None)}
     with pytest.raises(error, match=message):
-        compare(FusionClassifier(["no-such-folder"], **plain), **given)
+        compare(FusionClassifier(["no-such-folder"], **plain, **weight), **given)
 
 
 def test_a_report_of_another_version_is_refused(report):

@@ -17,6 +17,7 @@ from layerfuse.classifier.gates import TextGates, read_gates
 from layerfuse.classifier.limits import measured_budget
 from layerfuse.classifier.options import (
     SelectorChoice,
+    check_k,
     check_options,
     chosen_selector,
     weight_by_index,
@@ -320,10 +321,14 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             backbone, or two have the same name.
         BackboneLoadError
             If one cannot be loaded.
+        SelectionError
+            If they do not have so many layers as ``k``.
         """
         parameters = self.get_params(deep=False)
         check_options(parameters)
-        return load_named(parameters)
+        backbones = load_named(parameters)
+        check_k(self.selector, self.k, [backbone.refs for backbone in backbones])
+        return backbones
 
     def _blocks(self, X: Any) -> Iterator[tuple[list[str], list[Block]]]:  # noqa: N803
         self._check_fitted()

@@ -6,11 +6,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from layerfuse.core.errors import SelectionError, UnknownOptionError, check_option
-from layerfuse.core.layers import POOLINGS
+from layerfuse.core.layers import POOLINGS, LayerRef
 from layerfuse.core.spec import Dtype
 from layerfuse.fuse import FUSIONS
 from layerfuse.score import CRITERION_NAMES, CriterionInfo
-from layerfuse.select import SELECTOR_NAMES, SelectorName
+from layerfuse.select import SELECTOR_NAMES, SelectorName, upper_refs
 from layerfuse.train import HeadChoice
 
 SelectorChoice = Literal["auto"] | SelectorName
@@ -81,6 +81,35 @@ def chosen_selector(selector: SelectorChoice, k: int | None, n_texts: int) -> Se
     if selector != "auto":
         return selector
     return "upper_top" if k is not None or n_texts < FEW_TEXTS else "upper_half"
+
+
+def check_k(selector: SelectorChoice, k: int | None, refs: Sequence[Sequence[LayerRef]]) -> None:
+    """Refuse before the long work a k that no scores could satisfy.
+
+    Parameters
+    ----------
+    selector : SelectorChoice
+        Which.
+    k : int, optional
+        Layers wanted.
+    refs : sequence of sequence of LayerRef
+        All layers of each backbone.
+
+    Raises
+    ------
+    SelectionError
+        If there are not so many to choose from, or ``upper_half`` was to choose so many.
+    """
+    if k is None:
+        return
+    if selector == "upper_half":
+        raise SelectionError(f"k={k}: selector='upper_half' has no k. Choose 'upper_top'.")
+    sizes = [*map(len, refs)]
+    if selector in {"auto", "upper_top"}:
+        sizes = [len(upper_refs(own)) for own in refs]
+    most = min(sizes) if selector in {"best", "budget"} else sum(sizes)
+    if not 1 <= k <= most:
+        raise SelectionError(f"k={k}, but there are {most} layers to choose from. Use 1 to that.")
 
 
 def weight_by_index(

@@ -25,6 +25,9 @@ def demo(
     ),
     n_train: Annotated[int, typer.Option("--train", min=20, help="Training sentences.")] = 2000,
     n_test: Annotated[int, typer.Option("--test", min=20, help="Test sentences.")] = 1000,
+    costs: Annotated[
+        bool, typer.Option("--costs/--no-costs", help="Measure what predicting costs.")
+    ] = True,
     seed: SeedOption = 0,
     offline: OfflineOption = False,
     no_progress: NoProgressOption = False,
@@ -54,7 +57,15 @@ def demo(
         classifier = FusionClassifier(
             _BACKBONES, offline=offline, progress=not no_progress, random_state=seed
         )
-        report = compare(classifier, train, train_labels, test, test_labels, name="movie reviews")
+        report = compare(
+            classifier,
+            train,
+            train_labels,
+            test,
+            test_labels,
+            name="movie reviews",
+            costs=costs,
+        )
     typer.echo(score_table(classifier.scores_, classifier.selection_))
     typer.echo(f"\nChosen: {classifier.selection_.reason}\n\n{report}")
     cost = meter.overhead()

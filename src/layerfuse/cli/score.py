@@ -32,7 +32,6 @@ from layerfuse.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from layerfuse.backbone import Backbone
     from layerfuse.core.choice import LayerChoice
     from layerfuse.data import TextData
 
@@ -46,7 +45,9 @@ def score(
     ] = None,
     selector: Annotated[
         str,
-        typer.Option(help="best, top, upper_half, upper_top, greedy, mrmr, group_lasso or budget."),
+        typer.Option(
+            help="best, top, auto, upper_half, upper_top, greedy, mrmr, group_lasso or budget."
+        ),
     ] = "best",
     k: Annotated[
         int | None,
@@ -75,27 +76,27 @@ def score(
     """Score every layer, choose some, and tell how often other texts would choose them."""
     from layerfuse.classifier import FusionClassifier, choose_layers, gather_signals
     from layerfuse.classifier.limits import measured_budget
-    from layerfuse.classifier.options import check_limits
-    from layerfuse.core.errors import check_option
+    from layerfuse.classifier.options import check_options, chosen_selector
     from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
     from layerfuse.report import score_plot
-    from layerfuse.select import SELECTOR_NAMES
 
     quiet_transformers()
     criteria = list(dict.fromkeys(criterion or ["loo_ridge"]))
-    check_option("selector", selector, SELECTOR_NAMES)
-    check_limits(selector, max_ms, max_mb)
-    _check_plot(plot)
-    texts = _read(data, text_column, label_column, criteria, selector)
     loader = FusionClassifier(
         backbone,
+        selector=selector,  # type: ignore[arg-type]
+        k=k,
+        max_ms=max_ms,
+        max_mb=max_mb,
         pooling=pooling,  # type: ignore[arg-type]
         max_tokens=max_tokens,
         device=device,
         offline=offline,
     )
+    check_options(loader.get_params(deep=False))
+    _check_plot(plot)
+    texts = _read(data, text_column, label_column, criteria, selector)
     backbones = loader.load_backbones()
-    _check_k(backbones, selector, k)
     _say(texts, criteria)
     with store_at(None if no_cache else DEFAULT_CACHE) as store:
         stored = [
@@ -108,7 +109,7 @@ def score(
                 stored,
                 texts.labels,
                 name,  # type: ignore[arg-type]
-                selector,  # type: ignore[arg-type]
+                chosen_selector(selector, k, len(texts.texts)),  # type: ignore[arg-type]
                 k=k,
                 budget=budget,
                 signals=signals,
@@ -174,16 +175,6 @@ def _check_plot(plot: Path | None) -> None:
     target = plot if plot.exists() else plot.resolve().parent
     if plot.is_dir() or not target.exists() or not os.access(target, os.W_OK):
         raise PermissionError(f"{plot} cannot be written: {target} is no place one may write to.")
-
-
-def _check_k(backbones: "Sequence[Backbone]", selector: str, k: int | None) -> None:
-    """Refuse before the long work a k that no scores could satisfy."""
-    from layerfuse.core.errors import SelectionError
-
-    sizes = [len(backbone.refs) for backbone in backbones]
-    most = min(sizes) if selector in {"best", "budget"} else sum(sizes)
-    if k is not None and k > most:
-        raise SelectionError(f"k={k}, but there are {most} layers to choose from. Use 1 to that.")
 
 
 def _document(choice: "LayerChoice") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from sklearn.metrics import confusion_matrix
 
 from layerfuse.backbone import measure_costs
 from layerfuse.classifier import FusionClassifier
+from layerfuse.classifier.options import weight_by_index
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.errors import DataError, check_option
 from layerfuse.extract import store_at
@@ -32,6 +33,7 @@ from layerfuse.report.quality import class_table, gain_over, quality
 from layerfuse.report.split import Split
 from layerfuse.report.trial import Trial, embed_split
 from layerfuse.score import CRITERIA, CriterionName
+from layerfuse.train import class_weights
 
 _OUR_OWN = {"fusion", "without words"}  # variants of the result, not what it has to beat
 _PACKAGES = ("layerfuse", "torch", "transformers", "scikit-learn", "numpy")
@@ -102,6 +104,8 @@ def compare(
     for criterion in criteria:
         check_option("criteria", criterion, CRITERIA)
     check_curve(curve, n_draws)
+    names, classes = np.unique(splits[0].labels, return_inverse=True)
+    class_weights(classes, weight_by_index(classifier.class_weight, names.tolist()))
     backbones = classifier.load_backbones()
     with store_at(classifier.cache) as store:
         whole = joined(splits)

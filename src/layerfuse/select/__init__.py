@@ -2,6 +2,7 @@
 
 from layerfuse.select.layers import SELECTOR_NAMES, SelectorName, needs_embeddings, select_layers
 from layerfuse.select.stability import selection_stability
+from layerfuse.select.upper_half import upper_refs
 
 __all__ = [
     "SELECTOR_NAMES",
@@ -9,4 +10,5 @@ __all__ = [
     "needs_embeddings",
     "select_layers",
     "selection_stability",
+    "upper_refs",
 ]

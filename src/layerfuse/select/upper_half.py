@@ -1,5 +1,7 @@
 """``upper_half``: the deeper half of each backbone, no scores needed."""
 
+from collections.abc import Sequence
+
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
@@ -18,9 +20,11 @@ def upper_half(scores: LayerScores) -> Selection:
     Selection
         Layers ceil(L / 2) .. L of each backbone of depth L, under every pooling.
     """
-    refs: list[LayerRef] = []
-    for backbone in scores.backbones:
-        own = scores.of(backbone).refs
-        middle = (max(ref.layer for ref in own) + 1) // 2
-        refs += [ref for ref in own if ref.layer >= middle]
+    refs = [ref for name in scores.backbones for ref in upper_refs(scores.of(name).refs)]
     return Selection(tuple(refs), "the upper half of each backbone")
+
+
+def upper_refs(refs: Sequence[LayerRef]) -> list[LayerRef]:
+    """Return the deeper half of the layers of one backbone."""
+    middle = (max(ref.layer for ref in refs) + 1) // 2
+    return [ref for ref in refs if ref.layer >= middle]
