@@ -84,8 +84,8 @@ def test_counts_agree_with_each_other(report, sides):
              zip(one.layers, one.chosen, strict=True) if use}  # fmt: skip
     assert lines == set(report.selection)
     assert report.seeds.seeds == (0, 7)
-    assert [p.n_texts for p in report.curve] == [8, 8, 8]
-    assert {len(p.accuracy) for p in report.curve} == {2}
+    assert [(p.n_texts, len(p.accuracy)) for p in report.curve] == [(8, 2)] * 3 + [(40, 1)] * 3
+    assert report.curve[3].accuracy == (report.result.accuracy,)
     assert report.agreement["fisher"]["fisher"] == pytest.approx(1)
 
 

@@ -42,7 +42,7 @@ def learning_curve(
     -------
     tuple of CurvePoint
         For each size the classifier, the best layer by its score on those texts, and the last layer
-        of that backbone.
+        of that backbone; after them, once, on all texts.
 
     Raises
     ------
@@ -51,18 +51,25 @@ def learning_curve(
     """
     check_curve(per_class, n_draws)
     hidden = None if trial.classifier.progress else True
-    points = []
+    points: list[CurvePoint] = []
     for size in per_class:
         rows = [drawn(trial.split.labels, size, seed) for seed in range(n_draws)]
         draws = [
             _accuracies(trial.again(seed, chosen))
             for seed, chosen in enumerate(tqdm(rows, f"{size} a class", disable=hidden))
         ]
-        points += [
-            CurvePoint(len(rows[0]), name, found)
-            for name, found in zip(_ROWS, zip(*draws, strict=True), strict=True)
-        ]
+        points += _points(len(rows[0]), draws)
+    n_texts = len(trial.split.texts)
+    if points and all(point.n_texts < n_texts for point in points):
+        points += _points(n_texts, [_accuracies(trial)])
     return tuple(points)
+
+
+def _points(n_texts: int, draws: Sequence[tuple[float, ...]]) -> list[CurvePoint]:
+    found = zip(*draws, strict=True)
+    return [
+        CurvePoint(n_texts, name, accuracy) for name, accuracy in zip(_ROWS, found, strict=True)
+    ]
 
 
 def _accuracies(trial: Trial) -> tuple[float, ...]:
