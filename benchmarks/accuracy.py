@@ -31,14 +31,14 @@ def main() -> None:
     parser.add_argument("--selector", default="auto")
     parser.add_argument("--fusion", nargs="+", default=["concat"], help="the first is in use")
     parser.add_argument("--curve", type=int, nargs="*", default=(), help="texts a class")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1, help="fits of the classifier")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     train, test = load_texts(args.data / "train.parquet"), load_texts(args.data / "test.parquet")
     train, test = _without_singles(train, test)
     classifier = FusionClassifier(
-        args.backbone, selector=args.selector, fusion=args.fusion[0], random_state=args.seed
+        args.backbone, selector=args.selector, fusion=args.fusion[0], random_state=0
     )
     report = compare(
         classifier,
@@ -47,6 +47,7 @@ def main() -> None:
         name=args.data.name,
         fusions=args.fusion[1:],
         curve=args.curve,
+        seeds=range(1, args.seeds),
         costs=False,
     )
     setting = {
@@ -61,7 +62,8 @@ def main() -> None:
         "layers": len(report.selection),
         "head": report.head,
         "lexical": report.lexical,
-        "seed": args.seed,
+        "seed": 0,
+        "seed_accuracies": [round(100 * value, 2) for value in report.seeds.accuracy],
         "fit_seconds": round(report.overhead.fit.fit_seconds, 1),
         "peak_memory_mib": round(report.overhead.fit.peak_memory_bytes / 2**20),
     }
