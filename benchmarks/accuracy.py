@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--selector", default="auto")
     parser.add_argument("--fusion", nargs="+", default=["concat"], help="the first is in use")
     parser.add_argument("--curve", type=int, nargs="*", default=(), help="texts a class")
+    parser.add_argument("--draws", type=int, default=5, help="of texts, at each size of the curve")
     parser.add_argument("--seeds", type=int, default=1, help="fits of the classifier")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -47,6 +48,7 @@ def main() -> None:
         name=args.data.name,
         fusions=args.fusion[1:],
         curve=args.curve,
+        n_draws=args.draws,
         seeds=range(1, args.seeds),
         costs=False,
     )

@@ -236,8 +236,9 @@ def learning_curves() -> str:
     by_case: dict[tuple[str, str, int], dict[str, str]] = {}
     for line in lines:
         case = line["data"].upper(), " + ".join(line["backbones"]), line["n_texts"]
-        mean, spread = statistics.fmean(line["accuracies"]), statistics.stdev(line["accuracies"])
-        by_case.setdefault(case, {})[line["row"]] = f"{mean:.1f} ± {spread:.1f}"
+        found = line["accuracies"]
+        spread = f" ± {statistics.stdev(found):.1f}" if len(found) > 1 else ""
+        by_case.setdefault(case, {})[line["row"]] = f"{statistics.fmean(found):.1f}{spread}"
     names = list(dict.fromkeys(line["row"] for line in lines))
     rows = [[data, backbones, f"{n:,}", *[found.get(name, "") for name in names]]
             for (data, backbones, n), found in by_case.items()]  # fmt: skip
