@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from layerfuse.backbone import Backbone
-from layerfuse.core.arrays import Features
+from layerfuse.core.arrays import Digests, Features
 from layerfuse.core.errors import StoreError
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
-from layerfuse.store import EmbeddingStore
+from layerfuse.store import EmbeddingStore, as_digests
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +24,8 @@ class StoredEmbeddings:
         Embeds again what the store finds damaged.
     texts : sequence of str
         In the order of the rows of features.
+    digests : array of shape (text,)
+        Of the texts: each layer is asked for by them, and they are computed once.
     progress : bool
         Show a progress bar where something is embedded.
     """
@@ -31,6 +33,7 @@ class StoredEmbeddings:
     store: EmbeddingStore
     model: Backbone
     texts: Sequence[str]
+    digests: Digests
     progress: bool = True
 
     @property
@@ -61,13 +64,13 @@ class StoredEmbeddings:
             If the disk refuses.
         """
         try:
-            values = self.store.read(self.model.spec, refs, self.texts)
+            values = self.store.read(self.model.spec, refs, self.digests)
         except (
             StoreError
         ):  # damage shows when a layer is read; what was in that shard is then missing
             if not self.fill():
                 raise
-            values = self.store.read(self.model.spec, refs, self.texts)
+            values = self.store.read(self.model.spec, refs, self.digests)
         return LayerEmbeddings(values, refs)
 
     def fill(self) -> int:
@@ -84,7 +87,7 @@ class StoredEmbeddings:
             If the store cannot be written, for example because the disk is full.
         """
         spec, refs = self.model.spec, self.refs
-        todo = [self.texts[i] for i in self.store.missing(spec, refs, self.texts)]
+        todo = [self.texts[i] for i in self.store.missing(spec, refs, self.digests)]
         if todo:
             with self.store.writer(spec, refs) as writer:
                 for positions, values in self.model.stream(todo, refs, progress=self.progress):
@@ -118,6 +121,6 @@ def embed_to_store(
     StoreError
         If the store cannot be written, for example because the disk is full.
     """
-    stored = StoredEmbeddings(store, backbone, texts, progress)
+    stored = StoredEmbeddings(store, backbone, texts, as_digests(texts), progress)
     stored.fill()
     return stored
