@@ -19,6 +19,11 @@ def test_auto_looks_at_the_texts_and_at_k(k, n_texts, selector):
     assert chosen_selector("greedy", k, n_texts) == "greedy"
 
 
+@pytest.mark.parametrize("criterion", ["importance", "rankme", lambda features, labels: 0.0])
+def test_numbers_that_tell_nothing_between_backbones_choose_none_of_them(criterion):
+    assert chosen_selector("auto", None, 10, criterion) == "upper_half"
+
+
 def test_a_classifier_chooses_as_its_selector_does(make, toy):
     texts, labels = toy(40, seed=0)
     auto, few, half = (
@@ -36,10 +41,10 @@ def test_a_classifier_chooses_as_its_selector_does(make, toy):
     ("selector", "k", "message"),
     [
         ("upper_half", 2, "has no k"),
-        ("auto", 5, "there are 4 layers"),  # 2 and 3 under two poolings
-        ("upper_top", 0, "Use 1 to that"),
-        ("top", 9, "there are 8 layers"),
-        ("best", 9, "there are 8 layers"),
+        ("auto", 5, "4 layers in the upper halves"),  # 2 and 3 under two poolings
+        ("upper_top", 0, "Choose 1 to 4"),
+        ("top", 9, "8 layers in all"),
+        ("best", 9, "8 layers in the smallest backbone"),
     ],
 )
 def test_a_k_that_no_scores_could_satisfy_is_refused_before_anything_is_embedded(

@@ -11,37 +11,52 @@ from layerfuse.fuse import Concat, Supervision
 
 
 @pytest.fixture
-def streaming(monkeypatch):
-    """Let no block be held, and count what is read of them."""
+def noisy(toy):
+    """Texts of which some labels are wrong, so that no probability is 0 or 1."""
+    texts, labels = toy(60, seed=0)
+    return texts, [labels[i - 1] if i % 5 == 0 else labels[i] for i in range(60)]
+
+
+@pytest.mark.parametrize("fusion", ["concat", "mean", "static_gate", "auto"])
+def test_a_classifier_of_streamed_blocks_is_the_same(
+    make, noisy, monkeypatch, fusion, tiny_encoder, tiny_decoder
+):
+    texts, labels = noisy
+    options = {"backbones": [tiny_encoder, tiny_decoder], "selector": "upper_half", "head": "ridge"}
     held = layerfuse.classifier.blocks.read_blocks
-    seen: list[type] = []
+    kinds = []
 
     def read(stored, refs):
         blocks = held(stored, refs, in_memory_bytes=0)
-        seen.append(type(blocks))
+        kinds.append(type(blocks))
         return blocks
 
-    monkeypatch.setattr("layerfuse.classifier.estimator.read_blocks", read)
-    return seen
-
-
-@pytest.mark.parametrize("fusion", ["concat", "mean", "static_gate"])
-def test_a_classifier_of_streamed_blocks_is_the_same(make, toy, monkeypatch, fusion, streaming):
-    texts, labels = toy(60, seed=0)
-    one = make(fusion=fusion).fit(texts, labels)
-    assert streaming == [StreamedBlocks]
-    monkeypatch.undo()
-    other = make(fusion=fusion).fit(texts, labels)
+    with monkeypatch.context() as patched:
+        patched.setattr("layerfuse.classifier.estimator.read_blocks", read)
+        one = make(**options, fusion=fusion).fit(texts, labels)
+    assert kinds == [StreamedBlocks]
+    assert len(one.selection_) > 4
+    other = make(**options, fusion="concat" if fusion == "auto" else fusion).fit(texts, labels)
     assert one.selection_ == other.selection_
+    assert type(one.fusion_) is type(other.fusion_)
+    assert [trial.fusion for trial in one.trials_] == [trial.fusion for trial in other.trials_]
     np.testing.assert_allclose(one.predict_proba(texts), other.predict_proba(texts), atol=1e-3)
 
 
-def test_what_fits_into_memory_is_held():
-    refs = tuple(LayerRef("a", i, "mean") for i in range(3))
-    rows = LayerEmbeddings(np.ones((3, 5, 4), np.float32), refs)
+def test_what_fits_into_memory_is_held_whichever_block_is_wide():
+    refs = tuple(LayerRef(name, 0, "mean") for name in ("thin", "wide"))
+    rows = [
+        LayerEmbeddings(np.ones((1, 5, width), np.float32), (ref,))
+        for ref, width in zip(refs, (1, 100), strict=True)
+    ]
     read = layerfuse.classifier.blocks.read_blocks
-    assert isinstance(read([rows], refs, in_memory_bytes=3 * 5 * 4 * 4), list)
-    assert isinstance(read([rows], refs, in_memory_bytes=3 * 5 * 4 * 4 - 1), StreamedBlocks)
+    n_bytes = 5 * 101 * 4
+    for order in (refs, refs[::-1]):
+        assert isinstance(read(rows, order, in_memory_bytes=n_bytes), list)
+        streamed = read(rows, order, in_memory_bytes=n_bytes - 1)
+        assert isinstance(streamed, StreamedBlocks)
+        assert [block.shape[1] for block in streamed] == [rows[refs.index(r)].values.shape[2]
+                                                          for r in order]  # fmt: skip
 
 
 def test_concat_holds_one_streamed_block_at_a_time():

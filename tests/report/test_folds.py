@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from layerfuse import FusionClassifier
-from layerfuse.core.errors import DataError, ShapeError
+from layerfuse.core.errors import DataError, LabelError, ShapeError
 from layerfuse.report import compare
 from layerfuse.report.folds import fold_splits, joined, pooled_facts
 
@@ -41,9 +41,8 @@ def test_groups_stay_in_one_fold():
 
 def test_a_text_is_leaked_if_it_stands_outside_its_fold_too():
     texts = [*TEXTS, "Text  0"]
-    facts = pooled_facts(fold_splits(texts, [*LABELS, "a"], 25 // 3), "twice")
-    assert (facts.n_train, facts.n_test, facts.n_folds) == (25, 25, 8)
-    assert facts.n_leaked in {0, 2}  # 0 if one fold holds both
+    facts = pooled_facts(fold_splits(texts, [*LABELS, "a"], 8), "twice")
+    assert (facts.n_train, facts.n_test, facts.n_folds, facts.n_repeated) == (25, 25, 8, 1)
     alone = pooled_facts(fold_splits(TEXTS, LABELS, 4), "once")
     assert alone.n_leaked == 0
     pair = ["x", "x", "y", "y", "z", "z", "v", "v"]
@@ -56,9 +55,10 @@ def test_a_text_is_leaked_if_it_stands_outside_its_fold_too():
     [
         (LABELS, {"n_folds": 1}, ShapeError, "at least 2 folds"),
         (LABELS, {"n_folds": 9}, DataError, "Ask for fewer folds"),
-        (["a", "a", *["b"] * 22], {"n_folds": 2}, DataError, "of class 'a' fewer than 2"),
+        (["a", "a", *["b"] * 22], {"n_folds": 2}, DataError, "class 'a', which has 2, 1 lie"),
+        (LABELS, {"n_folds": 2, "groups": ["x", None] * 12}, LabelError, "groups: the label"),
         (LABELS, {"n_folds": 2, "groups": [1]}, ShapeError, "a group per text, got 1 for 24"),
-        (LABELS, {"n_folds": 3, "groups": [0, 1] * 12}, DataError, "Ask for fewer folds"),
+        (LABELS, {"n_folds": 3, "groups": [0, 1] * 12}, DataError, "fewer folds"),
     ],
 )
 def test_folds_that_cannot_be_are_told(labels, options, error, message):
@@ -88,7 +88,7 @@ def test_the_result_is_that_of_classifiers_fitted_without_each_fold(make, noisy)
     assert len(report.mistakes) == min(20, 30 - right)
     shown = [mistake.probability for mistake in report.mistakes]
     assert shown == sorted(shown, reverse=True)
-    assert "without its fold of 3" in str(report)
+    assert "without its own fold" in str(report)
 
 
 def test_the_classifier_is_fitted_on_all_texts_in_the_end(make, noisy):
@@ -100,12 +100,31 @@ def test_the_classifier_is_fitted_on_all_texts_in_the_end(make, noisy):
     )
 
 
-def test_labels_without_meaning_are_predicted_by_chance(make, toy):
-    """What has seen its test texts would do better: all texts have a fold of their own topic."""
-    texts, _ = toy(40, seed=4)
-    labels = np.random.default_rng(0).permutation(["a", "b"] * 20).tolist()
-    report = compare(make(head="ridge", lexical=False), texts, labels, folds=4, costs=False)
-    assert 0.2 < report.result.accuracy < 0.8
+def test_folds_choose_layers_as_the_classifier_does(make, noisy, monkeypatch):
+    """30 texts are many here, and the 20 outside a fold would be few."""
+    monkeypatch.setattr("layerfuse.classifier.options.FEW_TEXTS", 25)
+    texts, labels = noisy
+    report = compare(make(head="ridge"), texts, labels, folds=3, costs=False)
+    half = compare(make(head="ridge", selector="upper_half"), texts, labels, folds=3, costs=False)
+    assert report.reason == "the upper half of each backbone"
+    assert report.result == half.result
+
+
+def test_all_parts_of_a_cross_validation(make, noisy, tiny_encoder, tiny_decoder):
+    texts, labels = noisy
+    classifier = make(
+        backbones=[tiny_encoder, tiny_decoder], fusion="static_gate", selector="upper_half",
+        head="ridge", class_weight="balanced",
+    )  # fmt: skip
+    report = compare(classifier, texts, labels, folds=2, fusions=["concat"], curve=[3], n_draws=2)
+    assert "chosen layers, concat" in [row.name for row in report.baselines]
+    (pair,) = report.pairs
+    best = {row.name: row.accuracy for row in report.baselines if row.kind == "best layer"}
+    assert max(best["encoder, best layer"], best["decoder, best layer"]) <= pair.oracle
+    assert len(report.gates) == 4  # two backbones under two poolings
+    assert [one.name for one in report.overhead.layer_marginals] == list(report.selection)
+    assert {choice.backbones for choice in report.overhead.choices} >= {("encoder",), ("decoder",)}
+    assert [point.n_texts for point in report.curve] == [6] * 3 + [15] * 3
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ COSTS = (DepthCosts("a", (1.0, 2.0, 4.0), (1, 2, 3)), DepthCosts("b", (3.0, 7.0)
 
 @pytest.fixture
 def data():
-    """Layer 1 of a tells the labels; the others are noise, layer 2 twice that of layer 0."""
+    """Layer 1 of a tells the labels; the others are noise, layer 2 the same as layer 0."""
     rng = np.random.default_rng(0)
     labels = np.array([0, 1] * 20)
     noise = rng.normal(size=(3, 40, 6)).astype(np.float32)
@@ -26,7 +26,7 @@ def data():
     ], labels
 
 
-def plain_scores(layers, labels):
+def plain_scores(layers, labels, n_layers):
     """Return Brier scores of ridge on the concatenation, fitted again without each text."""
     blocks = [(x - x.mean(0)) / x.std(0) for x in layers]
     kernel = sum(x @ x.T / x.shape[1] for x in blocks)
@@ -38,7 +38,7 @@ def plain_scores(layers, labels):
             rest = np.delete(np.arange(len(labels)), i)
             # The intercept is not penalised: a constant of next to infinite weight.
             wide = kernel + 1e6
-            fit = KernelRidge(alpha=penalty * len(blocks), kernel="precomputed")
+            fit = KernelRidge(alpha=penalty * n_layers, kernel="precomputed")
             fit.fit(wide[np.ix_(rest, rest)], targets[rest])
             losses.append(np.square(fit.predict(wide[[i]][:, rest]) - targets[i]).sum())
         if best is None or np.mean(losses) < np.mean(best):
@@ -51,9 +51,9 @@ def test_gains_are_those_of_fits_without_each_text(data):
     layers = [np.asarray(block.row(ref), float) for block in blocks for ref in block.refs]
     found = layer_marginals(blocks, Selection(REFS, "all"), labels, COSTS)
     assert [one.name for one in found] == [str(ref) for ref in REFS]
-    whole = plain_scores(layers, labels)
+    whole = plain_scores(layers, labels, 4)
     for i, one in enumerate(found):
-        gains = plain_scores(layers[:i] + layers[i + 1 :], labels) - whole
+        gains = plain_scores(layers[:i] + layers[i + 1 :], labels, 4) - whole
         assert one.gain == pytest.approx(gains.mean(), abs=1e-3)
         assert one.standard_error == pytest.approx(gains.std() / np.sqrt(40), abs=1e-3)
     assert max(found, key=lambda one: one.gain).name == "a:1:mean"
@@ -63,6 +63,17 @@ def test_only_the_deepest_layer_costs_time(data):
     blocks, labels = data
     found = layer_marginals(blocks, Selection(REFS, "all"), labels, COSTS)
     assert [one.milliseconds for one in found] == [0, 0, 2.0, 7.0]
+
+
+def test_a_layer_that_says_nothing_adds_nothing(data):
+    """Texts are drawn here too, since there are more than are looked at."""
+    blocks, labels = data
+    many = [LayerEmbeddings(np.tile(block.values, (1, 30, 1)), block.refs) for block in blocks]
+    dead = many[1].values
+    dead[:] = 0.1
+    found = layer_marginals(many, Selection(REFS, "all"), np.tile(labels, 30), COSTS)
+    assert (found[3].gain, found[3].standard_error) == (0, 0)
+    assert max(found, key=lambda one: one.gain).name == "a:1:mean"
 
 
 def test_one_layer_alone_adds_to_none(data):

@@ -34,11 +34,12 @@ def read_blocks(
     """
     by_name = {embeddings.backbone: embeddings for embeddings in stored}
     readers = [partial(by_name[ref.backbone].row, ref) for ref in refs]
-    first = readers[0]()
-    # Layers of one backbone are of one size, and backbones of like sizes: the first tells enough.
-    if len(readers) * first.nbytes > in_memory_bytes:
-        return StreamedBlocks(readers)
-    return [first, *(read() for read in readers[1:])]
+    held: list[Block] = []
+    for read in readers:
+        held.append(read())
+        if sum(block.nbytes for block in held) > in_memory_bytes:
+            return StreamedBlocks(readers)
+    return held
 
 
 def stream_blocks(

@@ -53,10 +53,10 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
     criterion : CriterionName, CriterionInfo or callable
         Scores a layer for these labels; higher is better.
     selector : SelectorChoice
-        Chooses layers by their scores, as in ``select_layers``. ``auto``: ``upper_half``, or
-        ``upper_top`` on fewer than 500 texts or with k.
+        Chooses layers by their scores, as in ``select_layers``. ``auto``: ``upper_half``;
+        ``upper_top`` with k, or on fewer than 500 texts if the criterion compares backbones.
     k : int, optional
-        Layers to choose, as in ``select_layers``. Default: as many as stand out.
+        Layers to choose, as in ``select_layers``. Default: the selector's.
     max_ms, max_mb : float, optional
         For the selector ``budget``: most milliseconds a text, measured here, and MiB of weights.
     fusion : FusionChoice
@@ -168,6 +168,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             If an option has an unknown value; before anything is loaded.
         BackboneLoadError
             If a backbone cannot be loaded.
+        SelectionError
+            If they do not have so many layers as ``k``, or the budget allows nothing.
         """
         texts, labels = as_texts(X), as_list(y, "labels")
         if len(texts) != len(labels):
@@ -184,7 +186,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             scores = score_layers(stored, labels, self.criterion, signals=signals)
             selection = select_layers(
                 scores,
-                chosen_selector(self.selector, self.k, len(texts)),
+                chosen_selector(self.selector, self.k, len(texts), self.criterion),
                 k=self.k,
                 embeddings=stored,
                 labels=labels,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from layerfuse.core.arrays import Block
+from layerfuse.core.blocks import StreamedBlocks
 from layerfuse.core.calibrate import gain_in_errors, text_log_losses
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse import FUSIONS, Fusion, FusionName, Supervision
@@ -134,6 +135,7 @@ def fuse_and_train(
     ``auto`` fits every fusion of the short list and judges each by its head's log loss on training
     texts that were held out. The simplest stands first, and a later one takes its place only if it
     is better by more than one standard error of the paired difference, so that chance seldom does.
+    Of blocks that are streamed, since all together are too large, it is ``concat``.
 
     Parameters
     ----------
@@ -155,7 +157,11 @@ def fuse_and_train(
     FusedHead
         Fitted on all texts.
     """
-    names = shortlist(refs, len(texts)) if fusion == "auto" else (fusion,)
+    # All others hold every block, which these are too large for.
+    listed: tuple[FusionName, ...] = (
+        ("concat",) if isinstance(blocks, StreamedBlocks) else shortlist(refs, len(texts))
+    )
+    names: tuple[FusionName, ...] = listed if fusion == "auto" else (fusion,)
 
     def attempt(name: FusionName, best: _Fitted | None) -> tuple[_Fitted, FusionTrial]:
         started = time.perf_counter()

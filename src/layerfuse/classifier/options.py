@@ -10,13 +10,16 @@ from layerfuse.core.layers import POOLINGS, LayerRef
 from layerfuse.core.spec import Dtype
 from layerfuse.fuse import FUSIONS
 from layerfuse.score import CRITERION_NAMES, CriterionInfo
-from layerfuse.select import SELECTOR_NAMES, SelectorName, upper_refs
+from layerfuse.select import SELECTOR_NAMES, SelectorName, most_layers
 from layerfuse.train import HeadChoice
 
 SelectorChoice = Literal["auto"] | SelectorName
 
 FEW_TEXTS = 500
-"""Below so many, layers that score low harm more than they add."""
+"""Below so many, layers that score low harm more than they add: so it was with 256 texts, and no
+longer with 1,024."""
+
+_COMPARING = {"loo_ridge", "probe", "knn", "mdl", "logme"}  # what they say holds across backbones
 
 _CHOICES: Mapping[str, Sequence[str]] = {
     "criterion": CRITERION_NAMES,
@@ -66,7 +69,9 @@ def check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> N
         )
 
 
-def chosen_selector(selector: SelectorChoice, k: int | None, n_texts: int) -> SelectorName:
+def chosen_selector(
+    selector: SelectorChoice, k: int | None, n_texts: int, criterion: Any = "loo_ridge"
+) -> SelectorName:
     """Return what ``auto`` means: the upper halves, or the best of them where texts are few.
 
     Parameters
@@ -77,10 +82,13 @@ def chosen_selector(selector: SelectorChoice, k: int | None, n_texts: int) -> Se
         Layers wanted; then the best of the upper halves, however many texts there are.
     n_texts : int
         Training texts.
+    criterion : CriterionName, CriterionInfo or callable
+        Few texts alone do not matter where its numbers tell nothing between backbones.
     """
     if selector != "auto":
         return selector
-    return "upper_top" if k is not None or n_texts < FEW_TEXTS else "upper_half"
+    few = n_texts < FEW_TEXTS and isinstance(criterion, str) and criterion in _COMPARING
+    return "upper_top" if k is not None or few else "upper_half"
 
 
 def check_k(selector: SelectorChoice, k: int | None, refs: Sequence[Sequence[LayerRef]]) -> None:
@@ -98,18 +106,13 @@ def check_k(selector: SelectorChoice, k: int | None, refs: Sequence[Sequence[Lay
     Raises
     ------
     SelectionError
-        If there are not so many to choose from, or ``upper_half`` was to choose so many.
+        If there are not so many to choose from, or the selector takes no k.
     """
     if k is None:
         return
-    if selector == "upper_half":
-        raise SelectionError(f"k={k}: selector='upper_half' has no k. Choose 'upper_top'.")
-    sizes = [*map(len, refs)]
-    if selector in {"auto", "upper_top"}:
-        sizes = [len(upper_refs(own)) for own in refs]
-    most = min(sizes) if selector in {"best", "budget"} else sum(sizes)
+    most, which = most_layers("upper_top" if selector == "auto" else selector, refs)
     if not 1 <= k <= most:
-        raise SelectionError(f"k={k}, but there are {most} layers to choose from. Use 1 to that.")
+        raise SelectionError(f"k={k}, but there are {most} layers {which}. Choose 1 to {most}.")
 
 
 def weight_by_index(

@@ -52,8 +52,9 @@ def compare(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
     folds: Annotated[
-        int, typer.Option(min=2, help="Of cross-validation, where there is no --test.")
-    ] = 5,
+        int | None,
+        typer.Option(min=2, help="Of cross-validation, where there is no --test. Default: 5."),
+    ] = None,
     test_share: Annotated[
         float | None,
         typer.Option(min=0.01, max=0.9, help="Hold out such a share instead: one split, faster."),
@@ -114,6 +115,8 @@ def compare(
     quiet_transformers()
     if out is not None:
         check_report_folder(out)
+    if folds is not None and (test is not None or test_share is not None):
+        raise typer.BadParameter("--folds cross-validates; leave out --test and --test-share.")
     data = _read(train, test, text_column, label_column, group_column, test_share, seed)
     criteria, fusions = criterion or ["loo_ridge"], fusion or ["concat"]
     classifier = FusionClassifier(
@@ -138,7 +141,7 @@ def compare(
         classifier,
         *data.train,
         *(data.test or (None, None)),
-        folds=folds,
+        folds=folds or 5,
         groups=data.groups,
         name=name or Path(train).stem,
         fusions=fusions[1:],  # type: ignore[arg-type]

@@ -109,7 +109,7 @@ def score(
                 stored,
                 texts.labels,
                 name,  # type: ignore[arg-type]
-                chosen_selector(selector, k, len(texts.texts)),  # type: ignore[arg-type]
+                chosen_selector(selector, k, len(texts.texts), name),  # type: ignore[arg-type]
                 k=k,
                 budget=budget,
                 signals=signals,

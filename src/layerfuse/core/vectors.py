@@ -42,7 +42,12 @@ class StreamedVectors:
 
     def rows(self, positions: np.ndarray | slice) -> Features:
         """Return the vectors of some texts."""
-        chosen: Features = np.concatenate([part[positions] for part in self.read()], axis=1)
+        n_texts = len(np.arange(self.n_texts)[positions])
+        chosen: Features = np.empty((n_texts, sum(self.widths)), dtype=np.float32)
+        start = 0
+        for part, width in zip(self.read(), self.widths, strict=True):
+            chosen[:, start : start + width] = part[positions]
+            start += width
         return chosen
 
     def project(self, axes: Axes) -> Block:

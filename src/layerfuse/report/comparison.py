@@ -134,7 +134,7 @@ def compare(
                 tuple(int(seed) for seed in (classifier.random_state, *seeds)),
                 (float(right.mean()), *(_accuracy_again(trials, seed) for seed in seeds)),
             ),
-            learning_curve(trials[0], curve, n_draws),
+            learning_curve(trials[0], curve, n_draws, classifier.selector),
             criteria_agreement(lead, criteria),
             _measured(lead, trials[0], fitting) if costs else Overheads(fitting),
         )
@@ -240,8 +240,11 @@ def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
     fitting : FitCosts
         Measured already.
     """
-    used = [own for own in lead.train if own.backbone in lead.classifier.selection_.backbones]
-    by_depth = [measure_costs(own.model, lead.split.texts) for own in lead.train]
+    in_use = lead.classifier.selection_.backbones
+    tried = {*in_use, *trial.classifier.selection_.backbones}
+    by_depth = [
+        measure_costs(own.model, lead.split.texts) for own in lead.train if own.backbone in tried
+    ]
     choices = smaller_choices(
         trial.classifier,
         trial.train,
@@ -255,7 +258,9 @@ def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
         prediction=measure_prediction(
             lead.classifier,
             lead.split.test_texts,
-            whole_parameters=sum(own.model.n_parameters for own in used),
+            whole_parameters=sum(
+                own.model.n_parameters for own in lead.train if own.backbone in in_use
+            ),
         ),
         choices=choices,
         marginals=backbone_marginals(choices),

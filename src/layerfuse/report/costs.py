@@ -126,7 +126,7 @@ class FitCosts:
     fit_seconds : float
         Everything in ``fit`` but the extraction.
     comparison_seconds : float
-        All baselines.
+        All baselines, and in cross-validation the fits of all folds.
     peak_memory_bytes : int
         Highest resident memory of the process.
     cache_bytes : int

@@ -200,6 +200,8 @@ class Mistake:
 class SourcePair:
     """How two backbones complement each other: the best layer of each, a head alone on each.
 
+    In cross-validation each fold has found its own best layer; named is that of all texts.
+
     Parameters
     ----------
     first, second : str
@@ -228,7 +230,8 @@ class SourceGate:
     name : str
         ``backbone:pooling``.
     mean, low, high : float
-        Mean weight over test texts, and its 5th and 95th percentile.
+        Mean weight over test texts, and its 5th and 95th percentile; in cross-validation over all
+        texts, of the fusion fitted on them.
     """
 
     name: str

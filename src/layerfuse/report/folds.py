@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from layerfuse.core.errors import DataError, ShapeError
 from layerfuse.core.texts import as_list
+from layerfuse.data.labels import check_present
 from layerfuse.report.facts import DataFacts
 from layerfuse.report.split import Split
 
@@ -44,13 +45,13 @@ def fold_splits(
     ShapeError
         If there are fewer than two folds, or not a label and a group per text.
     LabelError
-        If nothing can be trained on the labels.
+        If nothing can be trained on the labels; if a group is missing, or they are not of one type.
     """
     if n_folds < 2:  # noqa: PLR2004
         raise ShapeError(f"Expected at least 2 folds, got {n_folds}.")
     column, truth = as_list(texts, "texts"), as_list(labels, "labels")
     whole = Split.of(column, truth, column, truth)
-    own = None if groups is None else as_list(groups, "groups")
+    own = None if groups is None else check_present(as_list(groups, "groups"), "groups")
     if own is not None and len(own) != len(whole.texts):
         raise ShapeError(f"Expected a group per text, got {len(own)} for {len(whole.texts)}.")
     sides = _sides(whole.labels, n_folds, own, random_state)
@@ -81,11 +82,16 @@ def _sides(
 def _split(whole: Split, train: Sequence[int], test: Sequence[int], number: int) -> Split:
     counts = Counter(whole.labels[i] for i in train)
     scarce = [label for label in dict.fromkeys(whole.labels) if counts[label] < 2]  # noqa: PLR2004
-    if scarce or not test:
-        why = f"of class {scarce[0]!r} fewer than 2 texts lie outside it" if scarce else "empty"
+    if scarce:
+        n_own = whole.labels.count(scarce[0])
         raise DataError(
-            f"Expected folds to test on, but fold {number} of {len(whole.texts)} texts is none: "
-            f"{why}. Ask for fewer folds, or give test texts."
+            f"Expected 2 texts of every class outside each fold; of class {scarce[0]!r}, which has "
+            f"{n_own}, {counts[scarce[0]]} lie outside fold {number}. Add texts of it, leave it "
+            "out, or give test texts; with 3 texts or more other folds may do."
+        )
+    if not test:
+        raise DataError(
+            f"Expected texts in every fold, but fold {number} is empty. Ask for fewer folds."
         )
     return Split(
         [whole.texts[i] for i in train],

@@ -56,13 +56,14 @@ def layer_marginals(
     total = np.zeros((len(rows), len(rows)))
     for _, features in read_standardized(embeddings, selection.refs, rows):
         total += layer_kernel(features)
-    n_others = len(selection.refs) - 1
-    whole = loo_losses(total, n_others + 1, targets)
+    # The same penalties with and without: a layer that says nothing then adds nothing.
+    n_layers = len(selection.refs)
+    whole = loo_losses(total, n_layers, targets)
     by_name = {one.backbone: one for one in costs}
     marginals = []
     # Read twice rather than kept: the kernels of a hundred layers would fill a gigabyte.
     for ref, features in read_standardized(embeddings, selection.refs, rows):
-        gains = loo_losses(total - layer_kernel(features), n_others, targets) - whole
+        gains = loo_losses(total - layer_kernel(features), n_layers, targets) - whole
         error = float(gains.std()) / math.sqrt(len(gains))
         milliseconds = _saved(ref, selection, by_name[ref.backbone])
         marginals.append(LayerMarginal(str(ref), float(gains.mean()), error, milliseconds))

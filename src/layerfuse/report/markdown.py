@@ -46,6 +46,7 @@ def _tables(report: Report) -> Iterator[Table]:
         layers.pair_table(report),
         costs.choice_table(report),
         costs.marginal_table(report),
+        costs.layer_marginal_table(report),
         predictions.class_table(report),
         predictions.confusion_table(report),
         predictions.calibration_table(report),

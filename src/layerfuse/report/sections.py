@@ -66,14 +66,27 @@ def _choices(report: Report) -> str:
     by_weight = of_predictions.cost_plot(
         report, "MiB of weights", lambda choice: choice.weight_bytes / 2**20
     )
-    note = "Numbers stand for sets of backbones; the table names them and their budgets."
+    note = (
+        "Numbers stand for sets of backbones; the table names them and their budgets."
+        + _first_fold(report)
+    )
     return paragraph(note, "note") + figure(by_time + by_weight, costs.choice_table(report))
+
+
+def _first_fold(report: Report) -> str:
+    """Say which numbers of a cross-validation are not of all texts."""
+    return " These accuracies are of the first fold." if report.data.n_folds else ""
+
+
+def _first_fold_note(report: Report) -> str:
+    return paragraph(_first_fold(report).strip(), "note") if report.data.n_folds else ""
 
 
 def _marginals(report: Report) -> str:
     if not report.overhead.marginals:
         return ""
-    return figure(of_predictions.marginal_plot(report), costs.marginal_table(report))
+    plot = figure(of_predictions.marginal_plot(report), costs.marginal_table(report))
+    return _first_fold_note(report) + plot
 
 
 def _layer_marginals(report: Report) -> str:
@@ -115,7 +128,8 @@ def _probabilities(report: Report) -> str:
 def _curve(report: Report) -> str:
     if not report.curve:
         return ""
-    return figure(of_predictions.learning_curve(report), predictions.curve_table(report))
+    plot = figure(of_predictions.learning_curve(report), predictions.curve_table(report))
+    return _first_fold_note(report) + plot
 
 
 def _seeds(report: Report) -> str:

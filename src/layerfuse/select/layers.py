@@ -8,7 +8,7 @@ import numpy as np
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.costs import Budget
 from layerfuse.core.errors import SelectionError, ShapeError, check_option
-from layerfuse.core.layers import LayerRows
+from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
 from layerfuse.core.texts import as_list
@@ -18,7 +18,7 @@ from layerfuse.select.greedy import greedy
 from layerfuse.select.group_lasso import group_lasso
 from layerfuse.select.mrmr import mrmr
 from layerfuse.select.top import top
-from layerfuse.select.upper_half import upper_half
+from layerfuse.select.upper_half import upper_half, upper_refs
 from layerfuse.select.upper_top import upper_top
 
 SelectorName = Literal[
@@ -92,7 +92,7 @@ def select_layers(
         return top(scores, k)
     if selector == "upper_half":
         if k is not None:
-            raise SelectionError(f"k={k}: selector='upper_half' has no k. Choose 'upper_top'.")
+            most_layers(selector, ())
         return upper_half(scores)
     if selector == "upper_top":
         return upper_top(scores, k)
@@ -133,6 +133,30 @@ def check_evidence(
                 f"{block.backbone} has {block.n_texts} texts, but there are {len(classes)} labels."
             )
     return blocks, classes
+
+
+def most_layers(selector: SelectorName, refs: Sequence[Sequence[LayerRef]]) -> tuple[int, str]:
+    """Return how many layers a selector can be asked for, and of what.
+
+    Parameters
+    ----------
+    selector : SelectorName
+        Which.
+    refs : sequence of sequence of LayerRef
+        All layers of each backbone.
+
+    Raises
+    ------
+    SelectionError
+        If the selector takes no k.
+    """
+    if selector == "upper_half":
+        raise SelectionError("selector='upper_half' has no k. Leave it out, or choose 'upper_top'.")
+    if selector == "upper_top":
+        return sum(len(upper_refs(own)) for own in refs), "in the upper halves"
+    if selector in {"best", "budget"}:
+        return min(map(len, refs)), "in the smallest backbone"
+    return sum(map(len, refs)), "in all"
 
 
 def needs_embeddings(selector: SelectorName) -> bool:

@@ -38,8 +38,12 @@ def principal_axes(features: Vectors, random_state: int = 0) -> Axes:
     through_features = features.shape[1] <= min(len(features), _MAX_GRAM)
     held = isinstance(features, np.ndarray)
     most = _MAX_GRAM if not through_features else len(features) if held else _MAX_STREAMED
-    seen = _drawn(features, most, random_state)
-    centred = seen - seen.mean(0, dtype=np.float64).astype(np.float32)
+    centred = _drawn(features, most, random_state)
+    mean = centred.mean(0, dtype=np.float64).astype(np.float32)
+    if centred is features:
+        centred = centred - mean
+    else:  # a copy, which may be large
+        centred -= mean
     gram = centred.T @ centred if through_features else centred @ centred.T
     eigenvalues, vectors = _leading(gram, random_state)
     floor = max(float(eigenvalues[-1]), 0.0) * 16 * np.finfo(np.float32).eps  # rounding noise
@@ -55,7 +59,9 @@ def _drawn(features: Vectors, n_texts: int, random_state: int) -> np.ndarray:
     if n_texts < len(features):
         rng = np.random.default_rng(random_state)
         rows = np.sort(rng.choice(len(features), n_texts, replace=False))
-    return features[rows] if isinstance(features, np.ndarray) else features.rows(rows)
+    if not isinstance(features, np.ndarray):
+        return features.rows(rows)
+    return features if isinstance(rows, slice) else np.asarray(features[rows])
 
 
 def _leading(gram: np.ndarray, random_state: int) -> tuple[np.ndarray, np.ndarray]:

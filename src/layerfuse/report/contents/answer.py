@@ -26,7 +26,7 @@ def sentences(report: Report) -> tuple[str, ...]:
 def _accuracy(report: Report) -> str:
     result, data = report.result, report.data
     texts = (
-        f"{data.n_test:,} texts, each by what was fitted without its fold of {data.n_folds},"
+        f"{data.n_test:,} texts, each by what was fitted without its own fold (of {data.n_folds}),"
         if data.n_folds
         else f"{data.n_test:,} test texts"
     )
