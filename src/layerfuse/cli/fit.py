@@ -47,7 +47,7 @@ def fit(
     ] = "auto",
     k: Annotated[
         int | None,
-        typer.Option("-k", min=1, help="Layers to choose. Default: as many as stand out."),
+        typer.Option("-k", min=1, help="Layers to choose. Default: the selector decides."),
     ] = None,
     max_ms: MaxMillisecondsOption = None,
     max_mb: MaxMegabytesOption = None,

@@ -82,7 +82,8 @@ def compare(
     seeds : sequence of int
         The classifier is fitted again with each as its ``random_state``.
     curve : sequence of int
-        Texts a class: the classifier is fitted on ``n_draws`` draws of so many.
+        Texts a class: the classifier is fitted on ``n_draws`` draws of so many; the last point is
+        that of all texts.
     n_draws : int
         For ``curve``.
     costs : bool
