@@ -15,9 +15,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.arrays import ClassIndices, Coefficients, PerText, Targets
-from layerfuse.train.folds import cross_validate
+from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate
-from layerfuse.train.logistic import fit_quietly
 
 MAX_TERMS = 50_000
 """Words and word pairs kept, the most frequent: bounds the coefficients, one per term and class."""
@@ -124,7 +123,8 @@ def fit_lexical(
     penalty, held_out = cross_validate(
         fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state
     )
-    head = fit(penalty, np.arange(len(texts)))
+    with one_thread_each():
+        head = fit(penalty, np.arange(len(texts)))
     candidate = HeadCandidate.from_logits("lexical", penalty, held_out, labels, weights)
     return None if head is None else (candidate, head)
 
@@ -167,7 +167,7 @@ def _fit_columns(
         model = LogisticRegression(
             C=inverse_penalty, solver="liblinear", dual=True, tol=1e-2, random_state=random_state
         )
-        fit_quietly(model, features, positive, weights)
+        model.fit(features, positive, sample_weight=weights)
         coefficients[:, label], intercept[label] = model.coef_[0], model.intercept_[0]
     if n_classes == 2:  # noqa: PLR2004
         coefficients[:, 0], intercept[0] = -coefficients[:, 1], -intercept[1]

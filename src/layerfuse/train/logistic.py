@@ -1,14 +1,10 @@
 """The logistic head: multinomial, L2-penalised, its penalty cross-validated."""
 
-import warnings
-from typing import Any
-
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
-from layerfuse.train.folds import cross_validate
+from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate, LinearHead
 
 INVERSE_PENALTIES = (4.0, 16.0, 64.0, 256.0)
@@ -44,7 +40,7 @@ def fit_logistic(
 
     def fit_and_predict(penalty: float, train: np.ndarray, rest: np.ndarray) -> Targets:
         # From nothing each time: a start from another fold would have seen the held-out labels.
-        model = fit_quietly(_model(penalty), scaled[train], labels[train], weights[train])
+        model = _model(penalty).fit(scaled[train], labels[train], sample_weight=weights[train])
         coefficients, intercept = _columns(model, n_classes)
         return np.asarray(scaled[rest] @ coefficients + intercept)
 
@@ -52,7 +48,8 @@ def fit_logistic(
         fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state
     )
     candidate = HeadCandidate.from_logits("logistic", penalty, held_out, labels, weights)
-    model = fit_quietly(_model(penalty), scaled, labels, weights)
+    with one_thread_each():
+        model = _model(penalty).fit(scaled, labels, sample_weight=weights)
     coefficients, intercept = _columns(model, n_classes)
     head = LinearHead("logistic", (coefficients / scale).astype(np.float32), intercept)
     return candidate, head
@@ -62,16 +59,6 @@ def _model(inverse_penalty: float) -> LogisticRegression:
     # The loss is a mean, so that 1e-3 would stop at once; 1e-5 takes three times as long as this
     # and predicts held-out texts of R8 no better.
     return LogisticRegression(C=inverse_penalty, max_iter=500, tol=1e-4)
-
-
-def fit_quietly(
-    model: LogisticRegression, features: Any, labels: Any, weights: PerText
-) -> LogisticRegression:
-    """Fit without a word about iterations, and return the model."""
-    with warnings.catch_warnings():
-        # The weakest penalties may stop early; validation then judges what came out, as it should.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(features, labels, sample_weight=weights)
 
 
 def _columns(model: LogisticRegression, n_classes: int) -> tuple[Features, np.ndarray]:
