@@ -43,7 +43,9 @@ def main() -> None:
     accuracy: dict[str, float] = {}
 
     def frozen() -> None:
-        classifier = FusionClassifier([args.backbone], cache=None, device="cpu", progress=False)
+        classifier = FusionClassifier(
+            [args.backbone], cache=None, device="cpu", progress=False, random_state=args.seed
+        )
         found = classifier.fit(texts, labels).predict(test_texts)
         accuracy["layerfuse, frozen"] = float((found == np.array(test_labels)).mean())
 
