@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from layerfuse import FusionClassifier
-from layerfuse.classifier.fusing import GATES_FROM_TEXTS, fuse_and_train, shortlist
+from layerfuse.classifier.fusing import (
+    GATES_FROM_TEXTS,
+    fuse_and_train,
+    fuse_best,
+    shortlist,
+)
 from layerfuse.core.layers import LayerRef
+from layerfuse.core.selection import Selection
 from layerfuse.fuse import FUSIONS, Supervision, fusion_name
 
 REFS = (LayerRef("a", 1, "mean"), LayerRef("a", 2, "mean"), LayerRef("b", 1, "mean"))
@@ -93,3 +99,49 @@ def test_a_classifier_that_chose_its_fusion_loads_again(make, toy, tiny_decoder,
     assert loaded.fusion == "auto"
     assert type(loaded.fusion_) is type(classifier.fusion_)
     np.testing.assert_array_equal(loaded.predict_proba(texts), classifier.predict_proba(texts))
+
+
+ONE, TWO, ALL = (Selection(REFS[:n], name) for n, name in enumerate(["one", "two", "all"], 1))
+
+
+def choose(blocks, labels, texts, selections, fusion="concat"):
+    by_ref = dict(zip(REFS, blocks, strict=True))
+    return fuse_best(
+        selections,
+        lambda selection: [by_ref[ref] for ref in selection],
+        texts,
+        Supervision.of(labels),
+        fusion=fusion,
+        head="ridge",
+        lexical=False,
+    )
+
+
+@pytest.mark.parametrize(("selections", "taken"), [((ONE, TWO), TWO), ((TWO, ALL), TWO)])
+def test_more_layers_are_taken_only_where_they_surely_help(selections, taken):
+    """The second layer knows something new, and the third is noise."""
+    blocks, labels, texts = sources(400)
+    selection, fused = choose(blocks, labels, texts, selections)
+    assert selection.refs == taken.refs
+    losses = {}
+    for one in selections:
+        own = [blocks[REFS.index(ref)] for ref in one]
+        losses[one.reason] = fit("concat", own, labels, texts, one.refs).validation[0].log_loss
+        assert f"{one.reason}, {losses[one.reason]:.3f}" in selection.reason
+    assert fused.validation[0].log_loss == losses[taken.reason] == min(losses.values())
+    assert [trial.fusion for trial in fused.trials] == ["concat"]
+
+
+def test_layers_are_judged_by_concat_whatever_fuses_them_then():
+    blocks, labels, texts = sources(400)
+    plain, _ = choose(blocks, labels, texts, (ONE, TWO))
+    selection, fused = choose(blocks, labels, texts, (ONE, TWO), fusion="mean")
+    assert selection == plain
+    assert fused.name == "mean"
+
+
+def test_one_selection_or_the_same_twice_is_not_judged():
+    blocks, labels, texts = sources(100)
+    for selections in ([ALL], [ALL, Selection(REFS[::-1], "turned")]):
+        selection, _ = choose(blocks, labels, texts, selections)
+        assert selection == ALL

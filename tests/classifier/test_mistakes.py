@@ -141,7 +141,7 @@ def test_a_fit_that_fails_leaves_no_classifier(make, toy_texts, toy_labels, monk
     def fail(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("layerfuse.classifier.estimator.fuse_and_train", fail)
+    monkeypatch.setattr("layerfuse.classifier.estimator.fuse_best", fail)
     classifier = make()
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(toy_texts, toy_labels)
@@ -159,7 +159,7 @@ def test_a_fit_that_fails_leaves_the_earlier_one_whole(make, toy, monkeypatch):
     def fail(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("layerfuse.classifier.estimator.fuse_and_train", fail)
+    monkeypatch.setattr("layerfuse.classifier.estimator.fuse_best", fail)
     classifier.set_params(selector="upper_half")
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(*toy(30, ("calm", "wild")))

@@ -19,6 +19,7 @@ def test_from_every_format_to_predictions(run, data, extension, tiny_encoder, to
     for layer in range(4):
         assert f"encoder:{layer}:mean" in done.out
     assert "Chosen: the best third by loo_ridge of the upper halves of all" in done.out
+    assert "held-out log losses" in done.out
     assert "ridge head: held-out accuracy" in done.out
     assert "(kept)" in done.out
     assert f"Saved to {tmp_path / 'out'}" in done.out
@@ -138,7 +139,7 @@ def test_labels_that_are_numbers_in_a_csv_come_back_as_numbers(
     assert [json.loads(line)["prediction"] for line in done.out.splitlines()] == [7, 10]
 
 
-@pytest.mark.parametrize("moment", ["estimator.fuse_and_train", "saved.write_bundle"])
+@pytest.mark.parametrize("moment", ["estimator.fuse_best", "saved.write_bundle"])
 def test_ctrl_c_ends_quietly_and_leaves_no_half_folder(
     run, data, tiny_encoder, tmp_path, monkeypatch, moment
 ):

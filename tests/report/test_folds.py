@@ -100,16 +100,6 @@ def test_the_classifier_is_fitted_on_all_texts_in_the_end(make, noisy):
     )
 
 
-def test_folds_choose_layers_as_the_classifier_does(make, noisy, monkeypatch):
-    """30 texts are many here, and the 20 outside a fold would be few."""
-    monkeypatch.setattr("layerfuse.classifier.options.FEW_TEXTS", 25)
-    texts, labels = noisy
-    report = compare(make(head="ridge"), texts, labels, folds=3, costs=False)
-    half = compare(make(head="ridge", selector="upper_half"), texts, labels, folds=3, costs=False)
-    assert report.reason == "the upper half of each backbone"
-    assert report.result == half.result
-
-
 def test_all_parts_of_a_cross_validation(make, noisy, tiny_encoder, tiny_decoder):
     texts, labels = noisy
     classifier = make(

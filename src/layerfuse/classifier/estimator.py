@@ -1,6 +1,7 @@
 """``FusionClassifier``: texts in, labels out, by scikit-learn's contract."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -12,14 +13,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from layerfuse.backbone import Backbone
 from layerfuse.classifier.backbones import load_named
 from layerfuse.classifier.blocks import read_blocks, stream_blocks
-from layerfuse.classifier.fusing import FusionChoice, fuse_and_train
+from layerfuse.classifier.fusing import FusionChoice, fuse_best
 from layerfuse.classifier.gates import TextGates, read_gates
 from layerfuse.classifier.limits import measured_budget
 from layerfuse.classifier.options import (
     SelectorChoice,
     check_k,
     check_options,
-    chosen_selector,
+    selectors_of,
     weight_by_index,
 )
 from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, save_fitted
@@ -53,8 +54,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
     criterion : CriterionName, CriterionInfo or callable
         Scores a layer for these labels; higher is better.
     selector : SelectorChoice
-        Chooses layers by their scores, as in ``select_layers``. ``auto``: ``upper_half``;
-        ``upper_top`` with k, or on fewer than 500 texts if the criterion compares backbones.
+        Chooses layers by their scores, as in ``select_layers``. ``auto``: ``upper_top``,
+        or ``upper_half`` where that surely predicts held-out training texts better.
     k : int, optional
         Layers to choose, as in ``select_layers``. Default: the selector's.
     max_ms, max_mb : float, optional
@@ -184,22 +185,25 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
                 stored, labels, [self.criterion], random_state=self.random_state
             )
             scores = score_layers(stored, labels, self.criterion, signals=signals)
-            selection = select_layers(
-                scores,
-                chosen_selector(self.selector, self.k, len(texts), self.criterion),
-                k=self.k,
-                embeddings=stored,
-                labels=labels,
-                budget=measured_budget(
-                    backbones, texts, self.max_ms, self.max_mb, random_state=self.random_state
-                ),
-                random_state=self.random_state,
+            budget = measured_budget(
+                backbones, texts, self.max_ms, self.max_mb, random_state=self.random_state
             )
-            blocks = read_blocks(stored, selection)
+            selections = [
+                select_layers(
+                    scores,
+                    name,
+                    k=self.k,
+                    embeddings=stored,
+                    labels=labels,
+                    budget=budget,
+                    random_state=self.random_state,
+                )
+                for name in selectors_of(self.selector, self.k)
+            ]
             supervision = Supervision(classes, weights, self.random_state, self.progress)
-            fused = fuse_and_train(
-                blocks,
-                selection.refs,
+            selection, fused = fuse_best(
+                selections,
+                partial(read_blocks, stored),
                 texts,
                 supervision,
                 fusion=self.fusion,

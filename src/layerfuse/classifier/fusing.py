@@ -1,7 +1,7 @@
 """Selected layers to a fusion and the head on it, the fusion chosen on held-out texts if asked."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,7 @@ from layerfuse.core.arrays import Block
 from layerfuse.core.blocks import StreamedBlocks
 from layerfuse.core.calibrate import gain_in_errors, text_log_losses
 from layerfuse.core.layers import LayerRef
+from layerfuse.core.selection import Selection
 from layerfuse.fuse import FUSIONS, Fusion, FusionName, Supervision
 from layerfuse.fuse.sources import source_names
 from layerfuse.train import (
@@ -79,16 +80,30 @@ class FusedHead:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Fitted:
-    """A fusion with the better head on it, before words may join."""
+class FittedFusion:
+    """A fusion with the better head on it, before words may join.
+
+    Parameters
+    ----------
+    name : FusionName
+        Of the fusion.
+    fusion, head
+        Fitted on all texts.
+    candidates : tuple of HeadCandidate
+        Every kind of head that was tried, with its held-out predictions.
+    seconds : float
+        What fitting took.
+    """
 
     name: FusionName
     fusion: Fusion
     head: Head
     candidates: tuple[HeadCandidate, ...]
+    seconds: float
 
     @property
     def best(self) -> HeadCandidate:
+        """The candidate that the head was taken from."""
         return next(c for c in self.candidates if c.kind == self.head.kind)
 
 
@@ -120,6 +135,70 @@ def shortlist(refs: Sequence[LayerRef], n_texts: int) -> tuple[FusionName, ...]:
     return tuple(names)
 
 
+def fuse_best(
+    selections: Sequence[Selection],
+    read: Callable[[Selection], Sequence[Block]],
+    texts: Sequence[str],
+    supervision: Supervision,
+    *,
+    fusion: FusionChoice = "auto",
+    head: HeadChoice = "auto",
+    lexical: LexicalChoice = "auto",
+) -> tuple[Selection, FusedHead]:
+    """Take one of several selections, and fit a fusion and a head on it.
+
+    Selections are judged by the log loss of the head on their ``concat`` on training texts that
+    were held out. The first stands unless a later one is better by more than one standard error of
+    the paired difference: on few texts layers that say little do harm, on many they add up, and how
+    many is many depends on classes and backbones.
+
+    Parameters
+    ----------
+    selections : sequence of Selection
+        The one with fewer layers first.
+    read : callable
+        Returns the blocks of a selection.
+    texts, supervision, fusion, head, lexical
+        As in ``fuse_and_train``.
+
+    Returns
+    -------
+    selection : Selection
+        The one taken; its reason tells the losses.
+    fused : FusedHead
+        On it.
+    """
+
+    def train(
+        selection: Selection, blocks: Sequence[Block], concat: FittedFusion | None = None
+    ) -> FusedHead:
+        return fuse_and_train(
+            blocks,
+            selection.refs,
+            texts,
+            supervision,
+            fusion=fusion,
+            head=head,
+            lexical=lexical,
+            concat=concat,
+        )
+
+    best, blocks = selections[0], read(selections[0])
+    others = [one for one in selections[1:] if set(one.refs) != set(best.refs)]
+    if not others:
+        return best, train(best, blocks)
+    fitted = _fit("concat", blocks, best.refs, supervision, head)
+    told = [f"{best.reason}, {fitted.best.log_loss:.3f}"]
+    for other in others:
+        other_blocks = read(other)
+        tried = _fit("concat", other_blocks, other.refs, supervision, head)
+        told.append(f"{other.reason}, {tried.best.log_loss:.3f}")
+        if _gain_errors(fitted.best, tried.best, supervision) > 1:
+            best, blocks, fitted = other, other_blocks, tried
+    why = f"{best.reason} (held-out log losses: {'; '.join(told)})"
+    return Selection(best.refs, why), train(best, blocks, fitted)
+
+
 def fuse_and_train(
     blocks: Sequence[Block],
     refs: Sequence[LayerRef],
@@ -129,6 +208,7 @@ def fuse_and_train(
     fusion: FusionChoice = "auto",
     head: HeadChoice = "auto",
     lexical: LexicalChoice = "auto",
+    concat: FittedFusion | None = None,
 ) -> FusedHead:
     """Fit a fusion and a head.
 
@@ -151,6 +231,8 @@ def fuse_and_train(
         A name, or ``auto``.
     head, lexical
         As in ``fit_head`` and ``join_words``.
+    concat : FittedFusion, optional
+        If ``concat`` is fitted already, on the same layers.
 
     Returns
     -------
@@ -163,12 +245,12 @@ def fuse_and_train(
     )
     names: tuple[FusionName, ...] = listed if fusion == "auto" else (fusion,)
 
-    def attempt(name: FusionName, best: _Fitted | None) -> tuple[_Fitted, FusionTrial]:
-        started = time.perf_counter()
-        tried = _fit(name, blocks, refs, supervision, head)
+    def attempt(name: FusionName, best: FittedFusion | None) -> tuple[FittedFusion, FusionTrial]:
+        known = concat if name == "concat" else None
+        tried = known or _fit(name, blocks, refs, supervision, head)
         gain = 0.0 if best is None else _gain_errors(best.best, tried.best, supervision)
         quality = tried.best.log_loss, tried.best.accuracy
-        return tried, FusionTrial(name, *quality, gain, time.perf_counter() - started)
+        return tried, FusionTrial(name, *quality, gain, tried.seconds)
 
     best, trial = attempt(names[0], None)
     trials = [trial]
@@ -195,7 +277,8 @@ def _fit(
     refs: Sequence[LayerRef],
     supervision: Supervision,
     head: HeadChoice,
-) -> _Fitted:
+) -> FittedFusion:
+    started = time.perf_counter()
     if name != "concat":
         blocks = list(blocks)  # all others look at all sources of a text together
     fusion, vectors = FUSIONS[name].fit_fuse(blocks, refs, supervision)
@@ -206,7 +289,7 @@ def _fit(
         weights=supervision.weights,
         random_state=supervision.random_state,
     )
-    return _Fitted(name, fusion, fitted, candidates)
+    return FittedFusion(name, fusion, fitted, candidates, time.perf_counter() - started)
 
 
 def _gain_errors(before: HeadCandidate, after: HeadCandidate, supervision: Supervision) -> float:

@@ -15,12 +15,6 @@ from layerfuse.train import HeadChoice
 
 SelectorChoice = Literal["auto"] | SelectorName
 
-FEW_TEXTS = 500
-"""Below so many, layers that score low harm more than they add: so it was with 256 texts, and no
-longer with 1,024."""
-
-_COMPARING = {"loo_ridge", "probe", "knn", "mdl", "logme"}  # what they say holds across backbones
-
 _CHOICES: Mapping[str, Sequence[str]] = {
     "criterion": CRITERION_NAMES,
     "selector": ("auto", *SELECTOR_NAMES),
@@ -69,26 +63,20 @@ def check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> N
         )
 
 
-def chosen_selector(
-    selector: SelectorChoice, k: int | None, n_texts: int, criterion: Any = "loo_ridge"
-) -> SelectorName:
-    """Return what ``auto`` means: the upper halves, or the best of them where texts are few.
+def selectors_of(selector: SelectorChoice, k: int | None) -> tuple[SelectorName, ...]:
+    """Return what may choose the layers, the one that chooses fewer first.
 
     Parameters
     ----------
     selector : SelectorChoice
-        Other than ``auto`` it is returned as it is.
+        ``auto`` is ``upper_top`` and ``upper_half``, of which held-out training texts take one; any
+        other is itself.
     k : int, optional
-        Layers wanted; then the best of the upper halves, however many texts there are.
-    n_texts : int
-        Training texts.
-    criterion : CriterionName, CriterionInfo or callable
-        Few texts alone do not matter where its numbers tell nothing between backbones.
+        Layers wanted; then ``auto`` is ``upper_top``.
     """
     if selector != "auto":
-        return selector
-    few = n_texts < FEW_TEXTS and isinstance(criterion, str) and criterion in _COMPARING
-    return "upper_top" if k is not None or few else "upper_half"
+        return (selector,)
+    return ("upper_top", "upper_half") if k is None else ("upper_top",)
 
 
 def check_k(selector: SelectorChoice, k: int | None, refs: Sequence[Sequence[LayerRef]]) -> None:

@@ -45,9 +45,7 @@ def score(
     ] = None,
     selector: Annotated[
         str,
-        typer.Option(
-            help="best, top, auto, upper_half, upper_top, greedy, mrmr, group_lasso or budget."
-        ),
+        typer.Option(help="best, top, upper_half, upper_top, greedy, mrmr, group_lasso or budget."),
     ] = "best",
     k: Annotated[
         int | None,
@@ -76,9 +74,11 @@ def score(
     """Score every layer, choose some, and tell how often other texts would choose them."""
     from layerfuse.classifier import FusionClassifier, choose_layers, gather_signals
     from layerfuse.classifier.limits import measured_budget
-    from layerfuse.classifier.options import check_options, chosen_selector
+    from layerfuse.classifier.options import check_options
+    from layerfuse.core.errors import check_option
     from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
     from layerfuse.report import score_plot
+    from layerfuse.select import SELECTOR_NAMES
 
     quiet_transformers()
     criteria = list(dict.fromkeys(criterion or ["loo_ridge"]))
@@ -93,6 +93,7 @@ def score(
         device=device,
         offline=offline,
     )
+    check_option("selector", selector, SELECTOR_NAMES)
     check_options(loader.get_params(deep=False))
     _check_plot(plot)
     texts = _read(data, text_column, label_column, criteria, selector)
@@ -109,7 +110,7 @@ def score(
                 stored,
                 texts.labels,
                 name,  # type: ignore[arg-type]
-                chosen_selector(selector, k, len(texts.texts), name),  # type: ignore[arg-type]
+                selector,  # type: ignore[arg-type]
                 k=k,
                 budget=budget,
                 signals=signals,

@@ -135,7 +135,7 @@ def compare(
                 tuple(int(seed) for seed in (classifier.random_state, *seeds)),
                 (float(right.mean()), *(_accuracy_again(trials, seed) for seed in seeds)),
             ),
-            learning_curve(trials[0], curve, n_draws, classifier.selector),
+            learning_curve(trials[0], curve, n_draws),
             criteria_agreement(lead, criteria),
             _measured(lead, trials[0], fitting) if costs else Overheads(fitting),
         )

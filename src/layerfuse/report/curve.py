@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from layerfuse.classifier.options import SelectorChoice
 from layerfuse.core.errors import ShapeError
 from layerfuse.report.baselines import RESULT, layer_at
 from layerfuse.report.facts import CurvePoint
@@ -26,10 +25,7 @@ def check_curve(per_class: Sequence[int], n_draws: int) -> None:
 
 
 def learning_curve(
-    trial: Trial,
-    per_class: Sequence[int],
-    n_draws: int = 5,
-    selector: SelectorChoice | None = None,
+    trial: Trial, per_class: Sequence[int], n_draws: int = 5
 ) -> tuple[CurvePoint, ...]:
     """Fit again on few texts of each class, several times.
 
@@ -41,8 +37,6 @@ def learning_curve(
         Training texts a class; classes that have fewer give all.
     n_draws : int
         Draws of so many texts.
-    selector : SelectorChoice, optional
-        For the draws. Default: that of the classifier.
 
     Returns
     -------
@@ -61,7 +55,7 @@ def learning_curve(
     for size in per_class:
         rows = [drawn(trial.split.labels, size, seed) for seed in range(n_draws)]
         draws = [
-            _accuracies(trial.again(seed, chosen, selector))
+            _accuracies(trial.again(seed, chosen))
             for seed, chosen in enumerate(tqdm(rows, f"{size} a class", disable=hidden))
         ]
         points += _points(len(rows[0]), draws)

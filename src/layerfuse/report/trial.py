@@ -9,7 +9,7 @@ from layerfuse.backbone import Backbone
 from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.blocks import read_blocks
 from layerfuse.classifier.fusing import fuse_and_train
-from layerfuse.classifier.options import SelectorChoice, chosen_selector, weight_by_index
+from layerfuse.classifier.options import weight_by_index
 from layerfuse.core.arrays import Block, ClassIndices, Targets
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.standardize import Standardizer
@@ -74,12 +74,7 @@ class Trial:
         )
         return cls(split, classifier, train, test, supervision)
 
-    def again(
-        self,
-        random_state: int,
-        rows: Sequence[int] | None = None,
-        selector: SelectorChoice | None = None,
-    ) -> "Trial":
+    def again(self, random_state: int, rows: Sequence[int] | None = None) -> "Trial":
         """Fit another classifier like this one.
 
         Parameters
@@ -88,28 +83,17 @@ class Trial:
             Draws its folds and samples.
         rows : sequence of int, optional
             Positions of the training texts it may see. Default: all.
-        selector : SelectorChoice, optional
-            Default: that of this one.
         """
         split = self.split if rows is None else self.split.of_rows(rows)
-        return self._fitted(split, random_state, selector)
+        return self._fitted(split, random_state)
 
     def on(self, split: Split) -> "Trial":
-        """Fit another classifier like this one, on a split of the same texts.
+        """Fit another classifier like this one, on a split of the same texts."""
+        return self._fitted(split, self.classifier.random_state)
 
-        It chooses layers as this one did, also where fewer texts would mean another selector.
-        """
-        own, n_texts = self.classifier, len(self.split.texts)
-        selector = chosen_selector(own.selector, own.k, n_texts, own.criterion)
-        return self._fitted(split, own.random_state, selector)
-
-    def _fitted(
-        self, split: Split, random_state: int, selector: SelectorChoice | None = None
-    ) -> "Trial":
+    def _fitted(self, split: Split, random_state: int) -> "Trial":
         parameters = self.classifier.get_params(deep=False)
         parameters |= {"random_state": random_state, "progress": False}
-        if selector is not None:
-            parameters["selector"] = selector
         sides = embed_split(split, [own.model for own in self.train], self.train[0].store)
         return Trial.fit(FusionClassifier(**parameters), split, *sides)
 
