@@ -188,14 +188,15 @@ def fuse_best(
     if not others:
         return best, train(best, blocks)
     fitted = _fit("concat", blocks, best.refs, supervision, head)
-    told = [f"{best.reason}, {fitted.best.log_loss:.3f}"]
+    losses = {best: fitted.best.log_loss}
     for other in others:
         other_blocks = read(other)
         tried = _fit("concat", other_blocks, other.refs, supervision, head)
-        told.append(f"{other.reason}, {tried.best.log_loss:.3f}")
+        losses[other] = tried.best.log_loss
         if _gain_errors(fitted.best, tried.best, supervision) > 1:
             best, blocks, fitted = other, other_blocks, tried
-    why = f"{best.reason} (held-out log losses: {'; '.join(told)})"
+    rivals = [f"{one.reason}: {loss:.3f}" for one, loss in losses.items() if one != best]
+    why = f"{best.reason}, held-out log loss {losses[best]:.3f} ({'; '.join(rivals)})"
     return Selection(best.refs, why), train(best, blocks, fitted)
 
 
