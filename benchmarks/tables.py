@@ -12,6 +12,7 @@ import re
 import statistics
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,7 @@ def learning_curves() -> str:
         by_case.setdefault(case, {})[line["row"]] = f"{statistics.fmean(found):.1f}{spread}"
     names = list(dict.fromkeys(line["row"] for line in lines))
     rows = [[data, backbones, f"{n:,}", *[found.get(name, "") for name in names]]
-            for (data, backbones, n), found in by_case.items()]  # fmt: skip
+            for (data, backbones, n), found in sorted(by_case.items())]  # fmt: skip
     return _table(["data", "backbones", "training texts", *names], rows)
 
 
@@ -301,9 +302,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "endless": endless,
     "criteria": criteria,
     "criteria grid": criteria_grid,
-    "accuracy mr": lambda: accuracy("mr"),
-    "accuracy r8": lambda: accuracy("r8"),
-    "accuracy trec6": lambda: accuracy("trec6"),
+    **{
+        f"accuracy {data}": partial(accuracy, data) for data in ("mr", "sst2", "r8", "r52", "trec6")
+    },
     "learning curves": learning_curves,
 }
 
