@@ -52,7 +52,9 @@ def test_every_set_is_what_a_classifier_of_it_alone_gives(make, backbones, data,
     """The upper half of a backbone is the same whatever stands beside it."""
 
     def fit(chosen):
-        return make(backbones=chosen, head=head, fusion=fusion).fit(*data["fit"])
+        return make(backbones=chosen, selector="upper_half", head=head, fusion=fusion).fit(
+            *data["fit"]
+        )
 
     choices = smaller_choices(fit(backbones), *data["arguments"], COSTS)
     assert [choice.backbones for choice in choices] == [
@@ -68,8 +70,10 @@ def test_every_set_is_what_a_classifier_of_it_alone_gives(make, backbones, data,
 
 
 def test_words_have_no_vote_and_the_other_kind_of_head_no_say(make, backbones, data):
-    both = make(backbones=backbones, head="auto", lexical=True).fit(*data["fit"])
-    plain = make(backbones=backbones, head=both.head_.kind).fit(*data["fit"])
+    both = make(backbones=backbones, selector="upper_half", head="auto", lexical=True).fit(
+        *data["fit"]
+    )
+    plain = make(backbones=backbones, selector="upper_half", head=both.head_.kind).fit(*data["fit"])
     expected = smaller_choices(plain, *data["arguments"], COSTS)
     assert smaller_choices(both, *data["arguments"], COSTS) == expected
 
@@ -99,7 +103,7 @@ def test_one_backbone_is_one_choice(make, data):
 
 def test_a_fusion_of_sources_has_no_choice_of_one_source(make, backbones, data):
     """Under one pooling, each backbone alone is one source."""
-    both = make(backbones=backbones, fusion="residual_sum").fit(*data["fit"])
+    both = make(backbones=backbones, selector="upper_half", fusion="residual_sum").fit(*data["fit"])
     train, labels, test, truth = data["arguments"]
     refs = tuple(ref for ref in both.selection_ if ref.pooling == "mean")
     both.selection_ = Selection(refs, "one pooling")
@@ -113,7 +117,7 @@ def test_few_texts_are_drawn_with_two_of_every_class(make, backbones, data):
     embeddings, labels, *test = data["arguments"]
     rare = ["rare" if i in {7, 31} else label for i, label in enumerate(labels)]
     texts = data["fit"][0]
-    classifier = make(backbones=backbones).fit(texts, rare)
+    classifier = make(backbones=backbones, selector="upper_half").fit(texts, rare)
     few = smaller_choices(classifier, embeddings, rare, *test, COSTS, max_texts=12)
     assert few == smaller_choices(classifier, embeddings, rare, *test, COSTS, max_texts=12)
     whole = smaller_choices(classifier, embeddings, rare, *test, COSTS)
@@ -125,7 +129,7 @@ def test_few_texts_are_drawn_with_two_of_every_class(make, backbones, data):
 
 
 def test_what_is_missing_is_said(make, backbones, data):
-    classifier = make(backbones=backbones).fit(*data["fit"])
+    classifier = make(backbones=backbones, selector="upper_half").fit(*data["fit"])
     embeddings, labels, test_embeddings, test_labels = data["arguments"]
 
     def choices(train=embeddings, labels=labels, test=test_embeddings, truth=test_labels, c=COSTS):

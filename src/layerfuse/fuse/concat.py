@@ -72,18 +72,13 @@ class Concat:
         ShapeError
             If the blocks are not as wide as those of ``fit``, or not all of the same texts.
         """
-        if len(blocks) != len(self.widths):
-            raise ShapeError(f"Expected {len(self.widths)} blocks, got {len(blocks)}.")
-        fused = np.empty((0, 0), dtype=np.float32)
-        for i, (block, columns) in enumerate(zip(blocks, self._columns(), strict=True)):
-            if i == 0:
-                fused = np.empty((len(block), self.out_width), dtype=np.float32)
-            expected = len(fused), int(self.widths[i])
-            if block.shape != expected:
-                raise ShapeError(
-                    f"Expected block {i} of shape {expected}, as many texts as in the first and as "
-                    f"wide as in fit, got {block.shape}."
-                )
+        widths = [block.shape[1] for block in blocks]
+        if widths != self.widths.tolist():
+            raise ShapeError(f"Expected blocks of widths {self.widths.tolist()}, got {widths}.")
+        if len({len(block) for block in blocks}) != 1:
+            raise ShapeError(f"Expected the same texts in all blocks, got {[*map(len, blocks)]}.")
+        fused = np.empty((len(blocks[0]), self.out_width), dtype=np.float32)
+        for block, columns in zip(blocks, self._columns(), strict=True):
             self._scale(block, columns, out=fused[:, columns])
         return fused
 
