@@ -16,10 +16,10 @@ def test_auto_is_two_selectors_or_the_one_that_takes_a_k():
     ("selector", "k", "message"),
     [
         ("upper_half", 2, "has no k"),
-        ("auto", 5, "4 layers in the upper halves"),  # 2 and 3 under two poolings
+        ("auto", 5, "k=5 of the upper halves: 4 layers"),  # 2 and 3 under two poolings
         ("upper_top", 0, "Choose 1 to 4"),
-        ("top", 9, "8 layers in all"),
-        ("best", 9, "8 layers in the smallest backbone"),
+        ("top", 9, "k=9 of all backbones: 8 layers"),
+        ("best", 9, "k=9 of encoder: 8 layers"),
     ],
 )
 def test_a_k_that_no_scores_could_satisfy_is_refused_before_anything_is_embedded(

@@ -130,8 +130,8 @@ def test_without_labels_only_what_needs_none(run, refused, data, tiny_encoder):
     [
         (["--criterion", "prob"], "Did you mean 'probe'?"),
         (["--selector", "gredy"], "Did you mean 'greedy'?"),
-        (["-k", "5"], "k=5, but there are 4 layers in the smallest backbone. Choose 1 to 4."),
-        (["-k", "5", "--selector", "top"], "k=5, but there are 4 layers"),
+        (["-k", "5"], "k=5 of encoder: 4 layers. Choose 1 to 4."),
+        (["-k", "5", "--selector", "top"], "k=5 of all backbones: 4 layers"),
         (["--selector", "budget"], "the selector 'budget' and a limit belong together"),
         (["--max-ms", "3"], "the selector 'budget' and a limit belong together"),
         (["--plot", "nowhere/out.svg"], "nowhere is no place one may write to"),

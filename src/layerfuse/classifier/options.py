@@ -100,7 +100,7 @@ def check_k(selector: SelectorChoice, k: int | None, refs: Sequence[Sequence[Lay
         return
     most, which = most_layers("upper_top" if selector == "auto" else selector, refs)
     if not 1 <= k <= most:
-        raise SelectionError(f"k={k}, but there are {most} layers {which}. Choose 1 to {most}.")
+        raise SelectionError(f"k={k} of {which}: {most} layers. Choose 1 to {most}.")
 
 
 def weight_by_index(

@@ -153,10 +153,11 @@ def most_layers(selector: SelectorName, refs: Sequence[Sequence[LayerRef]]) -> t
     if selector == "upper_half":
         raise SelectionError("selector='upper_half' has no k. Leave it out, or choose 'upper_top'.")
     if selector == "upper_top":
-        return sum(len(upper_refs(own)) for own in refs), "in the upper halves"
+        return sum(len(upper_refs(own)) for own in refs), "the upper halves"
     if selector in {"best", "budget"}:
-        return min(map(len, refs)), "in the smallest backbone"
-    return sum(map(len, refs)), "in all"
+        fewest = min(refs, key=len)
+        return len(fewest), fewest[0].backbone
+    return sum(map(len, refs)), "all backbones"
 
 
 def needs_embeddings(selector: SelectorName) -> bool:
