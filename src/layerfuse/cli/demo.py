@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -67,7 +68,8 @@ def demo(
             costs=costs,
         )
     typer.echo(score_table(classifier.scores_, classifier.selection_))
-    typer.echo(f"\nChosen: {classifier.selection_.reason}\n\n{report}")
+    chosen = textwrap.fill(f"Chosen: {classifier.selection_.reason}", 80)
+    typer.echo(f"\n{chosen}\n\n{report}")
     cost = meter.overhead()
     typer.echo(
         f"\n{cost.wall_seconds:.0f} s in all, peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB"

@@ -1,6 +1,7 @@
 """``layerfuse fit``."""
 
 import dataclasses
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,7 +143,8 @@ def _print(classifier: "FusionClassifier", out: Path) -> None:
     from layerfuse.report import score_table, trial_table
 
     typer.echo(score_table(classifier.scores_, classifier.selection_))
-    typer.echo(f"\nChosen: {classifier.selection_.reason}; {len(classifier.selection_)} layers.")
+    chosen = f"Chosen: {classifier.selection_.reason}; {len(classifier.selection_)} layers."
+    typer.echo("\n" + textwrap.fill(chosen, 80))
     if len(classifier.trials_) > 1:
         typer.echo(f"\n{trial_table(classifier.trials_, fusion_name(classifier.fusion_))}\n")
     for candidate in classifier.validation_:
