@@ -68,7 +68,8 @@ def demo(
             costs=costs,
         )
     typer.echo(score_table(classifier.scores_, classifier.selection_))
-    chosen = textwrap.fill(f"Chosen: {classifier.selection_.reason}", 80)
+    reason = f"Chosen: {classifier.selection_.reason}"
+    chosen = textwrap.fill(reason, 80, break_on_hyphens=False)
     typer.echo(f"\n{chosen}\n\n{report}")
     cost = meter.overhead()
     typer.echo(

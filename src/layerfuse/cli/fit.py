@@ -144,7 +144,7 @@ def _print(classifier: "FusionClassifier", out: Path) -> None:
 
     typer.echo(score_table(classifier.scores_, classifier.selection_))
     chosen = f"Chosen: {classifier.selection_.reason}; {len(classifier.selection_)} layers."
-    typer.echo("\n" + textwrap.fill(chosen, 80))
+    typer.echo("\n" + textwrap.fill(chosen, 80, break_on_hyphens=False))
     if len(classifier.trials_) > 1:
         typer.echo(f"\n{trial_table(classifier.trials_, fusion_name(classifier.fusion_))}\n")
     for candidate in classifier.validation_:

@@ -196,7 +196,7 @@ def _print(choices: "Sequence[LayerChoice]") -> None:
 
     for choice in choices:
         typer.echo(score_table(choice.scores, choice.selection, choice.stability))
-        typer.echo(textwrap.fill(f"Chosen: {choice.selection.reason}.", 80))
+        typer.echo(textwrap.fill(f"Chosen: {choice.selection.reason}.", 80, break_on_hyphens=False))
         if choice.stability is not None:
             typer.echo(f"Stability: share of {choice.stability.n_resamples} draws of the texts.")
         typer.echo("")
