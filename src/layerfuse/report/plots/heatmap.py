@@ -7,7 +7,7 @@ from layerfuse.report.drawing import COLOURS, RIGHT, WIDTH, frame, write
 from layerfuse.report.escape import elide, escaped
 
 MOST_NAMED_ROWS = 24  # of more the names would not fit beside
-_NAMES, _NAME = 124.0, 16  # units, and characters in them
+_NAMES, _NAME = 150.0, 16  # units, and characters in them, wide ones too
 _TOP, _ROW = 20.0, 22.0
 _LIGHTEST, _DARKEST = 0.04, 1.0
 _BENEATH_NUMBERS = 0.6  # the darkest over which they can be read, on white and on black
