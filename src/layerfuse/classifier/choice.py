@@ -12,6 +12,7 @@ from layerfuse.core.costs import Budget
 from layerfuse.core.errors import LabelError
 from layerfuse.core.layers import LayerRows
 from layerfuse.core.scores import LayerScores
+from layerfuse.core.selection import Selection
 from layerfuse.core.signals import LayerSignals
 from layerfuse.score import CriterionInfo, CriterionName, score_layers
 from layerfuse.select import (
@@ -94,6 +95,31 @@ def choose_layers(
         random_state=random_state,
     )
     return LayerChoice(scores, selection, stability)
+
+
+def candidate_selections(
+    scores: LayerScores,
+    embeddings: Sequence[LayerRows],
+    labels: Any,
+    selectors: Sequence[SelectorName],
+    *,
+    k: int | None = None,
+    budget: Budget | None = None,
+    random_state: int = 0,
+) -> list[Selection]:
+    """Return what each of several selectors makes of the same scores; arguments as above."""
+    return [
+        select_layers(
+            scores,
+            selector,
+            k=k,
+            embeddings=embeddings,
+            labels=labels,
+            budget=budget,
+            random_state=random_state,
+        )
+        for selector in selectors
+    ]
 
 
 def _redrawn(signal: LayerSignals, rng: np.random.Generator) -> LayerSignals:

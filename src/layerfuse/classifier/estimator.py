@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from layerfuse.backbone import Backbone
 from layerfuse.classifier.backbones import load_named
 from layerfuse.classifier.blocks import read_blocks, stream_blocks
+from layerfuse.classifier.choice import candidate_selections
 from layerfuse.classifier.fusing import FusionChoice, fuse_best
 from layerfuse.classifier.gates import TextGates, read_gates
 from layerfuse.classifier.limits import measured_budget
@@ -36,7 +37,6 @@ from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
 from layerfuse.fuse import Supervision
 from layerfuse.meter import Meter
 from layerfuse.score import CriterionInfo, CriterionName, score_layers
-from layerfuse.select import select_layers
 from layerfuse.train import HeadChoice, LexicalChoice, class_weights
 
 
@@ -188,18 +188,15 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
             budget = measured_budget(
                 backbones, texts, self.max_ms, self.max_mb, random_state=self.random_state
             )
-            selections = [
-                select_layers(
-                    scores,
-                    name,
-                    k=self.k,
-                    embeddings=stored,
-                    labels=labels,
-                    budget=budget,
-                    random_state=self.random_state,
-                )
-                for name in selectors_of(self.selector, self.k)
-            ]
+            selections = candidate_selections(
+                scores,
+                stored,
+                labels,
+                selectors_of(self.selector, self.k),
+                k=self.k,
+                budget=budget,
+                random_state=self.random_state,
+            )
             supervision = Supervision(classes, weights, self.random_state, self.progress)
             selection, fused = fuse_best(
                 selections,

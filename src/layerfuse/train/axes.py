@@ -7,9 +7,7 @@ from layerfuse.core.arrays import Axes
 from layerfuse.core.vectors import Vectors
 
 MAX_AXES = 2048
-_MAX_GRAM = (
-    8192  # texts; the axes of a matrix of this size take about a quarter of a minute on two cores
-)
+_MAX_GRAM = 8192  # rows; the axes of such a matrix take about a quarter of a minute on two cores
 _MAX_STREAMED = 4 * _MAX_GRAM  # texts, of features that are few but not held
 _SPARE = 256  # directions followed beside those wanted, so that the last of them are found too
 _ROUNDS = 2

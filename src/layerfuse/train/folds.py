@@ -75,7 +75,7 @@ def _side_by_side(
     """
     products = [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
     n_threads = max(products, default=1)
-    with ThreadPoolExecutor(n_threads) as threads, one_thread_each():
+    with one_thread_each(), ThreadPoolExecutor(n_threads) as threads:
         return list(threads.map(lambda work: fit_and_predict(*work), works))
 
 
