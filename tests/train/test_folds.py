@@ -1,0 +1,67 @@
+"""cross_validate: every text by a fit that did not see it, on threads that are given back."""
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from layerfuse.train.folds import cross_validate
+
+LABELS = np.array([0, 1] * 20)
+
+
+def blas_threads():
+    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    with threadpool_limits(2, user_api="blas"):
+        yield
+
+
+def test_held_out_logits_are_of_fits_that_saw_the_other_texts_alone():
+    """A fit that answers with the rows it was given shows which one answered for which text."""
+    seen = {}
+
+    def fit(penalty, train, rest):
+        seen.update({text: set(train.tolist()) for text in rest.tolist()})
+        # The second penalty is right of its first fold, the first one wrong.
+        sure = np.where(LABELS[rest] == 1, 1.0, -1.0) * (1 if penalty == 4.0 else -1)
+        return np.stack([-sure, sure + rest / 1000], axis=1)
+
+    penalty, logits = cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0)
+    assert penalty == 4.0
+    assert seen.keys() == set(range(40))
+    assert all(text not in train for text, train in seen.items())
+    sure = np.where(LABELS == 1, 1.0, -1.0)
+    np.testing.assert_allclose(logits[:, 1], sure + np.arange(40) / 1000)
+
+
+def test_fits_run_side_by_side_with_products_on_one_thread():
+    both = threading.Barrier(2, timeout=20)
+    inside = []
+
+    def fit(penalty, train, rest):
+        both.wait()  # breaks unless two fits are under way
+        inside.extend(blas_threads())
+        return np.zeros((len(rest), 2))
+
+    before = blas_threads()
+    cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0)
+    assert set(inside) == {1}
+    assert blas_threads() == before
+    assert set(before) == {2}
+
+
+def test_a_fit_that_fails_gives_threads_and_warnings_back():
+    def fit(penalty, train, rest):
+        raise ZeroDivisionError
+
+    before, filters = blas_threads(), list(warnings.filters)
+    with pytest.raises(ZeroDivisionError):
+        cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0)
+    assert blas_threads() == before
+    assert warnings.filters == filters
