@@ -4,19 +4,16 @@
 
 DIR holds train.parquet and test.parquet with columns text and label; the test set is touched once.
 Prints one JSON line per row of the comparison; ``--out FILE`` appends them to a file. Embeddings
-are kept in the user's cache, so that a second run costs only the fit. Classes of a single training
-text, of which R52 has one, are left out with their test texts.
+are kept in the user's cache, so that a second run costs only the fit.
 """
 
 import argparse
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import record
 
 from layerfuse import FusionClassifier, load_texts
-from layerfuse.data import TextData
 from layerfuse.report import compare
 from layerfuse.report.facts import Quality
 
@@ -37,14 +34,15 @@ def main() -> None:
     args = parser.parse_args()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     train, test = load_texts(args.data / "train.parquet"), load_texts(args.data / "test.parquet")
-    train, test = _without_singles(train, test)
     classifier = FusionClassifier(
         args.backbone, selector=args.selector, fusion=args.fusion[0], random_state=0
     )
     report = compare(
         classifier,
-        *train,
-        *test,
+        train.texts,
+        train.labels,
+        test.texts,
+        test.labels,
         name=args.data.name,
         fusions=args.fusion[1:],
         curve=args.curve,
@@ -75,17 +73,6 @@ def main() -> None:
         accuracies = [round(100 * value, 2) for value in point.accuracy]
         line = {"row": point.name, "n_texts": point.n_texts, "accuracies": accuracies}
         record.write({**setting, "benchmark": "learning curve", **line}, args.out)
-
-
-def _without_singles(*sides: TextData) -> list[tuple[list[str], list[object]]]:
-    """Leave out, on both sides, classes of one training text: nothing of them can be held out."""
-    counts = Counter(sides[0].labels.tolist())
-    kept = []
-    for side in sides:
-        pairs = zip(side.texts, side.labels.tolist(), strict=True)
-        texts, labels = zip(*[pair for pair in pairs if counts[pair[1]] > 1], strict=True)
-        kept.append((list(texts), list(labels)))
-    return kept
 
 
 def _numbers(row: Quality) -> dict[str, float]:

@@ -46,6 +46,20 @@ def test_a_saved_classifier_predicts_the_same_bits(fit, toy, tmp_path, fusion):
             classifier.gates(texts)
 
 
+@pytest.mark.parametrize("fusion", ["auto", *FUSIONS])
+def test_a_class_of_one_text_stands_beside_the_others(
+    make, toy, tiny_encoder, tiny_decoder, store, fusion
+):
+    texts, labels = toy()
+    classifier = make(backbones=[tiny_encoder, tiny_decoder], cache=store, fusion=fusion)
+    classifier.fit([*texts, "one of a kind"], [*labels, "odd"])
+    assert classifier.classes_.tolist() == ["calm", "loud", "odd"]
+    assert np.isfinite(classifier.trials_[0].log_loss)
+    others, truth = toy(30, seed=2)
+    np.testing.assert_allclose(classifier.predict_proba(others).sum(1), 1, rtol=1e-5)
+    assert (classifier.predict(others) == truth).mean() > 0.6
+
+
 def test_a_saved_mlp_predicts_the_same_bits(fit, toy, tmp_path):
     classifier = fit(head="mlp")
     classifier.save(tmp_path / "saved")

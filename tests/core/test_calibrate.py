@@ -6,7 +6,12 @@ from scipy.special import softmax
 from scipy.stats import ttest_1samp
 from sklearn.metrics import log_loss
 
-from layerfuse.core.calibrate import fit_temperature, gain_in_errors, held_out_log_loss
+from layerfuse.core.calibrate import (
+    fit_temperature,
+    gain_in_errors,
+    held_out_log_loss,
+    held_out_weights,
+)
 
 
 def simulated(temperature, n_classes=3, spread=2.0, n_texts=20_000):
@@ -65,3 +70,10 @@ def test_gain_in_errors_follows_the_weights():
 @pytest.mark.parametrize(("gain", "want"), [(0.0, 0.0), (0.5, np.inf), (-0.5, -np.inf)])
 def test_gain_in_errors_of_texts_that_all_gain_the_same(gain, want):
     assert gain_in_errors(np.full(4, gain), np.ones(4)) == want
+
+
+def test_the_only_text_of_a_class_counts_nothing_among_held_out_texts():
+    labels, weights = np.array([0, 2, 0, 1, 2]), np.array([1.0, 2, 3, 4, 5])
+    np.testing.assert_array_equal(held_out_weights(labels), [1, 1, 1, 0, 1])
+    np.testing.assert_array_equal(held_out_weights(labels, weights), [1, 2, 3, 0, 5])
+    np.testing.assert_array_equal(held_out_weights(np.arange(5), weights), weights)

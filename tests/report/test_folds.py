@@ -55,7 +55,12 @@ def test_a_text_is_leaked_if_it_stands_outside_its_fold_too():
     [
         (LABELS, {"n_folds": 1}, ShapeError, "at least 2 folds"),
         (LABELS, {"n_folds": 9}, DataError, "Ask for fewer folds"),
-        (["a", "a", *["b"] * 22], {"n_folds": 2}, DataError, "class 'a', which has 2, 1 lie"),
+        (
+            ["a", *["b"] * 12, *["c"] * 11],
+            {"n_folds": 2},
+            DataError,
+            "class 'a', which has 1, none lies outside",
+        ),
         (LABELS, {"n_folds": 2, "groups": ["x", None] * 12}, LabelError, "groups: the label"),
         (LABELS, {"n_folds": 2, "groups": [1]}, ShapeError, "a group per text, got 1 for 24"),
         (LABELS, {"n_folds": 3, "groups": [0, 1] * 12}, DataError, "fewer folds"),

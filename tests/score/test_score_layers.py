@@ -121,8 +121,8 @@ def test_probe_takes_fewer_folds_where_a_class_is_rare():
     assert probe(features, labels)[:20].all()
 
 
-def test_probe_refuses_a_class_of_one_text():
-    with pytest.raises(LabelError, match=r"two texts each, got counts \[3, 1\]"):
+def test_probe_refuses_labels_without_two_classes_of_two_texts():
+    with pytest.raises(LabelError, match=r"two texts or more, got counts \[3, 1\]"):
         probe(np.zeros((4, 2)), np.array([0, 0, 0, 1]))
 
 

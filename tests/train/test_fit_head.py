@@ -190,11 +190,26 @@ def test_rare_classes_can_be_learnt(head, n_classes, per_class):
     assert candidate.accuracy > 0.9
 
 
+@pytest.mark.parametrize("head", ["ridge", "logistic", "mlp"])
+def test_the_only_text_of_a_class_is_learned_and_judges_nothing(head):
+    """However badly it is foretold, by what saw no text of its class, the others are judged."""
+    features, labels = blobs(300, 3, shift=4)
+    _, (without,) = fit_head(features, labels, head=head)
+    one = np.zeros((1, features.shape[1]), dtype=np.float32)
+    one[0, -1] = 4
+    fitted, (beside,) = fit_head(np.concatenate([features, one]), np.append(labels, 3), head=head)
+    assert beside.log_loss == pytest.approx(without.log_loss, abs=0.02)
+    assert beside.held_out.argmax(1)[-1] != 3
+    assert fitted.decisions(one).shape == (1, 4)
+    if head == "logistic":
+        assert fitted.decisions(one).argmax() == 3
+
+
 @pytest.mark.parametrize("head", ["auto", "ridge", "logistic"])
 @pytest.mark.parametrize(
     ("labels", "counts"), [([0] * 20, [20]), ([0] * 19 + [1], [19, 1]), ([0, 2] * 10, [10, 0, 10])]
 )
-def test_fewer_than_two_texts_in_a_class_are_refused(head, labels, counts):
+def test_labels_without_two_classes_of_two_texts_are_refused(head, labels, counts):
     with pytest.raises(LabelError, match=f"two texts, got counts {re.escape(str(counts))}"):
         fit_head(blobs(20)[0], np.array(labels), head=head)
 

@@ -159,7 +159,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         X : column of str
             A list, NumPy array, pandas Series or pyarrow array.
         y : column of str, int or bool
-            At least two classes with two texts each.
+            Two classes or more of at least two texts; beside them, classes of one are learned too.
 
         Raises
         ------

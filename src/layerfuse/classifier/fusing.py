@@ -7,7 +7,7 @@ from typing import Literal
 
 from layerfuse.core.arrays import Block
 from layerfuse.core.blocks import StreamedBlocks
-from layerfuse.core.calibrate import gain_in_errors, text_log_losses
+from layerfuse.core.calibrate import gain_in_errors, held_out_weights, text_log_losses
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.selection import Selection
 from layerfuse.fuse import FUSIONS, Fusion, FusionName, Supervision
@@ -295,5 +295,6 @@ def _fit(
 
 def _gain_errors(before: HeadCandidate, after: HeadCandidate, supervision: Supervision) -> float:
     """Return by how many standard errors the second is better on the same held-out texts."""
-    losses = [text_log_losses(one.held_out, supervision.labels) for one in (before, after)]
-    return gain_in_errors(losses[0] - losses[1], supervision.weights)
+    labels = supervision.labels
+    losses = [text_log_losses(one.held_out, labels) for one in (before, after)]
+    return gain_in_errors(losses[0] - losses[1], held_out_weights(labels, supervision.weights))

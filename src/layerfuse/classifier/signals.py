@@ -60,7 +60,7 @@ def gather_signals(
     LayerError
         If attention is needed of a model that gives none.
     LabelError
-        If a gradient is needed, and there is one class only, or a class of fewer than two texts.
+        If a gradient is needed, and there are not two classes of two texts or more.
     ShapeError
         If there is not one label per text.
     OutOfMemoryError

@@ -31,6 +31,7 @@ def fit_temperature(
     float
         Positive.
     """
+    weights = held_out_weights(labels, weights)
     scale = float(np.abs(decisions).mean()) or 1.0
     found = minimize_scalar(
         lambda log_t: held_out_log_loss(np.exp(log_t) / scale * decisions, labels, weights),
@@ -38,6 +39,29 @@ def fit_temperature(
         method="bounded",
     )
     return float(np.exp(found.x) / scale)
+
+
+def held_out_weights(labels: ClassIndices, weights: PerText | None = None) -> PerText:
+    """Return what each held-out text counts when fits are judged by it.
+
+    The only text of its class counts nothing: whatever did not see it cannot know the class, so
+    that its loss tells nothing of the fit and, being huge, would hide what all others tell.
+
+    Parameters
+    ----------
+    labels : int array of shape (text,)
+        Class indices of all texts.
+    weights : array of shape (text,), optional
+        Weight of each text. Default: all equal.
+
+    Returns
+    -------
+    array of shape (text,)
+        The weights, 0 for such texts; as they are where no class has two texts.
+    """
+    weights = np.ones(len(labels)) if weights is None else weights
+    told = np.bincount(labels)[labels] > 1
+    return np.where(told, weights, 0.0) if told.any() else weights
 
 
 def held_out_log_loss(
@@ -88,6 +112,7 @@ def fit_pool_weights(
     members: Sequence[Targets], labels: ClassIndices, weights: PerText
 ) -> np.ndarray:
     """Return the non-negative exponents that make held-out labels most likely: a convex problem."""
+    weights = held_out_weights(labels, weights)
     stacked = np.stack(members)
     own = stacked[:, np.arange(len(labels)), labels]  # (member, text): of the true class
 

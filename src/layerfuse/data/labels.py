@@ -15,39 +15,32 @@ Label = str | int | bool
 # As the number would be written back: 007, +1 and 1.0 are names, not numbers.
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _SHOWN = 5
+_MIN_CLASSES = 2
 
 
-def check_labels(labels: Iterable[Any], *, min_per_class: int = 2) -> None:
+def check_labels(labels: Iterable[Any]) -> None:
     """Raise unless a classifier can be trained on these labels.
 
     Parameters
     ----------
     labels : iterable of str, int or bool
         An array or list, one label per text.
-    min_per_class : int
-        Texts that each class must have.
 
     Raises
     ------
     LabelError
-        If a label is missing (None, NaN, blank), types are mixed or of another kind, there is one
-        class only or a class has too few texts. Rows in messages count from 1.
+        If a label is missing (None, NaN, blank), types are mixed or of another kind, or there are
+        not two classes of two texts or more, which validation needs: one to learn from, one to
+        judge by.
     """
     values = check_present(labels)
-    rows: dict[Label, int] = {}
-    for row, label in enumerate(values, 1):
-        rows.setdefault(label, row)
-    if len(rows) < 2:  # noqa: PLR2004
+    counts = Counter(values)
+    if len(counts) < _MIN_CLASSES:
         msg = f"Expected at least two classes, got only {values[0]!r} in all {len(values)} rows."
         raise LabelError(msg)
-    counts = Counter(values)
-    rare = [label for label, count in counts.items() if count < min_per_class]
-    if rare:
-        shown = _some([f"{label!r} has {counts[label]} (row {rows[label]})" for label in rare])
-        msg = (
-            f"Expected at least {min_per_class} texts per class, but class {shown}. "
-            "Add texts of these classes, or leave them out."
-        )
+    if sum(count > 1 for count in counts.values()) < _MIN_CLASSES:
+        shown = _some([f"{label!r} has {count}" for label, count in counts.items()])
+        msg = f"Expected at least two classes of two texts or more, but {shown}. Add texts."
         raise LabelError(msg)
 
 

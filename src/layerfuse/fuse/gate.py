@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from layerfuse.core.arrays import Gates, PerText
-from layerfuse.core.calibrate import gain_in_errors, text_log_losses
+from layerfuse.core.calibrate import gain_in_errors, held_out_weights, text_log_losses
 from layerfuse.core.sample import sample_texts
 from layerfuse.fuse.fusion import Supervision
 from layerfuse.learn import Member, Noise, Parameters, Schedule, learn_committee
@@ -198,7 +198,8 @@ def fit_gate(
         own = inputs[rows[rest]] * scale
         bias = parameters["bias"] + logs
         unseen[rows[rest]] = _weights(np, parameters["weights"], bias, own, sets)
-    labels, text_weights = supervision.labels[rows], supervision.weights[rows]
+    labels = supervision.labels[rows]
+    text_weights = held_out_weights(labels, supervision.weights[rows])
 
     def losses(trust: float) -> PerText:
         mixed = _stacked(members, scale, sets, prior, trust)._tempered(unseen[rows])  # noqa: SLF001

@@ -40,8 +40,7 @@ def fold_splits(
     Raises
     ------
     DataError
-        If there are fewer texts or groups than folds, or a class, outside some fold, has fewer
-        than two texts.
+        If there are fewer texts or groups than folds, or a class has no text outside some fold.
     ShapeError
         If there are fewer than two folds, or not a label and a group per text.
     LabelError
@@ -81,13 +80,12 @@ def _sides(
 
 def _split(whole: Split, train: Sequence[int], test: Sequence[int], number: int) -> Split:
     counts = Counter(whole.labels[i] for i in train)
-    scarce = [label for label in dict.fromkeys(whole.labels) if counts[label] < 2]  # noqa: PLR2004
-    if scarce:
-        n_own = whole.labels.count(scarce[0])
+    lost = [label for label in dict.fromkeys(whole.labels) if not counts[label]]
+    if lost:
         raise DataError(
-            f"Expected 2 texts of every class outside each fold; of class {scarce[0]!r}, which has "
-            f"{n_own}, {counts[scarce[0]]} lie outside fold {number}. Add texts of it, leave it "
-            "out, or give test texts; with 3 texts or more other folds may do."
+            f"Expected a text of every class outside each fold; of class {lost[0]!r}, which has "
+            f"{whole.labels.count(lost[0])}, none lies outside fold {number}. Add texts of it, "
+            "leave it out, or give test texts."
         )
     if not test:
         raise DataError(

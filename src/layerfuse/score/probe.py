@@ -2,14 +2,13 @@
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.errors import FeatureError, LabelError
+from layerfuse.core.folds import stratified_folds
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_layer
 
-N_FOLDS = 5
 _INVERSE_PENALTY = (
     0.01  # on standardised features of some hundred dimensions, near the optimum of most
 )
@@ -23,7 +22,7 @@ def probe(features: Features, labels: ClassIndices) -> PerText:
     features : array of shape (text, feature)
         One layer. Standardised here, on the training folds only.
     labels : int array of shape (text,)
-        Class indices; every class needs at least two texts.
+        Class indices; at least two classes of two texts or more.
 
     Returns
     -------
@@ -33,7 +32,7 @@ def probe(features: Features, labels: ClassIndices) -> PerText:
     Raises
     ------
     LabelError
-        If all labels are the same or a class has one text only.
+        If there are not two classes of two texts or more.
     FeatureError
         If features are not finite.
 
@@ -43,14 +42,13 @@ def probe(features: Features, labels: ClassIndices) -> PerText:
     """
     if not np.isfinite(features).all():
         raise FeatureError("Expected finite features, found NaN or infinity.")
-    present, counts = np.unique(labels, return_counts=True)
-    if len(present) < 2 or counts.min() < 2:  # noqa: PLR2004
+    _, counts = np.unique(labels, return_counts=True)
+    if np.count_nonzero(counts > 1) < 2:  # noqa: PLR2004
         raise LabelError(
-            f"probe needs two classes with two texts each, got counts {counts.tolist()}."
+            f"probe needs two classes of two texts or more, got counts {counts.tolist()}."
         )
-    folds = StratifiedKFold(min(N_FOLDS, int(counts.min())), shuffle=True, random_state=0)
     right = np.zeros(len(labels))
-    for train, held_out in folds.split(features, labels):
+    for train, held_out in stratified_folds(labels, random_state=0):
         standard = Standardizer.fit(features[train])
         model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000)
         model.fit(standard.apply(features[train]), labels[train])

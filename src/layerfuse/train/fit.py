@@ -72,7 +72,7 @@ def fit_head(
     FeatureError
         If the fused vectors do not vary at all, or are not finite.
     LabelError
-        If there is one class only, or a class of fewer than two texts.
+        If there are not two classes of two texts or more, or a class is not present.
     ShapeError
         If there is not one label per vector.
     """
@@ -114,7 +114,7 @@ def _check(features: Vectors, labels: ClassIndices) -> None:
     if isinstance(features, np.ndarray) and not np.isfinite(features).all():
         raise FeatureError("Expected finite fused vectors, found NaN or infinity.")
     counts = np.bincount(labels)
-    if len(counts) < 2 or counts.min() < 2:  # noqa: PLR2004
+    if counts.min() < 1 or np.count_nonzero(counts > 1) < 2:  # noqa: PLR2004
         raise LabelError(
             f"Expected at least two classes of at least two texts, got counts {counts.tolist()}."
         )

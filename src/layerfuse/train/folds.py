@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from layerfuse.core.arrays import ClassIndices, PerText, Targets
-from layerfuse.core.calibrate import held_out_log_loss
+from layerfuse.core.calibrate import held_out_log_loss, held_out_weights
 from layerfuse.core.folds import stratified_folds
 
 FitAndPredict = Callable[[float, np.ndarray, np.ndarray], Targets]
@@ -54,7 +54,8 @@ def cross_validate(
     tried = _side_by_side(
         fit_and_predict, [(penalty, train, rest) for penalty in inverse_penalties]
     )
-    losses = [held_out_log_loss(logits, labels[rest], weights[rest]) for logits in tried]
+    counted = held_out_weights(labels, weights)[rest]
+    losses = [held_out_log_loss(logits, labels[rest], counted) for logits in tried]
     best = int(np.argmin(losses))
     held_out = np.empty((len(labels), tried[best].shape[1]))
     held_out[rest] = tried[best]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from layerfuse.core.arrays import Axes, ClassIndices, Coefficients, Features, PerText, Targets
-from layerfuse.core.calibrate import text_log_losses
+from layerfuse.core.calibrate import held_out_weights, text_log_losses
 
 HeadName = Literal["ridge", "logistic", "mlp"]
 CandidateName = Literal["ridge", "logistic", "mlp", "lexical", "pooled"]
@@ -140,5 +140,6 @@ class HeadCandidate:
         """Judge held-out logits (text, class) by the labels (text,), weighted by text."""
         held_out = log_softmax(logits.astype(float), axis=1)
         accuracy = float((held_out.argmax(1) == labels).mean())
-        log_loss = float(np.average(text_log_losses(held_out, labels), weights=weights))
+        losses = text_log_losses(held_out, labels)
+        log_loss = float(np.average(losses, weights=held_out_weights(labels, weights)))
         return cls(kind, penalty, log_loss, accuracy, held_out)

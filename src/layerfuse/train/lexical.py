@@ -7,6 +7,7 @@ than the layers do: a complementary source that costs next to nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -23,6 +24,9 @@ MAX_TERMS = 50_000
 
 INVERSE_PENALTIES = (16.0, 64.0, 256.0)
 """For rows of norm 1, as those of TF-IDF are."""
+
+_LIBLINEAR = Lock()
+"""Its random numbers come from one state of the process, whose seed a fit beside would reset."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,7 @@ def fit_lexical(
     texts : sequence of str
         Training texts.
     labels : int array of shape (text,)
-        Class indices 0 .. n_classes - 1, each of two texts or more.
+        Class indices 0 .. n_classes - 1, each present.
     weights : array of shape (text,)
         Weight of each text.
     random_state : int
@@ -167,7 +171,8 @@ def _fit_columns(
         model = LogisticRegression(
             C=inverse_penalty, solver="liblinear", dual=True, tol=1e-2, random_state=random_state
         )
-        model.fit(features, positive, sample_weight=weights)
+        with _LIBLINEAR:
+            model.fit(features, positive, sample_weight=weights)
         coefficients[:, label], intercept[label] = model.coef_[0], model.intercept_[0]
     if n_classes == 2:  # noqa: PLR2004
         coefficients[:, 0], intercept[0] = -coefficients[:, 1], -intercept[1]

@@ -9,7 +9,13 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
-from layerfuse.core.calibrate import fit_pool_weights, gain_in_errors, pool, text_log_losses
+from layerfuse.core.calibrate import (
+    fit_pool_weights,
+    gain_in_errors,
+    held_out_weights,
+    pool,
+    text_log_losses,
+)
 from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.train.head import (
     CandidateName,
@@ -173,7 +179,7 @@ def join_words(
     exponent = fit_pool_weights(members[:1], labels, weights)
     sharpened = np.asarray(log_softmax(pool(members[:1], exponent), axis=1))
     gains = text_log_losses(sharpened, labels) - text_log_losses(pooled.held_out, labels)
-    joins = lexical != "auto" or gain_in_errors(gains, weights) > 1
+    joins = lexical != "auto" or gain_in_errors(gains, held_out_weights(labels, weights)) > 1
     chosen = PooledHead(fitted, words, pool_weights) if joins else alone
     return chosen, _told((*candidates, by_words, pooled))
 
