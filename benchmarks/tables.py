@@ -231,6 +231,42 @@ def _is_telling(line: Line) -> bool:
     )
 
 
+def fusions(data: str) -> str:
+    """Every fusion on the same layers, and the one in use, with what was held out to judge them."""
+    lines = [
+        line
+        for line in _lines("accuracy", ("data", "row", "started"), "accuracy.jsonl")
+        if line["data"] == data and line.get("kind") in {"fusion", "result"}
+    ]
+    started = [line["started"] for line in lines if line["kind"] == "fusion"][-1]
+    rows = [
+        [line["row"], f"{line['accuracy']:.1f}", f"{line['low']:.1f} to {line['high']:.1f}"]
+        for line in lines
+        if line["started"] == started
+    ]
+    return _table(["fusion", "accuracy", "95 % interval"], rows)
+
+
+def ancestors() -> str:
+    """Accuracy of each recipe by the epoch that validation chose, and that the test set did."""
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for line in _lines("ancestors", ("data", "recipe", "protocol"), "ancestors.jsonl"):
+        found.setdefault((line["data"], line["recipe"]), {})[line["protocol"]] = line["accuracies"]
+    protocols = ["honest", "best test epoch"]
+    rows = [
+        [
+            f"{recipe}, {data.upper()}",
+            *[
+                f"{statistics.fmean(by[name]):.1f} ± {statistics.stdev(by[name]):.1f}"
+                for name in protocols
+            ],
+            f"{len(by['honest'])}",
+        ]
+        for (data, recipe), by in found.items()
+    ]
+    return _table(["recipe", "honest", "best test epoch (leaky)", "seeds"], rows)
+
+
 def learning_curves() -> str:
     """Accuracy by number of training texts: mean and standard deviation over draws."""
     lines = _lines("learning curve", ("data", "row", "n_texts", "backbones"), "accuracy.jsonl")
@@ -303,8 +339,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "criteria": criteria,
     "criteria grid": criteria_grid,
     **{
-        f"accuracy {data}": partial(accuracy, data) for data in ("mr", "sst2", "r8", "r52", "trec6")
+        f"accuracy {data}": partial(accuracy, data)
+        for data in ("mr", "sst2", "r8", "r52", "ohsumed", "trec6")
     },
+    "fusions": partial(fusions, "mr"),
+    "ancestors": ancestors,
     "learning curves": learning_curves,
 }
 

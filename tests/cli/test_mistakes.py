@@ -177,10 +177,10 @@ def test_one_class_only_names_file_and_column(refused, fit, data):
     assert of_score.startswith(f"{line} These criteria need no labels: ")
 
 
-def test_a_class_with_one_text(refused, fit, data, toy_labels):
-    fit[1] = data("rare.csv", label=["odd", *toy_labels[1:]])
+def test_a_second_class_of_one_text(refused, fit, data, toy_labels):
+    fit[1] = data("rare.csv", label=["odd", *["even"] * len(toy_labels[1:])])
 
-    assert "class 'odd' has 1 (row 1)" in refused(*fit)
+    assert "two classes of two texts or more, but 'odd' has 1, 'even' has 47." in refused(*fit)
 
 
 def test_a_missing_label(refused, fit, data, toy_labels):

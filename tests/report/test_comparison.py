@@ -7,7 +7,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from layerfuse import EmbeddingStore, FusionClassifier
-from layerfuse.core.errors import DataError, LabelError, ShapeError, UnknownOptionError
+from layerfuse.core.errors import DataError, LabelError, ReportError, ShapeError, UnknownOptionError
 from layerfuse.core.layers import LayerRef
 from layerfuse.extract import embed_to_store
 from layerfuse.report import Report, compare, report_schema
@@ -235,10 +235,26 @@ def test_a_mistake_is_told_before_anything_is_loaded(plain, sides, change, error
 
 
 def test_a_report_of_another_version_is_refused(report):
-    from layerfuse.core.errors import ReportError
-
     document = json.loads(report.to_json()) | {"version": 99}
     with pytest.raises(ReportError, match="version 1; version: "):
         Report.from_json(json.dumps(document))
     with pytest.raises(ReportError, match="the document: "):
         Report.from_json("{")
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda d: d["confusion"].pop(), "2 classes need as many lines"),
+        (lambda d: d["confusion"][0].append(0), "a square of confusions"),
+        (lambda d: d["layers"][0]["scores"].pop(), "need as many scores"),
+        (lambda d: d["layers"][0]["standard_errors"].pop(), "need as many scores"),
+        (lambda d: d["seeds"]["accuracy"].append(1.0), "need as many accuracies"),
+        (lambda d: d.update(best_baseline="luck"), "'luck', is none of the baselines"),
+    ],
+)
+def test_a_document_edited_by_hand_is_refused_where_its_parts_disagree(report, edit, message):
+    document = json.loads(report.to_json())
+    edit(document)
+    with pytest.raises(ReportError, match=message):
+        Report.from_json(json.dumps(document))

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import pydantic
 
-from layerfuse.core.errors import ReportError
+from layerfuse.core.errors import ReportError, ShapeError
 from layerfuse.report.costs import Overheads
 from layerfuse.report.facts import (
     ClassQuality,
@@ -109,6 +109,16 @@ class Report:
     curve: tuple[CurvePoint, ...]
     seeds: Seeds
     version: Literal[1] = REPORT_VERSION
+
+    def __post_init__(self) -> None:
+        # What is not known is empty; what is known agrees.
+        n_classes = len(self.data.classes)
+        known = [column for column in (self.classes, self.confusion, *self.confusion) if column]
+        if any(len(column) != n_classes for column in known):
+            raise ShapeError(f"{n_classes} classes need as many lines, and a square of confusions")
+        names = [row.name for row in self.baselines]
+        if names and self.best_baseline not in names:
+            raise ShapeError(f"the best baseline, {self.best_baseline!r}, is none of the baselines")
 
     def to_json(self) -> str:
         """Return the document; ``report_schema`` tells its form."""

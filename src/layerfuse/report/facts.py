@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from layerfuse.core.errors import ShapeError
+
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
@@ -138,6 +140,11 @@ class LayerLine:
     standard_errors: tuple[float, ...]
     chosen: tuple[bool, ...]
 
+    def __post_init__(self) -> None:
+        columns = self.scores, self.chosen, self.standard_errors or self.layers
+        if any(len(column) != len(self.layers) for column in columns):
+            raise ShapeError(f"{len(self.layers)} layers need as many scores, errors and marks")
+
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
@@ -273,3 +280,7 @@ class Seeds:
 
     seeds: tuple[int, ...]
     accuracy: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.seeds) == len(self.accuracy) > 0:
+            raise ShapeError(f"{len(self.seeds)} seeds need as many accuracies, at least one")
