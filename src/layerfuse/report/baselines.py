@@ -40,7 +40,7 @@ class Predicted:
 def predict_tfidf(
     texts: Sequence[str], supervision: Supervision, test_texts: Sequence[str]
 ) -> Targets:
-    """Predict by logistic regression on TF-IDF of words and word pairs, its penalty validated.
+    """Predict by logistic regression on TF-IDF; penalty and length of terms are validated.
 
     Parameters
     ----------

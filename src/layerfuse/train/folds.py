@@ -1,9 +1,10 @@
-"""Cross-validation of a penalty: searched on one fold, judged on all, fits side by side."""
+"""Cross-validation of a setting: searched on one fold, judged on all, fits side by side."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -13,20 +14,22 @@ from layerfuse.core.arrays import ClassIndices, PerText, Targets
 from layerfuse.core.calibrate import held_out_log_loss, held_out_weights
 from layerfuse.core.folds import stratified_folds
 
-FitAndPredict = Callable[[float, np.ndarray, np.ndarray], Targets]
-"""(inverse penalty, training rows, held-out rows) to logits (held-out row, class)."""
+Setting = TypeVar("Setting")
+
+FitAndPredict = Callable[[Setting, np.ndarray, np.ndarray], Targets]
+"""(setting, training rows, held-out rows) to logits (held-out row, class)."""
 
 
 def cross_validate(
-    fit_and_predict: FitAndPredict,
-    inverse_penalties: Sequence[float],
+    fit_and_predict: FitAndPredict[Setting],
+    settings: Sequence[Setting],
     labels: ClassIndices,
     weights: PerText,
     random_state: int,
-) -> tuple[float, Targets]:
-    """Choose a penalty and return logits that no label of its own text has touched.
+) -> tuple[Setting, Targets]:
+    """Choose a setting and return logits that no label of its own text has touched.
 
-    Every penalty is tried on the first fold, the one with the lowest log loss there on all others:
+    Every setting is tried on the first fold, the one with the lowest log loss there on all others:
     neighbours on a grid of factors of four differ by less than folds do, and a full search costs
     more than twice as much.
 
@@ -34,8 +37,8 @@ def cross_validate(
     ----------
     fit_and_predict : FitAndPredict
         Fits the training rows and nothing else; called from several threads at once.
-    inverse_penalties : sequence of float
-        The grid, strongest penalty first.
+    settings : sequence
+        The grid, penalties or what else a fit depends on; of equals the first is taken.
     labels : int array of shape (text,)
         Class indices.
     weights : array of shape (text,)
@@ -45,29 +48,28 @@ def cross_validate(
 
     Returns
     -------
-    inverse_penalty : float
+    setting
         The chosen one.
     logits : array of shape (text, class)
         Each text by the fit that did not see it.
     """
     (train, rest), *others = stratified_folds(labels, random_state)
-    tried = _side_by_side(
-        fit_and_predict, [(penalty, train, rest) for penalty in inverse_penalties]
-    )
+    tried = _side_by_side(fit_and_predict, [(setting, train, rest) for setting in settings])
     counted = held_out_weights(labels, weights)[rest]
     losses = [held_out_log_loss(logits, labels[rest], counted) for logits in tried]
     best = int(np.argmin(losses))
     held_out = np.empty((len(labels), tried[best].shape[1]))
     held_out[rest] = tried[best]
-    penalty = inverse_penalties[best]
-    fits = _side_by_side(fit_and_predict, [(penalty, train, rest) for train, rest in others])
+    setting = settings[best]
+    fits = _side_by_side(fit_and_predict, [(setting, train, rest) for train, rest in others])
     for (_, rest), logits in zip(others, fits, strict=True):
         held_out[rest] = logits
-    return penalty, held_out
+    return setting, held_out
 
 
 def _side_by_side(
-    fit_and_predict: FitAndPredict, works: Sequence[tuple[float, np.ndarray, np.ndarray]]
+    fit_and_predict: FitAndPredict[Setting],
+    works: Sequence[tuple[Setting, np.ndarray, np.ndarray]],
 ) -> list[Targets]:
     """Run as many fits at once as products have threads, each on one of these.
 

@@ -1,4 +1,4 @@
-"""The lexical head: TF-IDF of words and word pairs, and a logistic regression on them.
+"""The lexical head: TF-IDF of words, or words and word pairs, and a logistic regression on them.
 
 It sees what averaged token states blur, the very words, so that on topical texts it errs elsewhere
 than the layers do: a complementary source that costs next to nothing.
@@ -25,6 +25,10 @@ MAX_TERMS = 50_000
 INVERSE_PENALTIES = (16.0, 64.0, 256.0)
 """For rows of norm 1, as those of TF-IDF are."""
 
+_SETTINGS = tuple((longest, penalty) for longest in (1, 2) for penalty in INVERSE_PENALTIES)
+"""Words of the longest term, and penalty. Pairs help to tell sentiment and questions, and blur
+topics: held-out accuracy without and with them 75.3 and 76.6 on MR, 95.2 and 94.7 on R52."""
+
 _LIBLINEAR = Lock()
 """Its random numbers come from one state of the process, whose seed a fit beside would reset."""
 
@@ -36,7 +40,7 @@ class LexicalHead:
     Parameters
     ----------
     terms : tuple of str
-        Words and word pairs, in the order of the features.
+        Words, and word pairs where these help, in the order of the features.
     idf : float32 array of shape (feature,)
         Inverse document frequencies on the training texts.
     coefficients : float32 array of shape (feature, class)
@@ -74,7 +78,8 @@ class LexicalHead:
 
     @cached_property
     def _vectorizer(self) -> TfidfVectorizer:
-        vectorizer = _vectorizer(vocabulary=self.terms)
+        longest = 2 if any(" " in term for term in self.terms) else 1
+        vectorizer = _vectorizer(longest, vocabulary=self.terms)
         vectorizer.idf_ = self.idf
         return vectorizer
 
@@ -82,7 +87,7 @@ class LexicalHead:
 def fit_lexical(
     texts: Sequence[str], labels: ClassIndices, weights: PerText, random_state: int = 0
 ) -> tuple[HeadCandidate, LexicalHead] | None:
-    """Fit a lexical head, its penalty cross-validated.
+    """Fit a lexical head; its penalty, and whether it reads word pairs, are cross-validated.
 
     Parameters
     ----------
@@ -114,22 +119,20 @@ def fit_lexical(
     """
     n_classes = int(labels.max()) + 1
 
-    def fit(penalty: float, rows: np.ndarray) -> LexicalHead | None:
+    def fit(setting: tuple[int, float], rows: np.ndarray) -> LexicalHead | None:
         part = [texts[i] for i in rows.tolist()]
-        return _fit(part, labels[rows], weights[rows], n_classes, penalty, random_state)
+        return _fit(part, labels[rows], weights[rows], n_classes, setting, random_state)
 
-    def fit_and_predict(penalty: float, train: np.ndarray, rest: np.ndarray) -> Targets:
-        head = fit(penalty, train)
+    def fit_and_predict(setting: tuple[int, float], train: np.ndarray, rest: np.ndarray) -> Targets:
+        head = fit(setting, train)
         if head is None:  # this fold alone is without a word that stands in two texts
             return np.zeros((len(rest), n_classes))
         return head.log_probabilities([texts[i] for i in rest.tolist()])
 
-    penalty, held_out = cross_validate(
-        fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state
-    )
+    setting, held_out = cross_validate(fit_and_predict, _SETTINGS, labels, weights, random_state)
     with one_thread_each():
-        head = fit(penalty, np.arange(len(texts)))
-    candidate = HeadCandidate.from_logits("lexical", penalty, held_out, labels, weights)
+        head = fit(setting, np.arange(len(texts)))
+    candidate = HeadCandidate.from_logits("lexical", setting[1], held_out, labels, weights)
     return None if head is None else (candidate, head)
 
 
@@ -138,10 +141,11 @@ def _fit(
     labels: ClassIndices,
     weights: PerText,
     n_classes: int,
-    inverse_penalty: float,
+    setting: tuple[int, float],
     random_state: int,
 ) -> LexicalHead | None:
-    vectorizer = _vectorizer(min_df=2, max_features=MAX_TERMS)
+    longest, inverse_penalty = setting
+    vectorizer = _vectorizer(longest, min_df=2, max_features=MAX_TERMS)
     try:
         features = csr_array(vectorizer.fit_transform(texts))
     except ValueError as err:
@@ -180,6 +184,7 @@ def _fit_columns(
 
 
 def _vectorizer(
+    longest: int,
     *,
     vocabulary: Sequence[str] | None = None,
     min_df: int = 1,
@@ -187,7 +192,7 @@ def _vectorizer(
 ) -> TfidfVectorizer:
     return TfidfVectorizer(
         sublinear_tf=True,
-        ngram_range=(1, 2),
+        ngram_range=(1, longest),
         strip_accents="unicode",
         vocabulary=vocabulary,
         min_df=min_df,
