@@ -22,7 +22,7 @@ from layerfuse.train.head import HeadCandidate
 MAX_TERMS = 50_000
 """Words and word pairs kept, the most frequent: bounds the coefficients, one per term and class."""
 
-INVERSE_PENALTIES = (16.0, 64.0, 256.0)
+INVERSE_PENALTIES = (1.0, 4.0, 16.0, 64.0, 256.0)
 """For rows of norm 1, as those of TF-IDF are."""
 
 _SETTINGS = tuple((longest, penalty) for longest in (1, 2) for penalty in INVERSE_PENALTIES)
