@@ -52,7 +52,9 @@ def test_words_join_where_they_know_what_the_vectors_do_not():
     )
     # Of several draws: the losses of one alone differ by more than those of the heads.
     draws = [problem(in_words=0.6, in_vectors=1.5, seed=seed) for seed in range(1, 6)]
-    new = [np.concatenate(column) for column in zip(*draws, strict=True)]
+    vectors_of, texts_of, labels_of = zip(*draws, strict=True)
+    every_text = [text for texts_of_one in texts_of for text in texts_of_one]
+    new = np.concatenate(vectors_of), every_text, np.concatenate(labels_of)
     alone, _ = fit_head(vectors, labels)
     pooled = np.log(head.probabilities(*new[:2]))
     assert log_loss(pooled, new[2]) < log_loss(alone.log_probabilities(new[0]), new[2]) - 0.05
