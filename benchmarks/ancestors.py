@@ -80,16 +80,14 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--pair", nargs=2, metavar="FOLDER")
-    parser.add_argument("--operations", nargs="+", default=get_args(Operation))
+    operations = get_args(Operation)
+    parser.add_argument("--operations", nargs="+", default=operations, choices=operations)
     parser.add_argument("--llmembed", nargs=3, metavar="FOLDER")
     parser.add_argument("--sigma", type=float, default=0.1, help="set by hand, as theirs")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    (texts, labels), (test_texts, test_labels) = (
-        record.read_sample(args.data / f"{side}.parquet", None, ("text", "label"))
-        for side in ("train", "test")
-    )
+    (texts, labels), (test_texts, test_labels) = record.read_splits(args.data)
     names, classes = np.unique(labels, return_inverse=True)
     truth, n_classes = np.searchsorted(names, test_labels), len(names)
 
@@ -116,7 +114,8 @@ def main() -> None:
         sources = _read(decoder, every, "mean", _LAYERS)
         sources += [source for folder in encoders for source in _read(folder, every, "first", 1)]
         of = " + ".join(Path(folder).name for folder in args.llmembed)
-        run(f"LLMEmbed: {of}", sources, lambda w: Cooccurrence(w, n_classes, args.sigma))
+        name = f"LLMEmbed, sigma {args.sigma}: {of}"
+        run(name, sources, lambda w: Cooccurrence(w, n_classes, args.sigma))
 
 
 def _read(folder: str, texts: list[str], pooling: str, n_layers: int) -> list[Tensor]:

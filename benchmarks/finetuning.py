@@ -34,10 +34,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    (texts, labels), (test_texts, test_labels) = (
-        record.read_sample(args.data / f"{side}.parquet", None, ("text", "label"))
-        for side in ("train", "test")
-    )
+    (texts, labels), (test_texts, test_labels) = record.read_splits(args.data)
     names, classes = np.unique(labels, return_inverse=True)
     truth = np.searchsorted(names, test_labels)
     accuracy: dict[str, float] = {}

@@ -27,6 +27,14 @@ def read_sample(file: Path, n_texts: int | None, columns: Sequence[str] = ("text
     return [table[name].take(drawn).to_pylist() for name in columns]
 
 
+def read_splits(folder: Path) -> list[list[list]]:
+    """Return texts and labels of train.parquet, and those of test.parquet."""
+    return [
+        read_sample(folder / f"{side}.parquet", None, ("text", "label"))
+        for side in ("train", "test")
+    ]
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Return the wall time of a call."""
     started = time.perf_counter()

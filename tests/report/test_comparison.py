@@ -247,6 +247,8 @@ def test_a_report_of_another_version_is_refused(report):
     [
         (lambda d: d["confusion"].pop(), "2 classes need as many lines"),
         (lambda d: d["confusion"][0].append(0), "a square of confusions"),
+        (lambda d: d["confusion"][0].clear(), "a square of confusions"),
+        (lambda d: d["classes"].pop(), "2 classes need as many lines"),
         (lambda d: d["layers"][0]["scores"].pop(), "need as many scores"),
         (lambda d: d["layers"][0]["standard_errors"].pop(), "need as many scores"),
         (lambda d: d["seeds"]["accuracy"].append(1.0), "need as many accuracies"),

@@ -113,8 +113,8 @@ class Report:
     def __post_init__(self) -> None:
         # What is not known is empty; what is known agrees.
         n_classes = len(self.data.classes)
-        known = [column for column in (self.classes, self.confusion, *self.confusion) if column]
-        if any(len(column) != n_classes for column in known):
+        known = [column for column in (self.classes, self.confusion) if column]
+        if any(len(column) != n_classes for column in (*known, *self.confusion)):
             raise ShapeError(f"{n_classes} classes need as many lines, and a square of confusions")
         names = [row.name for row in self.baselines]
         if names and self.best_baseline not in names:

@@ -30,8 +30,8 @@ def cross_validate(
     """Choose a setting and return logits that no label of its own text has touched.
 
     Every setting is tried on the first fold, the one with the lowest log loss there on all others:
-    neighbours on a grid of factors of four differ by less than folds do, and a full search costs
-    more than twice as much.
+    settings that one fold cannot tell apart, such as penalties a factor of four apart, differ
+    little, and a full search costs several times as much.
 
     Parameters
     ----------
