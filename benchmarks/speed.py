@@ -4,7 +4,7 @@
 
 All contestants run by turns in one process (A B C A B C ...), on the same texts, with tokenisation.
 DIR/mr holds train.parquet with a column text. Prints one JSON line per case, with the median
-seconds of each and the ratios of every round to layerfuse in float32. Peers that are not
+seconds of each and the ratios of every round to layerfuse, in float32 and in bfloat16. Peers that are not
 installed are left out and named in the line: ``pip install --group bench``. ``--flair PYTHON``
 adds flair, run by a Python of its own (flair needs transformers < 5).
 """
@@ -58,9 +58,13 @@ def main() -> None:
         "n_tokens": len(tokens.ids),
         "kernel": fastest_kernel(),
         "seconds": {name: record.spread(values) for name, values in seconds.items()},
-        "over_layerfuse_fp32": {
-            name: record.ratios(values, seconds["layerfuse fp32"])
-            for name, values in seconds.items()
+        **{
+            f"over_layerfuse_{dtype}": {
+                name: record.ratios(values, seconds[f"layerfuse {dtype}"])
+                for name, values in seconds.items()
+            }
+            for dtype in models
+            if f"layerfuse {dtype}" in seconds
         },
         "over_floor": {
             dtype: record.ratios(seconds.get(f"layerfuse {dtype}", []), floors[dtype])
