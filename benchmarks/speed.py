@@ -4,9 +4,9 @@
 
 All contestants run by turns in one process (A B C A B C ...), on the same texts, with tokenisation.
 DIR/mr holds train.parquet with a column text. Prints one JSON line per case, with the median
-seconds of each and the ratios of every round to layerfuse, in float32 and in bfloat16. Peers that are not
-installed are left out and named in the line: ``pip install --group bench``. ``--flair PYTHON``
-adds flair, run by a Python of its own (flair needs transformers < 5).
+seconds of each and the ratios of every round to layerfuse, in float32 and in bfloat16. Peers that
+are not installed are left out and named in the line: ``pip install --group bench``.
+``--flair PYTHON`` adds flair, run by a Python of its own (flair needs transformers < 5).
 """
 
 import argparse

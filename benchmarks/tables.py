@@ -74,24 +74,29 @@ def _spread(values: list[float] | None, digits: int = 2) -> str:
     return f"{middle} ({low} to {high})"
 
 
-def extraction() -> str:
-    """Each peer's seconds over layerfuse's, case by case."""
-    cases = _lines("extraction", ("backbone", "data"))
+def extraction(dtype: str) -> str:
+    """Each peer's seconds over layerfuse's in one precision, case by case.
+
+    Float32 is told of processors without bfloat16 instructions, bfloat16 of those with some.
+    """
+    cases = [
+        line
+        for line in _lines("extraction", ("backbone", "data", "processor"))
+        if ("layerfuse bf16" in line["seconds"]) == (dtype == "bf16")
+    ]
+    own = f"layerfuse {dtype}"
     peers = list(
         dict.fromkeys(
-            name
-            for line in cases
-            for name in line["over_layerfuse_fp32"]
-            if name != "layerfuse fp32"
+            name for line in cases for name in line[f"over_layerfuse_{dtype}"] if name != own
         )
     )
-    headers = ["backbone, data", "layerfuse fp32, s", *peers, "over the floor", "memory, MiB"]
+    headers = ["backbone, data", f"{own}, s", *peers, "over the floor", "memory, MiB"]
     rows = [
         [
             f"{line['backbone']}, {line['n_texts']:,} of {line['data'].upper()}",
-            _spread(line["seconds"]["layerfuse fp32"], 1),
-            *[_spread(line["over_layerfuse_fp32"].get(peer)) or "n/a" for peer in peers],
-            _spread(line["over_floor"]["fp32"]),
+            _spread(line["seconds"][own], 1),
+            *[_spread(line[f"over_layerfuse_{dtype}"].get(peer)) or "n/a" for peer in peers],
+            _spread(line["over_floor"][dtype]),
             str(line["extra_memory_mib"]),
         ]
         for line in cases
@@ -227,7 +232,7 @@ def _is_telling(line: Line) -> bool:
     """Leave out what only a report has room for: middle layers, the best of each backbone."""
     alone = line["kind"] == "best layer" and len(line["backbones"]) > 1
     return line["kind"] not in {"middle layer", "fusion"} and (
-        not alone or line["row"] == "all, best layer"
+        not alone or line["row"] == "best layer of all"
     )
 
 
@@ -329,7 +334,8 @@ def criteria_grid() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "extraction": extraction,
+    "extraction": partial(extraction, "fp32"),
+    "extraction bf16": partial(extraction, "bf16"),
     "precision": precision,
     "half depth": half_depth,
     "prediction": prediction,

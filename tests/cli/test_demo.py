@@ -10,8 +10,8 @@ ROWS = [
     r"TF-IDF \+ logistic regression",
     r"all-MiniLM-L6-v2, last layer",
     r"smollm2-135m, last layer",
-    r"all, best layer",
-    r"all, last layers",
+    r"best layer of all",
+    r"last layers of all",
     r"layerfuse",
 ]
 INTERVAL = r"\d+\.\d"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from layerfuse import EmbeddingStore, FusionClassifier
+from layerfuse import Backbone, EmbeddingStore, FusionClassifier
 from layerfuse.core.errors import DataError, LabelError, ReportError, ShapeError, UnknownOptionError
 from layerfuse.core.layers import LayerRef
 from layerfuse.extract import embed_to_store
@@ -55,9 +55,9 @@ def test_every_baseline_stands_beside_the_result(report):
         "decoder, middle layer",
         "encoder, best layer",
         "decoder, best layer",
-        "all, best layer",
-        "all, mean of the layers",
-        "all, last layers",
+        "best layer of all",
+        "mean of all layers",
+        "last layers of all",
         "chosen layers, mean",
         "layerfuse without words",
     ]
@@ -155,6 +155,17 @@ def test_a_fusion_that_refuses_the_layers_is_left_out_and_said(
     assert "chosen layers, mean" in names
     assert "chosen layers, residual_sum" not in names
     assert names[-1] == "layerfuse"
+
+
+def test_a_backbone_of_any_name_keeps_its_rows_apart(plain, sides, tiny_encoder, tiny_decoder):
+    folders = {"all": tiny_encoder, "mean": tiny_decoder}
+    backbones = [
+        Backbone.from_pretrained(folder, device="cpu", name=name)
+        for name, folder in folders.items()
+    ]
+    report = compare(FusionClassifier(backbones, **plain), *sides, **COSTLESS)
+    names = [row.name for row in report.baselines]
+    assert len(set(names)) == len(names) == 11
 
 
 def fitted_trial(folder, plain, sides, tiny_encoder, **options):

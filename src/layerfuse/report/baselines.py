@@ -116,10 +116,10 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
         probabilities = trial.predict((ref,))
         yield Predicted(f"{ref.backbone}, best layer", "best layer", probabilities, ref)
         if ref == winner and len(lasts) > 1:
-            yield Predicted("all, best layer", "best layer", probabilities, ref)
-    yield Predicted("all, mean of the layers", "layer mean", trial.predict(lasts, read=_read_means))
+            yield Predicted("best layer of all", "best layer", probabilities, ref)
+    yield Predicted("mean of all layers", "layer mean", trial.predict(lasts, read=_read_means))
     if len(lasts) > 1:
-        yield Predicted("all, last layers", "last layers", trial.predict(lasts))
+        yield Predicted("last layers of all", "last layers", trial.predict(lasts))
     chosen, words = trial.classifier.selection_.refs, trial.classifier.head_.lexical is not None
     for fusion in fusions:
         try:

@@ -11,7 +11,7 @@ from layerfuse.report.split import drawn
 from layerfuse.report.trial import Trial
 
 _LEAST = 2  # texts a class; below, nothing can be held out
-_ROWS = (RESULT, "all, best layer", "last layer of its backbone")
+_ROWS = (RESULT, "best layer of all", "last layer of its backbone")
 
 
 def check_curve(per_class: Sequence[int], n_draws: int) -> None:
