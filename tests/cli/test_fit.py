@@ -62,7 +62,9 @@ def test_columns_may_be_named(run, data, tiny_encoder, toy_texts, toy_labels, tm
 
 def test_options_reach_the_classifier(run, data, tiny_encoder, tmp_path):
     options = "--criterion probe --selector best -k 2 --fusion mean --head logistic --seed 3"
-    more = "--pooling max --pooling first --max-tokens 16 --device cpu --no-progress"
+    more = (
+        "--pooling max --pooling first --max-tokens 16 --dtype bfloat16 --device cpu --no-progress"
+    )
     arguments = [*options.split(), *more.split()]
     assert run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out", *arguments).code == 0
     loaded = FusionClassifier.load(tmp_path / "out", device="cpu")
@@ -74,6 +76,7 @@ def test_options_reach_the_classifier(run, data, tiny_encoder, tmp_path):
     (backbone,) = loaded.backbones_.values()
     assert backbone.spec.poolings == ("max", "first")
     assert backbone.spec.max_tokens == 16
+    assert backbone.spec.dtype == "bfloat16"
 
 
 def test_balanced_weighs_classes(run, data, tiny_encoder, toy, tmp_path):

@@ -135,6 +135,7 @@ def test_a_wrong_command_line(refused, arguments, said):
         ("fusion", "concta", "concat"),
         ("head", "rigde", "ridge"),
         ("pooling", "maen", "mean"),
+        ("dtype", "bfloat61", "bfloat16"),
     ],
 )
 def test_an_unknown_choice_suggests_the_nearest(refused, fit, option, value, nearest):

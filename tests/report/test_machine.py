@@ -36,7 +36,7 @@ def test_a_healthy_machine_needs_no_advice():
         ("threads", {"omp_num_threads": "-3"}, "unset it"),
         ("threads", {"torch": 64}, "64 threads on 4 cores: set OMP_NUM_THREADS=4"),
         ("threads", {"load": 3.0}, "OMP_WAIT_POLICY=passive"),
-        ("kernels", {"bfloat16_gflops": 1000}, "2.5 times as fast here: try dtype='bfloat16'"),
+        ("kernels", {"bfloat16_gflops": 1000}, "2.5 times as fast here: try --dtype bfloat16"),
         ("kernels", {"bfloat16_gflops": 100}, "Stay with float32: .* 0.25 times"),
         ("memory", {"available_bytes": 2**30}, "Less than 2 GiB of memory"),
         ("cache", {"writable": False}, "/cache cannot be written: set LAYERFUSE_CACHE"),

@@ -76,6 +76,24 @@ def test_other_settings_are_another_run(config_file, quick, tmp_path):
     assert quick == ["one", "one"]
 
 
+def test_settings_reach_the_classifier(config_file, monkeypatch, tmp_path):
+    config_file.write_text(
+        'fusions = ["mean"]\nselector = "best"\nmax_tokens = 9\ndtype = "bfloat16"\n'
+        + config_file.read_text()
+    )
+    seen = []
+
+    def stop(classifier, *_args, **_options):
+        seen.append(classifier.get_params(deep=False))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study_module, "compare", stop)
+    with pytest.raises(KeyboardInterrupt):
+        next(run_study(StudyConfig.load(config_file), tmp_path / "out", base=tmp_path, **QUIET))
+    expected = {"fusion": "mean", "selector": "best", "max_tokens": 9, "dtype": "bfloat16"}
+    assert expected.items() <= seen[0].items()
+
+
 def test_other_texts_are_another_run(config_file, quick, tmp_path):
     config, out = StudyConfig.load(config_file), tmp_path / "out"
     next(run_study(config, out, base=tmp_path, **QUIET))

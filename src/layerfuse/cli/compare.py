@@ -9,6 +9,7 @@ from layerfuse.cli.options import (
     BackboneOption,
     BalancedOption,
     DeviceOption,
+    DtypeOption,
     JsonOption,
     LabelColumnOption,
     LexicalOption,
@@ -100,6 +101,7 @@ def compare(
     pooling: PoolingOption = None,
     max_tokens: MaxTokensOption = None,
     seed: SeedOption = 0,
+    dtype: DtypeOption = "float32",
     device: DeviceOption = None,
     offline: OfflineOption = False,
     no_cache: NoCacheOption = False,
@@ -131,6 +133,7 @@ def compare(
         class_weight="balanced" if balanced else None,
         pooling=pooling,  # type: ignore[arg-type]
         max_tokens=max_tokens,
+        dtype=dtype,  # type: ignore[arg-type]
         device=device,
         offline=offline,
         cache=None if no_cache else DEFAULT_CACHE,

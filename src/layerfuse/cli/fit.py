@@ -12,6 +12,7 @@ from layerfuse.cli.options import (
     BalancedOption,
     DataArgument,
     DeviceOption,
+    DtypeOption,
     JsonOption,
     LabelColumnOption,
     LexicalOption,
@@ -67,6 +68,7 @@ def fit(
     pooling: PoolingOption = None,
     max_tokens: MaxTokensOption = None,
     seed: SeedOption = 0,
+    dtype: DtypeOption = "float32",
     device: DeviceOption = None,
     offline: OfflineOption = False,
     no_cache: NoCacheOption = False,
@@ -94,6 +96,7 @@ def fit(
         class_weight="balanced" if balanced else None,
         pooling=pooling,  # type: ignore[arg-type]
         max_tokens=max_tokens,
+        dtype=dtype,  # type: ignore[arg-type]
         device=device,
         offline=offline,
         cache=None if no_cache else DEFAULT_CACHE,

@@ -53,6 +53,13 @@ MaxMegabytesOption = Annotated[
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, max=2**32 - 1, help="Draws folds and samples.")
 ]
+DtypeOption = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        help="Of the backbones: float32 or bfloat16, faster where the processor knows it.",
+    ),
+]
 DeviceOption = Annotated[
     str | None,
     typer.Option("--device", help="Such as cpu or cuda:0. Default: a GPU if there is one."),

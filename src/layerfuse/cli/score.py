@@ -11,6 +11,7 @@ from layerfuse.cli.options import (
     BackboneOption,
     DataArgument,
     DeviceOption,
+    DtypeOption,
     JsonOption,
     LabelColumnOption,
     MaxMegabytesOption,
@@ -65,6 +66,7 @@ def score(
     pooling: PoolingOption = None,
     max_tokens: MaxTokensOption = None,
     seed: SeedOption = 0,
+    dtype: DtypeOption = "float32",
     device: DeviceOption = None,
     offline: OfflineOption = False,
     no_cache: NoCacheOption = False,
@@ -90,6 +92,7 @@ def score(
         max_mb=max_mb,
         pooling=pooling,  # type: ignore[arg-type]
         max_tokens=max_tokens,
+        dtype=dtype,  # type: ignore[arg-type]
         device=device,
         offline=offline,
     )

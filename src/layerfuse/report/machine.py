@@ -110,7 +110,7 @@ def _advise_threads(threads: Mapping[str, Any], cores: int) -> list[str]:
 def _advise_precision(kernels: Mapping[str, Any]) -> list[str]:
     ratio = kernels["bfloat16_gflops"] / kernels["float32_gflops"]
     if ratio >= 1.3:  # noqa: PLR2004
-        return [f"bfloat16 multiplies {ratio:.1f} times as fast here: try dtype='bfloat16'."]
+        return [f"bfloat16 multiplies {ratio:.1f} times as fast here: try --dtype bfloat16."]
     if ratio < 1:
         return [f"Stay with float32: bfloat16 runs at {ratio:.2f} times its speed here."]
     return []

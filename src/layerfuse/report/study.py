@@ -14,6 +14,7 @@ import pydantic
 from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.options import SelectorChoice
 from layerfuse.core.errors import ReportError
+from layerfuse.core.spec import Dtype
 from layerfuse.data import TextData, load_texts, test_split
 from layerfuse.extract import DEFAULT_CACHE
 from layerfuse.fuse import FusionName
@@ -67,6 +68,8 @@ class StudyConfig:
         For the selector ``budget``, as in ``FusionClassifier``.
     max_tokens : int, optional
         Longer texts are truncated.
+    dtype : Dtype
+        Precision of the backbones.
     """
 
     __pydantic_config__ = _STRICT
@@ -81,6 +84,7 @@ class StudyConfig:
     max_ms: float | None = None
     max_mb: float | None = None
     max_tokens: int | None = None
+    dtype: Dtype = "float32"
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "StudyConfig":
@@ -184,6 +188,7 @@ def run_study(
                         max_mb=config.max_mb,
                         fusion=config.fusions[0],
                         max_tokens=config.max_tokens,
+                        dtype=config.dtype,
                         cache=cache,
                         device=device,
                         offline=offline,
