@@ -140,7 +140,7 @@ def test_the_configuration_tells_format_and_files(saved):
     assert config["format_version"] == FORMAT_VERSION == 3
     assert set(config["files"]) == {"arrays.safetensors", "README.md"}
     assert config["classes"] == ["calm", "loud"]
-    assert {"cache", "device", "class_weight"}.isdisjoint(config["parameters"])
+    assert {"cache", "device"}.isdisjoint(config["parameters"])
 
 
 def test_the_card_tells_layers_classes_and_use(fitted, saved):
@@ -209,3 +209,31 @@ def test_the_block_list_that_was_named_is_named_again(fitted, tmp_path, monkeypa
 
     assert asked == [backbone.blocks.path for backbone in fitted.backbones_.values()]
     assert list(loaded.backbones_) == list(fitted.backbones_)
+
+
+def test_a_classifier_loaded_with_its_backbones_keeps_them(fitted, others, tmp_path, monkeypatch):
+    fitted.save(tmp_path / "saved", include_backbones=True)
+    loaded = quiet(FusionClassifier.load(tmp_path / "saved", device="cpu"))
+    loaded.save(tmp_path / "saved")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    again = quiet(FusionClassifier.load("~/saved", device="cpu"))
+    assert (tmp_path / "saved" / "backbones").is_dir()
+    assert again.portable_
+    assert np.array_equal(again.predict_proba(others), fitted.predict_proba(others))
+
+
+@pytest.mark.parametrize("weights", [None, "balanced", {1: 2.0, 4: 1.0}])
+def test_class_weights_come_back(toy, tiny_encoder, tmp_path, weights):
+    texts, topics = toy(24)
+    labels = [1 if topic == "calm" else 4 for topic in topics]
+    options = {"device": "cpu", "cache": None, "progress": False, "head": "ridge"}
+    classifier = FusionClassifier([tiny_encoder], class_weight=weights, **options)
+    classifier.fit(texts, labels).save(tmp_path / "saved")
+    assert FusionClassifier.load(tmp_path / "saved", device="cpu").class_weight == weights
+
+
+def test_whoever_may_read_the_folder_may_read_its_weights(fitted, tmp_path):
+    fitted.save(tmp_path / "saved", include_backbones=True)
+    files = [path for path in (tmp_path / "saved").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {(tmp_path / "saved" / "README.md")
+                                                               .stat().st_mode & 0o777}  # fmt: skip

@@ -251,3 +251,17 @@ def test_weights_by_number_reach_the_right_class(make, toy):
     )
 
     assert light < heavy
+
+
+@pytest.mark.parametrize("head", ["ridge", "logistic"])
+def test_of_class_weights_only_the_ratio_matters(make, toy, head):
+    texts, labels = toy(60)
+    rng = np.random.default_rng(0)
+    labels = [rng.choice(["calm", "loud"]) if rng.random() < 0.2 else label for label in labels]
+    one, many = (
+        make(head=head, lexical=True, class_weight={"calm": 2 * w, "loud": w})
+        .fit(texts, labels)
+        .decision_function(texts)
+        for w in (1, 100)
+    )
+    np.testing.assert_allclose(one, many, atol=1e-4)

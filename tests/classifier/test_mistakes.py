@@ -53,6 +53,23 @@ def test_lexical_is_auto_or_a_truth_value(make, toy_texts, toy_labels, value):
 
 
 @pytest.mark.usefixtures("no_loading")
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("k", 1.5, "k=1.5: expected an integer"),
+        ("max_tokens", "16", "max_tokens='16': expected an integer"),
+        ("random_state", None, "random_state=None: expected an integer"),
+        ("random_state", -1, "random_state=-1: expected 0 to 4294967295"),
+        ("class_weight", 3, "class_weight=3: expected 'balanced'"),
+        ("class_weight", {"calm": None}, "class_weight of 'calm': expected a number"),
+    ],
+)
+def test_numbers_are_checked_before_the_long_work(make, toy_texts, toy_labels, option, value, said):
+    with pytest.raises(UnknownOptionError, match=said):
+        make(**{option: value}).fit(toy_texts, toy_labels)
+
+
+@pytest.mark.usefixtures("no_loading")
 @pytest.mark.parametrize("labels", [[3, 12], [True, False]])
 def test_an_unknown_class_weight_is_named_among_labels_that_are_no_text(make, toy_texts, labels):
     with pytest.raises(UnknownOptionError, match=f"class_weight=4 .*{labels[0]}"):

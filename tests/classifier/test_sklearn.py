@@ -137,3 +137,21 @@ def test_fitted_is_what_scikit_learn_calls_fitted(make, toy_texts, toy_labels):
     check_is_fitted(classifier)
     assert classifier.__sklearn_tags__().input_tags.string
     assert classifier.__sklearn_tags__().estimator_type == "classifier"
+
+
+def test_numbers_of_numpy_are_numbers(make, toy_texts, toy_labels):
+    options = {"max_tokens": np.int64(64), "random_state": np.int32(3), "k": np.int64(1)}
+    classifier = make(**options).fit(toy_texts, toy_labels)
+    (backbone,) = classifier.backbones_.values()
+    assert type(backbone.spec.max_tokens) is int
+    assert len(classifier.selection_) == 1
+
+
+def test_vectors_have_names_for_data_frames(make, toy_texts, toy_labels):
+    classifier = make().fit(toy_texts, toy_labels)
+    plain = classifier.transform(toy_texts)
+    frame = classifier.set_output(transform="pandas").transform(toy_texts)
+    assert frame.columns.tolist() == classifier.get_feature_names_out().tolist()
+    assert frame.columns[0] == "fusionclassifier0"
+    np.testing.assert_array_equal(frame.to_numpy(), plain)
+    assert classifier.predict(toy_texts).shape == (len(toy_texts),)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from layerfuse.core.errors import LabelError
-from layerfuse.data import check_labels
+from layerfuse.data import check_labels, index_labels
 
 GOOD = [["a", "b", "a", "b"], [0, 1, 0, 1], [True, False, True, False]]
 
@@ -46,3 +46,16 @@ def test_bad_labels(labels: Any, message: str) -> None:
 
 def test_a_class_may_have_one_text_beside_two_that_have_more() -> None:
     check_labels(["a", "b", "a", "c", "b"])
+
+
+def test_labels_are_indexed_in_order_as_they_came() -> None:
+    names, classes = index_labels(["b", "a", "b", "c"])
+    assert names.tolist() == ["a", "b", "c"]
+    assert classes.tolist() == [1, 0, 1, 2]
+    assert index_labels([True, False])[0].tolist() == [False, True]
+
+
+@pytest.mark.parametrize("labels", [[2**63 + 1, -1], ["a", "a\0"]])
+def test_labels_that_an_array_would_change_are_refused(labels: Any) -> None:
+    with pytest.raises(LabelError, match="an array cannot hold"):
+        index_labels(labels)

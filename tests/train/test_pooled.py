@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.errors import FeatureError, ShapeError
-from layerfuse.train import PooledHead, fit_head, join_words
+from layerfuse.train import PooledHead, fit_head, join_words, pooled
 from layerfuse.train.lexical import fit_lexical
 
 N_TEXTS = 400
@@ -147,3 +147,11 @@ def test_what_is_told_holds_no_number_per_text():
     vectors, texts, labels = problem(in_words=0.6, in_vectors=1)
     _, candidates = fit_pooled_head(vectors, texts, labels)
     assert all(candidate.held_out.size == 0 for candidate in candidates)
+
+
+def test_where_neither_knows_anything_the_pool_decides_still(monkeypatch):
+    vectors, texts, labels = problem(in_words=0, in_vectors=0)
+    monkeypatch.setattr(pooled, "fit_pool_weights", lambda members, *_: np.zeros(len(members)))
+    head, _ = fit_pooled_head(vectors, texts, labels, lexical=True)
+    np.testing.assert_array_equal(head.pool_weights, [0.5, 0.5])
+    assert len(np.unique(head.decisions(vectors, texts).argmax(1))) == 2

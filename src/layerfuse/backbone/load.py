@@ -17,7 +17,7 @@ from transformers import (
 
 from layerfuse.backbone.blocks import text_config
 from layerfuse.backbone.gguf import load_gguf
-from layerfuse.core.errors import BackboneLoadError
+from layerfuse.core.errors import BackboneLoadError, as_integer
 
 MAX_TOKENS = 512
 """Default limit where the model allows more: attention costs grow with the square of it."""
@@ -147,7 +147,9 @@ def choose_max_tokens(asked: int | None, model: nn.Module, tokenizer: Any, name:
         If the model takes fewer, or there is no room beside the special tokens.
     """
     limit = token_limit(model, tokenizer)
-    chosen = min(limit or MAX_TOKENS, MAX_TOKENS) if asked is None else asked
+    chosen = (
+        min(limit or MAX_TOKENS, MAX_TOKENS) if asked is None else as_integer("max_tokens", asked)
+    )
     if limit is not None and chosen > limit:
         raise BackboneLoadError(f"max_tokens={chosen}, but {name} takes at most {limit} tokens.")
     n_special = tokenizer.num_special_tokens_to_add(pair=False)

@@ -96,10 +96,19 @@ def _write_files(
     (folder / _CARD).write_text(bundle.card, "utf-8")
     if write_backbones is not None:
         write_backbones(folder)
+    _open_to_readers(folder)
     config = {"format_version": FORMAT_VERSION, **bundle.config, "files": _digests(folder)}
     plain = json.loads(json.dumps(config, default=_plain))
     text = json.dumps({**plain, _DIGEST: _config_digest(plain)}, indent=2, ensure_ascii=False)
     (folder / _CONFIG).write_text(text + "\n", "utf-8")
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Give every file the mode of a new one: safetensors makes files only their owner can read."""
+    mode = (folder / _CARD).stat().st_mode
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
 
 
 def check_place(folder: str | Path) -> Path:
@@ -123,6 +132,10 @@ def check_place(folder: str | Path) -> Path:
         If there is no folder around it that may be written to.
     """
     place = Path(folder).expanduser().resolve()
+    if place.is_mount():
+        raise BundleFormatError(
+            f"{place} is a mount point, which cannot be replaced whole. Name a folder inside it."
+        )
     stranger = _stranger(place)
     if stranger is not None:
         raise BundleFormatError(

@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from layerfuse.classifier.limits import measured_budget
+from layerfuse.classifier.options import SelectorChoice, selectors_of
+from layerfuse.classifier.signals import gather_signals
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.choice import LayerChoice
 from layerfuse.core.costs import Budget
 from layerfuse.core.errors import LabelError
 from layerfuse.core.layers import LayerRows
-from layerfuse.core.scores import LayerScores
+from layerfuse.core.scores import Criterion, LayerScores
 from layerfuse.core.selection import Selection
 from layerfuse.core.signals import LayerSignals
+from layerfuse.extract import StoredEmbeddings
 from layerfuse.score import CriterionInfo, CriterionName, score_layers
 from layerfuse.select import (
     SelectorName,
@@ -97,29 +101,52 @@ def choose_layers(
     return LayerChoice(scores, selection, stability)
 
 
-def candidate_selections(
-    scores: LayerScores,
-    embeddings: Sequence[LayerRows],
+def propose_layers(
+    stored: Sequence[StoredEmbeddings],
     labels: Any,
-    selectors: Sequence[SelectorName],
+    criterion: CriterionName | CriterionInfo | Criterion,
+    selector: SelectorChoice,
     *,
     k: int | None = None,
-    budget: Budget | None = None,
+    max_ms: float | None = None,
+    max_mb: float | None = None,
     random_state: int = 0,
-) -> list[Selection]:
-    """Return what each of several selectors makes of the same scores; arguments as above."""
-    return [
+) -> tuple[LayerScores, list[Selection]]:
+    """Score all layers, and return every selection that ``fit`` shall judge.
+
+    Parameters
+    ----------
+    stored : sequence of StoredEmbeddings
+        One per backbone.
+    labels : sequence of shape (text,)
+        One per text.
+    criterion, selector, k, max_ms, max_mb, random_state
+        As in ``FusionClassifier``.
+
+    Returns
+    -------
+    scores : LayerScores
+        Of every layer.
+    selections : list of Selection
+        What each selector makes of them, the one with fewer layers first.
+    """
+    signals = gather_signals(stored, labels, [criterion], random_state=random_state)
+    scores = score_layers(stored, labels, criterion, signals=signals)
+    backbones = [own.model for own in stored]
+    budget = measured_budget(backbones, stored[0].texts, max_ms, max_mb, random_state=random_state)
+    selections = [
         select_layers(
             scores,
-            selector,
+            one,
             k=k,
-            embeddings=embeddings,
+            embeddings=stored,
             labels=labels,
             budget=budget,
             random_state=random_state,
         )
-        for selector in selectors
+        for one in selectors_of(selector, k)
     ]
+    return scores, selections
 
 
 def _redrawn(signal: LayerSignals, rng: np.random.Generator) -> LayerSignals:

@@ -7,44 +7,37 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import sklearn.exceptions
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn import base
 
 from layerfuse.backbone import Backbone
 from layerfuse.classifier.backbones import load_named
 from layerfuse.classifier.blocks import read_blocks, stream_blocks
-from layerfuse.classifier.choice import candidate_selections
+from layerfuse.classifier.choice import propose_layers
+from layerfuse.classifier.errors import NotFittedError
 from layerfuse.classifier.fusing import FusionChoice, fuse_best
 from layerfuse.classifier.gates import TextGates, read_gates
-from layerfuse.classifier.limits import measured_budget
-from layerfuse.classifier.options import (
-    SelectorChoice,
-    check_k,
-    check_options,
-    selectors_of,
-    weight_by_index,
-)
+from layerfuse.classifier.options import SelectorChoice, check_k, check_options, weight_by_index
 from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, save_fitted
-from layerfuse.classifier.signals import gather_signals
 from layerfuse.core.arrays import Block, Features, Targets
-from layerfuse.core.errors import LayerFuseError, ShapeError
+from layerfuse.core.errors import ShapeError
 from layerfuse.core.layers import Pooling
 from layerfuse.core.scores import Criterion
 from layerfuse.core.spec import Dtype
 from layerfuse.core.texts import as_list, as_texts
-from layerfuse.data import check_labels
+from layerfuse.data import check_labels, index_labels
 from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
 from layerfuse.fuse import Supervision
 from layerfuse.meter import Meter
-from layerfuse.score import CriterionInfo, CriterionName, score_layers
+from layerfuse.score import CriterionInfo, CriterionName
 from layerfuse.train import HeadChoice, LexicalChoice, class_weights
 
 
-class NotFittedError(LayerFuseError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]
-    """The classifier was used before ``fit``."""
-
-
-class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class FusionClassifier(
+    base.ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    base.TransformerMixin,  # type: ignore[misc]
+    base.ClassifierMixin,  # type: ignore[misc]
+    base.BaseEstimator,  # type: ignore[misc]
+):
     """Fuse layers of several frozen transformers into one text classifier.
 
     Parameters
@@ -89,7 +82,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
     head_ : PooledHead
         The fitted head, with the lexical one if it is in use.
     validation_ : tuple of HeadCandidate
-        Held-out quality on the training texts of each kind of head that was tried.
+        Held-out quality on the training texts of each kind of head that was tried; the layers
+        were chosen on all of them, so that on few texts it says too much.
     trials_ : tuple of FusionTrial
         Held-out quality of each fusion that was tried.
     backbones_ : dict of str to Backbone
@@ -176,25 +170,19 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         if len(texts) != len(labels):
             raise ShapeError(f"Expected a label per text, got {len(labels)} for {len(texts)}.")
         check_labels(labels)
-        names, classes = np.unique(np.array(labels), return_inverse=True)
+        names, classes = index_labels(labels)
         weights = class_weights(classes, weight_by_index(self.class_weight, names.tolist()))
         with Meter() as meter, store_at(self.cache) as store:
             backbones = self.load_backbones()
             stored = [embed_to_store(b, texts, store, progress=self.progress) for b in backbones]
-            signals = gather_signals(
-                stored, labels, [self.criterion], random_state=self.random_state
-            )
-            scores = score_layers(stored, labels, self.criterion, signals=signals)
-            budget = measured_budget(
-                backbones, texts, self.max_ms, self.max_mb, random_state=self.random_state
-            )
-            selections = candidate_selections(
-                scores,
+            scores, selections = propose_layers(
                 stored,
                 labels,
-                selectors_of(self.selector, self.k),
+                self.criterion,
+                self.selector,
                 k=self.k,
-                budget=budget,
+                max_ms=self.max_ms,
+                max_mb=self.max_mb,
                 random_state=self.random_state,
             )
             supervision = Supervision(classes, weights, self.random_state, self.progress)
@@ -215,7 +203,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         self.scores_, self.selection_ = scores, selection
         self.fusion_, self.head_ = fused.fusion, fused.head
         self.validation_, self.trials_ = fused.validation, fused.trials
-        self.backbones_ = cut
+        self.backbones_, self.portable_ = cut, False
         self.overhead_ = meter.overhead(
             n_texts=len(texts),
             n_parameters=sum(backbone.n_parameters for backbone in self.backbones_.values()),
@@ -238,7 +226,11 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         return decisions[:, 1] - decisions[:, 0] if len(self.classes_) == 2 else decisions  # noqa: PLR2004
 
     def transform(self, X: Any) -> Features:  # noqa: N803
-        """Return the fused vectors (text, fused width) in float32."""
+        """Return the fused vectors (text, fused width) in float32.
+
+        Those of the training texts are as a fusion that learns gives them, which has seen their
+        labels: what is trained on them in turn, in a Pipeline, trusts them too much.
+        """
         return np.concatenate([vectors for _, vectors in self._fused(X)])
 
     def gates(self, X: Any) -> TextGates:  # noqa: N803
@@ -260,7 +252,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         folder : path
             Must be new, empty, or hold a saved classifier, which is replaced.
         include_backbones : bool
-            Put the cut backbones in it, so that it loads without a network.
+            Put the cut backbones in it, so that it loads without a network. A classifier that was
+            loaded with its backbones keeps them.
 
         Raises
         ------
@@ -271,7 +264,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         parameters = lasting_parameters(self.get_params(deep=False))
         parts = self.classes_, self.selection_, self.fusion_, self.head_, self.backbones_
         fitted = Fitted(parameters, *parts, getattr(self, "validation_", ()))
-        save_fitted(fitted, Path(folder), include_backbones=include_backbones)
+        include = include_backbones or getattr(self, "portable_", False)
+        save_fitted(fitted, Path(folder), include_backbones=include)
 
     @classmethod
     def load(
@@ -292,7 +286,8 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         -------
         FusionClassifier
             Predicts what the saved one predicted; bit for bit on the same machine, threads and
-            kernel (``LAYERFUSE_KERNEL`` pins it).
+            kernel (``LAYERFUSE_KERNEL`` pins it). Its ``backbones`` are those in use, by where they
+            came from; to fit anew, name all again.
 
         Raises
         ------
@@ -306,7 +301,7 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         loaded = cls(**{**fitted.parameters, "device": device, "offline": offline})
         loaded.classes_, loaded.selection_ = fitted.classes, fitted.selection
         loaded.fusion_, loaded.head_ = fitted.fusion, fitted.head
-        loaded.backbones_ = dict(fitted.backbones)
+        loaded.backbones_, loaded.portable_ = dict(fitted.backbones), fitted.portable
         return loaded
 
     def load_backbones(self) -> list[Backbone]:
@@ -332,6 +327,10 @@ class FusionClassifier(TransformerMixin, ClassifierMixin, BaseEstimator):  # typ
         backbones = load_named(parameters)
         check_k(self.selector, self.k, [backbone.refs for backbone in backbones])
         return backbones
+
+    @property
+    def _n_features_out(self) -> int:  # of get_feature_names_out, whose names set_output uses
+        return self.fusion_.out_width
 
     def _blocks(self, X: Any) -> Iterator[tuple[list[str], list[Block]]]:  # noqa: N803
         self._check_fitted()

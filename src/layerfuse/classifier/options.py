@@ -5,13 +5,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from layerfuse.core.errors import SelectionError, UnknownOptionError, check_option
+from layerfuse.core.errors import SelectionError, UnknownOptionError, as_integer, check_option
 from layerfuse.core.layers import POOLINGS, LayerRef
 from layerfuse.core.spec import Dtype
 from layerfuse.fuse import FUSIONS
 from layerfuse.score import CRITERION_NAMES, CriterionInfo
 from layerfuse.select import SELECTOR_NAMES, SelectorName, most_layers
 from layerfuse.train import HeadChoice
+
+MOST_SEEDS = 2**32
 
 SelectorChoice = Literal["auto"] | SelectorName
 
@@ -47,10 +49,20 @@ def check_options(parameters: Mapping[str, Any]) -> None:
     lexical = parameters["lexical"]
     if not isinstance(lexical, bool | np.bool_) and lexical != "auto":
         raise UnknownOptionError(f"lexical={lexical!r} is unknown. Choose 'auto', True or False.")
+    check_seed("random_state", parameters["random_state"])
+    for name in ("k", "max_tokens"):
+        if parameters[name] is not None:
+            as_integer(name, parameters[name])
     pooling = parameters["pooling"]
     for one in (pooling,) if pooling is None or isinstance(pooling, str) else pooling:
         if one is not None:
             check_option("pooling", one, POOLINGS)
+
+
+def check_seed(name: str, seed: Any) -> None:
+    """Raise ``UnknownOptionError`` unless a seed is one that NumPy, torch and scikit-learn take."""
+    if not 0 <= as_integer(name, seed) < MOST_SEEDS:
+        raise UnknownOptionError(f"{name}={seed}: expected 0 to {MOST_SEEDS - 1}.")
 
 
 def check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> None:
@@ -104,7 +116,7 @@ def check_k(selector: SelectorChoice, k: int | None, refs: Sequence[Sequence[Lay
 
 
 def weight_by_index(
-    class_weight: str | Mapping[Any, float] | None, labels: Sequence[Any]
+    class_weight: str | Mapping[Any, Any] | None, labels: Sequence[Any]
 ) -> Literal["balanced"] | Mapping[int, float] | None:
     """Return class weights by class index.
 
@@ -123,14 +135,23 @@ def weight_by_index(
     Raises
     ------
     UnknownOptionError
-        If it is another word, or weighs a label that is no class.
+        If it is something else, weighs a label that is no class, or not by a number.
     """
     if class_weight is None:
         return None
     if isinstance(class_weight, str):
         check_option("class_weight", class_weight, ["balanced"])
         return "balanced"
-    for label in class_weight:
+    if not isinstance(class_weight, Mapping):
+        raise UnknownOptionError(
+            f"class_weight={class_weight!r}: expected 'balanced', a dict of weights by label, or "
+            "None."
+        )
+    for label, weight in class_weight.items():
         if label not in labels:
             raise UnknownOptionError.from_options("class_weight", label, map(str, labels))
+        if not isinstance(weight, int | float | np.number):
+            raise UnknownOptionError(
+                f"class_weight of {label!r}: expected a number, got {weight!r}."
+            )
     return {labels.index(label): weight for label, weight in class_weight.items()}

@@ -40,6 +40,8 @@ class Fitted:
         Cut at the deepest layer in use.
     validation : tuple of HeadCandidate
         For the model card.
+    portable : bool
+        Loaded from a folder that holds the backbones too, which may be all there is of them.
     """
 
     parameters: Mapping[str, Any]
@@ -49,6 +51,7 @@ class Fitted:
     head: PooledHead
     backbones: Mapping[str, Backbone]
     validation: tuple[HeadCandidate, ...] = ()
+    portable: bool = False
 
 
 def lasting_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,15 +65,18 @@ def lasting_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Without what is of this machine or of the fit that is over; a criterion by its name.
+        Without what is of this machine; a criterion by its name, class weights as pairs.
     """
-    gone = {"cache", "device", "offline", "progress", "class_weight"}
+    gone = {"cache", "device", "offline", "progress"}
     lasting = {name: value for name, value in parameters.items() if name not in gone}
     criterion = parameters["criterion"]
     if isinstance(criterion, CriterionInfo):
         lasting["criterion"] = criterion.name
     elif callable(criterion):
         lasting["criterion"] = getattr(criterion, "__name__", type(criterion).__name__)
+    weights = parameters["class_weight"]
+    if isinstance(weights, Mapping):  # whose keys JSON would make strings
+        lasting["class_weight"] = [[label, float(weight)] for label, weight in weights.items()]
     return lasting
 
 
@@ -137,6 +143,7 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
     BackboneLoadError
         If a backbone cannot be loaded or is another one now.
     """
+    folder = folder.expanduser()
     bundle = read_bundle(folder)
     config = bundle.config
     try:
@@ -151,7 +158,9 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
             (b["origin"], BackboneSpec.from_dict(b["spec"]), b["blocks"])
             for b in config["backbones"]
         ]
-        parameters = config["parameters"]
+        parameters = dict(config["parameters"])
+        if isinstance(parameters.get("class_weight"), list):
+            parameters["class_weight"] = dict(parameters["class_weight"])
         classes = np.array(config["classes"], dtype=config["classes_dtype"])
     except (KeyError, TypeError) as err:
         raise BundleFormatError(f"{folder} is damaged: its config.json lacks {err}.") from err
@@ -163,7 +172,8 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
         for i, (origin, spec, blocks) in enumerate(saved)
     ]
     cut = {b.name: b.cut(selection.deepest(b.name)) for b in backbones}
-    return Fitted(parameters, classes, selection, fusion, head, cut)
+    parts = parameters, classes, selection, fusion, head, cut
+    return Fitted(*parts, portable=included.is_dir())
 
 
 def _lasting(origin: str) -> str:

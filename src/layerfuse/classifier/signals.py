@@ -14,6 +14,7 @@ from layerfuse.core.scores import Criterion
 from layerfuse.core.signals import LayerSignals, SignalName
 from layerfuse.core.standardize import Standardizer
 from layerfuse.core.texts import as_list
+from layerfuse.data import index_labels
 from layerfuse.extract import StoredEmbeddings
 from layerfuse.score import CriterionInfo, CriterionName, criterion_info
 from layerfuse.train import fit_head
@@ -83,7 +84,7 @@ def gather_signals(
 def _classes(labels: Any, n_texts: int) -> ClassIndices:
     if labels is None:
         return np.zeros(n_texts, dtype=np.int64)
-    _, classes = np.unique(np.asarray(as_list(labels, "labels")), return_inverse=True)
+    _, classes = index_labels(as_list(labels, "labels"))
     if len(classes) != n_texts:
         raise ShapeError(f"Expected a label per text, got {len(classes)} for {n_texts}.")
     return classes

@@ -4,7 +4,9 @@ Each is a ``LayerFuseError`` and also the builtin that a caller would catch.
 """
 
 import difflib
+import operator
 from collections.abc import Iterable
+from typing import Any
 
 
 class LayerFuseError(Exception):
@@ -121,3 +123,24 @@ def check_option(option: str, value: object, options: Iterable[str]) -> None:
     choices = list(options)
     if value not in choices:
         raise UnknownOptionError.from_options(option, value, choices)
+
+
+def as_integer(option: str, value: Any) -> int:
+    """Return a whole number as Python's own, also one of NumPy's.
+
+    Parameters
+    ----------
+    option : str
+        Name of the parameter, for the message.
+    value : object
+        What was given.
+
+    Raises
+    ------
+    UnknownOptionError
+        If it is no integer.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise UnknownOptionError(f"{option}={value!r}: expected an integer.") from None

@@ -1,6 +1,6 @@
 """Texts and labels from files, folders, the hub and packages; tables out again, atomically."""
 
-from layerfuse.data.labels import check_labels
+from layerfuse.data.labels import check_labels, index_labels
 from layerfuse.data.load import TextData, TextStream, iter_batches, load_texts
 from layerfuse.data.predictions import with_predictions
 from layerfuse.data.sources import test_split
@@ -11,6 +11,7 @@ __all__ = [
     "TextData",
     "TextStream",
     "check_labels",
+    "index_labels",
     "iter_batches",
     "load_texts",
     "test_split",

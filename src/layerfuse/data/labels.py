@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.errors import LabelError
 
 Label = str | int | bool
@@ -86,6 +87,61 @@ def check_present(labels: Iterable[Any], source: str = "labels") -> list[Label]:
         msg = f"{source}: expected labels that are all str, all int or all bool, got {kinds}."
         raise LabelError(msg)
     return values
+
+
+def label_array(labels: Sequence[Label], source: str = "labels") -> np.ndarray:
+    """Return labels as an array that gives back the very same ones.
+
+    Parameters
+    ----------
+    labels : sequence of str, int or bool
+        Of one type, none missing.
+    source : str
+        For messages.
+
+    Returns
+    -------
+    array of shape (text,)
+        In the same order.
+
+    Raises
+    ------
+    LabelError
+        If NumPy would change some: integers beyond 64 bits, strings that end in a null character.
+    """
+    array = np.array(labels)
+    changed = [(a, b) for a, b in zip(labels, array.tolist(), strict=True) if a != b]
+    if changed:
+        msg = (
+            f"{source}: an array cannot hold {_some([repr(label) for label, _ in changed])}. Use "
+            "integers of 64 bits, or strings without a null character at their end."
+        )
+        raise LabelError(msg)
+    return array
+
+
+def index_labels(labels: Iterable[Any]) -> tuple[np.ndarray, ClassIndices]:
+    """Return the classes, sorted, and the position of each label among them.
+
+    Parameters
+    ----------
+    labels : iterable of str, int or bool
+        An array or list, one label per text.
+
+    Returns
+    -------
+    names : array of shape (class,)
+        Each label once.
+    classes : int array of shape (text,)
+        Class indices.
+
+    Raises
+    ------
+    LabelError
+        As from ``check_present`` and ``label_array``.
+    """
+    names, classes = np.unique(label_array(check_present(labels)), return_inverse=True)
+    return names, classes
 
 
 def labels_from_strings(labels: Sequence[str], source: str) -> list[Label]:

@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 
 from layerfuse.core.errors import DataError
 from layerfuse.data.columns import find_label_column, find_text_column
-from layerfuse.data.labels import check_present, labels_from_strings
+from layerfuse.data.labels import check_present, label_array, labels_from_strings
 from layerfuse.data.predictions import check_addable
 from layerfuse.data.sources import open_source
 
@@ -121,7 +121,7 @@ def load_texts(
         return TextData(texts, None, text_column, None, table.name)
     where = f"{table.name}, column {label_column!r}"
     clean = check_present(labels, where) if table.typed else labels_from_strings(labels, where)
-    return TextData(texts, np.array(clean), text_column, label_column, table.name)
+    return TextData(texts, label_array(clean, where), text_column, label_column, table.name)
 
 
 def iter_batches(

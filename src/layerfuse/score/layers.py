@@ -11,6 +11,7 @@ from layerfuse.core.layers import LayerRows
 from layerfuse.core.scores import Criterion, LayerScores
 from layerfuse.core.signals import LayerSignals, SignalName
 from layerfuse.core.texts import as_list
+from layerfuse.data import index_labels
 from layerfuse.score.criteria import criterion_info
 from layerfuse.score.info import CriterionInfo, CriterionName, Evidence, by_layer
 
@@ -48,7 +49,8 @@ def score_layers(
     UnknownOptionError
         If the criterion has an unknown name.
     LabelError
-        If labels are missing or all the same.
+        If labels are needed and missing, one of them is missing, they are not all str, all int
+        or all bool, or all are the same.
     SignalError
         If a signal is missing or stands twice.
     DataError
@@ -70,8 +72,9 @@ def score_layers(
     'toy:1:mean'
     """
     blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
+    _check_lengths(blocks, labels)
     info = _info(criterion)
-    classes = np.empty(0, dtype=np.int64) if info.label_free else _classes(info, blocks, labels)
+    classes = np.empty(0, dtype=np.int64) if info.label_free else _classes(info, labels)
     found = [_signals(info, block, signals) for block in blocks]
     measured = [
         pair
@@ -103,15 +106,20 @@ def _info(criterion: CriterionName | CriterionInfo | Criterion) -> CriterionInfo
     )
 
 
-def _classes(info: CriterionInfo, blocks: Sequence[LayerRows], labels: Any) -> ClassIndices:
+def _check_lengths(blocks: Sequence[LayerRows], labels: Any) -> None:
+    if not blocks:
+        raise ShapeError("Expected the embeddings of one backbone at least, got none.")
+    n_labels = blocks[0].n_texts if labels is None else len(as_list(labels, "labels"))
+    what = f"{blocks[0].backbone} {n_labels}" if labels is None else f"there are {n_labels} labels"
+    for block in blocks:
+        if block.n_texts != n_labels:
+            raise ShapeError(f"{block.backbone} has {block.n_texts} texts, but {what}.")
+
+
+def _classes(info: CriterionInfo, labels: Any) -> ClassIndices:
     if labels is None:
         raise LabelError(f"criterion={info.name!r} needs labels, got none.")
-    names, classes = np.unique(np.asarray(as_list(labels, "labels")), return_inverse=True)
-    for block in blocks:
-        if block.n_texts != len(classes):
-            raise ShapeError(
-                f"{block.backbone} has {block.n_texts} texts, but there are {len(classes)} labels."
-            )
+    names, classes = index_labels(as_list(labels, "labels"))
     if len(names) < 2:  # noqa: PLR2004
         raise LabelError(f"Expected labels of at least two classes, got {len(names)}.")
     return classes

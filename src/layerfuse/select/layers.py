@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.costs import Budget
 from layerfuse.core.errors import SelectionError, ShapeError, check_option
@@ -12,6 +10,7 @@ from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
 from layerfuse.core.texts import as_list
+from layerfuse.data import index_labels
 from layerfuse.select.best import best
 from layerfuse.select.budget import budget as within_budget
 from layerfuse.select.greedy import greedy
@@ -117,6 +116,8 @@ def check_evidence(
     ------
     SelectionError
         If the embeddings are not of exactly the scored backbones.
+    LabelError
+        If a label is missing, or they are not all str, all int or all bool.
     ShapeError
         If embeddings and labels disagree in the number of texts.
     """
@@ -126,7 +127,7 @@ def check_evidence(
         raise SelectionError(
             f"Expected embeddings of {', '.join(scores.backbones)}, got {', '.join(names)}."
         )
-    classes = np.unique(np.asarray(as_list(labels, "labels")), return_inverse=True)[1]
+    classes = index_labels(as_list(labels, "labels"))[1]
     for block in blocks:
         if block.n_texts != len(classes):
             raise ShapeError(

@@ -136,7 +136,8 @@ def class_weights(
     Returns
     -------
     array of shape (text,)
-        Positive weights.
+        Positive weights, of mean 1: only their ratios matter, since heads try penalties that are
+        made for so much weight.
 
     Raises
     ------
@@ -151,7 +152,8 @@ def class_weights(
     wrong = {label: weight for label, weight in balanced.items() if not 0 < weight < np.inf}
     if wrong:
         raise LabelError(f"Expected positive, finite class weights, got {wrong}.")
-    return np.array([balanced.get(label, 1.0) for label in labels.tolist()])
+    weights = np.array([balanced.get(label, 1.0) for label in labels.tolist()])
+    return np.asarray(weights / weights.mean())
 
 
 __all__ = ["HeadChoice", "HeadName", "class_weights", "fit_head"]

@@ -173,6 +173,8 @@ def join_words(
     by_layers = next(candidate for candidate in candidates if candidate.kind == fitted.kind)
     members = by_layers.held_out, by_words.held_out
     pool_weights = fit_pool_weights(members, labels, weights)
+    if not pool_weights.any():  # neither knows anything; the pool shall decide something still
+        pool_weights = np.full(len(members), 1 / len(members))
     logits = pool(members, pool_weights)
     pooled = HeadCandidate.from_logits("pooled", 0.0, logits, labels, weights)
     # Else a head whose own confidence is off would let in words that know nothing.
