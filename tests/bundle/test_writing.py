@@ -163,3 +163,10 @@ def test_the_home_folder_may_be_written_with_a_tilde(tmp_path, monkeypatch):
     write_bundle("~/saved", small())
 
     assert read_bundle("~/saved").card == read_bundle(tmp_path / "saved").card == "# a\n"
+
+
+def test_a_mount_point_is_refused_before_the_long_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path)
+    with pytest.raises(BundleFormatError, match=r"is a mount point.*Name a folder inside it"):
+        check_place(tmp_path)
+    assert check_place(tmp_path / "inside") == tmp_path / "inside"

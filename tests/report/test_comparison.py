@@ -10,7 +10,7 @@ from layerfuse import Backbone, EmbeddingStore, FusionClassifier
 from layerfuse.core.errors import DataError, LabelError, ReportError, ShapeError, UnknownOptionError
 from layerfuse.core.layers import LayerRef
 from layerfuse.extract import embed_to_store
-from layerfuse.report import Report, compare, report_schema
+from layerfuse.report import Report, compare, comparison, report_schema
 from layerfuse.report.baselines import predict_all
 from layerfuse.report.split import Split
 from layerfuse.report.trial import Trial
@@ -271,3 +271,31 @@ def test_a_document_edited_by_hand_is_refused_where_its_parts_disagree(report, e
     edit(document)
     with pytest.raises(ReportError, match=message):
         Report.from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("error", [OSError("No space left on device"), ReportError("killed")])
+def test_costs_that_cannot_be_measured_cost_no_report(
+    plain, sides, tiny_encoder, monkeypatch, error
+):
+    def refuse(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(comparison, "measure_prediction", refuse)
+    with pytest.warns(UserWarning, match=f"left out of the report: {error}"):
+        report = compare(FusionClassifier([str(tiny_encoder)], **plain), *sides)
+    assert report.overhead.prediction is None
+    assert Report.from_json(report.to_json()) == report
+
+
+def test_names_that_no_file_can_hold_are_made_such_that_one_can(plain, sides, tiny_encoder):
+    name = "caf\udce9"  # as Python reads a file name that is no UTF-8
+    classifier = FusionClassifier([str(tiny_encoder)], **plain)
+    report = compare(classifier, *sides, name=name, **COSTLESS)
+    assert report.data.name == "caf?"
+    assert Report.from_json(report.to_json()) == report
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5])
+def test_seeds_are_checked_before_the_long_work(plain, sides, seed):
+    with pytest.raises(UnknownOptionError, match="seeds="):
+        compare(FusionClassifier(["no such model"], **plain), *sides, seeds=[seed])

@@ -81,3 +81,11 @@ def test_a_page_that_cannot_be_drawn_leaves_all_files(report, tmp_path, monkeypa
     with pytest.raises(ZeroDivisionError):
         save.save_report(report, tmp_path)
     assert contents(tmp_path) == before
+
+
+def test_the_home_folder_may_be_named_by_its_sign(report, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    save.save_report(report, "~/report")
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert Report.load("~/report") == report

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from layerfuse.core.errors import ReportError
+from layerfuse.core.errors import DataError, ReportError, UnknownOptionError
 from layerfuse.report import study as study_module
 from layerfuse.report.study import StudyConfig, run_study
 from layerfuse.report.study_tables import save_study, study_csv, study_latex, study_markdown
@@ -104,6 +106,49 @@ def test_other_texts_are_another_run(config_file, quick, tmp_path):
     assert quick == ["one", "one"]
 
 
+def test_of_a_folder_the_texts_count_too(config_file, quick, tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for side in ("train", "test"):
+        (tmp_path / f"one-{side}.jsonl").rename(folder / f"{side}.jsonl")
+    text = config_file.read_text().replace('"one-train.jsonl"', '"one"')
+    config_file.write_text(text.replace('"one-test.jsonl"', '"one"'))
+    config, out = StudyConfig.load(config_file), tmp_path / "out"
+    next(run_study(config, out, base=tmp_path, **QUIET))
+    lines = (folder / "test.jsonl").read_text().splitlines()
+    (folder / "test.jsonl").write_text("\n".join(lines[:-1]) + "\n")
+    assert next(run_study(config, out, base=tmp_path, **QUIET)).report.data.n_test == 29
+    assert quick == ["one", "one"]
+
+
+def test_other_weights_are_another_run(config_file, quick, tiny_encoder, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(tiny_encoder, own)
+    config_file.write_text(config_file.read_text().replace(str(tiny_encoder), str(own)))
+    config, out = StudyConfig.load(config_file), tmp_path / "out"
+    next(run_study(config, out, base=tmp_path, **QUIET))
+    weights = load_file(own / "model.safetensors")
+    save_file({name: value * 1.5 for name, value in weights.items()}, own / "model.safetensors")
+    next(run_study(config, out, base=tmp_path, **QUIET))
+    assert quick == ["one", "one"]
+
+
+def test_a_path_that_leads_nowhere_is_told_before_the_first_run(config_file, quick, tmp_path):
+    (tmp_path / "two_&-test.jsonl").unlink()
+    with pytest.raises(DataError, match=r"two_&-test\.jsonl is no file"):
+        next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+    assert not quick
+
+
+def test_names_are_literal_in_every_table(config_file, quick, tmp_path):
+    text = config_file.read_text().replace("[data.one]", '[data."[<b>\\n| one"]')
+    config_file.write_text(text)
+    run = next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+    assert r"| classifier | \[&lt;b&gt; \| one |" in study_markdown([run])
+    assert r"classifier & {}[\textless{}b\textgreater{} | one \\" in study_latex([run])
+    assert quick == [run.data]
+
+
 def test_tables_hold_the_numbers_of_the_runs(config_file, quick, tmp_path):
     runs = list(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
     rows = list(csv.DictReader(io.StringIO(study_csv(runs))))
@@ -114,7 +159,7 @@ def test_tables_hold_the_numbers_of_the_runs(config_file, quick, tmp_path):
     markdown = study_markdown(runs)
     last = markdown.strip().splitlines()[-1]
     assert last.startswith(f"| layerfuse | {cell} |")
-    assert "| classifier | one | two_& |" in markdown
+    assert r"| classifier | one | two\_&amp; |" in markdown
     latex = study_latex(runs)
     assert cell.replace("±", r"$\pm$") in latex
     assert r"classifier & one & two\_\& \\" in latex
@@ -141,6 +186,13 @@ def test_a_mistake_in_the_configuration_is_named(tmp_path, text, message):
     path = tmp_path / "study.toml"
     path.write_text(text)
     with pytest.raises(ReportError, match=message):
+        StudyConfig.load(path)
+
+
+def test_a_seed_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text("seeds=[0,-1]\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'")
+    with pytest.raises(UnknownOptionError, match="seeds=-1: expected 0 to"):
         StudyConfig.load(path)
 
 

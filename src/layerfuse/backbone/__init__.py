@@ -13,6 +13,7 @@ from layerfuse.backbone.packaged_models import (
     packaged_folder,
 )
 from layerfuse.backbone.signals import attention_entropy, backbone_gradient, model_signals
+from layerfuse.backbone.source import digest as weights_digest
 
 __all__ = [
     "PACKAGED_MODELS",
@@ -29,4 +30,5 @@ __all__ = [
     "measure_costs",
     "model_signals",
     "packaged_folder",
+    "weights_digest",
 ]

@@ -9,6 +9,7 @@ import huggingface_hub
 from layerfuse.backbone.packaged import fetch_packaged
 from layerfuse.backbone.packaged_models import PACKAGED_MODELS
 from layerfuse.core.errors import BackboneLoadError
+from layerfuse.core.texts import encodable
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _HUB_IGNORED = ["*/*", "consolidated*"]  # exports of the same weights for other programs
@@ -69,7 +70,8 @@ def find_source(
         if revision is not None:
             raise BackboneLoadError(f"revision={revision!r} is for hub models; {path} is local.")
         whole = path.resolve()
-        return Source(whole.stem if path.is_file() else whole.name, path, digest(path))
+        name = encodable(whole.stem if path.is_file() else whole.name)
+        return Source(name, path, digest(path))
     if name in PACKAGED_MODELS:
         folder = fetch_packaged(name, offline=offline)
         return Source(name, folder, digest(folder))

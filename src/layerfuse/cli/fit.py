@@ -82,7 +82,7 @@ def fit(
 
     quiet_transformers()
     check_place(out)
-    texts = read_labelled(data, text_column, label_column)
+    texts = read_labelled(data, text_column, label_column, offline=offline)
     classifier = FusionClassifier(
         backbone,
         criterion=criterion,  # type: ignore[arg-type]

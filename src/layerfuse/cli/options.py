@@ -75,12 +75,14 @@ def say(message: str) -> None:
     sys.stderr.write(message + "\n")
 
 
-def read_labelled(data: str, text_column: str | None, label_column: str | None) -> "TextData":
+def read_labelled(
+    data: str, text_column: str | None, label_column: str | None, *, offline: bool
+) -> "TextData":
     """Read texts with labels that a classifier can be trained on."""
     from layerfuse.core.errors import LabelError
     from layerfuse.data import check_labels, load_texts
 
-    texts = load_texts(data, text_column=text_column, label_column=label_column)
+    texts = load_texts(data, text_column=text_column, label_column=label_column, offline=offline)
     try:
         check_labels(texts.labels if texts.labels is not None else [])
     except LabelError as err:

@@ -53,6 +53,10 @@ def predict(
 
     quiet_transformers()
     stream = None
+    if json and output is not None:
+        raise typer.BadParameter("--json is for standard output; leave it out beside --output.")
+    if text_column is not None and file in {None, "-"}:
+        raise typer.BadParameter("--text-column is for files; standard input has a text per line.")
     if file is not None and file != "-":
         stream = iter_batches(file, text_column, batch_rows=_BATCH_ROWS)
     batches, column = (stream.batches, stream.text_column) if stream else (_stdin_batches(), "text")
@@ -82,7 +86,7 @@ def _decoded(raw: bytes, number: int) -> str:
     from layerfuse.core.errors import DataError
 
     try:
-        return raw.decode().rstrip("\r\n")
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as err:
         raise DataError(f"Standard input, line {number}: not UTF-8 ({err.reason}).") from err
 
@@ -103,4 +107,5 @@ def _print(batch: "pa.RecordBatch", *, json: bool) -> None:
         if json:
             typer.echo(json_format.dumps(row, ensure_ascii=False, default=str))
         else:
-            typer.echo(f"{row['prediction']}\t{row['probability']:.4f}")
+            label = " ".join(str(row["prediction"]).split())  # one line, no tab of its own
+            typer.echo(f"{label}\t{row['probability']:.4f}")

@@ -99,7 +99,7 @@ def score(
     check_option("selector", selector, SELECTOR_NAMES)
     check_options(loader.get_params(deep=False))
     _check_plot(plot)
-    texts = _read(data, text_column, label_column, criteria, selector)
+    texts = _read(data, text_column, label_column, criteria, selector, offline=offline)
     backbones = loader.load_backbones()
     _say(texts, criteria)
     with store_at(None if no_cache else DEFAULT_CACHE) as store:
@@ -136,6 +136,8 @@ def _read(
     label_column: str | None,
     criteria: "Sequence[str]",
     selector: str,
+    *,
+    offline: bool,
 ) -> "TextData":
     """Read texts, with labels where anything asks for them."""
     from layerfuse.core.errors import DataError, LabelError
@@ -145,13 +147,14 @@ def _read(
 
     blind = all(criterion_info(name).label_free for name in criteria)  # type: ignore[arg-type]
     if blind and not needs_embeddings(selector):  # type: ignore[arg-type]
-        return load_texts(data, text_column=text_column, labelled=False)
+        return load_texts(data, text_column=text_column, labelled=False, offline=offline)
     try:
-        return read_labelled(data, text_column, label_column)
+        return read_labelled(data, text_column, label_column, offline=offline)
     except (DataError, LabelError) as err:
         if label_column is not None:
             raise
-        load_texts(data, text_column=text_column, labelled=False)  # else it is not for the labels
+        # Else it is not for the labels.
+        load_texts(data, text_column=text_column, labelled=False, offline=offline)
         free = ", ".join(name for name, info in CRITERIA.items() if info.label_free)
         raise LabelError(f"{err} These criteria need no labels: {free}.") from err
 

@@ -46,6 +46,14 @@ def as_list(values: Any, what: str) -> list[Any]:
     return list(values)
 
 
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can hold: what is half a surrogate pair becomes a question mark.
+
+    Names of files that are no UTF-8 hold such halves.
+    """
+    return text.encode("utf-8", "replace").decode()
+
+
 def as_texts(values: Any) -> list[str]:
     """Return texts as a list of str.
 

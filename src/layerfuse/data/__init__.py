@@ -3,7 +3,7 @@
 from layerfuse.data.labels import check_labels, index_labels
 from layerfuse.data.load import TextData, TextStream, iter_batches, load_texts
 from layerfuse.data.predictions import with_predictions
-from layerfuse.data.sources import test_split
+from layerfuse.data.sources import find_file, test_split
 from layerfuse.data.write import TableWriter
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "TextData",
     "TextStream",
     "check_labels",
+    "find_file",
     "index_labels",
     "iter_batches",
     "load_texts",

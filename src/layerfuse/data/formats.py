@@ -96,7 +96,12 @@ def read_json_lines(lines: Iterable[bytes], name: str, batch_rows: int) -> Itera
         # Columns keep their place once seen, so that a batch that lacks one does not reorder them.
         keys |= dict.fromkeys(key for row in chunk for key in row)
         columns = [_typed([row.get(key) for row in chunk], key, name, first_row) for key in keys]
-        yield pa.RecordBatch.from_arrays(columns, names=list(keys))
+        try:
+            batch = pa.RecordBatch.from_arrays(columns, names=list(keys))
+        except UnicodeEncodeError as err:
+            msg = f"{name}: a column name holds half a surrogate pair, which is no character."
+            raise DataError(msg) from err
+        yield batch
         first_row += len(chunk)
 
 

@@ -1,5 +1,6 @@
 """The doors: all texts and labels at once, or a table batch by batch."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class TextData:
         Column of the labels, as named or guessed.
     source : str
         What was read: the file inside a folder, not the folder.
+    typed : bool
+        Whether the source knows types; in delimited files all is text.
     """
 
     texts: list[str]
@@ -39,6 +42,19 @@ class TextData:
     text_column: str
     label_column: str | None
     source: str
+    typed: bool = True
+
+    def with_label_type_of(self, other: "TextData") -> "TextData":
+        """Return the same with labels as text, if those of the other data are text.
+
+        Delimited files know no types. Where one file holds ``1`` and ``2`` alone, and another
+        ``n/a`` too, labels would be integers here and strings there, and no two alike.
+        """
+        if self.typed or self.labels is None or other.labels is None:
+            return self
+        if (self.labels.dtype.kind, other.labels.dtype.kind) != ("i", "U"):
+            return self
+        return dataclasses.replace(self, labels=self.labels.astype(str))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +83,7 @@ def load_texts(
     label_column: str | None = None,
     split: str | None = None,
     labelled: bool = True,
+    offline: bool = False,
 ) -> TextData:
     """Read texts and labels.
 
@@ -82,6 +99,8 @@ def load_texts(
         Part of a folder or hub dataset; ``train`` if not given.
     labelled : bool
         Whether labels are wanted.
+    offline : bool
+        Never reach for the network: what is not on this machine is not found.
 
     Returns
     -------
@@ -107,7 +126,7 @@ def load_texts(
     if label_column is not None and not labelled:
         msg = f"label_column={label_column!r}, but labelled=False. Give one or the other."
         raise DataError(msg)
-    table = open_source(source, split)
+    table = open_source(source, split, offline=offline)
     text_column = find_text_column(table.first, table.name, text_column, label_column)
     if labelled:
         label_column = find_label_column(table.first, table.name, label_column, text_column)
@@ -118,10 +137,11 @@ def load_texts(
         if label_column is not None:
             labels += _values(batch, label_column)
     if label_column is None:
-        return TextData(texts, None, text_column, None, table.name)
+        return TextData(texts, None, text_column, None, table.name, table.typed)
     where = f"{table.name}, column {label_column!r}"
     clean = check_present(labels, where) if table.typed else labels_from_strings(labels, where)
-    return TextData(texts, label_array(clean, where), text_column, label_column, table.name)
+    array = label_array(clean, where)
+    return TextData(texts, array, text_column, label_column, table.name, table.typed)
 
 
 def iter_batches(

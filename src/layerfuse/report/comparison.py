@@ -1,5 +1,6 @@
 """``compare``: a classifier beside its baselines on test texts, in a ``Report``."""
 
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -10,9 +11,10 @@ from sklearn.metrics import confusion_matrix
 
 from layerfuse.backbone import measure_costs
 from layerfuse.classifier import FusionClassifier
-from layerfuse.classifier.options import weight_by_index
+from layerfuse.classifier.options import check_seed, weight_by_index
 from layerfuse.core.arrays import ClassIndices
-from layerfuse.core.errors import DataError, check_option
+from layerfuse.core.errors import DataError, ReportError, check_option
+from layerfuse.core.texts import encodable
 from layerfuse.extract import store_at
 from layerfuse.fuse import FUSIONS, FusionName, fusion_name
 from layerfuse.meter import Meter
@@ -105,6 +107,8 @@ def compare(
     for criterion in criteria:
         check_option("criteria", criterion, CRITERIA)
     check_curve(curve, n_draws)
+    for seed in seeds:
+        check_seed("seeds", seed)
     names, classes = np.unique(splits[0].labels, return_inverse=True)
     class_weights(classes, weight_by_index(classifier.class_weight, names.tolist()))
     backbones = classifier.load_backbones()
@@ -130,14 +134,14 @@ def compare(
             trials,
             lead,
             predicted,
-            pooled_facts(splits, name),
+            pooled_facts(splits, encodable(name)),
             Seeds(
                 tuple(int(seed) for seed in (classifier.random_state, *seeds)),
                 (float(right.mean()), *(_accuracy_again(trials, seed) for seed in seeds)),
             ),
             learning_curve(trials[0], curve, n_draws),
             criteria_agreement(lead, criteria),
-            _measured(lead, trials[0], fitting) if costs else Overheads(fitting),
+            _measured_if_possible(lead, trials[0], fitting) if costs else Overheads(fitting),
         )
 
 
@@ -177,7 +181,7 @@ def _report(
     overhead: Overheads,
 ) -> Report:
     fitted, truth = lead.classifier, lead.truth
-    names = [str(label) for label in fitted.classes_.tolist()]
+    names = [encodable(str(label)) for label in fitted.classes_.tolist()]
     result = predicted[-1].probabilities
     classes = result.argmax(1)
     rows = [quality(p.name, p.kind, p.probabilities, truth, result) for p in predicted[:-1]]
@@ -227,6 +231,15 @@ def _pairs(lead: Trial, predicted: Sequence[Predicted]) -> tuple[SourcePair, ...
     by_name = {row.name: row.probabilities.argmax(1) for row in predicted}
     classes = {ref: by_name[f"{ref.backbone}, best layer"] for ref in best_layers(lead)}
     return source_pairs(lead.test, classes, lead.truth)
+
+
+def _measured_if_possible(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
+    """Measure costs, or say why there are none: all that was fitted is worth more than they are."""
+    try:
+        return _measured(lead, trial, fitting)
+    except (OSError, ReportError) as err:
+        warnings.warn(f"What predicting costs is left out of the report: {err}", stacklevel=4)
+        return Overheads(fitting)
 
 
 def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:

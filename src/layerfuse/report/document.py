@@ -163,7 +163,7 @@ class Report:
         ReportError
             If there is none, or of another version.
         """
-        path = Path(folder) / JSON_NAME
+        path = Path(folder).expanduser() / JSON_NAME
         if not path.is_file():
             raise ReportError(
                 f"Expected {JSON_NAME} in {folder}, found none. Run layerfuse compare."

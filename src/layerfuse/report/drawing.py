@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from layerfuse.report.escape import elide, escaped
+from layerfuse.core.escape import elide, escaped
 
 WIDTH = 400.0  # text of 12 units is then readable on a phone, where a unit is about a pixel
 LEFT, RIGHT = 52.0, 14.0

@@ -1,8 +1,8 @@
 """``report_html``: a report as one file that needs nothing else, online or offline."""
 
+from layerfuse.core.escape import escaped
 from layerfuse.report.contents.answer import leak_warning, quality_table, sentences
 from layerfuse.report.document import Report
-from layerfuse.report.escape import escaped
 from layerfuse.report.markup import paragraph, section, table
 from layerfuse.report.sections import SECTIONS
 from layerfuse.report.style import STYLE

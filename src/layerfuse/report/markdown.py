@@ -1,16 +1,14 @@
 """``report_markdown``: a report as GitHub shows it."""
 
-import re
 from collections.abc import Iterable, Iterator
 
+from layerfuse.core.escape import literal, shortened
 from layerfuse.report.contents import costs, layers, predictions
 from layerfuse.report.contents.answer import leak_warning, quality_table, sentences
 from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
-from layerfuse.report.escape import one_line, shortened
 from layerfuse.report.tables import is_numeric
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 _TEXT = 300  # most characters of a text
 
 
@@ -28,9 +26,9 @@ def report_markdown(report: Report) -> str:
         GitHub-flavoured Markdown, in which all that comes from data is literal.
     """
     warning = leak_warning(report)
-    blocks = [f"# layerfuse on {_literal(report.data.name)}"]
-    blocks += [f"> **Warning:** {_literal(warning)}"] if warning else []
-    blocks.append(_literal(" ".join(sentences(report))))
+    blocks = [f"# layerfuse on {literal(report.data.name)}"]
+    blocks += [f"> **Warning:** {literal(warning)}"] if warning else []
+    blocks.append(literal(" ".join(sentences(report))))
     blocks += map(_table, _tables(report))
     return "\n\n".join(blocks) + "\n"
 
@@ -78,16 +76,10 @@ def _table(table: Table) -> str:
     """Return a table under its caption, words to the left and numbers to the right."""
     columns = list(zip(*table.rows, strict=True))
     rules = ["---:" if i and is_numeric(list(cells)) else "---" for i, cells in enumerate(columns)]
-    lines = [_row(map(_literal, table.headers)), _row(rules)]
-    lines += [_row(map(_literal, row)) for row in table.rows]
-    return f"## {_literal(table.caption)}\n\n" + "\n".join(lines)
+    lines = [_row(map(literal, table.headers)), _row(rules)]
+    lines += [_row(map(literal, row)) for row in table.rows]
+    return f"## {literal(table.caption)}\n\n" + "\n".join(lines)
 
 
 def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _literal(text: str) -> str:
-    """Return a text that Markdown shows as it is, on one line."""
-    entities = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", entities)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from layerfuse.core.escape import escaped
 from layerfuse.report.contents.table import Table
-from layerfuse.report.escape import escaped
 from layerfuse.report.tables import is_numeric
 
 

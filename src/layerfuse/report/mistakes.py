@@ -6,6 +6,7 @@ import numpy as np
 
 from layerfuse.core.arrays import Block, Targets
 from layerfuse.core.standardize import Standardizer
+from layerfuse.core.texts import encodable
 from layerfuse.report.facts import Mistake, Neighbour
 from layerfuse.report.trial import Trial
 
@@ -85,22 +86,17 @@ def mistakes_among(
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :_NEIGHBOURS]
     return tuple(
         Mistake(
-            _encodable(test_texts[i]),
+            encodable(test_texts[i]),
             names[truth[i]],
             names[predicted[i]],
             float(confidence[i]),
             tuple(
-                Neighbour(_encodable(texts[j]), names[labels[j]], float(row[j]))
+                Neighbour(encodable(texts[j]), names[labels[j]], float(row[j]))
                 for j in order.tolist()
             ),
         )
         for i, row, order in zip(worst.tolist(), similarity, nearest, strict=True)
     )
-
-
-def _encodable(text: str) -> str:
-    """Return a text that a file can hold: lone surrogates become question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ def check_report_folder(folder: str | PathLike[str]) -> None:
     ReportError
         If it is a file, or it may not be written.
     """
-    place = Path(folder).resolve()
+    place = Path(folder).expanduser().resolve()
     if place.exists() and not place.is_dir():
         raise ReportError(f"Expected a folder for the report, {folder} is a file. Name another.")
     nearest = next(path for path in (place, *place.parents) if path.exists())
@@ -111,7 +111,7 @@ def write_documents(folder: str | PathLike[str], documents: Mapping[str, str]) -
     ReportError
         If the folder is a file, or the disk refuses.
     """
-    place = Path(folder)
+    place = Path(folder).expanduser()
     check_report_folder(place)
     try:
         make_folder(place)

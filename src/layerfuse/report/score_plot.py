@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from layerfuse.core.choice import LayerChoice
 from layerfuse.core.errors import ShapeError
+from layerfuse.core.escape import elide, escaped
 from layerfuse.core.layers import LayerRef
 from layerfuse.report.drawing import (
     CHARACTERS,
@@ -25,7 +26,6 @@ from layerfuse.report.drawing import (
     ticks,
     write,
 )
-from layerfuse.report.escape import elide, escaped
 
 _PANEL, _HEAD, _FOOT = 170.0, 26.0, 40.0
 _SHARES = tuple((share, f"{share:g}") for share in (0.0, 0.25, 0.5, 0.75, 1.0))

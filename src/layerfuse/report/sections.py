@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from layerfuse.core.escape import shortened
 from layerfuse.report.contents import costs, layers, predictions
 from layerfuse.report.document import Report
-from layerfuse.report.escape import shortened
 from layerfuse.report.facts import Mistake
 from layerfuse.report.markup import figure, folded, paragraph, table, words
 from layerfuse.report.plots import of_layers, of_predictions

@@ -6,16 +6,18 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 
 import pydantic
 
+from layerfuse.backbone import weights_digest
 from layerfuse.classifier import FusionClassifier
-from layerfuse.classifier.options import SelectorChoice
+from layerfuse.classifier.options import SelectorChoice, check_seed
 from layerfuse.core.errors import ReportError
 from layerfuse.core.spec import Dtype
-from layerfuse.data import TextData, load_texts, test_split
+from layerfuse.data import TextData, find_file, load_texts, test_split
 from layerfuse.extract import DEFAULT_CACHE
 from layerfuse.fuse import FusionName
 from layerfuse.report.comparison import compare
@@ -94,6 +96,8 @@ class StudyConfig:
         ------
         ReportError
             If it is no TOML or does not say what a study needs; names the first place.
+        UnknownOptionError
+            If a seed is none.
         OSError
             If it cannot be read.
         """
@@ -109,6 +113,8 @@ class StudyConfig:
         for part in ("data", "backbones", "fusions", "seeds"):
             if not getattr(config, part):
                 raise ReportError(f"{path}, {part}: expected at least one, got none.")
+        for seed in config.seeds:
+            check_seed(f"{path}, seeds", seed)
         if len(set(config.seeds)) < len(config.seeds):
             raise ReportError(f"{path}, seeds: expected each once, got {list(config.seeds)}.")
         return config
@@ -167,19 +173,27 @@ def run_study(
 
     Raises
     ------
+    DataError, BackboneLoadError
+        If texts or a local backbone are not where they should be; before the first run.
     ReportError
         If a report cannot be saved.
     """
+    # All of them first: a path that leads nowhere is told before the first run, not after hours.
+    files = {name: _digests(data, base) for name, data in config.data.items()}
+    weights = {one: _weights(one) for one in chain.from_iterable(config.backbones.values())}
     for name, data in config.data.items():
         sides: list[TextData] = []
         for set_name, backbones in config.backbones.items():
             for seed in config.seeds:
-                settings = _settings(config, data, backbones, seed, base)
+                read = [*files[name], *(weights[one] for one in backbones)]
+                settings = _settings(config, data, backbones, seed, read)
                 place = (
-                    Path(folder) / "runs" / f"{_safe(name)}--{_safe(set_name)}--{seed}-{settings}"
+                    Path(folder).expanduser()
+                    / "runs"
+                    / f"{_safe(name)}--{_safe(set_name)}--{seed}-{settings}"
                 )
                 if not (place / JSON_NAME).is_file():
-                    sides = sides or _load(data, base)
+                    sides = sides or _load(data, base, offline=offline)
                     classifier = FusionClassifier(
                         backbones,
                         criterion=config.criterion,
@@ -216,14 +230,24 @@ def _compare(
     )
 
 
-def _load(data: StudyData, base: str | PathLike[str]) -> list[TextData]:
-    train, test = (_source(side, base) for side in (data.train, data.test))
-    return [
+def _load(data: StudyData, base: str | PathLike[str], *, offline: bool) -> list[TextData]:
+    train, test = (
         load_texts(
-            source, split=split, text_column=data.text_column, label_column=data.label_column
+            source,
+            split=split,
+            text_column=data.text_column,
+            label_column=data.label_column,
+            offline=offline,
         )
-        for source, split in ((train, None), (test, test_split(test)))
-    ]
+        for source, split in _sources(data, base)
+    )
+    return [train.with_label_type_of(test), test.with_label_type_of(train)]
+
+
+def _sources(data: StudyData, base: str | PathLike[str]) -> list[tuple[str, str | None]]:
+    """Return source and split of training and test texts."""
+    train, test = (_source(side, base) for side in (data.train, data.test))
+    return [(train, None), (test, test_split(test))]
 
 
 def _source(side: str, base: str | PathLike[str]) -> str:
@@ -231,18 +255,35 @@ def _source(side: str, base: str | PathLike[str]) -> str:
     return str(path) if path.exists() else side
 
 
+def _digests(data: StudyData, base: str | PathLike[str]) -> list[str]:
+    """Return a digest of each file of texts; empty for what is no file here.
+
+    Raises
+    ------
+    DataError
+        If one is not found.
+    """
+    files = [find_file(source, split) for source, split in _sources(data, base)]
+    return ["" if file is None else _file_digest(file) for file in files]
+
+
+def _weights(backbone: str) -> str:
+    """Return a digest of a backbone's files, if it is a local one: others are what they are."""
+    path = Path(backbone).expanduser()
+    return weights_digest(path) if path.exists() else ""
+
+
 def _settings(
     config: StudyConfig,
     data: StudyData,
     backbones: Sequence[str],
     seed: int,
-    base: str | PathLike[str],
+    files: Sequence[str],
 ) -> str:
     """Return a digest of all that one run depends on, so that another one does not pass for it."""
-    files = [Path(_source(side, base)) for side in (data.train, data.test)]
     asked: Mapping[str, object] = _ADAPTER.dump_python(config, mode="json") | {
         "data": [data.train, data.test, data.text_column, data.label_column],
-        "files": [_file_digest(file) if file.is_file() else "" for file in files],
+        "files": list(files),
         "backbones": list(backbones),
         "seeds": [seed, config.seeds[0] == seed],
         "versions": [REPORT_VERSION, version("layerfuse")],

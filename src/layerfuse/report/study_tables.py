@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from layerfuse.report.escape import one_line
+from layerfuse.core.escape import literal, one_line
 from layerfuse.report.save import write_documents
 from layerfuse.report.study import Run
 
@@ -19,7 +19,8 @@ _COLUMNS = (
 )  # fmt: skip
 _LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-                                        "\\": r"\textbackslash{}"}
+                                        "\\": r"\textbackslash{}", "<": r"\textless{}",
+                                        ">": r"\textgreater{}"}
 )  # fmt: skip
 
 
@@ -45,8 +46,8 @@ def study_markdown(runs: Sequence[Run]) -> str:
     parts = []
     for name, head, body in _tables(runs):
         lines = [head, ["---"] * len(head), *body]
-        rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines]
-        parts.append(f"## {one_line(name)}\n\n" + "\n".join(rows))
+        rows = ["| " + " | ".join(map(literal, row)) + " |" for row in lines]
+        parts.append(f"## {literal(name)}\n\n" + "\n".join(rows))
     return _caption(runs) + "\n\n" + "\n\n".join(parts) + "\n"
 
 
@@ -54,14 +55,12 @@ def study_latex(runs: Sequence[Run]) -> str:
     """Return the same tables for LaTeX with the package booktabs."""
     parts = []
     for name, head, body in _tables(runs):
-        rows = [
-            " & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in (head, *body)
-        ]
+        rows = [" & ".join(map(_latex, row)) + r" \\" for row in (head, *body)]
         parts.append(
             "\n".join(
                 [
                     r"\begin{table}",
-                    rf"\caption{{{_caption(runs).translate(_LATEX)} {name.translate(_LATEX)}.}}",
+                    rf"\caption{{{_latex(_caption(runs))} {_latex(name)}.}}",
                     r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}",
                     r"\toprule",
                     rows[0],
@@ -92,6 +91,12 @@ def save_study(runs: Sequence[Run], folder: str | PathLike[str]) -> tuple[Path, 
             "study.csv": study_csv(runs),
         },
     )
+
+
+def _latex(text: str) -> str:
+    """Return a text that LaTeX sets as it is; a bracket first would be an option of the line."""
+    plain = one_line(text).translate(_LATEX)
+    return f"{{}}{plain}" if plain.startswith("[") else plain
 
 
 def _caption(runs: Sequence[Run]) -> str:

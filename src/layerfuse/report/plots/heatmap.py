@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from layerfuse.core.escape import elide, escaped
 from layerfuse.report.drawing import COLOURS, RIGHT, WIDTH, frame, write
-from layerfuse.report.escape import elide, escaped
 
 MOST_NAMED_ROWS = 24  # of more the names would not fit beside
 _NAMES, _NAME = 150.0, 16  # units, and characters in them, wide ones too

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from layerfuse.core.escape import escaped
 from layerfuse.report.drawing import (
     COLOURS,
     LEFT,
@@ -21,7 +22,6 @@ from layerfuse.report.drawing import (
     ticks,
     write,
 )
-from layerfuse.report.escape import escaped
 
 _TOP, _FOOT = 34.0, 42.0
 

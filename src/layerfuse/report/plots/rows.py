@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from layerfuse.core.escape import elide, escaped
 from layerfuse.report.drawing import (
     COLOURS,
     LINE,
@@ -18,7 +19,6 @@ from layerfuse.report.drawing import (
     ticks,
     write,
 )
-from layerfuse.report.escape import elide, escaped
 
 Shape = Literal["circle", "square", "diamond"]
 

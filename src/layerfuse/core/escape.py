@@ -8,6 +8,10 @@ import re
 _UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
+# What Markdown would take for more than a letter.
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
+
+
 def one_line(text: str) -> str:
     """Return a text on one line: white space as single spaces, a sign for what cannot be shown.
 
@@ -28,6 +32,18 @@ def escaped(text: str) -> str:
     '&lt;b&gt; &amp; &quot;c&quot;'
     """
     return html.escape(one_line(text))
+
+
+def literal(text: str) -> str:
+    r"""Return a text on one line as Markdown shows it, also in a cell of a table.
+
+    Examples
+    --------
+    >>> literal("<b> a|b")
+    '&lt;b&gt; a\\|b'
+    """
+    entities = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", entities)
 
 
 def shortened(text: str, length: int) -> str:
