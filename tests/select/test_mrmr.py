@@ -107,3 +107,10 @@ def test_a_k_out_of_range_says_the_range(embed, complements, selector, k):
     scores = LayerScores("c", block.refs, (0.1, 0.2))
     with pytest.raises(SelectionError, match=rf"k={k} of toy: 2 scored layers\. Choose 1 to 2\."):
         select_layers(scores, selector, k=k, embeddings=block, labels=labels)
+
+
+def test_too_few_texts_for_cka_are_told(embed):
+    layers = embed(np.random.default_rng(0).normal(size=(2, 3, 5)))
+    scores = LayerScores("c", layers.refs, (0.1, 0.2))
+    with pytest.raises(SelectionError, match="needs 4 texts or more, got 3"):
+        select_layers(scores, "mrmr", embeddings=layers, labels=["a", "b", "a"])

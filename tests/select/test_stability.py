@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from layerfuse.core.costs import Budget, DepthCosts
-from layerfuse.core.errors import SelectionError
+from layerfuse.core.errors import LabelError, SelectionError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.scores import LayerScores
 from layerfuse.score import score_layers
@@ -132,3 +132,11 @@ def test_what_is_needed_to_choose_again_is_asked_for(embed, complements):
         selection_stability(plain, "best", embeddings=block, labels=labels)
     with pytest.raises(SelectionError, match=r"n_resamples=0: expected 1 or more"):
         selection_stability(noisy(0), "best", n_resamples=0)
+
+
+@pytest.mark.parametrize("labels", [["a"] * 39 + ["b"], [*"abcdefgh"] * 1 + ["a"] * 32])
+def test_halves_without_two_classes_are_refused_by_their_counts(embed, labels):
+    layers = embed(np.random.default_rng(0).normal(size=(2, 40, 5)))
+    scores = LayerScores("c", layers.refs, (0.1, 0.2))
+    with pytest.raises(LabelError, match=r"two classes of two texts or more, got counts \[3"):
+        selection_stability(scores, "greedy", embeddings=layers, labels=labels)

@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Kernel
+from layerfuse.core.errors import SelectionError
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.ridge import one_hot
 from layerfuse.core.sample import sample_texts
@@ -19,6 +20,7 @@ from layerfuse.select.kernels import (
 )
 from layerfuse.select.limits import check_k
 
+_CKA_MINIMUM = 4  # less leave nothing when the diagonal is left out
 CKA_TEXTS = 500
 """Texts that layers are compared on; a kernel of each layer is held at once."""
 
@@ -62,7 +64,7 @@ def mrmr(
     Raises
     ------
     SelectionError
-        If k is not within 1 .. number of scored layers.
+        If k is not within 1 .. number of scored layers, or there are less than four texts.
 
     Source
     ------
@@ -71,6 +73,11 @@ def mrmr(
     equation 5: the plain one calls wide layers alike when there are few texts.
     """
     check_k(k, scores)
+    if len(labels) < _CKA_MINIMUM:
+        raise SelectionError(
+            f"selector='mrmr' compares layers by CKA, which needs {_CKA_MINIMUM} texts or more, "
+            f"got {len(labels)}."
+        )
     order = _order(scores, embeddings, sample_texts(labels, CKA_TEXTS, random_state))
     if k is not None:
         why = f"the {k} of high {scores.criterion} and low similarity to each other"

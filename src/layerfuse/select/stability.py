@@ -8,7 +8,7 @@ import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, TextLayer
 from layerfuse.core.costs import Budget
-from layerfuse.core.errors import SelectionError, check_option
+from layerfuse.core.errors import LabelError, SelectionError, check_option
 from layerfuse.core.layers import LayerEmbeddings, LayerRef, LayerRows
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.scores import LayerScores
@@ -75,6 +75,8 @@ def selection_stability(
     ------
     SelectionError
         If ``n_resamples`` is below 1, or what is needed to score or choose again is missing.
+    LabelError
+        If halves are drawn and there are not two classes of two texts or more.
 
     Source
     ------
@@ -144,6 +146,12 @@ def _halved(
     rng: np.random.Generator,
     n_resamples: int,
 ) -> Iterator[_Draw]:
+    counts = np.bincount(classes)
+    if (counts > 1).sum() < min(2, len(counts)):
+        raise LabelError(
+            "Stability draws halves of the texts, which need two classes of two texts or more, got "
+            f"counts {counts.tolist()}. Add texts, or ask for no resamples."
+        )
     pool = sample_texts(classes, MAX_TEXTS, int(rng.integers(2**31)))
     held = [_in_memory(block, scores.of(block.backbone).refs, pool) for block in blocks]
     for _ in range(n_resamples):
