@@ -76,6 +76,8 @@ def model_card(card: Card) -> str:
         lines += [
             "## Validation on the training texts",
             "",
+            "Layers were chosen on all of them; on few texts these numbers say too much.",
+            "",
             *[f"- {v}" for v in card.validation],
             "",
         ]
