@@ -165,7 +165,7 @@ def test_class_weights():
     labels = np.array([0, 0, 0, 1])
     np.testing.assert_array_equal(class_weights(labels, None), [1, 1, 1, 1])
     np.testing.assert_allclose(class_weights(labels, "balanced"), [2 / 3, 2 / 3, 2 / 3, 2])
-    np.testing.assert_array_equal(class_weights(labels, {1: 5.0}), [1, 1, 1, 5])
+    np.testing.assert_allclose(class_weights(labels, {1: 5.0}), [0.5, 0.5, 0.5, 2.5])
 
 
 @pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf")])

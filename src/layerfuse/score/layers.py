@@ -56,7 +56,8 @@ def score_layers(
     DataError
         If labels are not one column.
     ShapeError
-        If backbones or labels disagree in the number of texts, or a backbone stands twice.
+        If backbones, or labels that are needed, disagree in the number of texts, or a backbone
+        stands twice.
     FeatureError
         If a layer holds NaN; the message names backbone and layer.
 
@@ -72,8 +73,8 @@ def score_layers(
     'toy:1:mean'
     """
     blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
-    _check_lengths(blocks, labels)
     info = _info(criterion)
+    _check_lengths(blocks, None if info.label_free else labels)
     classes = np.empty(0, dtype=np.int64) if info.label_free else _classes(info, labels)
     found = [_signals(info, block, signals) for block in blocks]
     measured = [
