@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from layerfuse import Backbone, FusionClassifier
-from layerfuse.bundle import Bundle, check_place, read_bundle, write_bundle
+from layerfuse.bundle import Bundle, Card, check_place, model_card, read_bundle, write_bundle
 from layerfuse.core.errors import BundleFormatError
+from layerfuse.core.layers import LayerRef
+from layerfuse.core.selection import Selection
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -170,3 +172,10 @@ def test_a_mount_point_is_refused_before_the_long_work(tmp_path, monkeypatch):
     with pytest.raises(BundleFormatError, match=r"is a mount point.*Name a folder inside it"):
         check_place(tmp_path)
     assert check_place(tmp_path / "inside") == tmp_path / "inside"
+
+
+def test_labels_are_literal_in_the_card():
+    ref = LayerRef("b", 1, "mean")
+    parts = Selection((ref,), "best"), "concat", "ridge", ["ridge: good"], ["`b`"], 3
+    card = model_card(Card(["<script>", "a\n# b"], *parts))
+    assert r"Classes: &lt;script&gt;, a \# b" in card
