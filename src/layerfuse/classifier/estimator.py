@@ -88,6 +88,8 @@ class FusionClassifier(
         Held-out quality of each fusion that was tried.
     backbones_ : dict of str to Backbone
         Those in use, cut at the deepest layer in use.
+    portable_ : bool
+        Loaded with its backbones, which ``save`` then keeps.
     overhead_ : Overhead
         What ``fit`` cost, with the parameters that are left.
 

@@ -1,4 +1,4 @@
-"""Words that come from data, made safe to show: in a line of text, in HTML, in SVG."""
+"""Words that come from data, made safe to show: in a line of text, HTML, SVG, Markdown."""
 
 import html
 import re
@@ -6,7 +6,6 @@ import re
 # Neither HTML nor XML nor a terminal can show these: some would end a file or steer a terminal. The
 # marks of direction would turn around what stands behind them, too; words need none to be read.
 _UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-
 
 # What Markdown would take for more than a letter.
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
