@@ -93,7 +93,11 @@ def test_an_interrupted_fit_leaves_nothing(make, toy, tiny_encoder, tiny_decoder
     assert not [name for name in vars(classifier) if name.endswith("_")]
 
 
-def test_one_backbone_and_pooling_has_no_pairs(make, toy, tiny_encoder):
+def test_one_backbone_and_pooling_has_no_pairs(make, toy, tiny_encoder, monkeypatch):
+    def embed(*_, **__):
+        raise AssertionError("long work has begun")
+
+    monkeypatch.setattr("layerfuse.classifier.estimator.embed_to_store", embed)
     classifier = make(backbones=[tiny_encoder], pooling="mean", fusion="residual_matmul")
     with pytest.raises(ValueError, match="all layers are of encoder:mean"):
         classifier.fit(*toy())

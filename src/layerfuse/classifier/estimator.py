@@ -16,7 +16,7 @@ from layerfuse.classifier.choice import propose_layers
 from layerfuse.classifier.errors import NotFittedError
 from layerfuse.classifier.fusing import FusionChoice, fuse_best
 from layerfuse.classifier.gates import TextGates, read_gates
-from layerfuse.classifier.options import SelectorChoice, check_k, check_options, weight_by_index
+from layerfuse.classifier.options import SelectorChoice, check_options, check_refs, weight_by_index
 from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, save_fitted
 from layerfuse.core.arrays import Block, Features, Targets
 from layerfuse.core.errors import ShapeError
@@ -327,7 +327,7 @@ class FusionClassifier(
         parameters = self.get_params(deep=False)
         check_options(parameters)
         backbones = load_named(parameters)
-        check_k(self.selector, self.k, [backbone.refs for backbone in backbones])
+        check_refs(self.selector, self.k, self.fusion, [one.refs for one in backbones])
         return backbones
 
     @property

@@ -5,10 +5,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from layerfuse.classifier.fusing import FusionChoice
 from layerfuse.core.errors import SelectionError, UnknownOptionError, as_integer, check_option
 from layerfuse.core.layers import POOLINGS, LayerRef
 from layerfuse.core.spec import Dtype
-from layerfuse.fuse import FUSIONS
+from layerfuse.fuse import FUSIONS, Residual
 from layerfuse.score import CRITERION_NAMES, CriterionInfo
 from layerfuse.select import SELECTOR_NAMES, SelectorName, most_layers
 from layerfuse.train import HeadChoice
@@ -91,8 +92,13 @@ def selectors_of(selector: SelectorChoice, k: int | None) -> tuple[SelectorName,
     return ("upper_top", "upper_half") if k is None else ("upper_top",)
 
 
-def check_k(selector: SelectorChoice, k: int | None, refs: Sequence[Sequence[LayerRef]]) -> None:
-    """Refuse before the long work a k that no scores could satisfy.
+def check_refs(
+    selector: SelectorChoice,
+    k: int | None,
+    fusion: FusionChoice,
+    refs: Sequence[Sequence[LayerRef]],
+) -> None:
+    """Refuse before the long work what no scores could satisfy.
 
     Parameters
     ----------
@@ -100,19 +106,24 @@ def check_k(selector: SelectorChoice, k: int | None, refs: Sequence[Sequence[Lay
         Which.
     k : int, optional
         Layers wanted.
+    fusion : FusionChoice
+        Which.
     refs : sequence of sequence of LayerRef
         All layers of each backbone.
 
     Raises
     ------
     SelectionError
-        If there are not so many to choose from, or the selector takes no k.
+        If there are not k layers to choose from, or the selector takes no k; if the fusion combines
+        sources and there can be one only.
     """
-    if k is None:
-        return
-    most, which = most_layers("upper_top" if selector == "auto" else selector, refs)
-    if not 1 <= k <= most:
-        raise SelectionError(f"k={k} of {which}: {most} layers. Choose 1 to {most}.")
+    if k is not None:
+        most, which = most_layers("upper_top" if selector == "auto" else selector, refs)
+        if not 1 <= k <= most:
+            raise SelectionError(f"k={k} of {which}: {most} layers. Choose 1 to {most}.")
+    kind = None if fusion == "auto" else FUSIONS[fusion]
+    if kind is not None and issubclass(kind, Residual):
+        kind.check_sources([ref for own in refs for ref in own])
 
 
 def weight_by_index(

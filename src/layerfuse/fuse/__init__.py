@@ -11,6 +11,7 @@ from layerfuse.fuse.fusion import Fusion, GatedFusion, Supervision
 from layerfuse.fuse.gated import Gated
 from layerfuse.fuse.mean import Mean
 from layerfuse.fuse.residual import (
+    Residual,
     ResidualHadamard,
     ResidualMatmul,
     ResidualQuaternion,
@@ -69,6 +70,7 @@ __all__ = [
     "Gated",
     "GatedFusion",
     "Mean",
+    "Residual",
     "ResidualHadamard",
     "ResidualMatmul",
     "ResidualQuaternion",

@@ -91,12 +91,7 @@ class Residual:
             If there is one source only.
         """
         check_blocks(blocks, refs, supervision)
-        names = source_names(refs)
-        if len(names) == 1:
-            raise SelectionError(
-                f"residual_{cls.operation} combines sources, but all layers are of {names[0]}. Add "
-                "a backbone or pooling, or choose another fusion."
-            )
+        cls.check_sources(refs)
         common = CommonAxes.fit(blocks, source_of_each(refs), N_AXES, supervision.random_state)
         raw = common.concat.fuse(blocks)
         deviation = Standardizer.fit(raw @ common.axes).scale
@@ -106,6 +101,16 @@ class Residual:
         scale = fitted.scale / np.float32(np.sqrt(N_AXES))
         fusion = cls(common, Standardizer(fitted.mean, scale))
         return fusion, np.concatenate([raw, fusion.standardizer.apply(pairs)], axis=1)
+
+    @classmethod
+    def check_sources(cls, refs: Sequence[LayerRef]) -> None:
+        """Raise ``SelectionError`` if layers are of one source only."""
+        names = source_names(refs)
+        if len(names) == 1:
+            raise SelectionError(
+                f"residual_{cls.operation} combines sources, but all layers are of {names[0]}. Add "
+                "a backbone or pooling, or choose another fusion."
+            )
 
     @property
     def out_width(self) -> int:
