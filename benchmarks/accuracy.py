@@ -25,6 +25,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--backbone", action="append", required=True)
+    parser.add_argument("--dtype", default="float32", help="of the backbones")
     parser.add_argument("--selector", default="auto")
     parser.add_argument("--fusion", nargs="+", default=["concat"], help="the first is in use")
     parser.add_argument("--curve", type=int, nargs="*", default=(), help="texts a class")
@@ -35,7 +36,11 @@ def main() -> None:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     train, test = load_texts(args.data / "train.parquet"), load_texts(args.data / "test.parquet")
     classifier = FusionClassifier(
-        args.backbone, selector=args.selector, fusion=args.fusion[0], random_state=0
+        args.backbone,
+        dtype=args.dtype,
+        selector=args.selector,
+        fusion=args.fusion[0],
+        random_state=0,
     )
     report = compare(
         classifier,
@@ -57,6 +62,7 @@ def main() -> None:
         "n_train": report.data.n_train,
         "n_test": report.data.n_test,
         "backbones": [Path(b).name for b in args.backbone],
+        "dtype": args.dtype,
         "selector": args.selector,
         "fusion": report.fusion,
         "layers": len(report.selection),

@@ -55,7 +55,7 @@ def main() -> None:
     )
     train, train_labels = _without_lone_labels(train, train_labels)
     names, classes = np.unique(train_labels, return_inverse=True)
-    backbone = Backbone.from_pretrained(args.backbone, max_tokens=args.max_tokens)
+    backbone = Backbone.from_pretrained(args.backbone, max_tokens=args.max_tokens, dtype=args.dtype)
     with store_at(DEFAULT_CACHE) as store:
         stored = embed_to_store(backbone, train, store)
         held_out = embed_to_store(backbone, test, store)
@@ -86,6 +86,7 @@ def main() -> None:
             "n_train": len(train),
             "n_test": len(test),
             "max_tokens": backbone.spec.max_tokens,
+            "dtype": args.dtype,
             "accuracy": {str(ref): round(100 * value, 2) for ref, value in accuracies.items()},
             "criteria": criteria,
             "rules": _rules(backbone, accuracies),
@@ -177,6 +178,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--train", type=int)
     parser.add_argument("--test", type=int)
     parser.add_argument("--max-tokens", type=int)
+    parser.add_argument("--dtype", default="float32", help="of the backbone")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
