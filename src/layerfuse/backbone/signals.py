@@ -21,7 +21,7 @@ from layerfuse.core.errors import ShapeError, check_option
 from layerfuse.core.signals import LayerSignals, SignalName
 from layerfuse.core.texts import as_texts
 
-_GRAPH_BYTES = 2**27
+_GRAPH_BYTES = 3 * 2**26
 _KEPT_STATES = 16  # what a block keeps for the way back, in token states; 10 to 20 in most families
 
 
