@@ -31,7 +31,7 @@ def test_labels_without_meaning_are_told_to_be_chance(make, toy):
     honest = make(head="auto").fit(texts, topics)
 
     assert 0.4 < classifier.score(others, labels[np.arange(400) % 200]) < 0.6
-    assert [c.kind for c in classifier.validation_] == ["ridge", "logistic"]
+    assert [c.kind for c in classifier.validation_] == ["ridge", "logistic", "blend"]
     for by_chance, real in zip(classifier.validation_, honest.validation_, strict=True):
         assert by_chance.accuracy < 0.62
         assert by_chance.log_loss > 0.65

@@ -43,9 +43,9 @@ def test_json_is_all_there_is_on_standard_output(run, data, tiny_encoder, tiny_d
     assert len(document["scores"]) == 8 + 8
     assert set(document["selection"]) < set(document["scores"])
     kinds = [candidate["head"] for candidate in document["validation"]]
-    assert kinds == ["ridge", "logistic", "lexical", "pooled"]
+    assert kinds == ["ridge", "logistic", "blend", "lexical", "pooled"]
     assert document["lexical"] is True
-    assert document["head"] in {"ridge", "logistic"}
+    assert document["head"] in {"ridge", "logistic", "blend"}
     assert document["overhead"]["n_texts"] == 48
     assert "column 'text'" in done.err
 

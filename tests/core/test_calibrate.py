@@ -7,10 +7,12 @@ from scipy.stats import ttest_1samp
 from sklearn.metrics import log_loss
 
 from layerfuse.core.calibrate import (
+    fit_pool_weights,
     fit_temperature,
     gain_in_errors,
     held_out_log_loss,
     held_out_weights,
+    pool_gain_in_errors,
 )
 
 
@@ -77,3 +79,23 @@ def test_the_only_text_of_a_class_counts_nothing_among_held_out_texts():
     np.testing.assert_array_equal(held_out_weights(labels), [1, 1, 1, 0, 1])
     np.testing.assert_array_equal(held_out_weights(labels, weights), [1, 2, 3, 0, 5])
     np.testing.assert_array_equal(held_out_weights(np.arange(5), weights), weights)
+
+
+def test_members_that_are_always_wrong_count_alike():
+    """No exponent above 0 helps them, and a pool shall decide something still."""
+    labels = np.arange(40) % 2
+    wrong = np.log(np.where(np.eye(2)[labels] == 1, 0.3, 0.7))
+    weights = np.ones(40)
+    np.testing.assert_array_equal(fit_pool_weights([wrong, wrong], labels, weights), [0.5, 0.5])
+    np.testing.assert_array_equal(fit_pool_weights([wrong], labels, weights), [0.0])
+
+
+def test_a_pool_gains_nothing_that_its_member_could_have_by_an_exponent():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(2, size=300)
+    logits = rng.normal(size=(300, 2)) + 1.5 * np.eye(2)[labels]
+    sharp, calm = (np.log(softmax(factor * logits, axis=1)) for factor in (1.5, 0.2))
+    assert log_loss(labels, np.exp(sharp)) < log_loss(labels, np.exp(calm)) - 0.1
+    assert pool_gain_in_errors(calm, sharp, labels, np.ones(300)) < 0.5
+    known = np.log(softmax(1.5 * logits + 2 * np.eye(2)[labels], axis=1))
+    assert pool_gain_in_errors(calm, known, labels, np.ones(300)) > 5

@@ -4,13 +4,14 @@ import re
 
 import numpy as np
 import pytest
+import scipy.optimize
 from scipy.stats import norm
 from sklearn.linear_model import Ridge
 
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError, UnknownOptionError
 from layerfuse.train import LinearHead, class_weights, fit_head
 
-HEAD = pytest.mark.parametrize("head", ["ridge", "logistic"])
+HEAD = pytest.mark.parametrize("head", ["ridge", "logistic", "blend"])
 
 
 def blobs(n_texts, n_classes=2, width=20, shift=1.5, shares=None, seed=0):
@@ -49,7 +50,7 @@ def test_held_out_quality_foretells_that_of_new_texts(head, n_classes):
     for seed in range(5):
         train = blobs(600, n_classes, shift=2, seed=seed)
         features, labels = blobs(4000, n_classes, shift=2, seed=seed + 100)
-        fitted, (candidate,) = fit_head(*train, head=head)
+        fitted, (*_, candidate) = fit_head(*train, head=head)
         assert candidate.kind == fitted.kind == head
         chances = fitted.probabilities(features)[np.arange(4000), labels]
         log_loss_gaps.append(candidate.log_loss + np.log(chances).mean())
@@ -80,7 +81,7 @@ def test_probabilities_are_calibrated(head, n_classes):
 def test_nothing_leaks_into_held_out_quality(head, n_texts, width):
     features, labels = blobs(n_texts, width=width, shift=4)
     shuffled = np.random.default_rng(1).permutation(labels)
-    _, (candidate,) = fit_head(features, shuffled, head=head)
+    _, (*_, candidate) = fit_head(features, shuffled, head=head)
     assert candidate.accuracy < 0.6
     assert candidate.log_loss > np.log(2) - 0.01
 
@@ -94,17 +95,66 @@ def in_a_row(n_texts=600, seed=0):
     return features.astype(np.float32), labels
 
 
+def half_in_a_row():
+    """Of the first texts ridge knows more, of the others, in other dimensions, the other does."""
+    (wide, first), (line, second) = blobs(400, 3, width=300, shift=4), in_a_row(400)
+    features = np.zeros((800, 302), dtype=np.float32)
+    features[:400, :300], features[400:, 300:] = wide, line / line.std()
+    return features, np.concatenate([first, second])
+
+
 @pytest.mark.parametrize(
-    ("problem", "kind"), [(blobs(200, width=300, shift=4), "ridge"), (in_a_row(), "logistic")]
+    ("problem", "kind"), [(blobs(300, shift=2), "ridge"), (in_a_row(), "logistic")]
 )
 def test_auto_keeps_the_lower_held_out_log_loss(problem, kind):
     features, labels = problem
     fitted, candidates = fit_head(features, labels)
-    assert [candidate.kind for candidate in candidates] == ["ridge", "logistic"]
-    assert fitted.kind == kind == min(candidates, key=lambda one: one.log_loss).kind
+    assert [candidate.kind for candidate in candidates] == ["ridge", "logistic", "blend"]
+    assert fitted.kind == kind == min(candidates[:2], key=lambda one: one.log_loss).kind
     alone, (candidate,) = fit_head(features, labels, head=kind)
     assert candidate in candidates
     np.testing.assert_array_equal(alone.coefficients, fitted.coefficients)
+
+
+def test_auto_keeps_a_blend_that_is_surely_better():
+    """Where most texts lie as ridge has it, and some as logistic regression does."""
+    fitted, candidates = fit_head(*half_in_a_row())
+    by_kind = {candidate.kind: candidate for candidate in candidates}
+    assert fitted.kind == "blend"
+    for kind in ("ridge", "logistic"):
+        assert by_kind["blend"].log_loss < by_kind[kind].log_loss
+
+
+def test_a_blend_is_the_pool_of_its_heads():
+    features, labels = blobs(200, 3, width=8)
+    blend, candidates = fit_head(features, labels, head="blend")
+    members = [fit_head(features, labels, head=kind) for kind in ("ridge", "logistic")]
+    assert candidates[:2] == tuple(candidate for _, (candidate,) in members)
+
+    def pooled(logs, exponents):
+        product = np.exp(sum(e * log for e, log in zip(exponents, logs, strict=True)))
+        return np.log(product / product.sum(1, keepdims=True))
+
+    def held_out_loss(exponents):
+        held_out = pooled([candidate.held_out for _, (candidate,) in members], exponents)
+        return -held_out[np.arange(200), labels].mean()
+
+    found = scipy.optimize.minimize(held_out_loss, [0.5, 0.5], bounds=[(0, None)] * 2)
+    assert candidates[2].log_loss == pytest.approx(found.fun, abs=1e-5)
+    want = pooled([head.log_probabilities(features) for head, _ in members], found.x)
+    np.testing.assert_allclose(blend.log_probabilities(features), want, atol=2e-2)
+    assert isinstance(blend, LinearHead)
+    again = LinearHead.from_arrays("blend", blend.arrays())
+    np.testing.assert_array_equal(again.decisions(features), blend.decisions(features))
+
+
+def test_a_blend_of_heads_that_know_nothing_is_calm():
+    """Held out, shuffled labels are at chance at best: exponents of 0 would divide by nothing."""
+    features, labels = blobs(60, width=20)
+    shuffled = np.random.default_rng(1).permutation(labels)
+    blend, candidates = fit_head(features, shuffled, head="blend")
+    assert np.isfinite(blend.probabilities(features)).all()
+    assert candidates[2].log_loss < 1.0
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -184,7 +234,7 @@ def test_rare_classes_can_be_learnt(head, n_classes, per_class):
     features = np.random.default_rng(0).normal(size=(len(labels), 12)) * 0.1
     features[np.arange(len(labels)), labels] += 3
     features = features.astype(np.float32)
-    fitted, (candidate,) = fit_head(features, labels, head=head)
+    fitted, (*_, candidate) = fit_head(features, labels, head=head)
     assert accuracy(fitted, features, labels) == 1
     assert np.isfinite(candidate.log_loss)
     assert candidate.accuracy > 0.9

@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.errors import FeatureError, ShapeError
-from layerfuse.train import PooledHead, fit_head, join_words, pooled
+from layerfuse.train import PooledHead, fit_head, join_words
 from layerfuse.train.lexical import fit_lexical
 
 N_TEXTS = 400
@@ -45,7 +45,7 @@ def test_words_join_where_they_know_what_the_vectors_do_not():
     vectors, texts, labels = problem(in_words=0.6, in_vectors=1.5)
     head, candidates = fit_pooled_head(vectors, texts, labels)
     by_kind = {candidate.kind: candidate for candidate in candidates}
-    assert list(by_kind) == ["ridge", "logistic", "lexical", "pooled"]
+    assert list(by_kind) == ["ridge", "logistic", "blend", "lexical", "pooled"]
     assert head.candidate == "pooled"
     assert by_kind["pooled"].log_loss < min(
         by_kind[kind].log_loss for kind in ("ridge", "logistic", "lexical")
@@ -79,7 +79,7 @@ def test_asked_for_they_join_and_refused_they_are_not_even_fitted():
     never, candidates = fit_pooled_head(vectors, texts, labels, lexical=False)
     assert always.lexical is not None
     assert never.lexical is None
-    assert [candidate.kind for candidate in candidates] == ["ridge", "logistic"]
+    assert [candidate.kind for candidate in candidates] == ["ridge", "logistic", "blend"]
 
 
 def test_without_words_it_is_the_head_on_vectors():
@@ -131,7 +131,7 @@ def test_texts_without_a_common_word_leave_the_head_alone_unless_words_are_asked
     texts = [f"w{i}" for i in range(N_TEXTS)]
     head, candidates = fit_pooled_head(vectors, texts, labels)
     assert head.lexical is None
-    assert len(candidates) == 2
+    assert len(candidates) == 3
     with pytest.raises(FeatureError, match="lexical=True needs words"):
         fit_pooled_head(vectors, texts, labels, lexical=True)
 
@@ -147,11 +147,3 @@ def test_what_is_told_holds_no_number_per_text():
     vectors, texts, labels = problem(in_words=0.6, in_vectors=1)
     _, candidates = fit_pooled_head(vectors, texts, labels)
     assert all(candidate.held_out.size == 0 for candidate in candidates)
-
-
-def test_where_neither_knows_anything_the_pool_decides_still(monkeypatch):
-    vectors, texts, labels = problem(in_words=0, in_vectors=0)
-    monkeypatch.setattr(pooled, "fit_pool_weights", lambda members, *_: np.zeros(len(members)))
-    head, _ = fit_pooled_head(vectors, texts, labels, lexical=True)
-    np.testing.assert_array_equal(head.pool_weights, [0.5, 0.5])
-    assert len(np.unique(head.decisions(vectors, texts).argmax(1))) == 2

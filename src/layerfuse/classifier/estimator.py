@@ -56,7 +56,7 @@ class FusionClassifier(
     fusion : FusionChoice
         Makes one vector of the chosen layers; ``auto`` tries some on held-out training texts.
     head : HeadChoice
-        ``auto`` validates ridge against logistic regression on the training texts.
+        ``auto`` validates ridge, logistic regression and their blend on the training texts.
     lexical : "auto" or bool
         Pool the head with a TF-IDF classifier; ``auto``: if that helps on held-out training texts.
     class_weight : "balanced", dict or None

@@ -80,7 +80,7 @@ def compare(
         list[str] | None,
         typer.Option(help="The first is in use (default concat); others stand beside it."),
     ] = None,
-    head: Annotated[str, typer.Option(help="auto, ridge, logistic or mlp.")] = "auto",
+    head: Annotated[str, typer.Option(help="auto, ridge, logistic, blend or mlp.")] = "auto",
     lexical: LexicalOption = None,
     balanced: BalancedOption = False,
     seeds: Annotated[

@@ -57,7 +57,7 @@ def fit(
         str,
         typer.Option(help="auto tries some; or concat, mean, static_gate, gated, stacking, ..."),
     ] = "concat",
-    head: Annotated[str, typer.Option(help="auto, ridge, logistic or mlp.")] = "auto",
+    head: Annotated[str, typer.Option(help="auto, ridge, logistic, blend or mlp.")] = "auto",
     lexical: LexicalOption = None,
     balanced: BalancedOption = False,
     include_backbones: Annotated[

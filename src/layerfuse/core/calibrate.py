@@ -100,6 +100,29 @@ def gain_in_errors(gains: PerText, weights: PerText) -> float:
     return float(np.sign(mean)) * np.inf if mean else 0.0
 
 
+def pool_gain_in_errors(
+    alone: Targets, pooled: Targets, labels: ClassIndices, weights: PerText
+) -> float:
+    """Return by how many standard errors a pool is better than one of its members.
+
+    Parameters
+    ----------
+    alone : array of shape (text, class)
+        Held-out log probabilities of the member, which gets the best exponent of its own: else one
+        whose confidence is off would let in others that know nothing.
+    pooled : array of shape (text, class)
+        Held-out log probabilities of the pool.
+    labels : int array of shape (text,)
+        Class indices.
+    weights : array of shape (text,)
+        Weight of each text.
+    """
+    exponent = fit_pool_weights([alone], labels, weights)
+    sharpened = np.asarray(log_softmax(pool([alone], exponent), axis=1))
+    gains = text_log_losses(sharpened, labels) - text_log_losses(pooled, labels)
+    return gain_in_errors(gains, held_out_weights(labels, weights))
+
+
 def pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
     """Return the weighted sum of log probabilities: logits of the logarithmic opinion pool."""
     pooled = np.zeros_like(members[0], dtype=np.float64)
@@ -111,7 +134,10 @@ def pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
 def fit_pool_weights(
     members: Sequence[Targets], labels: ClassIndices, weights: PerText
 ) -> np.ndarray:
-    """Return the non-negative exponents that make held-out labels most likely: a convex problem."""
+    """Return the non-negative exponents that make held-out labels most likely: a convex problem.
+
+    Of several members of which none knows anything all count alike: a pool shall decide something.
+    """
     weights = held_out_weights(labels, weights)
     stacked = np.stack(members)
     own = stacked[:, np.arange(len(labels)), labels]  # (member, text): of the true class
@@ -128,4 +154,4 @@ def fit_pool_weights(
     start = np.full(len(members), 1 / len(members))
     bounds = [(0.0, None)] * len(members)
     found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return np.asarray(found.x, dtype=np.float64)
+    return np.asarray(found.x if found.x.any() or len(members) == 1 else start, dtype=np.float64)

@@ -92,7 +92,7 @@ def smaller_choices(
             fusion, vectors = kind.fit_fuse([train[ref] for ref in own], own, supervision)
         except SelectionError:  # some fusions combine sources, and of one there is nothing to
             return None
-        head, (candidate, *_) = fit_head(
+        head, (*_, candidate) = fit_head(
             vectors,
             supervision.labels,
             head=classifier.head_.kind,

@@ -6,15 +6,17 @@ from typing import Literal, get_args, overload
 import numpy as np
 
 from layerfuse.core.arrays import Axes, Block, ClassIndices, PerText
+from layerfuse.core.calibrate import pool_gain_in_errors
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError, check_option
 from layerfuse.core.vectors import Vectors
 from layerfuse.train.axes import principal_axes
+from layerfuse.train.blend import fit_blend
 from layerfuse.train.head import Head, HeadCandidate, HeadName, LinearHead
 from layerfuse.train.logistic import fit_logistic
 from layerfuse.train.mlp import fit_mlp
 from layerfuse.train.ridge import fit_ridge
 
-HeadChoice = Literal["auto", "ridge", "logistic", "mlp"]
+HeadChoice = Literal["auto", "ridge", "logistic", "blend", "mlp"]
 
 
 @overload
@@ -22,7 +24,7 @@ def fit_head(
     features: Vectors,
     labels: ClassIndices,
     *,
-    head: Literal["ridge", "logistic"],
+    head: Literal["ridge", "logistic", "blend"],
     weights: PerText | None = None,
     random_state: int = 0,
 ) -> tuple[LinearHead, tuple[HeadCandidate, ...]]: ...
@@ -52,7 +54,8 @@ def fit_head(
     labels : int array of shape (text,)
         Class indices 0 .. n_classes - 1, each present.
     head : HeadChoice
-        ``auto`` fits both linear kinds and keeps the one with the lower held-out log loss.
+        ``auto`` fits both linear kinds and keeps their blend if its held-out log loss is lower by
+        more than one standard error of the paired difference, else the better of the two.
     weights : array of shape (text,), optional
         Weight of each text. Default: all equal.
     random_state : int
@@ -83,15 +86,22 @@ def fit_head(
     if axes.shape[1] == 0:
         raise FeatureError("All fused vectors are equal: there is nothing to learn from.")
     mean, projected = _projected(features, axes)
-    fitted: list[tuple[HeadCandidate, Head]] = []
-    if head in {"auto", "ridge"}:
-        fitted.append(fit_ridge(projected, labels, weights))
-    if head in {"auto", "logistic"}:
-        fitted.append(fit_logistic(projected, labels, weights, random_state))
     if head == "mlp":
-        fitted.append(fit_mlp(projected, labels, weights, random_state))
-    _, best = min(fitted, key=lambda pair: pair[0].log_loss)
-    return best.unprojected(axes, mean), tuple(candidate for candidate, _ in fitted)
+        candidate, network = fit_mlp(projected, labels, weights, random_state)
+        return network.unprojected(axes, mean), (candidate,)
+    fitted: list[tuple[HeadCandidate, LinearHead]] = []
+    if head != "logistic":
+        fitted.append(fit_ridge(projected, labels, weights))
+    if head != "ridge":
+        fitted.append(fit_logistic(projected, labels, weights, random_state))
+    best = min(fitted, key=lambda pair: pair[0].log_loss)
+    if head in {"auto", "blend"}:
+        blend = fit_blend(fitted, labels, weights)
+        gain = pool_gain_in_errors(best[0].held_out, blend[0].held_out, labels, weights)
+        if head == "blend" or gain > 1:
+            best = blend
+        fitted.append(blend)
+    return best[1].unprojected(axes, mean), tuple(candidate for candidate, _ in fitted)
 
 
 def _projected(features: Vectors, axes: Axes) -> tuple[np.ndarray, Block]:

@@ -10,8 +10,8 @@ from scipy.special import log_softmax, softmax
 from layerfuse.core.arrays import Axes, ClassIndices, Coefficients, Features, PerText, Targets
 from layerfuse.core.calibrate import held_out_weights, text_log_losses
 
-HeadName = Literal["ridge", "logistic", "mlp"]
-CandidateName = Literal["ridge", "logistic", "mlp", "lexical", "pooled"]
+HeadName = Literal["ridge", "logistic", "blend", "mlp"]
+CandidateName = Literal["ridge", "logistic", "blend", "mlp", "lexical", "pooled"]
 
 
 @runtime_checkable
@@ -57,8 +57,8 @@ class LinearHead:
     intercept : float32 array of shape (class,)
         Added.
     temperature : float
-        Factor on decision values before the softmax: 1 for logistic, fitted on leave-one-out
-        decisions for ridge (temperature scaling, Guo et al. 2017, arXiv:1706.04599).
+        Factor on decision values before the softmax: fitted on leave-one-out decisions for ridge,
+        1 for all others (temperature scaling, Guo et al. 2017, arXiv:1706.04599).
     """
 
     kind: HeadName
@@ -112,7 +112,7 @@ class HeadCandidate:
     kind : CandidateName
         A head on fused vectors, the lexical one, or the pool of both.
     penalty : float
-        The best of its grid, in the head's own unit; 0 for a pool, which has none.
+        The best of its grid, in the head's own unit; 0 for a blend or pool, which has none.
     log_loss : float
         Mean over held-out texts, in nats; lower is better.
     accuracy : float

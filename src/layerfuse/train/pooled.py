@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
-from layerfuse.core.calibrate import (
-    fit_pool_weights,
-    gain_in_errors,
-    held_out_weights,
-    pool,
-    text_log_losses,
-)
+from layerfuse.core.calibrate import fit_pool_weights, pool, pool_gain_in_errors
 from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.train.head import (
     CandidateName,
@@ -173,15 +167,10 @@ def join_words(
     by_layers = next(candidate for candidate in candidates if candidate.kind == fitted.kind)
     members = by_layers.held_out, by_words.held_out
     pool_weights = fit_pool_weights(members, labels, weights)
-    if not pool_weights.any():  # neither knows anything; the pool shall decide something still
-        pool_weights = np.full(len(members), 1 / len(members))
     logits = pool(members, pool_weights)
     pooled = HeadCandidate.from_logits("pooled", 0.0, logits, labels, weights)
-    # Else a head whose own confidence is off would let in words that know nothing.
-    exponent = fit_pool_weights(members[:1], labels, weights)
-    sharpened = np.asarray(log_softmax(pool(members[:1], exponent), axis=1))
-    gains = text_log_losses(sharpened, labels) - text_log_losses(pooled.held_out, labels)
-    joins = lexical != "auto" or gain_in_errors(gains, held_out_weights(labels, weights)) > 1
+    gain = pool_gain_in_errors(by_layers.held_out, pooled.held_out, labels, weights)
+    joins = lexical != "auto" or gain > 1
     chosen = PooledHead(fitted, words, pool_weights) if joins else alone
     return chosen, _told((*candidates, by_words, pooled))
 

@@ -1,0 +1,54 @@
+"""The blended head: ridge and logistic regression pooled, which is one linear head again."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from layerfuse.core.arrays import ClassIndices, PerText
+from layerfuse.core.calibrate import fit_pool_weights, pool
+from layerfuse.train.head import HeadCandidate, LinearHead
+
+
+def fit_blend(
+    fitted: Sequence[tuple[HeadCandidate, LinearHead]], labels: ClassIndices, weights: PerText
+) -> tuple[HeadCandidate, LinearHead]:
+    """Pool linear heads, each to the power that makes held-out labels most likely.
+
+    A softmax of linear decisions to some power, times others, is a softmax of the weighted sum of
+    those decisions: a blend costs in prediction what one head does.
+
+    Parameters
+    ----------
+    fitted : sequence of (HeadCandidate, LinearHead)
+        On the same vectors.
+    labels : int array of shape (text,)
+        Class indices.
+    weights : array of shape (text,)
+        Weight of each text.
+
+    Returns
+    -------
+    candidate : HeadCandidate
+        Its weights are fitted on the same held-out log probabilities it is judged by: a number for
+        each head.
+    head : LinearHead
+        The blend.
+
+    Source
+    ------
+    Genest and Zidek 1986, *Combining Probability Distributions*, Statistical Science 1(1), the
+    logarithmic pool; weights by held-out likelihood as in Heskes 1998, *Selecting Weighting Factors
+    in Logarithmic Opinion Pools*, NIPS 10.
+    """
+    members = [candidate.held_out for candidate, _ in fitted]
+    pool_weights = fit_pool_weights(members, labels, weights)
+    candidate = HeadCandidate.from_logits(
+        "blend", 0.0, pool(members, pool_weights), labels, weights
+    )
+    heads = [head for _, head in fitted]
+    factors = [w * head.temperature for w, head in zip(pool_weights, heads, strict=True)]
+    coefficients, intercept = (
+        np.asarray(sum(f * part for f, part in zip(factors, parts, strict=True)), dtype=np.float32)
+        for parts in ([h.coefficients for h in heads], [h.intercept for h in heads])
+    )
+    return candidate, LinearHead("blend", coefficients, intercept)
