@@ -34,7 +34,8 @@ def test_every_missing_file_is_named(whole):
 
 def test_every_flipped_byte_is_found_and_the_file_named(whole):
     rng = np.random.default_rng(0)
-    for path in [path for path in sorted(whole.rglob("*")) if path.is_file()]:
+    card = whole / "README.md"
+    for path in [p for p in sorted(whole.rglob("*")) if p.is_file() and p != card]:
         kept = path.read_bytes()
         for place in [0, len(kept) - 3, *rng.integers(len(kept), size=8)]:
             damaged = bytearray(kept)
@@ -43,6 +44,13 @@ def test_every_flipped_byte_is_found_and_the_file_named(whole):
             with pytest.raises(BundleFormatError, match=path.relative_to(whole).as_posix()):
                 read_bundle(whole)
         path.write_bytes(kept)
+
+
+def test_people_may_write_in_the_card(saved):
+    with (saved / "README.md").open("a", encoding="latin-1") as card:
+        card.write("\nFür Anna.\r\n")
+    assert read_bundle(saved).card.endswith("r Anna.\n")
+    FusionClassifier.load(saved, device="cpu")
 
 
 @pytest.mark.parametrize(

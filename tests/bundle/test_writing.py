@@ -174,6 +174,15 @@ def test_a_mount_point_is_refused_before_the_long_work(tmp_path, monkeypatch):
     assert check_place(tmp_path / "inside") == tmp_path / "inside"
 
 
+def test_the_working_folder_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for place in (".", "..", tmp_path):
+        with pytest.raises(BundleFormatError, match=r"working folder.*Name a folder inside it"):
+            check_place(place)
+    assert check_place("inside") == tmp_path / "here" / "inside"
+
+
 def test_labels_are_literal_in_the_card():
     ref = LayerRef("b", 1, "mean")
     parts = Selection((ref,), "best"), "concat", "ridge", ["ridge: good"], ["`b`"], 3

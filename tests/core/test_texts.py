@@ -52,6 +52,12 @@ def test_labels_become_plain_python_objects(labels, plain):
     assert [type(label) for label in got] == [type(label) for label in plain]
 
 
+@pytest.mark.parametrize("values", [{"a", "b"}, frozenset("ab"), {"a": 1, "b": 2}])
+def test_what_has_no_order_of_its_own_is_refused(values):
+    with pytest.raises(DataError, match="without an order"):
+        as_list(values, "texts")
+
+
 def test_a_list_is_copied():
     labels = [1, 2]
     as_list(labels, "labels").append(3)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from layerfuse.core.errors import LabelError
@@ -29,6 +30,7 @@ def test_good_labels(make: Callable[[Any], Any], labels: Any) -> None:
         (["a", "b", "a", "c"], r"two texts or more, but 'a' has 2, 'b' has 1, 'c' has 1\."),
         (["a", None, "b", None], r"missing in 2 of 4 data rows: 2, 4\."),
         (np.array([1.0, np.nan, 0.0]), r"missing in 1 of 3 data rows: 2\."),
+        (pd.Series(["a", "b", pd.NA], dtype="string"), r"missing in 1 of 3 data rows: 3\."),
         ([0, float("nan"), 1], r"missing in 1 of 3 data rows: 2\."),
         (["a", " ", "b"], r"missing in 1 of 3 data rows: 2\."),
         ([None] * 9, r"missing in 9 of 9 data rows: 1, 2, 3, 4, 5 and 4 more\."),

@@ -400,6 +400,8 @@ def test_hub() -> None:
 def test_offline_the_hub_is_not_asked() -> None:
     with pytest.raises(DataError, match=r"org/name is no file.*not cached"):
         load_texts("org/name", offline=True)
+    with pytest.raises(DataError, match=r"org/name is no file.*not cached"):
+        iter_batches("org/name", offline=True)
 
 
 @pytest.mark.usefixtures("hub")

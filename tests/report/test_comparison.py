@@ -37,7 +37,7 @@ def report(plain, sides, tiny_encoder, tiny_decoder):
         *sides,
         name="toys",
         fusions=["mean"],
-        criteria=["fisher"],
+        criteria=["fisher", "attention_entropy"],
         seeds=[7],
         curve=[4],
         n_draws=2,
@@ -87,6 +87,7 @@ def test_counts_agree_with_each_other(report, sides):
     assert [(p.n_texts, len(p.accuracy)) for p in report.curve] == [(8, 2)] * 3 + [(40, 1)] * 3
     assert report.curve[3].accuracy == (report.result.accuracy,)
     assert report.agreement["fisher"]["fisher"] == pytest.approx(1)
+    assert report.agreement["attention_entropy"].keys() == report.agreement.keys()
 
 
 def test_the_document_comes_back_as_it_was_and_holds_what_is_published(report):

@@ -61,14 +61,23 @@ def test_a_text_is_leaked_if_it_stands_outside_its_fold_too():
             DataError,
             "class 'a', which has 1, none lies outside",
         ),
-        (LABELS, {"n_folds": 2, "groups": ["x", None] * 12}, LabelError, "groups: the label"),
+        (LABELS, {"n_folds": 2, "groups": ["x", None] * 12}, LabelError, "groups: the group"),
         (LABELS, {"n_folds": 2, "groups": [1]}, ShapeError, "a group per text, got 1 for 24"),
         (LABELS, {"n_folds": 3, "groups": [0, 1] * 12}, DataError, "fewer folds"),
+        (LABELS, {"n_folds": 2, "groups": [0.5, 1.0] * 12}, LabelError, "expected groups that are"),
+        (["a", "a", *["b"] * 22], {"n_folds": 2}, DataError, "Outside fold 1 there are not two"),
     ],
 )
 def test_folds_that_cannot_be_are_told(labels, options, error, message):
     with pytest.raises(error, match=message):
         fold_splits(TEXTS, labels, **options)
+
+
+def test_whole_numbers_that_became_floats_are_groups():
+    """As in a table in which one of them is missing elsewhere."""
+    numbers = np.arange(24) // 3
+    whole, floats = (fold_splits(TEXTS, LABELS, 3, groups=g) for g in (numbers, numbers * 1.0))
+    assert [one.test_texts for one in floats] == [one.test_texts for one in whole]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -94,6 +95,24 @@ def test_settings_reach_the_classifier(config_file, monkeypatch, tmp_path):
         next(run_study(StudyConfig.load(config_file), tmp_path / "out", base=tmp_path, **QUIET))
     expected = {"fusion": "mean", "selector": "best", "max_tokens": 9, "dtype": "bfloat16"}
     assert expected.items() <= seen[0].items()
+
+
+def test_backbones_are_found_from_the_file_not_the_working_folder(
+    config_file, tmp_path, monkeypatch
+):
+    (tmp_path / "own").mkdir()
+    config_file.write_text(re.sub(r"tiny = .*", 'tiny = ["own"]', config_file.read_text()))
+    seen = []
+
+    def stop(classifier, *_args, **_options):
+        seen.append(classifier.backbones)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study_module, "compare", stop)
+    monkeypatch.setattr(study_module, "weights_digest", str)
+    with pytest.raises(KeyboardInterrupt):
+        next(run_study(StudyConfig.load(config_file), tmp_path / "out", base=tmp_path, **QUIET))
+    assert seen == [(str(tmp_path / "own"),)]
 
 
 def test_other_texts_are_another_run(config_file, quick, tmp_path):

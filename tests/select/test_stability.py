@@ -112,6 +112,36 @@ def test_no_more_texts_are_held_than_allowed(embed, complements, monkeypatch):
     assert len(sizes) == 21
 
 
+def test_errors_over_halves_are_those_of_all_texts(embed, monkeypatch):
+    """Of a mean, which falls with the root of the texts, though few of them are drawn from."""
+    monkeypatch.setattr(stability, "MAX_TEXTS", 200)
+    rng = np.random.default_rng(0)
+    block = embed([rng.normal(size=(3200, 1)), rng.normal(size=(3200, 1))])
+    labels = np.arange(3200) % 2
+
+    def rescore(blocks, _):
+        return LayerScores("mean", block.refs, tuple(float(x.mean()) for x in blocks[0].values))
+
+    given = {"embeddings": block, "labels": labels, "rescore": rescore}
+    got = selection_stability(rescore([block], labels), "best", k=1, n_resamples=300, **given)
+    assert got.standard_errors == pytest.approx([3200**-0.5] * 2, rel=0.15)
+    once = selection_stability(rescore([block], labels), "best", k=1, n_resamples=1, **given)
+    assert once.standard_errors == ()
+
+
+def test_halves_of_very_many_classes(embed, monkeypatch):
+    """A draw that keeps shares would hold one text of each, of which there is no half."""
+    monkeypatch.setattr(stability, "MAX_TEXTS", 60)
+    labels = np.repeat(np.arange(60), 2)
+    pool = stability._pool(labels, np.random.default_rng(0))
+    assert len(pool) == 60
+    assert set(np.bincount(labels[pool]).tolist()) == {0, 2}
+    block = embed([np.random.default_rng(1).normal(size=(120, 3))])
+    plain = LayerScores("own", block.refs, (0.1,))
+    given = {"embeddings": block, "labels": labels, "rescore": lambda *_: plain}
+    assert selection_stability(plain, "best", n_resamples=3, **given).shares == (1.0,)
+
+
 def test_every_half_has_two_of_each_class_and_rare_ones_are_left_out():
     classes = np.array([0] * 50 + [1] * 2 + [2] + [3] * 7)
     for seed in range(5):

@@ -127,7 +127,7 @@ def check_place(folder: str | Path) -> Path:
     Raises
     ------
     BundleFormatError
-        If the folder holds something else.
+        If the folder holds something else, is a mount point or the working folder, or is around it.
     OSError
         If there is no folder around it that may be written to.
     """
@@ -135,6 +135,11 @@ def check_place(folder: str | Path) -> Path:
     if place.is_mount():
         raise BundleFormatError(
             f"{place} is a mount point, which cannot be replaced whole. Name a folder inside it."
+        )
+    if place in (here := Path.cwd(), *here.parents):
+        raise BundleFormatError(
+            f"{place} is the working folder or around it, and would be replaced under your feet. "
+            "Name a folder inside it."
         )
     stranger = _stranger(place)
     if stranger is not None:
@@ -149,7 +154,9 @@ def check_place(folder: str | Path) -> Path:
 
 
 def read_bundle(folder: str | Path) -> Bundle:
-    """Read a bundle after checking that every file is there and unaltered.
+    """Read a bundle after checking that every file is there and unaltered, but for the model card.
+
+    The card is for people, who may write in it.
 
     Parameters
     ----------
@@ -173,7 +180,7 @@ def read_bundle(folder: str | Path) -> Bundle:
             raise BundleFormatError(
                 f"{folder} is incomplete: {name} is missing. Copy it again whole."
             )
-        if _digest(folder / name) != digest:
+        if name != _CARD and _digest(folder / name) != digest:
             raise BundleFormatError(
                 f"{folder} is corrupt: {name} is not the file that was saved. Copy it again."
             )
@@ -181,7 +188,7 @@ def read_bundle(folder: str | Path) -> Bundle:
         arrays = load_file(folder / _ARRAYS)
     except (SafetensorError, OSError) as err:
         raise BundleFormatError(f"{folder / _ARRAYS} cannot be read: {err}") from err
-    return Bundle(config, arrays, (folder / _CARD).read_text("utf-8"))
+    return Bundle(config, arrays, (folder / _CARD).read_text("utf-8", "replace"))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

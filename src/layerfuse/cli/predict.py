@@ -58,7 +58,7 @@ def predict(
     if text_column is not None and file in {None, "-"}:
         raise typer.BadParameter("--text-column is for files; standard input has a text per line.")
     if file is not None and file != "-":
-        stream = iter_batches(file, text_column, batch_rows=_BATCH_ROWS)
+        stream = iter_batches(file, text_column, batch_rows=_BATCH_ROWS, offline=offline)
     batches, column = (stream.batches, stream.text_column) if stream else (_stdin_batches(), "text")
     classifier = FusionClassifier.load(folder, device=device, offline=offline)
     classifier.progress = not no_progress

@@ -78,7 +78,8 @@ class Stability:
     shares : tuple of float
         Share of the resamples in which each was chosen, 0 to 1.
     standard_errors : tuple of float
-        Standard deviation of each score over the resamples, in the score's unit.
+        Of each score, by its spread over the resamples, in the score's unit; empty where there was
+        one resample.
     n_resamples : int
         Number of resamples, at least 1.
 
@@ -97,7 +98,10 @@ class Stability:
 
     def __post_init__(self) -> None:
         """Validate."""
-        if not len(self.refs) == len(self.shares) == len(self.standard_errors):
+        if len(self.refs) != len(self.shares) or len(self.standard_errors) not in {
+            len(self.refs),
+            0,
+        }:
             msg = (
                 f"Expected one share and one standard error per layer, got {len(self.refs)} "
                 f"layers, {len(self.shares)} shares, {len(self.standard_errors)} errors."

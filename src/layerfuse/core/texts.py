@@ -1,6 +1,6 @@
 """Texts and labels of a caller, in any of the containers people keep them in, as plain lists."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from layerfuse.core.errors import DataError
@@ -26,11 +26,15 @@ def as_list(values: Any, what: str) -> list[Any]:
     Raises
     ------
     DataError
-        If it is one string, no collection, or has more than one dimension.
+        If it is one string, no collection, a mapping or set, or has more than one dimension.
     """
     if isinstance(values, str | bytes):
         raise DataError(
             f"Expected a list of {what}, got one string. Put it in a list: [{what[:-1]}]."
+        )
+    if isinstance(values, Mapping | set | frozenset):
+        raise DataError(
+            f"Expected a list of {what}, got {type(values).__name__}, without an order."
         )
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:

@@ -10,6 +10,7 @@ import numpy as np
 
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.errors import LabelError
+from layerfuse.core.texts import encodable
 
 Label = str | int | bool
 
@@ -45,15 +46,17 @@ def check_labels(labels: Iterable[Any]) -> None:
         raise LabelError(msg)
 
 
-def check_present(labels: Iterable[Any], source: str = "labels") -> list[Label]:
+def check_present(
+    labels: Iterable[Any], source: str = "labels", *, what: str = "label"
+) -> list[Label]:
     """Return the labels as Python values of one type, none missing.
 
     Parameters
     ----------
     labels : iterable of str, int or bool
         An array or list.
-    source : str
-        For messages.
+    source, what : str
+        For messages: where they are from, and what one is.
 
     Returns
     -------
@@ -66,16 +69,16 @@ def check_present(labels: Iterable[Any], source: str = "labels") -> list[Label]:
         If there are none, one is missing, or they are not all str, all int or all bool.
     """
     if isinstance(labels, np.ndarray) and labels.ndim != 1:
-        msg = f"{source}: expected one label per text, got an array of shape {labels.shape}."
+        msg = f"{source}: expected one {what} per text, got an array of shape {labels.shape}."
         raise LabelError(msg)
     values = [label.item() if isinstance(label, np.generic) else label for label in labels]
     if not values:
-        msg = f"{source}: expected labels, got none."
+        msg = f"{source}: expected {what}s, got none."
         raise LabelError(msg)
     missing = [row for row, label in enumerate(values, 1) if _is_missing(label)]
     if missing:
         msg = (
-            f"{source}: the label is missing in {len(missing)} of {len(values)} data rows: "
+            f"{source}: the {what} is missing in {len(missing)} of {len(values)} data rows: "
             f"{_some(missing)}. Fill it in or drop these rows."
         )
         raise LabelError(msg)
@@ -84,9 +87,29 @@ def check_present(labels: Iterable[Any], source: str = "labels") -> list[Label]:
         first.setdefault(type(label), row)
     if len(first) > 1 or not first.keys() <= {str, int, bool}:
         kinds = " and ".join(f"{kind.__name__} (data row {row})" for kind, row in first.items())
-        msg = f"{source}: expected labels that are all str, all int or all bool, got {kinds}."
+        msg = f"{source}: expected {what}s that are all str, all int or all bool, got {kinds}."
         raise LabelError(msg)
     return values
+
+
+def check_groups(groups: Sequence[Any], source: str = "groups") -> list[Label]:
+    """Return the groups of texts as Python values of one type, none missing.
+
+    Parameters
+    ----------
+    groups : sequence of str, int, bool or whole float
+        Tables make floats of integers where one is missing in some other part.
+    source : str
+        For messages.
+
+    Raises
+    ------
+    LabelError
+        As from ``check_present``.
+    """
+    plain = [g.item() if isinstance(g, np.generic) else g for g in groups]
+    whole = [int(g) if isinstance(g, float) and g.is_integer() else g for g in plain]
+    return check_present(whole, source, what="group")
 
 
 def label_array(labels: Sequence[Label], source: str = "labels") -> np.ndarray:
@@ -107,14 +130,20 @@ def label_array(labels: Sequence[Label], source: str = "labels") -> np.ndarray:
     Raises
     ------
     LabelError
-        If NumPy would change some: integers beyond 64 bits, strings that end in a null character.
+        If NumPy would change some, or UTF-8 cannot hold them: integers beyond 64 bits, strings that
+        end in a null character or hold half a surrogate pair.
     """
     array = np.array(labels)
-    changed = [(a, b) for a, b in zip(labels, array.tolist(), strict=True) if a != b]
+    changed = [
+        (a, b)
+        for a, b in zip(labels, array.tolist(), strict=True)
+        if a != b or (isinstance(a, str) and encodable(a) != a)
+    ]
     if changed:
         msg = (
             f"{source}: an array cannot hold {_some([repr(label) for label, _ in changed])}. Use "
-            "integers of 64 bits, or strings without a null character at their end."
+            "integers of 64 bits, or strings without a null character at their end or half a "
+            "surrogate pair."
         )
         raise LabelError(msg)
     return array
@@ -173,6 +202,8 @@ def labels_from_strings(labels: Sequence[str], source: str) -> list[Label]:
 def _is_missing(label: Any) -> bool:
     if isinstance(label, str):
         return not label.strip()
+    if type(label).__name__ in {"NAType", "NaTType"}:  # of pandas, which need not be there
+        return True
     return label is None or (isinstance(label, float) and math.isnan(label))
 
 

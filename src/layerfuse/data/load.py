@@ -145,7 +145,11 @@ def load_texts(
 
 
 def iter_batches(
-    source: str | os.PathLike[str], text_column: str | None = None, batch_rows: int = 4096
+    source: str | os.PathLike[str],
+    text_column: str | None = None,
+    batch_rows: int = 4096,
+    *,
+    offline: bool = False,
 ) -> TextStream:
     """Open a table to be predicted batch by batch.
 
@@ -157,6 +161,8 @@ def iter_batches(
         Column of the texts; guessed if not given.
     batch_rows : int
         Most rows in a batch.
+    offline : bool
+        Never reach for the network.
 
     Returns
     -------
@@ -168,7 +174,7 @@ def iter_batches(
     DataError
         If the source cannot be read as asked or has a column of the name of one to be added.
     """
-    table = open_source(source, batch_rows=batch_rows)
+    table = open_source(source, batch_rows=batch_rows, offline=offline)
     check_addable(table.first.schema.names, table.name)
     column = find_text_column(table.first, table.name, text_column)
     return TextStream(_checked(table.batches, column, table.name), column, table.name)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from layerfuse.core.errors import ShapeError
+from layerfuse.core.errors import ShapeError, as_integer
 from layerfuse.report.baselines import RESULT, layer_at
 from layerfuse.report.facts import CurvePoint
 from layerfuse.report.split import drawn
@@ -15,8 +15,17 @@ _ROWS = (RESULT, "best layer of all", "last layer of its backbone")
 
 
 def check_curve(per_class: Sequence[int], n_draws: int) -> None:
-    """Raise ``ShapeError`` if fewer than two texts a class are asked for, or no draw."""
-    if n_draws < 1:
+    """Raise if fewer than two texts a class are asked for, or no draw.
+
+    Raises
+    ------
+    ShapeError
+        With the least of them.
+    UnknownOptionError
+        If one is no integer.
+    """
+    per_class = [as_integer("curve", size) for size in per_class]
+    if as_integer("n_draws", n_draws) < 1:
         raise ShapeError(f"Expected at least one draw for learning curves, got {n_draws}.")
     if any(size < _LEAST for size in per_class):
         raise ShapeError(

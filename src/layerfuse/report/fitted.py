@@ -54,7 +54,7 @@ def source_gates(trial: Trial) -> tuple[SourceGate, ...]:
 def criteria_agreement(
     trial: Trial, criteria: Sequence[CriterionName]
 ) -> dict[str, dict[str, float]]:
-    """Return the rank correlation of every two criteria over all layers; none for one."""
+    """Return the rank correlation of every two criteria over their layers; none for one."""
     own = trial.classifier.scores_
     names = [name for name in dict.fromkeys(criteria) if name != own.criterion]
     if not names:
@@ -69,7 +69,12 @@ def criteria_agreement(
 
 
 def _rank_correlation(one: LayerScores, other: LayerScores) -> float:
-    """Return Spearman's correlation; 0 where one of the two puts all layers alike."""
-    if len(set(one.values)) == 1 or len(set(other.values)) == 1:
+    """Return Spearman's correlation over the layers that both have a value for.
+
+    0 where there is one such layer, or one of the two puts all of them alike.
+    """
+    shared = [ref for ref in one.refs if ref in other.refs]
+    left, right = ([scores[ref] for ref in shared] for scores in (one, other))
+    if len(set(left)) < 2 or len(set(right)) < 2:  # noqa: PLR2004
         return 0.0
-    return float(spearmanr(one.values, other.values).statistic)
+    return float(spearmanr(left, right).statistic)

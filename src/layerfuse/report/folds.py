@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from layerfuse.core.errors import DataError, ShapeError
 from layerfuse.core.texts import as_list
-from layerfuse.data.labels import check_present
+from layerfuse.data.labels import check_groups
 from layerfuse.report.facts import DataFacts
 from layerfuse.report.split import Split
 
@@ -40,7 +40,8 @@ def fold_splits(
     Raises
     ------
     DataError
-        If there are fewer texts or groups than folds, or a class has no text outside some fold.
+        If there are fewer texts or groups than folds, or a class has no text outside some fold, or
+        fewer than two classes have two texts there.
     ShapeError
         If there are fewer than two folds, or not a label and a group per text.
     LabelError
@@ -50,7 +51,7 @@ def fold_splits(
         raise ShapeError(f"Expected at least 2 folds, got {n_folds}.")
     column, truth = as_list(texts, "texts"), as_list(labels, "labels")
     whole = Split.of(column, truth, column, truth)
-    own = None if groups is None else check_present(as_list(groups, "groups"), "groups")
+    own = None if groups is None else check_groups(as_list(groups, "groups"))
     if own is not None and len(own) != len(whole.texts):
         raise ShapeError(f"Expected a group per text, got {len(own)} for {len(whole.texts)}.")
     sides = _sides(whole.labels, n_folds, own, random_state)
@@ -86,6 +87,12 @@ def _split(whole: Split, train: Sequence[int], test: Sequence[int], number: int)
             f"Expected a text of every class outside each fold; of class {lost[0]!r}, which has "
             f"{whole.labels.count(lost[0])}, none lies outside fold {number}. Add texts of it, "
             "leave it out, or give test texts."
+        )
+    if sum(count > 1 for count in counts.values()) < 2:  # noqa: PLR2004
+        raise DataError(
+            f"Outside fold {number} there are not two classes of two texts or more, which training "
+            "needs: to learn from, and to validate by. Ask for more folds, add texts, or give test "
+            "texts."
         )
     if not test:
         raise DataError(

@@ -162,7 +162,7 @@ def run_study(
     folder : path
         Gets ``runs/``, a report each.
     base : path
-        What relative paths of data are relative to.
+        What relative paths of data and backbones are relative to.
     cache, device, offline, progress
         As in ``FusionClassifier``.
 
@@ -180,13 +180,17 @@ def run_study(
     """
     # All of them first: a path that leads nowhere is told before the first run, not after hours.
     files = {name: _digests(data, base) for name, data in config.data.items()}
-    weights = {one: _weights(one) for one in chain.from_iterable(config.backbones.values())}
+    sets = {
+        set_name: tuple(_source(one, base) for one in backbones)
+        for set_name, backbones in config.backbones.items()
+    }
+    weights = {one: _weights(one) for one in chain.from_iterable(sets.values())}
     for name, data in config.data.items():
         sides: list[TextData] = []
-        for set_name, backbones in config.backbones.items():
+        for set_name, backbones in sets.items():
             for seed in config.seeds:
                 read = [*files[name], *(weights[one] for one in backbones)]
-                settings = _settings(config, data, backbones, seed, read)
+                settings = _settings(config, data, config.backbones[set_name], seed, read)
                 place = (
                     Path(folder).expanduser()
                     / "runs"

@@ -1,6 +1,6 @@
 """How many layers may be asked for, and how many come unasked."""
 
-from layerfuse.core.errors import SelectionError
+from layerfuse.core.errors import SelectionError, as_integer
 from layerfuse.core.scores import LayerScores
 
 
@@ -9,10 +9,12 @@ def check_k(k: int | None, scores: LayerScores) -> None:
 
     Raises
     ------
+    UnknownOptionError
+        If it is no integer.
     SelectionError
         With the range of k.
     """
-    if k is not None and not 1 <= k <= len(scores.refs):
+    if k is not None and not 1 <= as_integer("k", k) <= len(scores.refs):
         which = f"{', '.join(scores.backbones)}: {len(scores.refs)} scored layers"
         raise SelectionError(f"k={k} of {which}. Choose 1 to {len(scores.refs)}.")
 

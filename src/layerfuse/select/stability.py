@@ -81,8 +81,9 @@ def selection_stability(
     Source
     ------
     Bootstrap: Efron 1979. Shares over halves: Meinshausen and Bühlmann 2010, JRSS B 72(4), section
-    2.1. That the spread over halves is a standard error at full size: the delete-d jackknife of
-    Shao and Wu 1989, Annals of Statistics 17(3), with d = n / 2.
+    2.1. That the spread over halves is a standard error of all that are drawn from: the delete-d
+    jackknife of Shao and Wu 1989, Annals of Statistics 17(3), with d = n / 2; of all texts it is
+    taken to fall with their root.
     """
     check_option("selector", selector, SELECTOR_NAMES)
     if n_resamples is not None and n_resamples < 1:
@@ -90,6 +91,7 @@ def selection_stability(
     rng = np.random.default_rng(random_state)
     if scores.per_text is not None and selector not in BY_EMBEDDINGS:
         draws = _bootstrapped(scores, scores.per_text, rng, n_resamples or 200)
+        share = 1.0
     else:
         if embeddings is None or labels is None:
             raise SelectionError(
@@ -97,7 +99,9 @@ def selection_stability(
                 "stability: it needs embeddings=... and labels=..., got none."
             )
         blocks, classes = check_evidence(scores, embeddings, labels)
-        draws = _halved(scores, blocks, classes, rescore, rng, n_resamples or 20)
+        pool = _pool(classes, rng)
+        draws = _halved(scores, blocks, classes, pool, rescore, rng, n_resamples or 20)
+        share = len(pool) / len(classes)
     counts = dict.fromkeys(scores.refs, 0)
     values = []
     for draw in draws:
@@ -116,7 +120,7 @@ def selection_stability(
     return Stability(
         scores.refs,
         tuple(counts[ref] / len(values) for ref in scores.refs),
-        tuple(np.std(values, axis=0).tolist()),
+        tuple((np.sqrt(share) * np.std(values, axis=0)).tolist()) if len(values) > 1 else (),
         len(values),
     )
 
@@ -142,17 +146,11 @@ def _halved(
     scores: LayerScores,
     blocks: Sequence[LayerRows],
     classes: ClassIndices,
+    pool: np.ndarray,
     rescore: Rescore | None,
     rng: np.random.Generator,
     n_resamples: int,
 ) -> Iterator[_Draw]:
-    counts = np.bincount(classes)
-    if (counts > 1).sum() < min(2, len(counts)):
-        raise LabelError(
-            "Stability draws halves of the texts, which need two classes of two texts or more, got "
-            f"counts {counts.tolist()}. Add texts, or ask for no resamples."
-        )
-    pool = sample_texts(classes, MAX_TEXTS, int(rng.integers(2**31)))
     held = [_in_memory(block, scores.of(block.backbone).refs, pool) for block in blocks]
     for _ in range(n_resamples):
         half = _half(classes[pool], rng)
@@ -172,6 +170,31 @@ def _halved(
 
 def _in_memory(block: LayerRows, refs: tuple[LayerRef, ...], texts: np.ndarray) -> LayerEmbeddings:
     return LayerEmbeddings(np.stack([block.row(ref)[texts] for ref in refs]), refs)
+
+
+def _enough(classes: ClassIndices) -> bool:
+    """Tell whether two classes have two texts or more; where there is one class, whether it has."""
+    counts = np.bincount(classes)
+    return bool((counts > 1).sum() >= min(2, np.count_nonzero(counts)))
+
+
+def _pool(classes: ClassIndices, rng: np.random.Generator) -> np.ndarray:
+    """Return positions of the texts to draw halves of: classes keep their shares, if they can.
+
+    Where there are so many classes that each had one text, whole classes are drawn instead.
+    """
+    if not _enough(classes):
+        raise LabelError(
+            "Stability draws halves of the texts, which need two classes of two texts or more, got "
+            f"counts {np.bincount(classes).tolist()}. Add texts, or ask for no resamples."
+        )
+    pool = sample_texts(classes, MAX_TEXTS, int(rng.integers(2**31)))
+    if _enough(classes[pool]):
+        return pool
+    counts = np.bincount(classes)
+    several = rng.permutation(np.flatnonzero(counts > 1))
+    fit = max(2, int((np.cumsum(counts[several]) <= MAX_TEXTS).sum()))
+    return np.flatnonzero(np.isin(classes, several[:fit]))
 
 
 def _half(classes: ClassIndices, rng: np.random.Generator) -> np.ndarray:
