@@ -71,10 +71,15 @@ def check_present(
     if isinstance(labels, np.ndarray) and labels.ndim != 1:
         msg = f"{source}: expected one {what} per text, got an array of shape {labels.shape}."
         raise LabelError(msg)
-    values = [label.item() if isinstance(label, np.generic) else label for label in labels]
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iub":
+        values: list[Any] = labels.tolist()
+    else:
+        values = [label.item() if isinstance(label, np.generic) else label for label in labels]
     if not values:
         msg = f"{source}: expected {what}s, got none."
         raise LabelError(msg)
+    if set(map(type, values)) in ({int}, {bool}):  # the rest looks at each: slow on many
+        return values
     missing = [row for row, label in enumerate(values, 1) if _is_missing(label)]
     if missing:
         msg = (
