@@ -57,7 +57,7 @@ def test_labels_are_indexed_in_order_as_they_came() -> None:
     assert index_labels([True, False])[0].tolist() == [False, True]
 
 
-@pytest.mark.parametrize("labels", [[2**63 + 1, -1], ["a", "a\0"]])
+@pytest.mark.parametrize("labels", [[2**63 + 1, -1], ["a", "a\0"], ["a", "\ud800"]])
 def test_labels_that_an_array_would_change_are_refused(labels: Any) -> None:
     with pytest.raises(LabelError, match="an array cannot hold"):
         index_labels(labels)

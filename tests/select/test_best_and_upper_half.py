@@ -41,6 +41,12 @@ def test_best_takes_the_first_of_equals():
     assert chosen(select_layers(scores_of({"a": [0.5, 0.5]}), "best")) == ["a:0:mean"]
 
 
+@pytest.mark.unchecked  # of the wrong kind
+def test_a_k_that_is_no_integer_is_refused():
+    with pytest.raises(UnknownOptionError, match=r"k=2\.0: expected an integer"):
+        select_layers(scores_of({"a": [0.1, 0.2, 0.3]}), "best", k=2.0)
+
+
 @pytest.mark.parametrize("k", [0, -1, 3, 4])
 def test_best_refuses_a_k_that_one_backbone_cannot_give(k):
     scores = scores_of({"long": [0.1] * 9, "short": [0.1, 0.2]})

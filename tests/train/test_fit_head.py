@@ -149,11 +149,12 @@ def test_a_blend_is_the_pool_of_its_heads():
 
 
 def test_a_blend_of_heads_that_know_nothing_is_calm():
-    """Held out, shuffled labels are at chance at best: exponents of 0 would divide by nothing."""
+    """Held out, shuffled labels are at chance at best; exponents of 0 would say nothing at all."""
     features, labels = blobs(60, width=20)
     shuffled = np.random.default_rng(1).permutation(labels)
     blend, candidates = fit_head(features, shuffled, head="blend")
     assert np.isfinite(blend.probabilities(features)).all()
+    assert blend.coefficients.any()
     assert candidates[2].log_loss < 1.0
 
 
