@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -141,7 +142,7 @@ def test_probe_refuses_labels_without_two_classes_of_two_texts():
         probe(np.zeros((4, 2)), np.array([0, 0, 0, 1]))
 
 
-def test_loo_ridge_is_the_brier_score_of_refits():
+def test_loo_ridge_is_the_log_loss_of_refits():
     """By formula only of the penalty it chose: refits of every text under the best of the grid."""
     rng = np.random.default_rng(0)
     labels = np.arange(30) % 3
@@ -149,17 +150,21 @@ def test_loo_ridge_is_the_brier_score_of_refits():
     standard = (features - features.mean(0)) / features.std(0)
     centred, targets = standard, np.eye(3)[labels]
     mean_eigenvalue = np.linalg.eigvalsh(centred.T @ centred).mean()
-    scores = []
+    refits = []
     for penalty in np.logspace(-3, 3, 13) * mean_eigenvalue:
-        losses = []
+        held_out = np.empty((30, 3))
         for i in range(30):
             rest = np.arange(30) != i
             mean, target_mean = standard[rest].mean(0), targets[rest].mean(0)
             inner = standard[rest] - mean
             gram = inner.T @ inner + penalty * np.eye(4)
             slope = np.linalg.solve(gram, inner.T @ (targets[rest] - target_mean))
-            guess = target_mean + (standard[i] - mean) @ slope
-            losses.append(np.square(targets[i] - guess).sum())
-        scores.append(np.array(losses))
-    best = min(scores, key=np.mean)
-    np.testing.assert_allclose(loo_ridge(features, labels), -best, atol=1e-4)
+            held_out[i] = target_mean + (standard[i] - mean) @ slope
+        refits.append(held_out)
+    best = min(refits, key=lambda held_out: np.square(targets - held_out).sum())
+    by_temperature = [
+        log_softmax(factor * best, axis=1)[np.arange(30), labels]
+        for factor in np.geomspace(0.1, 100, 100_001)
+    ]
+    expected = max(by_temperature, key=np.mean)
+    np.testing.assert_allclose(loo_ridge(features, labels), expected, atol=1e-3)

@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 import scipy.optimize
 from scipy.spatial.distance import cdist
+from scipy.special import log_softmax
 from scipy.stats import multivariate_normal
 from sklearn.covariance import ledoit_wolf
 from sklearn.metrics import calinski_harabasz_score
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
+from layerfuse.core.calibrate import fit_temperature
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError
+from layerfuse.core.ridge import ridge_path
 from layerfuse.core.sample import sample_texts
+from layerfuse.core.standardize import Standardizer
 from layerfuse.score.axes import project
 from layerfuse.score.cka_label import cka_label
 from layerfuse.score.fisher import fisher
@@ -268,19 +272,45 @@ def test_mdl_refuses_one_class():
         mdl(np.zeros((4, 2)), np.zeros(4, dtype=int))
 
 
+@pytest.mark.parametrize("n_judged", [2999, 500])
 @pytest.mark.parametrize("offset", [0.0, 500.0])
-def test_loo_ridge_of_many_texts_is_that_of_all_at_some(offset, monkeypatch):
+def test_loo_ridge_of_many_texts_is_that_of_all_at_some(offset, n_judged, monkeypatch):
     """In one pass over features far from nought, and errors at a sample only."""
     features, labels = problem(3000, 12)
-    features += np.float32(offset)
-    whole = loo_ridge(features, labels)
-    assert whole.shape == (3000,)
     monkeypatch.setattr("layerfuse.score.loo_ridge._ROWS", 700)
-    for n_judged, tolerance in ((2999, 1e-5 if offset == 0 else 1e-3), (500, 0.05)):
-        # Of few, another penalty may be the best.
-        monkeypatch.setattr("layerfuse.score.loo_ridge.MAX_JUDGED", n_judged)
-        rows = sample_texts(labels, n_judged, 0)
-        np.testing.assert_allclose(loo_ridge(features, labels), whole[rows], atol=tolerance)
+    monkeypatch.setattr("layerfuse.score.loo_ridge.MAX_JUDGED", n_judged)
+    rows, targets = sample_texts(labels, n_judged, 0), np.eye(3)[labels]
+    path = ridge_path(Standardizer.fit(features).apply(features))
+    errors = [path.loo_errors(targets, penalty)[rows] for penalty in path.penalties]
+    held_out = targets[rows] - min(errors, key=lambda error: np.square(error).sum())
+    tempered = held_out * fit_temperature(held_out, labels[rows])
+    expected = log_softmax(tempered, axis=1)[np.arange(n_judged), labels[rows]]
+    scores = loo_ridge(features + np.float32(offset), labels)
+    np.testing.assert_allclose(scores, expected, atol=1e-4 if offset == 0 else 5e-3)
+
+
+def test_loo_ridge_counts_the_only_text_of_its_class_as_nought():
+    features, labels = problem(60)
+    labels[7] = 3
+    scores = loo_ridge(features, labels)
+    assert scores[7] == 0
+    assert (np.delete(scores, 7) < 0).all()
+
+
+def test_loo_ridge_hears_rare_classes():
+    """A layer that tells two rare classes apart, and one a little better at the frequent ones.
+
+    The Brier score prefers the second one.
+    """
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2, 3], [900, 900, 20, 20])
+    first = np.stack([labels == 1, labels == 2, labels == 3], axis=1) * [3.0, 6.0, 6.0]
+    second = np.stack([labels == 1], axis=1) * 3.4
+    noise = rng.normal(size=(len(labels), 4))
+    rare, frequent = first + noise[:, :3], second + noise[:, 3:]
+    assert loo_ridge(rare, labels).mean() > loo_ridge(frequent, labels).mean()
+    losses = [ridge_path(layer).best(np.eye(4)[labels])[1].mean() for layer in (rare, frequent)]
+    assert losses[0] > losses[1]
 
 
 def test_loo_ridge_of_many_texts_refuses_what_is_not_finite(monkeypatch):

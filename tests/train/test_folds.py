@@ -65,3 +65,13 @@ def test_a_fit_that_fails_gives_threads_and_warnings_back():
         cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0)
     assert blas_threads() == before
     assert warnings.filters == filters
+
+
+def test_texts_of_one_group_are_held_out_by_one_fold():
+    groups = np.arange(40) // 4
+
+    def fit(penalty, train, rest):
+        assert not np.isin(groups[rest], groups[train]).any()
+        return np.zeros((len(rest), 2))
+
+    cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0, groups)

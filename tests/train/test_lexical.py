@@ -81,6 +81,15 @@ def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes):
     np.testing.assert_allclose(np.exp(candidate.held_out), expected, atol=0.03)
 
 
+def test_texts_that_repeat_each_other_foretell_nothing_of_each_other():
+    """Five copies of each text, under labels that mean nothing: no copy tells of another's."""
+    texts, labels = topical(100, 2, noise=1)
+    copied = [f"{text} r{i} s{i}" for i, text in enumerate(texts) for _ in range(5)]
+    candidate, _ = fit_lexical(copied, np.repeat(labels, 5), np.ones(500))
+    assert candidate.accuracy < 0.65
+    assert candidate.log_loss > 0.66
+
+
 def test_nothing_leaks_into_held_out_quality():
     texts, labels = topical(400, 2, noise=0)
     shuffled = np.random.default_rng(1).permutation(labels)

@@ -11,13 +11,46 @@ N_FOLDS = 5
 
 
 def stratified_folds(
-    labels: ClassIndices, random_state: int
+    labels: ClassIndices, random_state: int, groups: np.ndarray | None = None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return stratified folds that never leave a class of two texts or more out of training."""
-    n_folds = min(N_FOLDS, int(np.bincount(labels).max()))
+    """Return stratified folds that never leave a class of two texts or more out of training.
+
+    Parameters
+    ----------
+    labels : int array of shape (text,)
+        Class indices.
+    random_state : int
+        Draws the folds.
+    groups : int array of shape (text,), optional
+        Texts of one group stay in one fold, but for groups that no fold can hold: those with more
+        than a fifth of all texts, and, for a class that stands in one group alone, its texts.
+
+    Returns
+    -------
+    list of (training rows, held-out rows)
+        At most five.
+    """
+    members = np.arange(len(labels)) if groups is None else _foldable(labels, groups)
+    # A group counts for its rarest class, which must not miss a fold for a frequent one's sake.
+    rarity = np.argsort(np.argsort(np.bincount(labels), kind="stable"))[labels]
+    units = np.full(members.max() + 1, len(rarity))
+    np.minimum.at(units, members, rarity)
+    n_folds = min(N_FOLDS, int(np.bincount(units).max()))
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
     with warnings.catch_warnings():
         # A class with fewer texts than folds stands in some of them only; that is fine here, while
         # fewer folds for the rarest class would validate all others on half of their texts.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        return list(folds.split(np.zeros(len(labels)), labels))
+        parts = [rest for _, rest in folds.split(np.zeros(len(units)), units)]
+    held_out = [np.isin(members, part) for part in parts]
+    return [(np.flatnonzero(~rest), np.flatnonzero(rest)) for rest in held_out]
+
+
+def _foldable(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
+    """Number groups from 0, those that no fold can hold apart."""
+    pairs = np.unique(np.stack([labels, groups]), axis=1)
+    alone = np.bincount(pairs[0])[labels] == 1
+    large = np.bincount(groups)[groups] > len(labels) / N_FOLDS
+    apart = groups.max() + 1 + np.arange(len(labels))
+    numbers: np.ndarray = np.unique(np.where(alone | large, apart, groups), return_inverse=True)[1]
+    return numbers

@@ -1,9 +1,14 @@
-"""``loo_ridge``: leave-one-out Brier score of a ridge classifier, exact and in closed form."""
+"""``loo_ridge``: leave-one-out log loss of a ridge classifier, from exact errors in closed form."""
+
+import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.linalg
+from scipy.special import log_softmax
 
-from layerfuse.core.arrays import ClassIndices, Features, PerSample
+from layerfuse.core.arrays import Block, ClassIndices, Features, PerSample, PerText, Targets
+from layerfuse.core.calibrate import fit_temperature, held_out_weights, text_log_losses
 from layerfuse.core.errors import FeatureError
 from layerfuse.core.ridge import N_PENALTIES, RidgeFit, loo_residuals, one_hot, ridge_path
 from layerfuse.core.sample import sample_texts
@@ -32,9 +37,10 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
     Returns
     -------
     array of shape (sample,)
-        Minus the leave-one-out Brier score of each text left out, under the best of 13 penalties
-        for all of them. Their mean is the layer's score: 0 is perfect, a constant guess on C
-        balanced classes gives -(1 - 1/C).
+        Minus the log loss of each text left out, in nats, under the penalty of 13 with the lowest
+        Brier score and one temperature, as the ridge head has them. Their mean is the layer's
+        score: 0 is perfect, a constant guess on C balanced classes gives -log C. The only text of
+        its class, which no fit without it can know, gives 0 everywhere.
 
     Raises
     ------
@@ -45,24 +51,32 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
 
     Notes
     -----
-    O(n d min(n, d) + min(n, d)^3) for all penalties and classes. The penalty is chosen on the same
-    errors it is judged by, which favours no layer: it is one number against thousands of texts.
+    O(n d min(n, d) + min(n, d)^3) for all penalties and classes. Penalty and temperature are chosen
+    on the same errors they are judged by, which favours no layer: two numbers against thousands of
+    texts. The Brier score itself, mean of the same errors squared, would be blind to rare classes.
 
     Source
     ------
-    Allen 1974 (PRESS); Golub, Heath and Wahba 1979 for ridge. Brier 1950.
+    Allen 1974 (PRESS); Golub, Heath and Wahba 1979 for ridge. Guo et al. 2017, arXiv:1706.04599,
+    for the temperature.
     """
-    targets = one_hot(labels)
+    targets, weights = one_hot(labels), held_out_weights(labels)
     if features.shape[1] > len(features) or len(features) <= MAX_JUDGED:
-        standard = Standardizer.fit(features).apply(features)
-        _, losses = ridge_path(standard).best(targets)
-        return -losses
+        path = ridge_path(Standardizer.fit(features).apply(features))
+        penalty, _ = path.best(targets)
+        return _log_likelihoods(targets - path.loo_errors(targets, penalty), labels, weights)
     rows = sample_texts(labels, MAX_JUDGED, random_state)
-    return -_losses_at(rows, features, targets)
+    return _log_likelihoods(_held_out(rows, features, targets), labels[rows], weights[rows])
 
 
-def _losses_at(rows: np.ndarray, features: Features, targets: np.ndarray) -> PerSample:
-    """Return the leave-one-out Brier losses of some texts under a fit on all, in one pass.
+def _log_likelihoods(held_out: Targets, labels: ClassIndices, weights: PerText) -> PerSample:
+    temperature = fit_temperature(held_out, labels, weights)
+    losses = text_log_losses(np.asarray(log_softmax(temperature * held_out, axis=1)), labels)
+    return np.asarray(-losses * weights)
+
+
+def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> Targets:
+    """Return what fits on all but each of some texts say of it, (sample, class), in one pass.
 
     The product X'X is taken of features less the mean of some texts, near enough to their own mean
     that nothing cancels when the rest of it is taken off afterwards. Scale can wait for the end.
@@ -88,13 +102,16 @@ def _losses_at(rows: np.ndarray, features: Features, targets: np.ndarray) -> Per
     centre = near + offset.astype(features.dtype)
     basis = (features[rows] - centre) @ (scale[:, None].astype(features.dtype) * axes)
     centred = targets[rows] - counts / n_texts
-    losses = np.concatenate(
-        [
-            np.square(loo_residuals(centred[part], fitted, leverages + 1 / n_texts)).sum(2)
-            for part, fitted, leverages in fit.of(basis)
-        ]
-    )
-    return np.asarray(losses[:, np.argmin(losses.sum(0))])
+    losses = sum(np.square(errors).sum((0, 2)) for errors in _errors(fit, basis, centred, n_texts))
+    best = dataclasses.replace(fit, penalties=fit.penalties[[np.argmin(losses)]])
+    errors = np.concatenate([part[:, 0] for part in _errors(best, basis, centred, n_texts)])
+    return np.asarray(targets[rows] - errors)
+
+
+def _errors(fit: RidgeFit, basis: Block, centred: Targets, n_texts: int) -> Iterator[np.ndarray]:
+    """Yield the leave-one-out errors (text, penalty, class) of some rows at a time."""
+    for rows, fitted, leverages in fit.of(basis):
+        yield loo_residuals(centred[rows], fitted, leverages + 1 / n_texts)
 
 
 def _products(
@@ -119,6 +136,6 @@ LOO_RIDGE = CriterionInfo(
     needs=frozenset({"labels"}),
     cost="O(n d min(n, d) + min(n, d)^3)",
     source="Allen 1974; Golub, Heath and Wahba 1979",
-    summary="leave-one-out Brier score of ridge regression",
+    summary="leave-one-out log loss of a ridge classifier",
     scorer=by_layer(loo_ridge),
 )

@@ -26,6 +26,7 @@ def cross_validate(
     labels: ClassIndices,
     weights: PerText,
     random_state: int,
+    groups: np.ndarray | None = None,
 ) -> tuple[Setting, Targets]:
     """Choose a setting and return logits that no label of its own text has touched.
 
@@ -45,6 +46,8 @@ def cross_validate(
         Weight of each text.
     random_state : int
         Draws the folds.
+    groups : int array of shape (text,), optional
+        Texts of one group stay in one fold.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def cross_validate(
     logits : array of shape (text, class)
         Each text by the fit that did not see it.
     """
-    (train, rest), *others = stratified_folds(labels, random_state)
+    (train, rest), *others = stratified_folds(labels, random_state, groups)
     tried = _side_by_side(fit_and_predict, [(setting, train, rest) for setting in settings])
     counted = held_out_weights(labels, weights)[rest]
     losses = [held_out_log_loss(logits, labels[rest], counted) for logits in tried]

@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from layerfuse.core.arrays import ClassIndices, Coefficients, PerText, Targets
 from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate
+from layerfuse.train.repeats import repeat_groups
 
 MAX_TERMS = 50_000
 """Words and word pairs kept, the most frequent: bounds the coefficients, one per term and class."""
@@ -109,7 +110,8 @@ def fit_lexical(
     candidate : HeadCandidate
         Its cross-validated quality; its penalty is scikit-learn's ``C``. Terms are chosen and
         document frequencies counted within the folds too: over all texts, a held-out text would
-        bring in words of its own that a new text cannot.
+        bring in words of its own that a new text cannot. Texts that repeat each other stay in one
+        fold: from a phrase of the same sentence, words foretell more than from new texts.
     head : LexicalHead
         Fitted on all texts.
 
@@ -133,7 +135,9 @@ def fit_lexical(
             return np.zeros((len(rest), n_classes))
         return head.log_probabilities([texts[i] for i in rest.tolist()])
 
-    setting, held_out = cross_validate(fit_and_predict, _SETTINGS, labels, weights, random_state)
+    setting, held_out = cross_validate(
+        fit_and_predict, _SETTINGS, labels, weights, random_state, repeat_groups(texts)
+    )
     with one_thread_each():
         head = fit(setting, np.arange(len(texts)))
     candidate = HeadCandidate.from_logits("lexical", setting[1], held_out, labels, weights)

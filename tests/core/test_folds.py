@@ -1,0 +1,71 @@
+"""Stratified folds: every class in training, groups in one fold where a fold can hold them."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import StratifiedKFold
+
+from layerfuse.core.folds import stratified_folds
+
+
+def check(folds, labels):
+    """Every text is held out once and never trained on then; classes of two texts are learnt."""
+    held_out = np.concatenate([rest for _, rest in folds])
+    np.testing.assert_array_equal(np.sort(held_out), np.arange(len(labels)))
+    for train, rest in folds:
+        np.testing.assert_array_equal(np.sort([*train, *rest]), np.arange(len(labels)))
+        lone = np.flatnonzero(np.bincount(labels) < 2)
+        assert np.isin(np.setdiff1d(labels, lone), labels[train]).all()
+
+
+def together(folds, members):
+    """Return whether these texts are held out by one fold."""
+    return any(np.isin(members, rest).all() for _, rest in folds)
+
+
+def test_folds_without_groups_are_those_of_scikit_learn():
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [50, 30, 7]))
+    expected = StratifiedKFold(5, shuffle=True, random_state=3).split(labels[:, None], labels)
+    alone = stratified_folds(labels, 3, np.arange(len(labels)))
+    for given in (stratified_folds(labels, 3), alone):
+        for (train, rest), (other_train, other_rest) in zip(given, expected, strict=False):
+            np.testing.assert_array_equal(train, other_train)
+            np.testing.assert_array_equal(rest, other_rest)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_groups_stay_in_one_fold_and_classes_in_all_trainings(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.unique(
+        rng.choice(8, 120, p=[0.4, 0.3, 0.1, 0.1, 0.04, 0.03, 0.02, 0.01]), return_inverse=True
+    )[1]
+    groups = rng.integers(60, size=120)
+    folds = stratified_folds(labels, seed, groups)
+    check(folds, labels)
+    groups_of = [len(np.unique(groups[labels == label])) for label in range(labels.max() + 1)]
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        if all(groups_of[label] > 1 for label in labels[members]):
+            assert together(folds, members)
+
+
+def test_shares_of_classes_stay_even():
+    labels = np.repeat([0, 1], [800, 200])
+    groups = np.arange(1000) // 4
+    shares = [labels[rest].mean() for _, rest in stratified_folds(labels, 0, groups)]
+    np.testing.assert_allclose(shares, 0.2, atol=0.01)
+
+
+def test_a_class_of_one_group_is_learnt_all_the_same():
+    labels = np.array([0] * 20 + [1] * 20 + [2, 2])
+    groups = np.append(np.arange(40), [40, 40])
+    check(stratified_folds(labels, 0, groups), labels)
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_group_larger_than_a_fold_is_taken_apart(share):
+    labels = np.arange(100) % 2
+    groups = np.where(np.arange(100) < 100 * share, 0, np.arange(100))
+    folds = stratified_folds(labels, 0, groups)
+    check(folds, labels)
+    assert len(folds) == 5
+    assert [len(rest) for _, rest in folds] == [20] * 5
