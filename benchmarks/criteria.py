@@ -3,8 +3,9 @@
     python benchmarks/criteria.py --data DIR/mr --backbone FOLDER --out FILE
 
 DIR/mr holds train.parquet and test.parquet with columns text and label; ``--train N`` and
-``--test N`` take a sample of each. Every layer gets a ridge probe on the training texts and its
-accuracy on the test texts; every criterion sees the training texts alone. Prints one JSON line:
+``--test N`` take a sample of each, and ``--criterion NAME`` looks at one criterion alone. Every
+layer gets a ridge probe on the training texts and its accuracy on the test texts; every criterion
+sees the training texts alone. Prints one JSON line:
 
 - ``accuracy``: of the probe, by layer;
 - ``criteria``: by criterion and seed, the layer picked, its regret (accuracy of the best layer less
@@ -64,10 +65,11 @@ def main() -> None:
             for ref in stored.refs
         }
         # Each gathered once per seed; criteria that need several are charged for each.
+        judged = [one for one in _criteria() if args.criterion in (None, one[0].name)]
+        needed = {(name, seed) for info, seeds in judged for name in info.signals for seed in seeds}
         gathered = {
             (name, seed): _timed_signals(name, stored, train_labels, seed)
-            for name in ("attention_entropy", "backbone_gradient")
-            for seed in range(_SEEDS)
+            for name, seed in sorted(needed)
         }
         criteria = {
             info.name: [
@@ -76,7 +78,7 @@ def main() -> None:
                 )
                 for s in seeds
             ]
-            for info, seeds in _criteria()
+            for info, seeds in judged
         }
     record.write(
         {
@@ -178,6 +180,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--train", type=int)
     parser.add_argument("--test", type=int)
     parser.add_argument("--max-tokens", type=int)
+    parser.add_argument("--criterion", choices=[info.name for info, _ in _criteria()])
     parser.add_argument("--dtype", default="float32", help="of the backbone")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()

@@ -287,9 +287,22 @@ def learning_curves() -> str:
     return _table(["data", "backbones", "training texts", *names], rows)
 
 
+def _criteria_lines() -> list[Line]:
+    """Return each case with every criterion as it was last measured there."""
+    found: dict[tuple[str, str], Line] = {}
+    for raw in (_RESULTS / "criteria.jsonl").read_text("utf-8").splitlines():
+        line = json.loads(raw)
+        case = line["backbone"], line["data"]
+        earlier = found.get(case, line)
+        if (line["n_train"], line["n_test"]) != (earlier["n_train"], earlier["n_test"]):
+            sys.exit(f"{case}: lines of other numbers of texts; remove the old ones")
+        found[case] = {**line, "criteria": {**earlier["criteria"], **line["criteria"]}}
+    return list(found.values())
+
+
 def criteria() -> str:
     """Each criterion over the grid of backbones and data sets, the least regret first."""
-    lines = _lines("criteria", ("backbone", "data"), "criteria.jsonl")
+    lines = _criteria_lines()
     rows = []
     for name in lines[0]["criteria"]:
         found = [line["criteria"][name] for line in lines]
@@ -314,7 +327,7 @@ def criteria() -> str:
 
 def criteria_grid() -> str:
     """Case by case what the default criterion, the paper's and two rules miss."""
-    lines = _lines("criteria", ("backbone", "data"), "criteria.jsonl")
+    lines = _criteria_lines()
     names = ("loo_ridge", "importance", "importance(0.5, high, gradient)")
     rows = [
         [

@@ -3,7 +3,7 @@
 import itertools
 import re
 
-import networkx
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -16,12 +16,12 @@ def plain_groups(texts):
     for text in texts:
         words = re.findall(r"\w+", text.lower())
         runs.append({tuple(words[i : i + 5]) for i in range(max(1, len(words) - 4))})
-    graph = networkx.Graph()
+    graph = nx.Graph()
     graph.add_nodes_from(range(len(texts)))
     for i, j in itertools.combinations(range(len(texts)), 2):
         if len(runs[i] & runs[j]) > min(len(runs[i]), len(runs[j])) / 2:
             graph.add_edge(i, j)
-    return {frozenset(group) for group in networkx.connected_components(graph)}
+    return {frozenset(group) for group in nx.connected_components(graph)}
 
 
 def as_sets(groups):

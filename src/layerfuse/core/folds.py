@@ -47,7 +47,7 @@ def stratified_folds(
 
 
 def _foldable(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
-    """Number groups from 0, those that no fold can hold apart."""
+    """Return numbers of groups, from 0; texts of those that no fold can hold have their own."""
     pairs = np.unique(np.stack([labels, groups]), axis=1)
     alone = np.bincount(pairs[0])[labels] == 1
     large = np.bincount(groups)[groups] > len(labels) / N_FOLDS

@@ -16,7 +16,7 @@ _ROWS = 4096  # texts compared with all others at once: bounds the memory
 
 
 def repeat_groups(texts: Sequence[str]) -> np.ndarray:
-    """Number the groups of texts that repeat each other.
+    """Return the groups of texts that repeat each other.
 
     Two texts do if they share more than half of the runs of five words that the shorter one has,
     case and punctuation aside; a text of fewer words is one run. A group is whatever such pairs
