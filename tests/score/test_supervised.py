@@ -14,7 +14,6 @@ from sklearn.metrics import calinski_harabasz_score
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from layerfuse.core.calibrate import fit_temperature
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError
 from layerfuse.core.ridge import ridge_path
 from layerfuse.core.sample import sample_texts
@@ -283,10 +282,48 @@ def test_loo_ridge_of_many_texts_is_that_of_all_at_some(offset, n_judged, monkey
     path = ridge_path(Standardizer.fit(features).apply(features))
     errors = [path.loo_errors(targets, penalty)[rows] for penalty in path.penalties]
     held_out = targets[rows] - min(errors, key=lambda error: np.square(error).sum())
-    tempered = held_out * fit_temperature(held_out, labels[rows])
-    expected = log_softmax(tempered, axis=1)[np.arange(n_judged), labels[rows]]
+    expected = likeliest(held_out, labels[rows], np.ones(n_judged))
     scores = loo_ridge(features + np.float32(offset), labels)
     np.testing.assert_allclose(scores, expected, atol=1e-4 if offset == 0 else 5e-3)
+
+
+def likeliest(held_out, labels, weights):
+    """Log likelihoods at the temperature that suits them, and one more text of no class, best."""
+    texts = np.arange(len(labels))
+    wanted = np.eye(held_out.shape[1])[labels] * len(labels) / (len(labels) + 1)
+    wanted += 1 / held_out.shape[1] / (len(labels) + 1)
+
+    def loss(factor):
+        return -weights @ (wanted * log_softmax(factor * held_out, axis=1)).sum(1)
+
+    factor = scipy.optimize.minimize_scalar(loss, bracket=(1, 20), tol=1e-12).x
+    return log_softmax(factor * held_out, axis=1)[texts, labels] * weights
+
+
+def test_loo_ridge_of_rare_classes_in_many_texts_is_that_of_all_at_some(monkeypatch):
+    """Of a class of three texts the sample has one: it counts, in the temperature too."""
+    features, labels = problem(1500, 8)
+    labels[[5, 305, 605]], labels[900] = 3, 4
+    features[labels == 3] += 1
+    monkeypatch.setattr("layerfuse.score.loo_ridge.MAX_JUDGED", 150)
+    rows, targets = sample_texts(labels, 150, 0), np.eye(5)[labels]
+    assert np.bincount(labels[rows])[3:].tolist() == [1, 1]
+    path = ridge_path(Standardizer.fit(features).apply(features))
+    errors = [path.loo_errors(targets, penalty)[rows] for penalty in path.penalties]
+    held_out = targets[rows] - min(errors, key=lambda error: np.square(error).sum())
+    expected = likeliest(held_out, labels[rows], (labels[rows] != 4).astype(float))
+    scores = loo_ridge(features, labels)
+    np.testing.assert_allclose(scores, expected, atol=0.02)
+    assert scores[labels[rows] == 3] < -1
+    assert scores[labels[rows] == 4] == 0
+
+
+def test_loo_ridge_tells_layers_without_an_error_apart():
+    labels = np.arange(32) % 2
+    noise = np.random.default_rng(0).normal(size=(32, 4))
+    scores = [loo_ridge(noise + shift * labels[:, None], labels).mean() for shift in (8, 12, 24)]
+    assert scores == sorted(scores)
+    assert scores[0] < scores[1] - 1e-4 < scores[2] - 2e-4 < 0
 
 
 def test_loo_ridge_counts_the_only_text_of_its_class_as_nought():

@@ -54,6 +54,12 @@ def test_many_texts_are_compared_across_blocks(monkeypatch):
     assert as_sets(repeat_groups(texts)) == plain_groups(texts)
 
 
+def test_what_a_text_repeats_itself_counts_once():
+    chants = ["ha " * 10, "ha " * 12, "buy cheap pills now " * 8, "buy cheap pills now " * 9]
+    assert as_sets(repeat_groups(chants)) == {frozenset({0, 1}), frozenset({2, 3})}
+    assert as_sets(repeat_groups(chants)) == plain_groups(chants)
+
+
 def test_case_punctuation_and_spaces_make_no_difference():
     groups = repeat_groups(["Good, film!", "good film", "a bad film", " GOOD\nfilm "])
     np.testing.assert_array_equal(groups[[0, 1, 3]], groups[0])

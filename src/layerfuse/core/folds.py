@@ -22,15 +22,35 @@ def stratified_folds(
     random_state : int
         Draws the folds.
     groups : int array of shape (text,), optional
-        Texts of one group stay in one fold, but for groups that no fold can hold: those with more
-        than a fifth of all texts, and, for a class that stands in one group alone, its texts.
+        Texts of one group stay in one fold, but for those that folds cannot hold together: groups
+        with more than a fifth of all texts, and texts of a class that some training would lack.
 
     Returns
     -------
     list of (training rows, held-out rows)
-        At most five.
+        At most five; as many as the most frequent class has texts, or groups, if these are fewer.
     """
-    members = np.arange(len(labels)) if groups is None else _foldable(labels, groups)
+    if groups is None:
+        return _split(labels, np.arange(len(labels)), random_state)
+    counts = np.bincount(labels)
+    groups_of_class = np.bincount(np.unique(np.stack([labels, groups]), axis=1)[0])
+    apart = np.bincount(groups)[groups] > len(labels) / N_FOLDS
+    apart |= groups_of_class[labels] == 1
+    alone = groups.max() + 1 + np.arange(len(labels))
+    while True:
+        members = np.unique(np.where(apart, alone, groups), return_inverse=True)[1]
+        folds = _split(labels, members, random_state)
+        known = np.min([np.bincount(labels[t], minlength=len(counts)) for t, _ in folds], axis=0)
+        lacking = (counts > 1) & (known == 0)
+        if not lacking.any():
+            return folds
+        apart |= lacking[labels]
+
+
+def _split(
+    labels: ClassIndices, members: np.ndarray, random_state: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return stratified folds of groups, which are numbered from 0."""
     # A group counts for its rarest class, which must not miss a fold for a frequent one's sake.
     rarity = np.argsort(np.argsort(np.bincount(labels), kind="stable"))[labels]
     units = np.full(members.max() + 1, len(rarity))
@@ -44,13 +64,3 @@ def stratified_folds(
         parts = [rest for _, rest in folds.split(np.zeros(len(units)), units)]
     held_out = [np.isin(members, part) for part in parts]
     return [(np.flatnonzero(~rest), np.flatnonzero(rest)) for rest in held_out]
-
-
-def _foldable(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
-    """Return numbers of groups, from 0; texts of those that no fold can hold have their own."""
-    pairs = np.unique(np.stack([labels, groups]), axis=1)
-    alone = np.bincount(pairs[0])[labels] == 1
-    large = np.bincount(groups)[groups] > len(labels) / N_FOLDS
-    apart = groups.max() + 1 + np.arange(len(labels))
-    numbers: np.ndarray = np.unique(np.where(alone | large, apart, groups), return_inverse=True)[1]
-    return numbers

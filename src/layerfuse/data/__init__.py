@@ -1,5 +1,6 @@
 """Texts and labels from files, folders, the hub and packages; tables out again, atomically."""
 
+from layerfuse.data.formats import EXTENSIONS
 from layerfuse.data.labels import check_labels, index_labels
 from layerfuse.data.load import TextData, TextStream, iter_batches, load_texts
 from layerfuse.data.predictions import with_predictions
@@ -7,6 +8,7 @@ from layerfuse.data.sources import find_file, test_split
 from layerfuse.data.write import TableWriter
 
 __all__ = [
+    "EXTENSIONS",
     "TableWriter",
     "TextData",
     "TextStream",

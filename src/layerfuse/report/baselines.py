@@ -1,5 +1,6 @@
 """What every result stands beside: baselines trained on the same texts with the same heads."""
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ import numpy as np
 from layerfuse.core.arrays import Block, Targets
 from layerfuse.core.errors import SelectionError
 from layerfuse.core.layers import LayerRef, LayerRows
-from layerfuse.fuse import FusionName, Supervision
+from layerfuse.fuse import FusionName, Supervision, fusion_name
 from layerfuse.report.trial import Trial, class_shares
 from layerfuse.train import fit_lexical
 
@@ -100,8 +101,9 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
         TF-IDF; the last, the middle and the best layer of each backbone, the best by its score on
         the training texts; the best layer of all; the mean of all layers of each backbone; the last
         layers beside each other; each fusion that takes the chosen layers (else a warning says
-        why not), with words if the classifier has some; the classifier
-        without its words, unless it was told to have none; the classifier, last.
+        why not), with words if the classifier has some; the chosen layers of the backbone that has
+        the best layer, where the classifier has those of others too; the classifier without its
+        words, unless it was told to have none; the classifier, last.
     """
     texts, tests = trial.split.texts, trial.split.test_texts
     by_words = predict_tfidf(texts, trial.supervision, tests)
@@ -128,9 +130,22 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
             warnings.warn(f"{fusion} is left out of the comparison: {err}", stacklevel=2)
             continue
         yield Predicted(f"chosen layers, {fusion}", "fusion", probabilities)
+    yield from _one_backbone(trial, winner.backbone)
     if trial.classifier.lexical:
         yield Predicted(f"{RESULT} without words", "without words", trial.result(lexical=False))
     yield Predicted(RESULT, "result", trial.result())
+
+
+def _one_backbone(trial: Trial, backbone: str) -> Iterator[Predicted]:
+    """Yield what the chosen layers of one backbone give, for what the others add to be seen."""
+    chosen = trial.classifier.selection_.refs
+    own = tuple(ref for ref in chosen if ref.backbone == backbone)
+    if not own or own == chosen:
+        return
+    # What cannot combine so few layers shows nothing of them.
+    with contextlib.suppress(SelectionError):
+        probabilities = trial.predict(own, fusion_name(trial.classifier.fusion_))
+        yield Predicted(f"{RESULT} on {backbone} alone", "one backbone", probabilities)
 
 
 def predict_pooled(

@@ -133,15 +133,7 @@ class Report:
         ReportError
             If it is not a report of this version.
         """
-        try:
-            return _ADAPTER.validate_json(document)
-        except pydantic.ValidationError as err:
-            first = err.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the document"
-            raise ReportError(
-                f"Expected a layerfuse report of version {REPORT_VERSION}; {place}: "
-                f"{first['msg']}. Run layerfuse compare again."
-            ) from err
+        return _read(document, "the document")
 
     def __str__(self) -> str:
         from layerfuse.report.plain import report_text  # noqa: PLC0415 - it reads this module
@@ -168,7 +160,21 @@ class Report:
             raise ReportError(
                 f"Expected {JSON_NAME} in {folder}, found none. Run layerfuse compare."
             )
-        return cls.from_json(path.read_bytes())
+        return _read(path.read_bytes(), str(path))
+
+
+def _read(document: str | bytes, name: str) -> Report:
+    try:
+        return _ADAPTER.validate_json(document)
+    except pydantic.ValidationError as err:
+        first = err.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "as a whole"
+        found = f" (found {first['input']!r})" if place == "version" else ""
+        raise ReportError(
+            f"Expected {name} to be a layerfuse report of version {REPORT_VERSION}; {place}: "
+            f"{first['msg']}{found}. Make it again with layerfuse compare or study, elsewhere or "
+            "without the old one."
+        ) from err
 
 
 def report_schema() -> dict[str, object]:

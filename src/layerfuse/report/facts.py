@@ -67,7 +67,7 @@ class Quality:
         What it is.
     kind : str
         ``tfidf``, ``last layer``, ``middle layer``, ``best layer``, ``layer mean``,
-        ``last layers``, ``fusion``, ``without words`` or ``result``.
+        ``last layers``, ``fusion``, ``one backbone``, ``without words`` or ``result``.
     accuracy, accuracy_low, accuracy_high : float
         Share of test texts predicted right, 0 .. 1, with its 95 % Wilson interval.
     macro_f1 : float

@@ -61,7 +61,7 @@ def _choices(report: Report) -> str:
     if not report.overhead.choices:
         return ""
     by_time = of_predictions.cost_plot(
-        report, "ms a text, many at once", lambda choice: choice.milliseconds, joined=True
+        report, "ms a text, many at once", lambda choice: choice.milliseconds
     )
     by_weight = of_predictions.cost_plot(
         report, "MiB of weights", lambda choice: choice.weight_bytes / 2**20

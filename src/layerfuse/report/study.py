@@ -17,12 +17,13 @@ from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.options import SelectorChoice, check_seed
 from layerfuse.core.errors import ReportError
 from layerfuse.core.spec import Dtype
-from layerfuse.data import TextData, find_file, load_texts, test_split
+from layerfuse.data import EXTENSIONS, find_file, load_texts, test_split
 from layerfuse.extract import DEFAULT_CACHE
 from layerfuse.fuse import FusionName
 from layerfuse.report.comparison import compare
 from layerfuse.report.document import JSON_NAME, REPORT_VERSION, Report
 from layerfuse.report.save import save_report
+from layerfuse.report.split import Split
 from layerfuse.score import CriterionName
 
 _STRICT = pydantic.ConfigDict(extra="forbid")
@@ -173,8 +174,9 @@ def run_study(
 
     Raises
     ------
-    DataError, BackboneLoadError
-        If texts or a local backbone are not where they should be; before the first run.
+    DataError, BackboneLoadError, LabelError
+        If texts or a local backbone are not where they should be, or labels are such that a run
+        cannot be; before the first run.
     ReportError
         If a report cannot be saved.
     """
@@ -185,48 +187,54 @@ def run_study(
         for set_name, backbones in config.backbones.items()
     }
     weights = {one: _weights(one) for one in chain.from_iterable(sets.values())}
+    places = {
+        (name, set_name, seed): Path(folder).expanduser()
+        / "runs"
+        / f"{_safe(name)}--{_safe(set_name)}--{seed}-"
+        f"{_settings(config, data, config.backbones[set_name], seed, [*files[name], *read])}"
+        for name, data in config.data.items()
+        for set_name, backbones in sets.items()
+        for read in [[weights[one] for one in backbones]]
+        for seed in config.seeds
+    }
+    to_do = {run for run, place in places.items() if not (place / JSON_NAME).is_file()}
     for name, data in config.data.items():
-        sides: list[TextData] = []
-        for set_name, backbones in sets.items():
-            for seed in config.seeds:
-                read = [*files[name], *(weights[one] for one in backbones)]
-                settings = _settings(config, data, config.backbones[set_name], seed, read)
-                place = (
-                    Path(folder).expanduser()
-                    / "runs"
-                    / f"{_safe(name)}--{_safe(set_name)}--{seed}-{settings}"
+        if any(run[0] == name for run in to_do):  # read again when its turn comes: all do not fit
+            _load(data, base, offline=offline)
+    for name, data in config.data.items():
+        split: Split | None = None
+        for run, place in places.items():
+            if run[0] != name:
+                continue
+            _, set_name, seed = run
+            if run in to_do:
+                split = split or _load(data, base, offline=offline)
+                classifier = FusionClassifier(
+                    sets[set_name],
+                    criterion=config.criterion,
+                    selector=config.selector,
+                    max_ms=config.max_ms,
+                    max_mb=config.max_mb,
+                    fusion=config.fusions[0],
+                    max_tokens=config.max_tokens,
+                    dtype=config.dtype,
+                    cache=cache,
+                    device=device,
+                    offline=offline,
+                    progress=progress,
+                    random_state=seed,
                 )
-                if not (place / JSON_NAME).is_file():
-                    sides = sides or _load(data, base, offline=offline)
-                    classifier = FusionClassifier(
-                        backbones,
-                        criterion=config.criterion,
-                        selector=config.selector,
-                        max_ms=config.max_ms,
-                        max_mb=config.max_mb,
-                        fusion=config.fusions[0],
-                        max_tokens=config.max_tokens,
-                        dtype=config.dtype,
-                        cache=cache,
-                        device=device,
-                        offline=offline,
-                        progress=progress,
-                        random_state=seed,
-                    )
-                    save_report(_compare(classifier, sides, name, config), place)
-                yield Run(name, set_name, seed, Report.load(place))
+                save_report(_compare(classifier, split, name, config), place)
+            yield Run(name, set_name, seed, Report.load(place))
 
 
-def _compare(
-    classifier: FusionClassifier, sides: Sequence[TextData], name: str, config: StudyConfig
-) -> Report:
-    train, test = sides
+def _compare(classifier: FusionClassifier, split: Split, name: str, config: StudyConfig) -> Report:
     return compare(
         classifier,
-        train.texts,
-        train.labels,
-        test.texts,
-        test.labels,
+        split.texts,
+        split.labels,
+        split.test_texts,
+        split.test_labels,
         name=name,
         fusions=config.fusions[1:],
         curve=config.curve,
@@ -234,7 +242,8 @@ def _compare(
     )
 
 
-def _load(data: StudyData, base: str | PathLike[str], *, offline: bool) -> list[TextData]:
+def _load(data: StudyData, base: str | PathLike[str], *, offline: bool) -> Split:
+    """Read training and test texts, and refuse what no run could be made of."""
     train, test = (
         load_texts(
             source,
@@ -245,7 +254,8 @@ def _load(data: StudyData, base: str | PathLike[str], *, offline: bool) -> list[
         )
         for source, split in _sources(data, base)
     )
-    return [train.with_label_type_of(test), test.with_label_type_of(train)]
+    own, others = train.with_label_type_of(test), test.with_label_type_of(train)
+    return Split.of(own.texts, own.labels, others.texts, others.labels)
 
 
 def _sources(data: StudyData, base: str | PathLike[str]) -> list[tuple[str, str | None]]:
@@ -255,8 +265,13 @@ def _sources(data: StudyData, base: str | PathLike[str]) -> list[tuple[str, str 
 
 
 def _source(side: str, base: str | PathLike[str]) -> str:
-    path = Path(base) / side
-    return str(path) if path.exists() else side
+    """Return the path under ``base``, or what no file is named like: a name on the hub.
+
+    What the working folder happens to hold is never meant.
+    """
+    path = Path(base) / Path(side).expanduser()
+    is_file = path.exists() or Path(side).exists() or path.suffix.lower() in EXTENSIONS
+    return str(path) if is_file else side
 
 
 def _digests(data: StudyData, base: str | PathLike[str]) -> list[str]:

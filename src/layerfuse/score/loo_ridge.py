@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import scipy.linalg
-from scipy.special import log_softmax
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
 from layerfuse.core.arrays import Block, ClassIndices, Features, PerSample, PerText, Targets
-from layerfuse.core.calibrate import fit_temperature, held_out_weights, text_log_losses
+from layerfuse.core.calibrate import held_out_weights
 from layerfuse.core.errors import FeatureError
 from layerfuse.core.ridge import N_PENALTIES, RidgeFit, loo_residuals, one_hot, ridge_path
 from layerfuse.core.sample import sample_texts
@@ -38,7 +39,8 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
     -------
     array of shape (sample,)
         Minus the log loss of each text left out, in nats, under the penalty of 13 with the lowest
-        Brier score and one temperature, as the ridge head has them. Their mean is the layer's
+        Brier score and one temperature, as the ridge head has them; it is fitted as if one more
+        text were of no class, for layers without an error to differ too. Their mean is the layer's
         score: 0 is perfect, a constant guess on C balanced classes gives -log C. The only text of
         its class, which no fit without it can know, gives 0 everywhere.
 
@@ -70,9 +72,21 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
 
 
 def _log_likelihoods(held_out: Targets, labels: ClassIndices, weights: PerText) -> PerSample:
-    temperature = fit_temperature(held_out, labels, weights)
-    losses = text_log_losses(np.asarray(log_softmax(temperature * held_out, axis=1)), labels)
-    return np.asarray(-losses * weights)
+    """Return log likelihoods under the best temperature; texts of weight 0 have no say, and 0."""
+    n_texts = len(labels)
+    own = held_out[np.arange(n_texts), labels]
+    # Where no text is wrong, the best temperature is without end and all such layers are alike. As
+    # if one more text were of no class: then the wider and evener margin is the likelier one.
+    unsure = 1 / (n_texts + 1)
+    wanted = (1 - unsure) * own + unsure * held_out.mean(1)
+    scale = float(np.abs(held_out).mean()) or 1.0
+
+    def loss(log_factor: float) -> float:
+        factor = np.exp(log_factor) / scale
+        return float(weights @ (logsumexp(factor * held_out, axis=1) - factor * wanted))
+
+    best = np.exp(minimize_scalar(loss, bounds=(-4.0, 6.0), method="bounded").x) / scale
+    return np.asarray(weights * (best * own - logsumexp(best * held_out, axis=1)))
 
 
 def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> Targets:
@@ -135,7 +149,7 @@ LOO_RIDGE = CriterionInfo(
     name="loo_ridge",
     needs=frozenset({"labels"}),
     cost="O(n d min(n, d) + min(n, d)^3)",
-    source="Allen 1974; Golub, Heath and Wahba 1979",
+    source="Allen 1974; Golub, Heath and Wahba 1979; Guo et al. 2017",
     summary="leave-one-out log loss of a ridge classifier",
     scorer=by_layer(loo_ridge),
 )

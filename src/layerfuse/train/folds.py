@@ -47,7 +47,7 @@ def cross_validate(
     random_state : int
         Draws the folds.
     groups : int array of shape (text,), optional
-        Texts of one group stay in one fold.
+        Texts of one group stay in one fold, where ``stratified_folds`` can hold them so.
 
     Returns
     -------

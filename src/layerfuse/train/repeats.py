@@ -18,9 +18,9 @@ _ROWS = 4096  # texts compared with all others at once: bounds the memory
 def repeat_groups(texts: Sequence[str]) -> np.ndarray:
     """Return the groups of texts that repeat each other.
 
-    Two texts do if they share more than half of the runs of five words that the shorter one has,
-    case and punctuation aside; a text of fewer words is one run. A group is whatever such pairs
-    connect.
+    Two texts do if they share more than half of the distinct runs of five words that one of them
+    has, case and punctuation aside; a text of fewer words is one run. A group is whatever such
+    pairs connect.
 
     Parameters
     ----------
@@ -43,9 +43,7 @@ def repeat_groups(texts: Sequence[str]) -> np.ndarray:
     """
     numbers: dict[str, int] = {}
     which = [numbers.setdefault(" ".join(_words(text)), len(numbers)) for text in texts]
-    runs = _runs(list(numbers))
-    lengths = np.maximum(1, [text.count(" ") + 2 - RUN for text in numbers])
-    pairs = np.concatenate([*_pairs(runs, lengths), np.empty((2, 0), dtype=int)], axis=1)
+    pairs = np.concatenate([*_pairs(*_runs(list(numbers)))], axis=1)
     linked = csr_array((np.ones(pairs.shape[1]), pairs), shape=(len(numbers), len(numbers)))
     return np.asarray(connected_components(linked, directed=False)[1][which], dtype=int)
 
@@ -59,8 +57,16 @@ def _word_runs(text: str) -> list[str]:
     return [" ".join(words[i : i + RUN]) for i in range(max(1, len(words) - RUN + 1))]
 
 
-def _runs(texts: Sequence[str]) -> csr_array:
-    """Return which text has which of the runs that tell of repeats: ones, (text, run)."""
+def _runs(texts: Sequence[str]) -> tuple[csr_array, np.ndarray]:
+    """Return which text has which of the runs that tell of repeats, and how many of all.
+
+    Returns
+    -------
+    csr_array of shape (text, run)
+        Ones.
+    int array of shape (text,)
+        Distinct runs of each text, at least 1.
+    """
     hashing = HashingVectorizer(
         analyzer=_word_runs,
         n_features=np.iinfo(np.int32).max,  # so that two runs hardly ever fall together
@@ -69,18 +75,20 @@ def _runs(texts: Sequence[str]) -> csr_array:
         alternate_sign=False,
         dtype=np.float32,
     )
-    found = hashing.transform(texts).tocoo()
+    hashed = hashing.transform(texts)
+    found = hashed.tocoo()
     _, columns, counts = np.unique(found.col, return_inverse=True, return_counts=True)
     tells = (counts[columns] > 1) & (counts[columns] <= _MOST_TEXTS)
     places = found.row[tells], columns[tells]
-    return csr_array((found.data[tells], places), shape=(len(texts), len(counts)))
+    runs = csr_array((found.data[tells], places), shape=(len(texts), len(counts)))
+    return runs, np.diff(hashed.indptr)
 
 
-def _pairs(runs: csr_array, lengths: np.ndarray) -> Iterator[np.ndarray]:
+def _pairs(runs: csr_array, n_runs: np.ndarray) -> Iterator[np.ndarray]:
     """Yield pairs of texts that repeat each other, (2, pair)."""
     turned = runs.T.tocsr()
     for start in range(0, runs.shape[0], _ROWS):
         shared = (runs[start : start + _ROWS] @ turned).tocoo()
         left, right = shared.row + start, shared.col
-        repeats = 2 * shared.data > np.minimum(lengths[left], lengths[right])
+        repeats = 2 * shared.data > np.minimum(n_runs[left], n_runs[right])
         yield np.stack([left[repeats], right[repeats]])

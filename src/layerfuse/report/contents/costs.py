@@ -2,10 +2,11 @@
 
 import math
 
-from layerfuse.report.contents.numbers import count, mebibytes, percent, yes
+from layerfuse.report.contents.numbers import count, mebibytes, percent
 from layerfuse.report.contents.table import Table
 from layerfuse.report.costs import Choice
 from layerfuse.report.document import Report
+from layerfuse.report.trade import knee, pareto_front
 
 
 def prediction_table(report: Report) -> Table | None:
@@ -38,7 +39,7 @@ def fit_table(report: Report) -> Table:
         "Costs of fitting",
         ("cost", "measured"),
         (
-            ("embedding the texts", f"{costs.extraction_seconds:,.1f} s"),
+            ("embedding the texts not in the cache", f"{costs.extraction_seconds:,.1f} s"),
             ("fitting", f"{costs.fit_seconds:,.1f} s"),
             ("comparing with the baselines", f"{costs.comparison_seconds:,.1f} s"),
             ("peak memory of the process", mebibytes(costs.peak_memory_bytes)),
@@ -48,9 +49,12 @@ def fit_table(report: Report) -> Table:
 
 
 def choice_table(report: Report) -> Table:
-    """Return what every set of backbones gives and costs, and the budget that leads to it."""
+    """Return what every set of backbones gives and costs, and the budgets that lead to it."""
+    choices = report.overhead.choices
+    light = [(choice.held_out_accuracy, choice.weight_bytes) for choice in choices]
+    on_light_front, light_knee = pareto_front(light), knee(light) + 1
     return Table(
-        "Sets of backbones, and the budget for layerfuse fit that just admits one on the front",
+        "Sets of backbones, and budgets for layerfuse fit that just admit one on a front",
         (
             "number",
             "backbones",
@@ -58,8 +62,8 @@ def choice_table(report: Report) -> Table:
             "test accuracy",
             "ms a text",
             "weights",
-            "on the front",
-            "knee",
+            "on the front of",
+            "knee of",
             "budget",
         ),
         tuple(
@@ -70,11 +74,11 @@ def choice_table(report: Report) -> Table:
                 percent(choice.accuracy),
                 f"{choice.milliseconds:.2f}",
                 mebibytes(choice.weight_bytes),
-                yes(choice.on_front),
-                yes(choice.is_knee),
-                budget_options(choice) if choice.on_front else "",
+                _both(fast=choice.on_front, light=is_light),
+                _both(fast=choice.is_knee, light=i == light_knee),
+                " or ".join(budget_options(choice, fast=choice.on_front, light=is_light)),
             )
-            for i, choice in enumerate(report.overhead.choices, 1)
+            for i, (choice, is_light) in enumerate(zip(choices, on_light_front, strict=True), 1)
         ),
     )
 
@@ -108,12 +112,20 @@ def layer_marginal_table(report: Report) -> Table:
     )
 
 
-def budget_options(choice: Choice) -> str:
-    """Return the options of a budget that admits a set of backbones and nothing slower.
+def _both(*, fast: bool, light: bool) -> str:
+    return ", ".join(name for name, holds in (("ms", fast), ("MiB", light)) if holds)
 
-    The milliseconds are rounded up, or the set itself would not be within it.
+
+def budget_options(choice: Choice, *, fast: bool, light: bool) -> tuple[str, ...]:
+    """Return options that admit a set of backbones and nothing slower, or nothing heavier.
+
+    Limits are rounded up, or the set itself would not be within them.
     """
-    return f"--selector budget --max-ms {math.ceil(choice.milliseconds * 100) / 100:.2f}"
+    milliseconds = math.ceil(choice.milliseconds * 100) / 100
+    mebibytes = math.ceil(choice.weight_bytes / 2**20)
+    by_time = (f"--selector budget --max-ms {milliseconds:.2f}",) if fast else ()
+    by_weight = (f"--selector budget --max-mb {mebibytes}",) if light else ()
+    return by_time + by_weight
 
 
 def data_table(report: Report) -> Table:

@@ -20,19 +20,24 @@ def steps(report: Report) -> tuple[tuple[str, Quality], ...]:
     Returns
     -------
     tuple of (str, Quality)
-        Last layer, single layer, layers fused, words joined; those that were not tried left out.
-        The result is the last.
+        Last layer, single layer, layers of one backbone fused, backbones fused, words joined; those
+        that were not tried left out. The result is the last.
     """
-    named = [("best last layer", "last layer"), ("best single layer", "best layer")]
+    named = [
+        ("best last layer", "last layer"),
+        ("best single layer", "best layer"),
+        ("layers of one backbone fused", "one backbone"),
+    ]
     found = [
         (name, max(rows, key=lambda row: row.accuracy))
         for name, kind in named
         if (rows := [row for row in report.baselines if row.kind == kind])
     ]
+    fused = "backbones fused" if found and found[-1][0] == named[-1][0] else "layers fused"
     wordless = [row for row in report.baselines if row.kind == "without words"]
     if report.lexical and wordless:
-        return (*found, ("layers fused", wordless[0]), ("words joined", report.result))
-    return (*found, ("layers fused", report.result))
+        return (*found, (fused, wordless[0]), ("words joined", report.result))
+    return (*found, (fused, report.result))
 
 
 def step_table(report: Report) -> Table:

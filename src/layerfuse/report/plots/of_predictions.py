@@ -11,6 +11,7 @@ from layerfuse.report.drawing import COLOURS, DASHES, Ticks, enclose
 from layerfuse.report.facts import CurvePoint
 from layerfuse.report.plots import heatmap, rows
 from layerfuse.report.plots.points import Point, Scale, Series, points_plot, scale
+from layerfuse.report.trade import knee, pareto_front
 
 _UP, _DOWN = COLOURS[2], COLOURS[3]
 _APART = 0.12  # of the width, between the words of two ticks
@@ -169,10 +170,8 @@ def marginal_plot(report: Report) -> str:
     return rows.rows_plot("What each backbone adds to all others", drawn, title, reference=0.0)
 
 
-def cost_plot(
-    report: Report, title: str, cost: Callable[[Choice], float], *, joined: bool = False
-) -> str:
-    """Draw what every set of backbones gives against one of its costs.
+def cost_plot(report: Report, title: str, cost: Callable[[Choice], float]) -> str:
+    """Draw what every set of backbones gives against one of its costs, with its own front.
 
     Parameters
     ----------
@@ -182,10 +181,10 @@ def cost_plot(
         The cost and its unit.
     cost : callable
         Gives it.
-    joined : bool
-        Whether to join the front, which is of milliseconds.
     """
     choices = sorted(enumerate(report.overhead.choices, 1), key=lambda one: cost(one[1]))
+    traded = [(choice.held_out_accuracy, cost(choice)) for _, choice in choices]
+    on_front, best_trade = pareto_front(traded), knee(traded)
     front, others = (
         tuple(
             Point(
@@ -194,16 +193,16 @@ def cost_plot(
                 f"{' + '.join(choice.backbones)}: {choice.held_out_accuracy:.1%}, "
                 f"{title} {cost(choice):.4g}",
                 f"{i}",
-                choice.is_knee,
+                position == best_trade,
             )
-            for i, choice in choices
-            if choice.on_front is on_front
+            for position, (i, choice) in enumerate(choices)
+            if on_front[position] is wanted
         )
-        for on_front in (True, False)
+        for wanted in (True, False)
     )
     series = [
         Series("not on the front", others, COLOURS[-1], is_joined=False),
-        Series("front of accuracy and milliseconds; knee ringed", front, is_joined=joined),
+        Series("front, its knee ringed", front),
     ]
     return points_plot(
         f"Held-out accuracy of every set of backbones by {title}",
