@@ -213,6 +213,7 @@ def report_of(n_classes: int = 8, n_layers: int = 12, seed: int = 0) -> Any:
             quality(f"last layer of {backbones[0]} (mean)", "last layer", 0.872, 4.0),
             quality(f"last layer of {backbones[1]} (mean)", "last layer", 0.861, 5.1),
             quality(f"best validated layer: {backbones[2]}:8:mean", "best layer", 0.899, 1.3),
+            quality(f"layerfuse on {backbones[2]} alone", "one backbone", 0.904, 0.8),
             quality("layerfuse: 5 layers, gated", "without words", 0.897, 1.5),
             quality(f"without {HEBREW}", "without a backbone", 0.909, 0.3),
             quality("layerfuse: 5 layers, concat", "fusion", 0.915, -0.3),
@@ -248,7 +249,7 @@ def report_of(n_classes: int = 8, n_layers: int = 12, seed: int = 0) -> Any:
             (
                 c.Choice(backbones, 0.914, 0.912, 22.471, 500 * 2**20, True, False),
                 c.Choice(backbones[:2], 0.909, 0.905, 14.2, 300 * 2**20, True, True),
-                c.Choice(backbones[1:], 0.901, 0.9, 18.3, 410 * 2**20, False, False),
+                c.Choice(backbones[1:], 0.901, 0.9, 18.3, 250 * 2**20, False, False),
                 c.Choice(backbones[:1], 0.872, 0.87, 4.105, 80 * 2**20, True, False),
             ),
             tuple(c.Marginal(b, 0.004 * i - 0.002, 5.1 + i) for i, b in enumerate(backbones)),

@@ -46,7 +46,7 @@ def test_another_version_or_a_damaged_one(run, folder, damage):
     done = run("report", folder)
 
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("layerfuse: error: Expected a layerfuse report of version 1")
+    assert done.err.startswith(f"layerfuse: error: Expected {path} to be a layerfuse report")
     assert done.err.count("\n") == 1
     assert (folder / "report.html").read_bytes() == pages
 

@@ -69,7 +69,7 @@ def test_marks_and_bars_of_rows_stand_where_their_values_say():
 
 def test_a_waterfall_joins_each_step_to_the_one_before(report):
     tree = ET.fromstring(of_predictions.waterfall(report))
-    expected = [0.872, 0.899, 0.897, 0.912]
+    expected = [0.872, 0.899, 0.904, 0.897, 0.912]
     x = [place[0] for place in places(tree)]
     assert np.corrcoef(x, expected)[0, 1] == pytest.approx(1, abs=1e-4)
     drawn = bars(tree)
@@ -77,14 +77,22 @@ def test_a_waterfall_joins_each_step_to_the_one_before(report):
         assert float(bar.get("x")) == pytest.approx(min(before, after), abs=0.11)
         assert float(bar.get("width")) == pytest.approx(abs(after - before), abs=0.21)
     colours = [bar.get("fill") for bar in drawn]
-    assert colours[0] == colours[2] != colours[1]  # the middle step falls
-    assert "-0.2 to 89.7%" in texts(tree)
+    assert colours[0] == colours[1] == colours[3] != colours[2]  # the other backbones harm
+    assert "-0.7 to 89.7%" in texts(tree)
 
 
 def test_a_waterfall_without_words_ends_with_the_layers(report):
     tree = ET.fromstring(of_predictions.waterfall(dataclasses.replace(report, lexical=False)))
     assert "words joined" not in texts(tree)
-    assert len(places(tree)) == 3
+    assert len(places(tree)) == 4
+
+
+def test_a_waterfall_of_one_backbone_has_one_step_of_fusion(report):
+    rows = tuple(row for row in report.baselines if row.kind != "one backbone")
+    tree = ET.fromstring(of_predictions.waterfall(dataclasses.replace(report, baselines=rows)))
+    assert "layers fused" in texts(tree)
+    assert "backbones fused" not in texts(tree)
+    assert len(places(tree)) == 4
 
 
 def test_points_stand_where_their_values_say():
@@ -103,22 +111,17 @@ def test_the_knee_is_ringed(report):
         ("ms", lambda c: c.milliseconds),
         ("MiB", lambda c: c.weight_bytes / 2**20),
     ):
-        tree = ET.fromstring(of_predictions.cost_plot(report, title, cost, joined=True))
+        tree = ET.fromstring(of_predictions.cost_plot(report, title, cost))
         (ringed,) = [c for c in tree.iter(f"{SVG}circle") if c.get("class") == "chosen"]
         knee = report.overhead.choices[1]
         assert ringed.findtext(f"{SVG}title").startswith(" + ".join(knee.backbones))
 
 
-def test_the_front_alone_is_joined(report):
-    joined, loose = (
-        ET.fromstring(
-            of_predictions.cost_plot(report, "ms", lambda c: c.milliseconds, joined=is_joined)
-        )
-        for is_joined in (True, False)
-    )
-    lines = [p.get("d") for p in joined.iter(f"{SVG}path") if p.get("stroke-width") == "1.6"]
-    assert [line.count("L") for line in lines] == [2]  # three choices are on it
-    assert not [p for p in loose.iter(f"{SVG}path") if p.get("stroke-width") == "1.6"]
+def test_each_cost_has_a_front_of_its_own_which_alone_is_joined(report):
+    for cost, n_on_it in ((lambda c: c.milliseconds, 3), (lambda c: c.weight_bytes, 4)):
+        tree = ET.fromstring(of_predictions.cost_plot(report, "a cost", cost))
+        lines = [p.get("d") for p in tree.iter(f"{SVG}path") if p.get("stroke-width") == "1.6"]
+        assert [line.count("L") for line in lines] == [n_on_it - 1]
 
 
 def test_shades_follow_the_values():

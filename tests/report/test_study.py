@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from layerfuse.core.errors import DataError, ReportError, UnknownOptionError
+from layerfuse.core.errors import DataError, LayerFuseError, ReportError, UnknownOptionError
 from layerfuse.report import study as study_module
 from layerfuse.report.study import StudyConfig, run_study
 from layerfuse.report.study_tables import save_study, study_csv, study_latex, study_markdown
@@ -155,6 +155,27 @@ def test_other_weights_are_another_run(config_file, quick, tiny_encoder, tmp_pat
 def test_a_path_that_leads_nowhere_is_told_before_the_first_run(config_file, quick, tmp_path):
     (tmp_path / "two_&-test.jsonl").unlink()
     with pytest.raises(DataError, match=r"two_&-test\.jsonl is no file"):
+        next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+    assert not quick
+
+
+@pytest.mark.parametrize("line", ['{"text": "a", "label": "new"}', ""])
+def test_labels_that_no_run_could_be_made_of_are_told_before_the_first_run(
+    config_file, quick, tmp_path, line
+):
+    """Of the second data set, before the first one takes its hours."""
+    (tmp_path / "two_&-test.jsonl").write_text(line + "\n")
+    with pytest.raises(LayerFuseError, match=r"'new'|empty"):
+        next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+    assert not quick
+
+
+def test_texts_of_the_working_folder_are_never_meant(config_file, quick, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "one-train.jsonl").rename(elsewhere / "one-train.jsonl")
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(DataError, match=re.escape(str(tmp_path / "one-train.jsonl"))):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
     assert not quick
 

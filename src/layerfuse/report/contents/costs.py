@@ -52,7 +52,7 @@ def choice_table(report: Report) -> Table:
     """Return what every set of backbones gives and costs, and the budgets that lead to it."""
     choices = report.overhead.choices
     light = [(choice.held_out_accuracy, choice.weight_bytes) for choice in choices]
-    on_light_front, light_knee = pareto_front(light), knee(light) + 1
+    on_light_front, light_knee = pareto_front(light), knee(light) + 1 if light else 0
     return Table(
         "Sets of backbones, and budgets for layerfuse fit that just admit one on a front",
         (
