@@ -1,6 +1,7 @@
 """compare: one protocol for all rows, nothing learnt from test texts, all of it in the report."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +106,11 @@ def test_the_document_comes_back_as_it_was_and_holds_what_is_published(report):
     assert document["selection"] == list(report.selection)
     assert document["overhead"]["fit"]["fit_seconds"] > 0
     assert set(report_schema()["properties"]) == document.keys()
+
+
+def test_the_published_schema_is_that_of_reports():
+    published = Path(__file__).parents[2] / "docs" / "report.schema.json"
+    assert json.loads(published.read_text("utf-8")) == report_schema()
 
 
 def test_the_classifier_is_fitted_and_its_parameters_are_as_before(plain, sides, tiny_encoder):
