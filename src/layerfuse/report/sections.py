@@ -67,7 +67,7 @@ def _choices(report: Report) -> str:
         report, "MiB of weights", lambda choice: choice.weight_bytes / 2**20
     )
     note = (
-        "Numbers stand for sets of backbones; the table names them and their budgets."
+        "Numbers stand for sets of backbones; the table names them and their limits."
         + _first_fold(report)
     )
     return paragraph(note, "note") + figure(by_time + by_weight, costs.choice_table(report))

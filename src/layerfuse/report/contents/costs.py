@@ -4,7 +4,6 @@ import math
 
 from layerfuse.report.contents.numbers import count, mebibytes, percent
 from layerfuse.report.contents.table import Table
-from layerfuse.report.costs import Choice
 from layerfuse.report.document import Report
 from layerfuse.report.trade import knee, pareto_front
 
@@ -54,29 +53,29 @@ def choice_table(report: Report) -> Table:
     light = [(choice.held_out_accuracy, choice.weight_bytes) for choice in choices]
     on_light_front, light_knee = pareto_front(light), knee(light) + 1 if light else 0
     return Table(
-        "Sets of backbones, and budgets for layerfuse fit that just admit one on a front",
+        "Sets of backbones, and the limit with which layerfuse fit --selector budget finds one",
         (
-            "number",
             "backbones",
             "held-out accuracy",
             "test accuracy",
             "ms a text",
             "weights",
-            "on the front of",
-            "knee of",
-            "budget",
+            "--max-ms, if on its front",
+            "--max-mb, if on its front",
         ),
         tuple(
             (
-                f"{i}",
-                " + ".join(choice.backbones),
+                f"{i}: {' + '.join(choice.backbones)}",
                 percent(choice.held_out_accuracy),
                 percent(choice.accuracy),
                 f"{choice.milliseconds:.2f}",
                 mebibytes(choice.weight_bytes),
-                _both(fast=choice.on_front, light=is_light),
-                _both(fast=choice.is_knee, light=i == light_knee),
-                " or ".join(budget_options(choice, fast=choice.on_front, light=is_light)),
+                _limit(f"{_up(choice.milliseconds, 2):.2f}", choice.is_knee)
+                if choice.on_front
+                else "",
+                _limit(f"{_up(choice.weight_bytes / 2**20, 0):.0f}", i == light_knee)
+                if is_light
+                else "",
             )
             for i, (choice, is_light) in enumerate(zip(choices, on_light_front, strict=True), 1)
         ),
@@ -112,20 +111,14 @@ def layer_marginal_table(report: Report) -> Table:
     )
 
 
-def _both(*, fast: bool, light: bool) -> str:
-    return ", ".join(name for name, holds in (("ms", fast), ("MiB", light)) if holds)
+def _up(value: float, digits: int) -> float:
+    """Round up, or a set would not be within its own limit."""
+    steps = 10.0**digits
+    return math.ceil(value * steps) / steps
 
 
-def budget_options(choice: Choice, *, fast: bool, light: bool) -> tuple[str, ...]:
-    """Return options that admit a set of backbones and nothing slower, or nothing heavier.
-
-    Limits are rounded up, or the set itself would not be within them.
-    """
-    milliseconds = math.ceil(choice.milliseconds * 100) / 100
-    mebibytes = math.ceil(choice.weight_bytes / 2**20)
-    by_time = (f"--selector budget --max-ms {milliseconds:.2f}",) if fast else ()
-    by_weight = (f"--selector budget --max-mb {mebibytes}",) if light else ()
-    return by_time + by_weight
+def _limit(value: str, is_knee: bool) -> str:  # noqa: FBT001 - the second half of what is told
+    return f"{value} (knee)" if is_knee else value
 
 
 def data_table(report: Report) -> Table:
