@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import chain
+from itertools import chain, product
 from os import PathLike
 from pathlib import Path
 
@@ -187,27 +187,23 @@ def run_study(
         for set_name, backbones in config.backbones.items()
     }
     weights = {one: _weights(one) for one in chain.from_iterable(sets.values())}
-    places = {
-        (name, set_name, seed): Path(folder).expanduser()
-        / "runs"
-        / f"{_safe(name)}--{_safe(set_name)}--{seed}-"
-        f"{_settings(config, data, config.backbones[set_name], seed, [*files[name], *read])}"
-        for name, data in config.data.items()
-        for set_name, backbones in sets.items()
-        for read in [[weights[one] for one in backbones]]
-        for seed in config.seeds
-    }
-    to_do = {run for run, place in places.items() if not (place / JSON_NAME).is_file()}
+
+    def place(name: str, set_name: str, seed: int) -> Path:
+        data, backbones = config.data[name], config.backbones[set_name]
+        read = [*files[name], *(weights[one] for one in sets[set_name])]
+        settings = _settings(config, data, backbones, seed, read)
+        run = f"{_safe(name)}--{_safe(set_name)}--{seed}-{settings}"
+        return Path(folder).expanduser() / "runs" / run
+
+    runs = list(product(sets, config.seeds))
     for name, data in config.data.items():
-        if any(run[0] == name for run in to_do):  # read again when its turn comes: all do not fit
-            _load(data, base, offline=offline)
+        if not all((place(name, *run) / JSON_NAME).is_file() for run in runs):
+            _load(data, base, offline=offline)  # and again when needed: all may be too many to hold
     for name, data in config.data.items():
         split: Split | None = None
-        for run, place in places.items():
-            if run[0] != name:
-                continue
-            _, set_name, seed = run
-            if run in to_do:
+        for set_name, seed in runs:
+            where = place(name, set_name, seed)
+            if not (where / JSON_NAME).is_file():
                 split = split or _load(data, base, offline=offline)
                 classifier = FusionClassifier(
                     sets[set_name],
@@ -224,8 +220,8 @@ def run_study(
                     progress=progress,
                     random_state=seed,
                 )
-                save_report(_compare(classifier, split, name, config), place)
-            yield Run(name, set_name, seed, Report.load(place))
+                save_report(_compare(classifier, split, name, config), where)
+            yield Run(name, set_name, seed, Report.load(where))
 
 
 def _compare(classifier: FusionClassifier, split: Split, name: str, config: StudyConfig) -> Report:
