@@ -89,7 +89,7 @@ def _log_likelihoods(held_out: Targets, labels: ClassIndices, weights: PerText) 
     return np.asarray(weights * (best * own - logsumexp(best * held_out, axis=1)))
 
 
-def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> Targets:
+def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> np.ndarray:
     """Return what fits on all but each of some texts say of it, (sample, class), in one pass.
 
     The product X'X is taken of features less the mean of some texts, near enough to their own mean

@@ -50,7 +50,7 @@ def fit_table(report: Report) -> Table:
 def choice_table(report: Report) -> Table:
     """Return what every set of backbones gives and costs, and the budgets that lead to it."""
     choices = report.overhead.choices
-    light = [(choice.held_out_accuracy, choice.weight_bytes) for choice in choices]
+    light = [(choice.held_out_accuracy, float(choice.weight_bytes)) for choice in choices]
     on_light_front, light_knee = pareto_front(light), knee(light) + 1 if light else 0
     return Table(
         "Sets of backbones, and the limit with which layerfuse fit --selector budget finds one",
