@@ -34,7 +34,7 @@ def test_the_demo_ends_with_a_prediction_by_a_new_process(subprocess_environment
     for row in ROWS:
         assert re.search(rf"^{row} +{INTERVAL}", done.stdout, re.MULTILINE), row
     for layer in ("all-MiniLM-L6-v2:6:mean", "smollm2-135m:30:last"):
-        assert re.search(rf"^{layer} +-?\d\.\d{{4}} ", done.stdout, re.MULTILINE)
+        assert re.search(rf"^{layer} +-?\d\.\d{{4}}( |$)", done.stdout, re.MULTILINE)
     for backbone in ("all-MiniLM-L6-v2", "smollm2-135m"):
         assert re.search(rf"^{backbone}:\d+:\w+ .*\*$", done.stdout, re.MULTILINE)
     assert re.search(r"\d+ s in all, peak memory \d+ MiB", done.stdout)

@@ -326,6 +326,14 @@ def test_loo_ridge_tells_layers_without_an_error_apart():
     assert scores[0] < scores[1] - 1e-4 < scores[2] - 2e-4 < 0
 
 
+def test_loo_ridge_tells_layers_apart_that_are_no_better_than_chance():
+    labels = np.arange(16) % 2
+    rng = np.random.default_rng(0)
+    scores = [loo_ridge(rng.normal(size=(16, 40)), labels).mean() for _ in range(10)]
+    assert sum(score < -np.log(2) for score in scores) > 3
+    assert len(set(scores)) == 10
+
+
 def test_loo_ridge_counts_the_only_text_of_its_class_as_nought():
     features, labels = problem(60)
     labels[7] = 3

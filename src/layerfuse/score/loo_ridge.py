@@ -40,9 +40,10 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
     array of shape (sample,)
         Minus the log loss of each text left out, in nats, under the penalty of 13 with the lowest
         Brier score and one temperature, as the ridge head has them; it is fitted as if one more
-        text were of no class, for layers without an error to differ too. Their mean is the layer's
-        score: 0 is perfect, a constant guess on C balanced classes gives -log C. The only text of
-        its class, which no fit without it can know, gives 0 everywhere.
+        text were of no class, for layers without an error to differ too, and never blurs, for those
+        no better than chance to differ. Their mean is the layer's score: 0 is perfect, a constant
+        guess on C balanced classes gives -log C. The only text of its class, which no fit without
+        it can know, gives 0 everywhere.
 
     Raises
     ------
@@ -75,17 +76,17 @@ def _log_likelihoods(held_out: Targets, labels: ClassIndices, weights: PerText) 
     """Return log likelihoods under the best temperature; texts of weight 0 have no say, and 0."""
     n_texts = len(labels)
     own = held_out[np.arange(n_texts), labels]
-    # Where no text is wrong, the best temperature is without end and all such layers are alike. As
-    # if one more text were of no class: then the wider and evener margin is the likelier one.
+    # Where no text is wrong, the best factor is without end and all such layers are alike. As if
+    # one more text were of no class: then the wider and evener margin is the likelier one. And
+    # where few texts show no layer to be better than chance, all are alike at 0: not below 1.
     unsure = 1 / (n_texts + 1)
     wanted = (1 - unsure) * own + unsure * held_out.mean(1)
-    scale = float(np.abs(held_out).mean()) or 1.0
 
     def loss(log_factor: float) -> float:
-        factor = np.exp(log_factor) / scale
+        factor = np.exp(log_factor)
         return float(weights @ (logsumexp(factor * held_out, axis=1) - factor * wanted))
 
-    best = np.exp(minimize_scalar(loss, bounds=(-4.0, 6.0), method="bounded").x) / scale
+    best = np.exp(minimize_scalar(loss, bounds=(0.0, 8.0), method="bounded").x)
     return np.asarray(weights * (best * own - logsumexp(best * held_out, axis=1)))
 
 
