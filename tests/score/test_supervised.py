@@ -284,7 +284,7 @@ def test_loo_ridge_of_many_texts_is_that_of_all_at_some(offset, n_judged, monkey
     held_out = targets[rows] - min(errors, key=lambda error: np.square(error).sum())
     expected = likeliest(held_out, labels[rows], np.ones(n_judged))
     scores = loo_ridge(features + np.float32(offset), labels)
-    np.testing.assert_allclose(scores, expected, atol=1e-4 if offset == 0 else 5e-3)
+    np.testing.assert_allclose(scores, expected, atol=1e-5 if offset == 0 else 1e-3)
 
 
 def likeliest(held_out, labels, weights):
@@ -313,7 +313,7 @@ def test_loo_ridge_of_rare_classes_in_many_texts_is_that_of_all_at_some(monkeypa
     held_out = targets[rows] - min(errors, key=lambda error: np.square(error).sum())
     expected = likeliest(held_out, labels[rows], (labels[rows] != 4).astype(float))
     scores = loo_ridge(features, labels)
-    np.testing.assert_allclose(scores, expected, atol=0.02)
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
     assert scores[labels[rows] == 3] < -1
     assert scores[labels[rows] == 4] == 0
 
@@ -330,7 +330,7 @@ def test_loo_ridge_tells_layers_apart_that_are_no_better_than_chance():
     labels = np.arange(16) % 2
     rng = np.random.default_rng(0)
     scores = [loo_ridge(rng.normal(size=(16, 40)), labels).mean() for _ in range(10)]
-    assert sum(score < -np.log(2) for score in scores) > 3
+    assert sum(score < -np.log(2) - 0.01 for score in scores) > 3
     assert len(set(scores)) == 10
 
 

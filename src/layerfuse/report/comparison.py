@@ -37,11 +37,8 @@ from layerfuse.report.trial import Trial, embed_split
 from layerfuse.score import CRITERIA, CriterionName
 from layerfuse.train import class_weights
 
-_OUR_OWN = {
-    "fusion",
-    "one backbone",
-    "without words",
-}  # variants of the result, not what it has to beat
+# Variants of the result, not what it has to beat.
+_OUR_OWN = {"fusion", "one backbone", "without words"}
 _PACKAGES = ("layerfuse", "torch", "transformers", "scikit-learn", "numpy")
 
 

@@ -93,7 +93,7 @@ def paired_gain(
     Resamples are drawn as if half a text more were won, and half a text lost. Where the two differ
     on some texts only, plain resamples hold too few of these: of 20 texts, 10 % won and 5 % lost,
     the 95 % interval has the truth in 87 % of cases, and of one text it is a point. This one has it
-    in 99 %, and in 95 % where there are some hundred texts.
+    in 99 %, in 97 % where 15 of 300 texts differ, and in 95 % where more do.
 
     Source
     ------

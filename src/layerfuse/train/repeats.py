@@ -34,7 +34,7 @@ def repeat_groups(texts: Sequence[str]) -> np.ndarray:
 
     Notes
     -----
-    Runs that stand in more than 64 distinct texts do not count. Three seconds for 67,000 phrases.
+    Runs that stand in more than 64 distinct texts do not count. About a second for 67,000 phrases.
 
     Source
     ------
