@@ -104,7 +104,7 @@ def test_a_classifier_that_chose_its_fusion_loads_again(make, toy, tiny_decoder,
 ONE, TWO, ALL = (Selection(REFS[:n], name) for n, name in enumerate(["one", "two", "all"], 1))
 
 
-def choose(blocks, labels, texts, selections, fusion="concat"):
+def choose(blocks, labels, texts, selections, fusion="concat", *, lexical=False):
     by_ref = dict(zip(REFS, blocks, strict=True))
     return fuse_best(
         selections,
@@ -113,11 +113,13 @@ def choose(blocks, labels, texts, selections, fusion="concat"):
         Supervision.of(labels),
         fusion=fusion,
         head="ridge",
-        lexical=False,
+        lexical=lexical,
     )
 
 
-@pytest.mark.parametrize(("selections", "taken"), [((ONE, TWO), TWO), ((TWO, ALL), TWO)])
+@pytest.mark.parametrize(
+    ("selections", "taken"), [((ONE, TWO), TWO), ((TWO, ALL), TWO), ((ONE, TWO, ALL), TWO)]
+)
 def test_more_layers_are_taken_only_where_they_surely_help(selections, taken):
     """The second layer knows something new, and the third is noise."""
     blocks, labels, texts = sources(400)
@@ -127,11 +129,33 @@ def test_more_layers_are_taken_only_where_they_surely_help(selections, taken):
     for one in selections:
         own = [blocks[REFS.index(ref)] for ref in one]
         losses[one.reason] = fit("concat", own, labels, texts, one.refs).validation[0].log_loss
-    (rival,) = (one.reason for one in selections if one != taken)
-    told = f"two, held-out log loss {losses['two']:.3f} ({rival}: {losses[rival]:.3f})"
-    assert selection.reason == told
+    rivals = "; ".join(f"{o.reason}: {losses[o.reason]:.3f}" for o in selections if o != taken)
+    assert selection.reason == f"two, held-out log loss {losses['two']:.3f} ({rivals})"
     assert fused.validation[0].log_loss == losses[taken.reason] == min(losses.values())
     assert [trial.fusion for trial in fused.trials] == ["concat"]
+
+
+def test_nothing_larger_is_tried_once_more_layers_did_not_help():
+    blocks, labels, texts = sources(400)
+    noise, third = Selection((REFS[0], REFS[2]), "noise"), Selection(REFS[1:], "more")
+    selection, _ = choose(blocks, labels, texts, (ONE, noise, third))
+    assert selection.refs == ONE.refs
+    assert "noise" in selection.reason
+    assert "more" not in selection.reason
+
+
+def test_layers_that_know_what_the_words_know_add_nothing():
+    """Selections are judged as they will be used: with words, where these join."""
+    blocks, labels, texts = sources(400)
+    rng = np.random.default_rng(2)
+    told = np.where(rng.random(len(labels)) < 0.8, labels, 1 - labels)
+    texts = [f"{text} {('good', 'bad')[t]}" for text, t in zip(texts, told, strict=True)]
+    blocks[1] = (2.0 * told[:, None] + rng.normal(0, 0.3, (len(labels), 4))).astype(np.float32)
+    taken = [
+        choose(blocks, labels, texts, (ONE, TWO), lexical=lexical)[0].refs
+        for lexical in (False, "auto")
+    ]
+    assert taken == [TWO.refs, ONE.refs]
 
 
 def test_layers_are_judged_by_concat_whatever_fuses_them_then():
@@ -147,3 +171,9 @@ def test_one_selection_or_the_same_twice_is_not_judged():
     for selections in ([ALL], [ALL, Selection(REFS[::-1], "turned")]):
         selection, _ = choose(blocks, labels, texts, selections)
         assert selection == ALL
+
+
+def test_what_is_told_of_heads_holds_no_number_per_text():
+    fused = fit("concat", *sources(100))
+    assert fused.validation
+    assert all(candidate.held_out.size == 0 for candidate in fused.validation)

@@ -2,14 +2,24 @@
 
 import pytest
 
-from layerfuse.classifier.options import selectors_of
+from layerfuse.classifier.options import ONE_BACKBONE_FROM_TEXTS, selectors_of
 from layerfuse.core.errors import SelectionError
 
+MANY = ONE_BACKBONE_FROM_TEXTS
+SEVERAL = [("upper_top", None), ("upper_half", None)]
 
-def test_auto_is_two_selectors_or_the_one_that_takes_a_k():
-    assert selectors_of("auto", None) == ("upper_top", "upper_half")
-    assert selectors_of("auto", 3) == ("upper_top",)
-    assert selectors_of("greedy", None) == ("greedy",)
+
+@pytest.mark.parametrize(
+    ("selector", "k", "n_texts", "expected"),
+    [
+        ("auto", None, MANY, [("top", 1), ("best_backbone", None), *SEVERAL]),
+        ("auto", None, MANY - 1, SEVERAL),
+        ("auto", 3, MANY, [("upper_top", 3)]),
+        ("greedy", 4, MANY, [("greedy", 4)]),
+    ],
+)
+def test_auto_is_several_selectors_or_the_one_that_takes_a_k(selector, k, n_texts, expected):
+    assert list(selectors_of(selector, k, n_texts)) == expected
 
 
 @pytest.mark.parametrize(
@@ -18,6 +28,7 @@ def test_auto_is_two_selectors_or_the_one_that_takes_a_k():
         ("upper_half", 2, "has no k"),
         ("auto", 5, "k=5 of the upper halves: 4 layers"),  # 2 and 3 under two poolings
         ("upper_top", 0, "Choose 1 to 4"),
+        ("best_backbone", 5, "k=5 of the largest upper half: 4 layers"),
         ("top", 9, "k=9 of all backbones: 8 layers"),
         ("best", 9, "k=9 of encoder: 8 layers"),
     ],

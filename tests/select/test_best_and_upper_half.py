@@ -101,6 +101,34 @@ def test_upper_top_refuses_more_than_the_halves_have(k):
         select_layers(UPPER, "upper_top", k=k)
 
 
+@pytest.mark.parametrize(
+    ("k", "expected"),
+    [
+        (None, ["a:6:mean"]),  # a third of a:3 to a:6
+        (3, ["a:6:mean", "a:5:mean", "a:4:mean"]),
+    ],
+)
+def test_best_backbone_takes_layers_of_the_one_with_the_best_layer(k, expected):
+    selection = select_layers(UPPER, "best_backbone", k=k)
+    assert chosen(selection) == expected
+    how_many = k or "third"
+    assert selection.reason == f"the best {how_many} by {UPPER.criterion} of the upper half of a"
+
+
+def test_best_backbone_is_told_by_all_layers_and_takes_deep_ones():
+    """The best layer of all is a shallow one of b."""
+    selection = select_layers(
+        scores_of({"a": [0.1] * 4, "b": [0.9, 0.0, 0.0, 0.2]}), "best_backbone"
+    )
+    assert chosen(selection) == ["b:3:mean"]
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_best_backbone_refuses_more_than_its_half_has(k):
+    with pytest.raises(SelectionError, match=rf"k={k} of a: 4 scored layers"):
+        select_layers(UPPER, "best_backbone", k=k)
+
+
 def test_upper_half_of_each_backbone_by_its_own_depth():
     selection = select_layers(scores_of({"a": [0.0] * 3, "b": [0.0] * 7}))
     assert [(ref.backbone, ref.layer) for ref in selection] == [

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from layerfuse.learn import Schedule
-from layerfuse.train import MLPHead, PooledHead, fit_head, join_words
+from layerfuse.train import MLPHead, PooledHead, fit_head, fit_words, join_words
 from layerfuse.train.mlp import forward
 
 
@@ -96,7 +96,8 @@ def test_classes_of_two_texts_are_learned(hasty):
 def test_arrays_are_the_whole_state_alone_and_pooled(hasty):
     vectors, labels = circles(100)
     texts = [("good one", "bad one")[label] for label in labels]
-    head, _ = join_words(*fit_head(vectors, labels, head="mlp"), texts, labels, lexical=True)
+    words = fit_words(texts, labels, lexical=True)
+    head, _ = join_words(*fit_head(vectors, labels, head="mlp"), labels, words)
     again = PooledHead.from_arrays(head.kind, {k: v.copy() for k, v in head.arrays().items()})
     assert isinstance(again.head, MLPHead)
     np.testing.assert_array_equal(

@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.errors import FeatureError, ShapeError
-from layerfuse.train import PooledHead, fit_head, join_words
+from layerfuse.train import PooledHead, fit_head, fit_words, join_words
 from layerfuse.train.lexical import fit_lexical
 
 N_TEXTS = 400
@@ -15,7 +15,8 @@ N_TEXTS = 400
 
 def fit_pooled_head(vectors, texts, labels, *, head="auto", lexical="auto", weights=None):
     found = fit_head(vectors, labels, head=head, weights=weights)
-    return join_words(*found, texts, labels, lexical=lexical, weights=weights)
+    words = fit_words(texts, labels, lexical=lexical, weights=weights)
+    return join_words(*found, labels, words, weights=weights)
 
 
 def problem(*, in_words, in_vectors, width=6, seed=0):
@@ -141,9 +142,3 @@ def test_a_text_per_vector_is_expected():
     head, _ = fit_pooled_head(vectors, texts, labels, lexical=True)
     with pytest.raises(ShapeError, match="got 1 for 400 vectors"):
         head.decisions(vectors, texts[:1])
-
-
-def test_what_is_told_holds_no_number_per_text():
-    vectors, texts, labels = problem(in_words=0.6, in_vectors=1)
-    _, candidates = fit_pooled_head(vectors, texts, labels)
-    assert all(candidate.held_out.size == 0 for candidate in candidates)

@@ -138,13 +138,13 @@ def propose_layers(
         select_layers(
             scores,
             one,
-            k=k,
+            k=own_k,
             embeddings=stored,
             labels=labels,
             budget=budget,
             random_state=random_state,
         )
-        for one in selectors_of(selector, k)
+        for one, own_k in selectors_of(selector, k, stored[0].n_texts)
     ]
     return scores, selections
 

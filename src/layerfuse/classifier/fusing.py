@@ -1,9 +1,12 @@
-"""Selected layers to a fusion and the head on it, the fusion chosen on held-out texts if asked."""
+"""Selected layers to a fusion and the head on it, both chosen on held-out texts if asked."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from layerfuse.core.arrays import Block
 from layerfuse.core.blocks import StreamedBlocks
@@ -13,12 +16,13 @@ from layerfuse.core.selection import Selection
 from layerfuse.fuse import FUSIONS, Fusion, FusionName, Supervision
 from layerfuse.fuse.sources import source_names
 from layerfuse.train import (
-    Head,
     HeadCandidate,
     HeadChoice,
     LexicalChoice,
     PooledHead,
+    Words,
     fit_head,
+    fit_words,
     join_words,
 )
 
@@ -37,7 +41,8 @@ class FusionTrial:
     fusion : FusionName
         What was tried.
     log_loss : float
-        Mean over held-out texts of the better head on it, in nats; lower is better.
+        Mean over held-out texts of the best head on it, with words where they join it, in nats;
+        lower is better.
     accuracy : float
         Share of held-out texts predicted right.
     gain_errors : float
@@ -67,7 +72,7 @@ class FusedHead:
     head : PooledHead
         Fitted on all texts.
     validation : tuple of HeadCandidate
-        Held-out quality of each kind of head on this fusion.
+        Held-out quality of each kind of head on this fusion, without its predictions.
     trials : tuple of FusionTrial
         Every fusion tried, in order.
     """
@@ -81,7 +86,7 @@ class FusedHead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedFusion:
-    """A fusion with the better head on it, before words may join.
+    """A fusion and the best head on it, with words where they join.
 
     Parameters
     ----------
@@ -97,14 +102,14 @@ class FittedFusion:
 
     name: FusionName
     fusion: Fusion
-    head: Head
+    head: PooledHead
     candidates: tuple[HeadCandidate, ...]
     seconds: float
 
     @property
     def best(self) -> HeadCandidate:
-        """The candidate that the head was taken from."""
-        return next(c for c in self.candidates if c.kind == self.head.kind)
+        """What held-out texts say of the head."""
+        return next(c for c in self.candidates if c.kind == self.head.candidate)
 
 
 def shortlist(refs: Sequence[LayerRef], n_texts: int) -> tuple[FusionName, ...]:
@@ -147,10 +152,10 @@ def fuse_best(
 ) -> tuple[Selection, FusedHead]:
     """Take one of several selections, and fit a fusion and a head on it.
 
-    Selections are judged by the log loss of the head on their ``concat`` on training texts that
-    were held out. The first stands unless a later one is better by more than one standard error of
-    the paired difference: on few texts layers that say little do harm, on many they add up, and how
-    many is many depends on classes and backbones.
+    Selections are judged as they will be used, words included, by log loss on training texts that
+    were held out, though always on their ``concat``. The first stands, and a later one takes its
+    place if it is better by more than one standard error of the paired difference, until one is no
+    better at all: what layers add to others, more layers do not.
 
     Parameters
     ----------
@@ -168,36 +173,26 @@ def fuse_best(
     fused : FusedHead
         On it.
     """
-
-    def train(
-        selection: Selection, blocks: Sequence[Block], concat: FittedFusion | None = None
-    ) -> FusedHead:
-        return fuse_and_train(
-            blocks,
-            selection.refs,
-            texts,
-            supervision,
-            fusion=fusion,
-            head=head,
-            lexical=lexical,
-            concat=concat,
-        )
-
-    best, blocks = selections[0], read(selections[0])
-    others = [one for one in selections[1:] if set(one.refs) != set(best.refs)]
+    words = _words(texts, supervision, lexical)
+    best, *others = _distinct(selections)
+    blocks = read(best)
     if not others:
-        return best, train(best, blocks)
-    fitted = _fit("concat", blocks, best.refs, supervision, head)
+        return best, _fuse(blocks, best.refs, supervision, fusion, head, words)
+    fitted = _fit("concat", blocks, best.refs, supervision, head, words)
     losses = {best: fitted.best.log_loss}
     for other in others:
         other_blocks = read(other)
-        tried = _fit("concat", other_blocks, other.refs, supervision, head)
+        tried = _fit("concat", other_blocks, other.refs, supervision, head, words)
         losses[other] = tried.best.log_loss
-        if _gain_errors(fitted.best, tried.best, supervision) > 1:
+        gain = _gain_errors(fitted.best, tried.best, supervision)
+        if gain > 1:
             best, blocks, fitted = other, other_blocks, tried
+        elif gain <= 0:
+            break
     rivals = [f"{one.reason}: {loss:.3f}" for one, loss in losses.items() if one != best]
     why = f"{best.reason}, held-out log loss {losses[best]:.3f} ({'; '.join(rivals)})"
-    return Selection(best.refs, why), train(best, blocks, fitted)
+    fused = _fuse(blocks, best.refs, supervision, fusion, head, words, fitted)
+    return Selection(best.refs, why), fused
 
 
 def fuse_and_train(
@@ -209,11 +204,10 @@ def fuse_and_train(
     fusion: FusionChoice = "auto",
     head: HeadChoice = "auto",
     lexical: LexicalChoice = "auto",
-    concat: FittedFusion | None = None,
 ) -> FusedHead:
     """Fit a fusion and a head.
 
-    ``auto`` fits every fusion of the short list and judges each by its head's log loss on training
+    ``auto`` fits every fusion of the short list and judges each by its log loss on training
     texts that were held out. The simplest stands first, and a later one takes its place only if it
     is better by more than one standard error of the paired difference, so that chance seldom does.
     Of blocks that are streamed, since all together are too large, it is ``concat``.
@@ -231,24 +225,56 @@ def fuse_and_train(
     fusion : FusionChoice
         A name, or ``auto``.
     head, lexical
-        As in ``fit_head`` and ``join_words``.
-    concat : FittedFusion, optional
-        If ``concat`` is fitted already, on the same layers.
+        As in ``fit_head`` and ``fit_words``.
 
     Returns
     -------
     FusedHead
         Fitted on all texts.
     """
+    words = _words(texts, supervision, lexical)
+    return _fuse(blocks, refs, supervision, fusion, head, words)
+
+
+def _words(texts: Sequence[str], supervision: Supervision, lexical: LexicalChoice) -> Words | None:
+    return fit_words(
+        texts,
+        supervision.labels,
+        lexical=lexical,
+        weights=supervision.weights,
+        random_state=supervision.random_state,
+    )
+
+
+def _distinct(selections: Sequence[Selection]) -> list[Selection]:
+    """Return the first of all that hold the same layers."""
+    by_layers: dict[frozenset[LayerRef], Selection] = {}
+    for selection in selections:
+        by_layers.setdefault(frozenset(selection.refs), selection)
+    return list(by_layers.values())
+
+
+def _fuse(
+    blocks: Sequence[Block],
+    refs: Sequence[LayerRef],
+    supervision: Supervision,
+    fusion: FusionChoice,
+    head: HeadChoice,
+    words: Words | None,
+    concat: FittedFusion | None = None,
+) -> FusedHead:
+    """Fit what was asked for; ``concat`` may be fitted already, on the same layers."""
     # All others hold every block, which these are too large for.
     listed: tuple[FusionName, ...] = (
-        ("concat",) if isinstance(blocks, StreamedBlocks) else shortlist(refs, len(texts))
+        ("concat",)
+        if isinstance(blocks, StreamedBlocks)
+        else shortlist(refs, len(supervision.labels))
     )
     names: tuple[FusionName, ...] = listed if fusion == "auto" else (fusion,)
 
     def attempt(name: FusionName, best: FittedFusion | None) -> tuple[FittedFusion, FusionTrial]:
         known = concat if name == "concat" else None
-        tried = known or _fit(name, blocks, refs, supervision, head)
+        tried = known or _fit(name, blocks, refs, supervision, head, words)
         gain = 0.0 if best is None else _gain_errors(best.best, tried.best, supervision)
         quality = tried.best.log_loss, tried.best.accuracy
         return tried, FusionTrial(name, *quality, gain, tried.seconds)
@@ -260,16 +286,10 @@ def fuse_and_train(
         trials.append(trial)
         if trial.gain_errors > 1:
             best = tried
-    pooled, validation = join_words(
-        best.head,
-        best.candidates,
-        texts,
-        supervision.labels,
-        lexical=lexical,
-        weights=supervision.weights,
-        random_state=supervision.random_state,
-    )
-    return FusedHead(best.name, best.fusion, pooled, validation, tuple(trials))
+    # What people read of candidates has no number for each text and class.
+    nothing = np.empty((0, 0))
+    told = tuple(dataclasses.replace(one, held_out=nothing) for one in best.candidates)
+    return FusedHead(best.name, best.fusion, best.head, told, tuple(trials))
 
 
 def _fit(
@@ -278,19 +298,18 @@ def _fit(
     refs: Sequence[LayerRef],
     supervision: Supervision,
     head: HeadChoice,
+    words: Words | None,
 ) -> FittedFusion:
     started = time.perf_counter()
     if name != "concat":
         blocks = list(blocks)  # all others look at all sources of a text together
     fusion, vectors = FUSIONS[name].fit_fuse(blocks, refs, supervision)
+    labels, weights = supervision.labels, supervision.weights
     fitted, candidates = fit_head(
-        vectors,
-        supervision.labels,
-        head=head,
-        weights=supervision.weights,
-        random_state=supervision.random_state,
+        vectors, labels, head=head, weights=weights, random_state=supervision.random_state
     )
-    return FittedFusion(name, fusion, fitted, candidates, time.perf_counter() - started)
+    pooled, candidates = join_words(fitted, candidates, labels, words, weights=weights)
+    return FittedFusion(name, fusion, pooled, candidates, time.perf_counter() - started)
 
 
 def _gain_errors(before: HeadCandidate, after: HeadCandidate, supervision: Supervision) -> float:

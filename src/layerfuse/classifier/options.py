@@ -16,6 +16,10 @@ from layerfuse.train import HeadChoice
 
 MOST_SEEDS = 2**32
 
+ONE_BACKBONE_FROM_TEXTS = 2000
+"""Held-out losses of fewer texts seldom differ by more than one standard error: one layer, or one
+backbone, would stand where several are better."""
+
 SelectorChoice = Literal["auto"] | SelectorName
 
 _CHOICES: Mapping[str, Sequence[str]] = {
@@ -76,20 +80,38 @@ def check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> N
         )
 
 
-def selectors_of(selector: SelectorChoice, k: int | None) -> tuple[SelectorName, ...]:
-    """Return what may choose the layers, the one that chooses fewer first.
+def selectors_of(
+    selector: SelectorChoice, k: int | None, n_texts: int
+) -> tuple[tuple[SelectorName, int | None], ...]:
+    """Return what may choose the layers, the one that chooses fewest first.
 
     Parameters
     ----------
     selector : SelectorChoice
-        ``auto`` is ``upper_top`` and ``upper_half``, of which held-out training texts take one; any
-        other is itself.
+        ``auto`` is ``upper_top`` and ``upper_half``, from 2,000 texts on the best layer of all and
+        ``best_backbone`` before them, of which held-out training texts take one; any other is
+        itself.
     k : int, optional
         Layers wanted; then ``auto`` is ``upper_top``.
+    n_texts : int
+        Training texts.
+
+    Returns
+    -------
+    tuple of (SelectorName, int or None)
+        Selectors, each with the number of layers that it is asked for.
     """
     if selector != "auto":
-        return (selector,)
-    return ("upper_top", "upper_half") if k is None else ("upper_top",)
+        return ((selector, k),)
+    if k is not None:
+        return (("upper_top", k),)
+    several: tuple[tuple[SelectorName, int | None], ...] = (
+        ("upper_top", None),
+        ("upper_half", None),
+    )
+    if n_texts < ONE_BACKBONE_FROM_TEXTS:
+        return several
+    return (("top", 1), ("best_backbone", None), *several)
 
 
 def check_refs(

@@ -44,7 +44,8 @@ def fit(
     selector: Annotated[
         str,
         typer.Option(
-            help="auto, upper_half, upper_top, best, top, greedy, mrmr, group_lasso or budget."
+            help="auto, upper_half, upper_top, best_backbone, best, top, greedy, mrmr, "
+            "group_lasso or budget."
         ),
     ] = "auto",
     k: Annotated[

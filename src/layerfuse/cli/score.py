@@ -46,7 +46,10 @@ def score(
     ] = None,
     selector: Annotated[
         str,
-        typer.Option(help="best, top, upper_half, upper_top, greedy, mrmr, group_lasso or budget."),
+        typer.Option(
+            help="best, top, upper_half, upper_top, best_backbone, greedy, mrmr, "
+            "group_lasso or budget."
+        ),
     ] = "best",
     k: Annotated[
         int | None,

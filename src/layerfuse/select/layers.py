@@ -12,6 +12,7 @@ from layerfuse.core.selection import Selection
 from layerfuse.core.texts import as_list
 from layerfuse.data import index_labels
 from layerfuse.select.best import best
+from layerfuse.select.best_backbone import best_backbone
 from layerfuse.select.budget import budget as within_budget
 from layerfuse.select.greedy import greedy
 from layerfuse.select.group_lasso import group_lasso
@@ -21,10 +22,26 @@ from layerfuse.select.upper_half import upper_half, upper_refs
 from layerfuse.select.upper_top import upper_top
 
 SelectorName = Literal[
-    "best", "top", "upper_half", "upper_top", "greedy", "mrmr", "group_lasso", "budget"
+    "best",
+    "top",
+    "upper_half",
+    "upper_top",
+    "best_backbone",
+    "greedy",
+    "mrmr",
+    "group_lasso",
+    "budget",
 ]
 
 SELECTOR_NAMES: tuple[SelectorName, ...] = get_args(SelectorName)
+
+BY_SCORES: Mapping[str, Callable[[LayerScores, int | None], Selection]] = {
+    "best": best,
+    "top": top,
+    "upper_top": upper_top,
+    "best_backbone": best_backbone,
+}
+"""Selectors that look at scores alone."""
 
 BY_EMBEDDINGS: Mapping[str, Callable[..., Selection]] = {
     "greedy": greedy,
@@ -52,14 +69,15 @@ def select_layers(
         Of one or several backbones.
     selector : SelectorName
         ``best``: the best of each backbone. ``top``: the best over all backbones. ``upper_half``:
-        the deeper half of each backbone. ``upper_top``: the best of those halves. ``greedy``: by
-        what a layer adds to those already chosen. ``mrmr``: high scores, little resemblance to
-        those already chosen. ``group_lasso``: what a sparse regression on all layers takes up
-        first. ``budget``: the best that a limit on time or size allows.
+        the deeper half of each backbone. ``upper_top``: the best of those halves.
+        ``best_backbone``: the best of the deeper half of the backbone that has the best layer.
+        ``greedy``: by what a layer adds to those already chosen. ``mrmr``: high scores, little
+        resemblance to those already chosen. ``group_lasso``: what a sparse regression on all layers
+        takes up first. ``budget``: the best that a limit on time or size allows.
     k : int, optional
         How many: per backbone for ``best`` and ``budget``, in all for the others; ``upper_half``
-        has none. Default: a third of the upper halves for ``upper_top``; for the others as many as
-        the texts can tell apart from fewer, by one standard error.
+        has none. Default: a third of the upper halves for ``upper_top`` and ``best_backbone``; for
+        the others as many as the texts can tell apart from fewer, by one standard error.
     embeddings : LayerEmbeddings or sequence, optional
         For ``greedy``, ``mrmr`` and ``group_lasso``: what the scores were computed from.
     labels : sequence of shape (text,), optional
@@ -85,16 +103,12 @@ def select_layers(
         If embeddings and labels disagree in the number of texts.
     """
     check_option("selector", selector, SELECTOR_NAMES)
-    if selector == "best":
-        return best(scores, k)
-    if selector == "top":
-        return top(scores, k)
+    if selector in BY_SCORES:
+        return BY_SCORES[selector](scores, k)
     if selector == "upper_half":
         if k is not None:
             most_layers(selector, ())
         return upper_half(scores)
-    if selector == "upper_top":
-        return upper_top(scores, k)
     if selector == "budget":
         if budget is None:
             raise SelectionError("selector='budget' needs budget=Budget(costs, ...), got none.")
@@ -155,6 +169,8 @@ def most_layers(selector: SelectorName, refs: Sequence[Sequence[LayerRef]]) -> t
         raise SelectionError("selector='upper_half' has no k. Leave it out, or choose 'upper_top'.")
     if selector == "upper_top":
         return sum(len(upper_refs(own)) for own in refs), "the upper halves"
+    if selector == "best_backbone":
+        return max(len(upper_refs(own)) for own in refs), "the largest upper half"
     if selector in {"best", "budget"}:
         fewest = min(refs, key=len)
         return len(fewest), fewest[0].backbone

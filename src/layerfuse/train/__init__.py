@@ -4,7 +4,7 @@ from layerfuse.train.fit import HeadChoice, class_weights, fit_head
 from layerfuse.train.head import Head, HeadCandidate, HeadName, LinearHead
 from layerfuse.train.lexical import LexicalHead, fit_lexical
 from layerfuse.train.mlp import MLPHead
-from layerfuse.train.pooled import LexicalChoice, PooledHead, join_words
+from layerfuse.train.pooled import LexicalChoice, PooledHead, Words, fit_words, join_words
 
 __all__ = [
     "Head",
@@ -16,8 +16,10 @@ __all__ = [
     "LinearHead",
     "MLPHead",
     "PooledHead",
+    "Words",
     "class_weights",
     "fit_head",
     "fit_lexical",
+    "fit_words",
     "join_words",
 ]

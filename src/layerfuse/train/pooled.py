@@ -1,6 +1,5 @@
 """The pooled head: a head on fused vectors, joined by a lexical one where validation wants it."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -110,34 +109,89 @@ class PooledHead:
         return cls(head, LexicalHead.from_arrays(own), arrays["pool_weights"])
 
 
-def join_words(
-    fitted: Head,
-    candidates: Sequence[HeadCandidate],
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """A fitted lexical head, for whatever heads on fused vectors it may join.
+
+    Parameters
+    ----------
+    candidate : HeadCandidate
+        Its cross-validated quality.
+    head : LexicalHead
+        Fitted on all texts.
+    asked_for : bool
+        It joins whatever held-out texts say.
+    """
+
+    candidate: HeadCandidate
+    head: LexicalHead
+    asked_for: bool
+
+
+def fit_words(
     texts: Sequence[str],
     labels: ClassIndices,
     *,
     lexical: LexicalChoice = "auto",
     weights: PerText | None = None,
     random_state: int = 0,
+) -> Words | None:
+    """Fit a lexical head, if one is wanted and some word stands in two texts.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Training texts.
+    labels : int array of shape (text,)
+        Class indices 0 .. n_classes - 1, each present.
+    lexical : "auto" or bool
+        Whether a lexical head joins; ``auto``: where ``join_words`` finds that it helps.
+    weights : array of shape (text,), optional
+        Weight of each text. Default: all equal.
+    random_state : int
+        Draws folds.
+
+    Raises
+    ------
+    FeatureError
+        If a lexical head was asked for, but no word stands in two texts.
+    """
+    if not lexical:
+        return None
+    weights = np.ones(len(labels)) if weights is None else weights
+    found = fit_lexical(texts, labels, weights, random_state)
+    if found is not None:
+        return Words(*found, asked_for=lexical != "auto")
+    if lexical == "auto":
+        return None
+    raise FeatureError(
+        "lexical=True needs words that stand in two texts or more, found none. Leave it at 'auto'."
+    )
+
+
+def join_words(
+    fitted: Head,
+    candidates: Sequence[HeadCandidate],
+    labels: ClassIndices,
+    words: Words | None,
+    *,
+    weights: PerText | None = None,
 ) -> tuple[PooledHead, tuple[HeadCandidate, ...]]:
-    """Fit a lexical head, if wanted, and let it join a head on fused vectors.
+    """Let a lexical head join a head on fused vectors where that helps.
+
+    It does if the pool of both has a lower held-out log loss than the head under the best exponent
+    of its own, by more than one standard error of the paired difference.
 
     Parameters
     ----------
     fitted, candidates
         From ``fit_head``, on vectors of the same texts.
-    texts : sequence of str
-        The texts themselves.
     labels : int array of shape (text,)
         Class indices 0 .. n_classes - 1, each present.
-    lexical : "auto" or bool
-        Whether a lexical head joins. ``auto``: if the pool of both has a lower held-out log loss
-        than the head under the best exponent of its own, by more than one standard error of the
-        paired difference.
+    words : Words or None
+        From ``fit_words``, on the same texts; None leaves the head alone.
     weights : array of shape (text,), optional
         Weight of each text. Default: all equal.
-    random_state : int
-        Draws folds.
 
     Returns
     -------
@@ -145,37 +199,18 @@ def join_words(
         Fitted on all texts.
     candidates : tuple of HeadCandidate
         Those given, the lexical one and the pool. The pool, last, has its weights fitted on the
-        same held-out log probabilities it is judged by: two numbers for all texts. The held-out log
-        probabilities themselves are dropped.
-
-    Raises
-    ------
-    FeatureError
-        If a lexical head was asked for, but no word stands in two texts.
+        same held-out log probabilities it is judged by: two numbers for all texts.
     """
-    weights = np.ones(len(labels)) if weights is None else weights
     alone = PooledHead.alone(fitted)
-    found = fit_lexical(texts, labels, weights, random_state) if lexical else None
-    if found is None:
-        if lexical and lexical != "auto":
-            raise FeatureError(
-                "lexical=True needs words that stand in two texts or more, found none. Leave it "
-                "at 'auto'."
-            )
-        return alone, _told(candidates)
-    by_words, words = found
+    if words is None:
+        return alone, tuple(candidates)
+    weights = np.ones(len(labels)) if weights is None else weights
     by_layers = next(candidate for candidate in candidates if candidate.kind == fitted.kind)
-    members = by_layers.held_out, by_words.held_out
+    members = by_layers.held_out, words.candidate.held_out
     pool_weights = fit_pool_weights(members, labels, weights)
     logits = pool(members, pool_weights)
     pooled = HeadCandidate.from_logits("pooled", 0.0, logits, labels, weights)
     gain = pool_gain_in_errors(by_layers.held_out, pooled.held_out, labels, weights)
-    joins = lexical != "auto" or gain > 1
-    chosen = PooledHead(fitted, words, pool_weights) if joins else alone
-    return chosen, _told((*candidates, by_words, pooled))
-
-
-def _told(candidates: Sequence[HeadCandidate]) -> tuple[HeadCandidate, ...]:
-    """Return what people read of candidates, without a number for each text and class."""
-    nothing = np.empty((0, 0))
-    return tuple(dataclasses.replace(candidate, held_out=nothing) for candidate in candidates)
+    joins = words.asked_for or gain > 1
+    chosen = PooledHead(fitted, words.head, pool_weights) if joins else alone
+    return chosen, (*candidates, words.candidate, pooled)
