@@ -6,14 +6,13 @@ from layerfuse.classifier.options import ONE_BACKBONE_FROM_TEXTS, selectors_of
 from layerfuse.core.errors import SelectionError
 
 MANY = ONE_BACKBONE_FROM_TEXTS
-SEVERAL = [("upper_top", None), ("upper_half", None)]
 
 
 @pytest.mark.parametrize(
     ("selector", "k", "n_texts", "expected"),
     [
-        ("auto", None, MANY, [("top", 1), ("best_backbone", None), *SEVERAL]),
-        ("auto", None, MANY - 1, SEVERAL),
+        ("auto", None, MANY, [("top", 1), ("best_backbone", None), ("upper_top", None)]),
+        ("auto", None, MANY - 1, [("upper_top", None)]),
         ("auto", 3, MANY, [("upper_top", 3)]),
         ("greedy", 4, MANY, [("greedy", 4)]),
     ],
@@ -39,3 +38,19 @@ def test_a_k_that_no_scores_could_satisfy_is_refused_before_anything_is_embedded
     monkeypatch.setattr("layerfuse.classifier.estimator.embed_to_store", None)
     with pytest.raises(SelectionError, match=message):
         make(selector=selector, k=k).fit(*toy(20, seed=0))
+
+
+def test_of_many_texts_one_layer_stands_where_more_add_nothing(
+    make, toy, tiny_decoder, monkeypatch
+):
+    monkeypatch.setattr("layerfuse.classifier.options.ONE_BACKBONE_FROM_TEXTS", 48)
+    texts, labels = toy(48)
+    encoder = make().backbones[0]
+    classifier = make(backbones=[encoder, str(tiny_decoder)]).fit(texts, labels)
+    assert classifier.selection_.refs == (classifier.scores_.best,)
+    reason = classifier.selection_.reason
+    assert reason.startswith("the best by loo_ridge over all backbones, held-out log loss ")
+    assert f"of the upper half of {classifier.scores_.best.backbone}: " in reason
+    fewer = make(backbones=[encoder, str(tiny_decoder)]).fit(texts[1:], labels[1:])
+    assert fewer.selection_.backbones == ("encoder", "decoder")
+    assert "held-out" not in fewer.selection_.reason

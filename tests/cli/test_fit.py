@@ -18,8 +18,9 @@ def test_from_every_format_to_predictions(run, data, extension, tiny_encoder, to
     ]
     for layer in range(4):
         assert f"encoder:{layer}:mean" in done.out
-    assert "Chosen: the best third by loo_ridge of the upper halves of all" in done.out
-    assert "held-out log loss 0." in done.out
+    assert (
+        "Chosen: the best third by loo_ridge of the upper halves of all backbones; 1\nlayer.\n"
+    ) in done.out
     assert "ridge head: held-out accuracy" in done.out
     assert "(kept)" in done.out
     assert f"Saved to {tmp_path / 'out'}" in done.out

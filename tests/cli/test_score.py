@@ -51,7 +51,7 @@ def test_every_layer_with_the_chosen_marked_and_their_stability(
     assert sum(share for name, share in shares.items() if "encoder" in name) == pytest.approx(
         100, abs=3
     )
-    assert "Chosen: the 1 best by loo_ridge of each backbone." in done.out
+    assert "Chosen: the best by loo_ridge of each backbone." in done.out
     assert "share of 200 draws" in done.out
 
 

@@ -88,9 +88,8 @@ def selectors_of(
     Parameters
     ----------
     selector : SelectorChoice
-        ``auto`` is ``upper_top`` and ``upper_half``, from 2,000 texts on the best layer of all and
-        ``best_backbone`` before them, of which held-out training texts take one; any other is
-        itself.
+        ``auto`` is ``upper_top``; from 2,000 texts on the best layer of all and ``best_backbone``
+        before it, of which held-out training texts take one. Any other is itself.
     k : int, optional
         Layers wanted; then ``auto`` is ``upper_top``.
     n_texts : int
@@ -103,15 +102,9 @@ def selectors_of(
     """
     if selector != "auto":
         return ((selector, k),)
-    if k is not None:
+    if k is not None or n_texts < ONE_BACKBONE_FROM_TEXTS:
         return (("upper_top", k),)
-    several: tuple[tuple[SelectorName, int | None], ...] = (
-        ("upper_top", None),
-        ("upper_half", None),
-    )
-    if n_texts < ONE_BACKBONE_FROM_TEXTS:
-        return several
-    return (("top", 1), ("best_backbone", None), *several)
+    return (("top", 1), ("best_backbone", None), ("upper_top", None))
 
 
 def check_refs(

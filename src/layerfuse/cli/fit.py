@@ -147,7 +147,9 @@ def _print(classifier: "FusionClassifier", out: Path) -> None:
     from layerfuse.report import score_table, trial_table
 
     typer.echo(score_table(classifier.scores_, classifier.selection_))
-    chosen = f"Chosen: {classifier.selection_.reason}; {len(classifier.selection_)} layers."
+    n_layers = len(classifier.selection_)
+    plural = "" if n_layers == 1 else "s"
+    chosen = f"Chosen: {classifier.selection_.reason}; {n_layers} layer{plural}."
     typer.echo("\n" + textwrap.fill(chosen, 80, break_on_hyphens=False))
     if len(classifier.trials_) > 1:
         typer.echo(f"\n{trial_table(classifier.trials_, fusion_name(classifier.fusion_))}\n")

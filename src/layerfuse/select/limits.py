@@ -22,6 +22,6 @@ def check_k(k: int | None, scores: LayerScores) -> None:
 def describe(k: int | None, scores: LayerScores) -> str:
     """Say which layers are taken: the k best, or else those of ``LayerScores.near_best``."""
     if k is not None:
-        return f"the {k} best"
+        return "the best" if k == 1 else f"the {k} best"
     sure = scores.per_text is not None or scores.standard_errors
     return "those within one standard error of the best" if sure else "the best"
