@@ -2,23 +2,25 @@
 
 import pytest
 
-from layerfuse.classifier.options import ONE_BACKBONE_FROM_TEXTS, selectors_of
+from layerfuse.classifier.options import FEWER_LAYERS_FROM_TEXTS, selectors_of
 from layerfuse.core.errors import SelectionError
 
-MANY = ONE_BACKBONE_FROM_TEXTS
+MANY = FEWER_LAYERS_FROM_TEXTS
 
 
 @pytest.mark.parametrize(
-    ("selector", "k", "n_texts", "expected"),
+    ("selector", "k", "fusion", "n_texts", "expected"),
     [
-        ("auto", None, MANY, [("top", 1), ("best_backbone", None), ("upper_top", None)]),
-        ("auto", None, MANY - 1, [("upper_top", None)]),
-        ("auto", 3, MANY, [("upper_top", 3)]),
-        ("greedy", 4, MANY, [("greedy", 4)]),
+        ("auto", None, "auto", MANY, [("top", 1), ("best_backbone", None), ("upper_top", None)]),
+        ("auto", None, "concat", MANY, [("top", 1), ("best_backbone", None), ("upper_top", None)]),
+        ("auto", None, "gated", MANY, [("upper_top", None)]),
+        ("auto", None, "concat", MANY - 1, [("upper_top", None)]),
+        ("auto", 3, "concat", MANY, [("upper_top", 3)]),
+        ("greedy", 4, "concat", MANY, [("greedy", 4)]),
     ],
 )
-def test_auto_is_several_selectors_or_the_one_that_takes_a_k(selector, k, n_texts, expected):
-    assert list(selectors_of(selector, k, n_texts)) == expected
+def test_auto_is_several_selectors_or_one(selector, k, fusion, n_texts, expected):
+    assert list(selectors_of(selector, k, fusion, n_texts)) == expected
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ def test_auto_is_several_selectors_or_the_one_that_takes_a_k(selector, k, n_text
         ("upper_half", 2, "has no k"),
         ("auto", 5, "k=5 of the upper halves: 4 layers"),  # 2 and 3 under two poolings
         ("upper_top", 0, "Choose 1 to 4"),
-        ("best_backbone", 5, "k=5 of the largest upper half: 4 layers"),
+        ("best_backbone", 5, "k=5 of the smallest upper half: 4 layers"),
         ("top", 9, "k=9 of all backbones: 8 layers"),
         ("best", 9, "k=9 of encoder: 8 layers"),
     ],
@@ -43,7 +45,7 @@ def test_a_k_that_no_scores_could_satisfy_is_refused_before_anything_is_embedded
 def test_of_many_texts_one_layer_stands_where_more_add_nothing(
     make, toy, tiny_decoder, monkeypatch
 ):
-    monkeypatch.setattr("layerfuse.classifier.options.ONE_BACKBONE_FROM_TEXTS", 48)
+    monkeypatch.setattr("layerfuse.classifier.options.FEWER_LAYERS_FROM_TEXTS", 48)
     texts, labels = toy(48)
     encoder = make().backbones[0]
     classifier = make(backbones=[encoder, str(tiny_decoder)]).fit(texts, labels)

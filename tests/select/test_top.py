@@ -49,3 +49,10 @@ def test_the_reason_tells_what_was_done():
     assert select_layers(SCORES, "best", k=2).reason == "the 2 best by c of each backbone"
     sure = LayerScores("c", REFS, SCORES.values, (0.1,) * 6)
     assert "within one standard error of the best by c" in select_layers(sure, "best").reason
+
+
+def test_one_backbone_alone_and_the_best_of_its_deeper_half():
+    assert names(select_layers(SCORES, "best_backbone", k=1)) == ["b1"]
+    reason = select_layers(SCORES, "best_backbone", k=1).reason
+    assert reason == "the best by c of the upper half of b"
+    assert select_layers(SCORES, "upper_top", k=1).reason.startswith("the best by c of the upper")

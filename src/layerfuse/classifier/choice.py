@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from layerfuse.classifier.limits import measured_budget
-from layerfuse.classifier.options import SelectorChoice, selectors_of
 from layerfuse.classifier.signals import gather_signals
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.choice import LayerChoice
@@ -105,9 +104,8 @@ def propose_layers(
     stored: Sequence[StoredEmbeddings],
     labels: Any,
     criterion: CriterionName | CriterionInfo | Criterion,
-    selector: SelectorChoice,
+    selectors: Sequence[tuple[SelectorName, int | None]],
     *,
-    k: int | None = None,
     max_ms: float | None = None,
     max_mb: float | None = None,
     random_state: int = 0,
@@ -120,7 +118,9 @@ def propose_layers(
         One per backbone.
     labels : sequence of shape (text,)
         One per text.
-    criterion, selector, k, max_ms, max_mb, random_state
+    selectors : sequence of (SelectorName, int or None)
+        From ``selectors_of``.
+    criterion, max_ms, max_mb, random_state
         As in ``FusionClassifier``.
 
     Returns
@@ -144,7 +144,7 @@ def propose_layers(
             budget=budget,
             random_state=random_state,
         )
-        for one, own_k in selectors_of(selector, k, stored[0].n_texts)
+        for one, own_k in selectors
     ]
     return scores, selections
 

@@ -10,13 +10,13 @@ import numpy as np
 from sklearn import base
 
 from layerfuse.backbone import Backbone
+from layerfuse.classifier import options
 from layerfuse.classifier.backbones import load_named
 from layerfuse.classifier.blocks import read_blocks, stream_blocks
 from layerfuse.classifier.choice import propose_layers
 from layerfuse.classifier.errors import NotFittedError
 from layerfuse.classifier.fusing import FusionChoice, fuse_best
 from layerfuse.classifier.gates import TextGates, read_gates
-from layerfuse.classifier.options import SelectorChoice, check_options, check_refs, weight_by_index
 from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, save_fitted
 from layerfuse.core.arrays import Block, Features, Targets
 from layerfuse.core.errors import ShapeError
@@ -47,8 +47,8 @@ class FusionClassifier(
     criterion : CriterionName, CriterionInfo or callable
         Scores a layer for these labels; higher is better.
     selector : SelectorChoice
-        Chooses layers by their scores, as in ``select_layers``. ``auto``:
-        ``upper_top``; from 2,000 texts on less, where that is as good on held-out texts.
+        Chooses layers, as in ``select_layers``. ``auto``: ``upper_top``; from 2,000 texts on fewer
+        where held-out texts do not ask for more, unless ``fusion`` names one that combines sources.
     k : int, optional
         Layers to choose, as in ``select_layers``. Default: the selector's.
     max_ms, max_mb : float, optional
@@ -105,7 +105,7 @@ class FusionClassifier(
         backbones: Sequence[str | PathLike[str] | Backbone] = (),
         *,
         criterion: CriterionName | CriterionInfo | Criterion = "loo_ridge",
-        selector: SelectorChoice = "auto",
+        selector: options.SelectorChoice = "auto",
         k: int | None = None,
         max_ms: float | None = None,
         max_mb: float | None = None,
@@ -173,7 +173,7 @@ class FusionClassifier(
             raise ShapeError(f"Expected a label per text, got {len(labels)} for {len(texts)}.")
         check_labels(labels)
         names, classes = index_labels(labels)
-        weights = class_weights(classes, weight_by_index(self.class_weight, names.tolist()))
+        weights = class_weights(classes, options.weight_by_index(self.class_weight, names.tolist()))
         with Meter() as meter, store_at(self.cache) as store:
             backbones = self.load_backbones()
             stored = [embed_to_store(b, texts, store, progress=self.progress) for b in backbones]
@@ -181,8 +181,7 @@ class FusionClassifier(
                 stored,
                 labels,
                 self.criterion,
-                self.selector,
-                k=self.k,
+                options.selectors_of(self.selector, self.k, self.fusion, len(texts)),
                 max_ms=self.max_ms,
                 max_mb=self.max_mb,
                 random_state=self.random_state,
@@ -325,9 +324,9 @@ class FusionClassifier(
             If they do not have so many layers as ``k``.
         """
         parameters = self.get_params(deep=False)
-        check_options(parameters)
+        options.check_options(parameters)
         backbones = load_named(parameters)
-        check_refs(self.selector, self.k, self.fusion, [one.refs for one in backbones])
+        options.check_refs(self.selector, self.k, self.fusion, [one.refs for one in backbones])
         return backbones
 
     @property

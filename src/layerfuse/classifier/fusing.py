@@ -1,4 +1,4 @@
-"""Selected layers to a fusion and the head on it, both chosen on held-out texts if asked."""
+"""One of several selections, a fusion of it and a head, chosen on training texts held out."""
 
 import dataclasses
 import time
@@ -154,8 +154,7 @@ def fuse_best(
 
     Selections are judged as they will be used, words included, by log loss on training texts that
     were held out, though always on their ``concat``. The first stands, and a later one takes its
-    place if it is better by more than one standard error of the paired difference, until one is no
-    better at all: what layers add to others, more layers do not.
+    place if it is better by more than one standard error of the paired difference.
 
     Parameters
     ----------
@@ -184,11 +183,9 @@ def fuse_best(
         other_blocks = read(other)
         tried = _fit("concat", other_blocks, other.refs, supervision, head, words)
         losses[other] = tried.best.log_loss
-        gain = _gain_errors(fitted.best, tried.best, supervision)
-        if gain > 1:
+        if _gain_errors(fitted.best, tried.best, supervision) > 1:
             best, blocks, fitted = other, other_blocks, tried
-        elif gain <= 0:
-            break
+        del other_blocks, tried  # or they would stand beside those of the next, gigabytes maybe
     rivals = [f"{one.reason}: {loss:.3f}" for one, loss in losses.items() if one != best]
     why = f"{best.reason}, held-out log loss {losses[best]:.3f} ({'; '.join(rivals)})"
     fused = _fuse(blocks, best.refs, supervision, fusion, head, words, fitted)

@@ -16,7 +16,7 @@ from layerfuse.train import HeadChoice
 
 MOST_SEEDS = 2**32
 
-ONE_BACKBONE_FROM_TEXTS = 2000
+FEWER_LAYERS_FROM_TEXTS = 2000
 """Held-out losses of fewer texts seldom differ by more than one standard error: one layer, or one
 backbone, would stand where several are better."""
 
@@ -81,7 +81,7 @@ def check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> N
 
 
 def selectors_of(
-    selector: SelectorChoice, k: int | None, n_texts: int
+    selector: SelectorChoice, k: int | None, fusion: FusionChoice, n_texts: int
 ) -> tuple[tuple[SelectorName, int | None], ...]:
     """Return what may choose the layers, the one that chooses fewest first.
 
@@ -92,6 +92,9 @@ def selectors_of(
         before it, of which held-out training texts take one. Any other is itself.
     k : int, optional
         Layers wanted; then ``auto`` is ``upper_top``.
+    fusion : FusionChoice
+        Whoever names one that combines sources wants several of them: then ``auto`` is
+        ``upper_top``, which leaves out no backbone.
     n_texts : int
         Training texts.
 
@@ -102,7 +105,7 @@ def selectors_of(
     """
     if selector != "auto":
         return ((selector, k),)
-    if k is not None or n_texts < ONE_BACKBONE_FROM_TEXTS:
+    if k is not None or fusion not in {"auto", "concat"} or n_texts < FEWER_LAYERS_FROM_TEXTS:
         return (("upper_top", k),)
     return (("top", 1), ("best_backbone", None), ("upper_top", None))
 

@@ -2,6 +2,8 @@
 
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
+from layerfuse.select.limits import check_k, describe
+from layerfuse.select.upper_half import upper_half
 from layerfuse.select.upper_top import upper_top
 
 
@@ -13,7 +15,8 @@ def best_backbone(scores: LayerScores, k: int | None = None) -> Selection:
     scores : LayerScores
         Of one or several backbones, under a criterion that compares between backbones.
     k : int, optional
-        How many. Default: a third of the upper half.
+        How many, at most as many as each upper half has: another draw of the texts may favour
+        another backbone. Default: a third of the upper half.
 
     Returns
     -------
@@ -23,10 +26,11 @@ def best_backbone(scores: LayerScores, k: int | None = None) -> Selection:
     Raises
     ------
     SelectionError
-        If that upper half has fewer than k scored layers, or k is below 1.
+        If some upper half has fewer than k scored layers, or k is below 1.
     """
+    for one in scores.backbones:
+        check_k(k, scores.among(upper_half(scores.of(one)).refs), "in the upper half")
     backbone = scores.best.backbone
     chosen = upper_top(scores.of(backbone), k)
-    how_many = "third" if k is None else str(k)
-    reason = f"the best {how_many} by {scores.criterion} of the upper half of {backbone}"
-    return Selection(chosen.refs, reason)
+    which = "the best third" if k is None else describe(k, scores)
+    return Selection(chosen.refs, f"{which} by {scores.criterion} of the upper half of {backbone}")

@@ -170,7 +170,7 @@ def most_layers(selector: SelectorName, refs: Sequence[Sequence[LayerRef]]) -> t
     if selector == "upper_top":
         return sum(len(upper_refs(own)) for own in refs), "the upper halves"
     if selector == "best_backbone":
-        return max(len(upper_refs(own)) for own in refs), "the largest upper half"
+        return min(len(upper_refs(own)) for own in refs), "the smallest upper half"
     if selector in {"best", "budget"}:
         fewest = min(refs, key=len)
         return len(fewest), fewest[0].backbone

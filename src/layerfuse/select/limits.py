@@ -4,8 +4,17 @@ from layerfuse.core.errors import SelectionError, as_integer
 from layerfuse.core.scores import LayerScores
 
 
-def check_k(k: int | None, scores: LayerScores) -> None:
+def check_k(k: int | None, scores: LayerScores, where: str = "") -> None:
     """Raise unless k is None or as many layers were scored.
+
+    Parameters
+    ----------
+    k : int, optional
+        Layers wanted.
+    scores : LayerScores
+        Of those to choose from.
+    where : str
+        What part of their backbones these are, for the message.
 
     Raises
     ------
@@ -15,7 +24,8 @@ def check_k(k: int | None, scores: LayerScores) -> None:
         With the range of k.
     """
     if k is not None and not 1 <= as_integer("k", k) <= len(scores.refs):
-        which = f"{', '.join(scores.backbones)}: {len(scores.refs)} scored layers"
+        part = f" {where}" if where else ""
+        which = f"{', '.join(scores.backbones)}: {len(scores.refs)} scored layers{part}"
         raise SelectionError(f"k={k} of {which}. Choose 1 to {len(scores.refs)}.")
 
 

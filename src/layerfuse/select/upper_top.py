@@ -2,7 +2,7 @@
 
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
-from layerfuse.select.limits import check_k
+from layerfuse.select.limits import check_k, describe
 from layerfuse.select.upper_half import upper_half
 
 SHARE = 3
@@ -34,7 +34,7 @@ def upper_top(scores: LayerScores, k: int | None = None) -> Selection:
     check_k(k, upper)
     of_all = f"by {scores.criterion} of the upper halves of all backbones"
     if k is not None:
-        return Selection(upper.ranked()[:k], f"the {k} best {of_all}")
+        return Selection(upper.ranked()[:k], f"{describe(k, scores)} {of_all}")
     third = upper.ranked()[: max(1, len(upper.refs) // SHARE)]
     bests = (upper.of(backbone).best for backbone in upper.backbones)
     return Selection(tuple(dict.fromkeys((*third, *bests))), f"the best third {of_all}")
