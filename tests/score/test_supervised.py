@@ -271,7 +271,7 @@ def test_mdl_refuses_one_class():
         mdl(np.zeros((4, 2)), np.zeros(4, dtype=int))
 
 
-@pytest.mark.parametrize("n_judged", [2999, 500])
+@pytest.mark.parametrize("n_judged", [3000, 2999, 500])
 @pytest.mark.parametrize("offset", [0.0, 500.0])
 def test_loo_ridge_of_many_texts_is_that_of_all_at_some(offset, n_judged, monkeypatch):
     """In one pass over features far from nought, and errors at a sample only."""

@@ -189,7 +189,7 @@ class RidgePath:
         """
         losses = np.empty((len(self.penalties), len(targets)))
         for rows, errors in self._loo_errors(targets):
-            losses[:, rows] = np.square(errors).sum(2).T
+            losses[:, rows] = np.einsum("tpc,tpc->pt", errors, errors)
         best = int(np.argmin(losses @ self.weights))
         return float(self.penalties[best]), losses[best]
 

@@ -64,7 +64,7 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
     for the temperature.
     """
     targets, weights = one_hot(labels), held_out_weights(labels)
-    if features.shape[1] > len(features) or len(features) <= MAX_JUDGED:
+    if features.shape[1] > len(features):
         path = ridge_path(Standardizer.fit(features).apply(features))
         penalty, _ = path.best(targets)
         return _log_likelihoods(targets - path.loo_errors(targets, penalty), labels, weights)
@@ -81,13 +81,14 @@ def _log_likelihoods(held_out: Targets, labels: ClassIndices, weights: PerText) 
     # where few texts show no layer to be better than chance, all are alike at 0: not below 1.
     unsure = 1 / (n_texts + 1)
     wanted = (1 - unsure) * own + unsure * held_out.mean(1)
+    by_class = np.ascontiguousarray(held_out.T)  # sums over few columns are slow, over few rows not
 
     def loss(log_factor: float) -> float:
         factor = np.exp(log_factor)
-        return float(weights @ (logsumexp(factor * held_out, axis=1) - factor * wanted))
+        return float(weights @ (logsumexp(factor * by_class, axis=0) - factor * wanted))
 
     best = np.exp(minimize_scalar(loss, bounds=(0.0, 8.0), method="bounded").x)
-    return np.asarray(weights * (best * own - logsumexp(best * held_out, axis=1)))
+    return np.asarray(weights * (best * own - logsumexp(best * by_class, axis=0)))
 
 
 def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> np.ndarray:
@@ -115,9 +116,12 @@ def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> np.ndar
     mean_eigenvalue = float(eigenvalues.mean()) if len(eigenvalues) else 1.0
     fit = RidgeFit(axes.T @ cross, eigenvalues, np.logspace(-3, 3, N_PENALTIES) * mean_eigenvalue)
     centre = near + offset.astype(features.dtype)
-    basis = (features[rows] - centre) @ (scale[:, None].astype(features.dtype) * axes)
+    judged = features[rows] - centre
+    basis = judged @ (scale[:, None].astype(features.dtype) * axes)
     centred = targets[rows] - counts / n_texts
-    losses = sum(np.square(errors).sum((0, 2)) for errors in _errors(fit, basis, centred, n_texts))
+    losses = sum(
+        np.einsum("tpc,tpc->p", errors, errors) for errors in _errors(fit, basis, centred, n_texts)
+    )
     best = dataclasses.replace(fit, penalties=fit.penalties[[np.argmin(losses)]])
     errors = np.concatenate([part[:, 0] for part in _errors(best, basis, centred, n_texts)])
     return np.asarray(targets[rows] - errors)
