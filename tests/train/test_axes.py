@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from layerfuse.train import axes as axes_module
-from layerfuse.train.axes import principal_axes
+from layerfuse.train.axes import project
 
 SHAPES = pytest.mark.parametrize(("n_texts", "width"), [(60, 8), (20, 50), (15, 15)])
+
+
+def principal_axes(features, random_state=0):
+    """Return the axes as columns: what unit coefficients on each are on the features."""
+    projection = project(features, random_state)
+    return projection.lift(np.eye(projection.vectors.shape[1], dtype=np.float32))
 
 
 def spread(n_texts, width, seed=0):
@@ -114,3 +120,27 @@ def test_few_of_many_axes_are_nearly_the_exact_ones(monkeypatch, n_texts, width)
     assert held.sum() > 0.995 * most.sum()
     np.testing.assert_allclose(held[:4], most[:4], rtol=1e-2)
     np.testing.assert_array_equal(found, principal_axes(features))
+
+
+@pytest.mark.parametrize("spare", [256, 2])
+@pytest.mark.parametrize(("n_texts", "width"), [(60, 8), (20, 50), (15, 15)])
+def test_vectors_are_the_centred_features_on_the_axes(monkeypatch, n_texts, width, spare):
+    """However few axes there are, and though texts that are fewer than features need none."""
+    monkeypatch.setattr(axes_module, "_SPARE", spare)
+    monkeypatch.setattr(axes_module, "_ROWS", 7)
+    monkeypatch.setattr(axes_module, "MAX_AXES", 4)
+    features = spread(n_texts, width)
+    projection = project(features)
+    axes = principal_axes(features)
+    assert axes.shape == (width, 4)
+    np.testing.assert_allclose(projection.mean, features.mean(0, dtype=float), rtol=1e-6)
+    expected = (features - projection.mean) @ axes
+    np.testing.assert_allclose(projection.vectors, expected, atol=2e-4)
+
+
+def test_a_model_on_the_axes_is_the_same_on_the_features():
+    features = spread(20, 50)
+    projection = project(features)
+    coefficients = np.random.default_rng(1).normal(size=(19, 3)).astype(np.float32)
+    by_features = (features - projection.mean) @ projection.lift(coefficients)
+    np.testing.assert_allclose(projection.vectors @ coefficients, by_features, atol=1e-3)

@@ -5,11 +5,11 @@ from typing import Literal, get_args, overload
 
 import numpy as np
 
-from layerfuse.core.arrays import Axes, Block, ClassIndices, PerText
+from layerfuse.core.arrays import ClassIndices, PerText
 from layerfuse.core.calibrate import pool_gain_in_errors
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError, check_option
 from layerfuse.core.vectors import Vectors
-from layerfuse.train.axes import principal_axes
+from layerfuse.train.axes import project
 from layerfuse.train.blend import fit_blend
 from layerfuse.train.head import Head, HeadCandidate, HeadName, LinearHead
 from layerfuse.train.logistic import fit_logistic
@@ -82,18 +82,17 @@ def fit_head(
     check_option("head", head, get_args(HeadChoice))
     _check(features, labels)
     weights = np.ones(len(labels)) if weights is None else weights
-    axes = principal_axes(features, random_state)
-    if axes.shape[1] == 0:
+    projection = project(features, random_state)
+    if projection.vectors.shape[1] == 0:
         raise FeatureError("All fused vectors are equal: there is nothing to learn from.")
-    mean, projected = _projected(features, axes)
     if head == "mlp":
-        candidate, network = fit_mlp(projected, labels, weights, random_state)
-        return network.unprojected(axes, mean), (candidate,)
+        candidate, network = fit_mlp(projection.vectors, labels, weights, random_state)
+        return network.lifted(projection.lift, projection.mean), (candidate,)
     fitted: list[tuple[HeadCandidate, LinearHead]] = []
     if head != "logistic":
-        fitted.append(fit_ridge(projected, labels, weights))
+        fitted.append(fit_ridge(projection.vectors, labels, weights))
     if head != "ridge":
-        fitted.append(fit_logistic(projected, labels, weights, random_state))
+        fitted.append(fit_logistic(projection.vectors, labels, weights, random_state))
     best = min(fitted, key=lambda pair: pair[0].log_loss)
     if head in {"auto", "blend"}:
         blend = fit_blend(fitted, labels, weights)
@@ -101,18 +100,8 @@ def fit_head(
         if head == "blend" or gain > 1:
             best = blend
         fitted.append(blend)
-    return best[1].unprojected(axes, mean), tuple(candidate for candidate, _ in fitted)
-
-
-def _projected(features: Vectors, axes: Axes) -> tuple[np.ndarray, Block]:
-    """Return the mean vector, and all vectors in the space of the axes, centred."""
-    if isinstance(features, np.ndarray):
-        mean = features.mean(0, dtype=np.float64).astype(np.float32)
-        return mean, features @ axes - mean @ axes
-    mean = features.mean()
-    projected = features.project(axes)
-    projected -= mean @ axes
-    return mean, projected
+    lifted = best[1].lifted(projection.lift, projection.mean)
+    return lifted, tuple(candidate for candidate, _ in fitted)
 
 
 def _check(features: Vectors, labels: ClassIndices) -> None:

@@ -7,8 +7,9 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from layerfuse.core.arrays import Axes, ClassIndices, Coefficients, Features, PerText, Targets
+from layerfuse.core.arrays import ClassIndices, Coefficients, Features, PerText, Targets
 from layerfuse.core.calibrate import held_out_weights, text_log_losses
+from layerfuse.train.axes import Lift
 
 HeadName = Literal["ridge", "logistic", "blend", "mlp"]
 CandidateName = Literal["ridge", "logistic", "blend", "mlp", "lexical", "pooled"]
@@ -35,7 +36,7 @@ class Head(Protocol):
         """Return log probabilities (text, class)."""
         ...
 
-    def unprojected(self, axes: Axes, mean: np.ndarray) -> "Head":
+    def lifted(self, lift: Lift, mean: np.ndarray) -> "Head":
         """Return the same head for vectors before centring and projection."""
         ...
 
@@ -82,9 +83,9 @@ class LinearHead:
         logits = self.temperature * self.decisions(features).astype(float)
         return np.asarray(log_softmax(logits, axis=1))
 
-    def unprojected(self, axes: Axes, mean: np.ndarray) -> "LinearHead":
+    def lifted(self, lift: Lift, mean: np.ndarray) -> "LinearHead":
         """Return the same head for vectors before centring and projection."""
-        coefficients = axes @ self.coefficients
+        coefficients = lift(self.coefficients)
         intercept = self.intercept - mean @ coefficients
         return LinearHead(self.kind, coefficients, intercept.astype(np.float32), self.temperature)
 

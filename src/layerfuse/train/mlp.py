@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from layerfuse.core.arrays import Axes, ClassIndices, Features, PerText, Targets
+from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
 from layerfuse.core.calibrate import fit_temperature
 from layerfuse.learn import Noise, Parameters, Schedule, learn_committee
+from layerfuse.train.axes import Lift
 from layerfuse.train.head import HeadCandidate, HeadName
 
 N_HIDDEN = 128
@@ -70,9 +71,9 @@ class MLPHead:
     def _logits(self, features: Features) -> Targets:
         return np.asarray(self.temperature * self.decisions(features).astype(float))
 
-    def unprojected(self, axes: Axes, mean: np.ndarray) -> "MLPHead":
+    def lifted(self, lift: Lift, mean: np.ndarray) -> "MLPHead":
         """Return the same head for vectors before centring and projection."""
-        hidden = axes @ self.hidden
+        hidden = lift(self.hidden)
         bias = (self.hidden_bias - mean @ hidden).astype(np.float32)
         return MLPHead(hidden, bias, self.output, self.output_bias, self.temperature)
 
