@@ -56,3 +56,13 @@ def test_of_many_texts_one_layer_stands_where_more_add_nothing(
     fewer = make(backbones=[encoder, str(tiny_decoder)]).fit(texts[1:], labels[1:])
     assert fewer.selection_.backbones == ("encoder", "decoder")
     assert "held-out" not in fewer.selection_.reason
+
+
+def test_a_fusion_that_combines_sources_gets_several_of_many_texts_too(
+    make, toy, tiny_decoder, monkeypatch
+):
+    """Else one that is asked for could fail, or fuse one layer with itself."""
+    monkeypatch.setattr("layerfuse.classifier.options.FEWER_LAYERS_FROM_TEXTS", 48)
+    backbones = [make().backbones[0], str(tiny_decoder)]
+    classifier = make(backbones=backbones, fusion="residual_sum").fit(*toy(48))
+    assert classifier.selection_.backbones == ("encoder", "decoder")

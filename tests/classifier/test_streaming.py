@@ -1,5 +1,7 @@
 """Blocks too large for memory: the same classifier, and only the layers in play are read."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,22 @@ def test_a_classifier_of_streamed_blocks_is_the_same(
     assert type(one.fusion_) is type(other.fusion_)
     assert [trial.fusion for trial in one.trials_] == [trial.fusion for trial in other.trials_]
     np.testing.assert_allclose(one.predict_proba(texts), other.predict_proba(texts), atol=1e-3)
+
+
+def test_selections_of_streamed_blocks_are_judged_alike(
+    make, noisy, monkeypatch, tiny_encoder, tiny_decoder
+):
+    monkeypatch.setattr("layerfuse.classifier.options.FEWER_LAYERS_FROM_TEXTS", 60)
+    options = {"backbones": [tiny_encoder, tiny_decoder], "head": "ridge"}
+    other = make(**options).fit(*noisy)
+    read = partial(layerfuse.classifier.blocks.read_blocks, in_memory_bytes=0)
+    monkeypatch.setattr("layerfuse.classifier.estimator.read_blocks", read)
+    one = make(**options).fit(*noisy)
+    assert one.selection_.refs == other.selection_.refs
+    assert one.selection_.reason.count("log loss") == 1
+    np.testing.assert_allclose(
+        one.predict_proba(noisy[0]), other.predict_proba(noisy[0]), atol=1e-3
+    )
 
 
 def test_what_fits_into_memory_is_held_whichever_block_is_wide():
