@@ -122,8 +122,8 @@ def test_few_of_many_axes_are_nearly_the_exact_ones(monkeypatch, n_texts, width)
     np.testing.assert_array_equal(found, principal_axes(features))
 
 
+@SHAPES
 @pytest.mark.parametrize("spare", [256, 2])
-@pytest.mark.parametrize(("n_texts", "width"), [(60, 8), (20, 50), (15, 15)])
 def test_vectors_are_the_centred_features_on_the_axes(monkeypatch, n_texts, width, spare):
     """However few axes there are, and though texts that are fewer than features need none."""
     monkeypatch.setattr(axes_module, "_SPARE", spare)
