@@ -1,6 +1,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Modules are compiled when first imported, and kept so: most of what is installed never is.
+export PYTHONDONTWRITEBYTECODE :=
+INSTALL := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt
+
 # Packages that hold arrays: their tests check shapes and types of every signature at run time. Each
 # test runs once, with these checks or without.
 CHECKED := $(addprefix tests/,backbone contract core fuse report score select store train)
@@ -28,12 +32,12 @@ test: .venv/dev
 	$(PYTHON) -m venv .venv
 
 .venv/demo: .venv/bin/pip pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gguf]'
+	$(INSTALL) --editable '.[gguf]'
 	touch $@
 
 .venv/dev: .venv/demo
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --constraint constraints.txt --group dev
+	$(INSTALL) --group dev
 	touch $@
 
 clean:

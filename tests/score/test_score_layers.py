@@ -1,5 +1,7 @@
 """score_layers: several backbones, own functions, and the criterion that looks at nothing."""
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
@@ -66,6 +69,39 @@ def test_backbones_with_other_texts_are_refused_also_where_labels_are_not_looked
 def test_labels_of_pandas_with_another_index():
     labels = pd.Series(LABELS, index=range(100, 140))
     assert score_layers(embed(), labels) == score_layers(embed(), LABELS)
+
+
+@pytest.mark.parametrize("criterion", ["loo_ridge", "knn", "rankme", "gradient"])
+def test_layers_side_by_side_score_as_they_do_alone(criterion):
+    block = embed(n_layers=7, width=30)
+    with threadpool_limits(1, user_api="blas"):
+        alone = score_layers(block, LABELS, criterion)
+    with threadpool_limits(3, user_api="blas"):
+        beside = score_layers(block, LABELS, criterion)
+    assert beside.refs == alone.refs
+    np.testing.assert_allclose(beside.values, alone.values, rtol=1e-5)
+
+
+def test_layers_are_read_and_own_functions_called_by_one_thread():
+    """A store is not for several threads, nor is what a user may write."""
+    readers, callers = set(), set()
+
+    class Rows:
+        block = embed(n_layers=5)
+        backbone, refs, n_texts = block.backbone, block.refs, block.n_texts
+
+        def row(self, ref):
+            readers.add(threading.get_ident())
+            return self.block.row(ref)
+
+    def spread(features, labels):
+        callers.add(threading.get_ident())
+        return features.std()
+
+    with threadpool_limits(2, user_api="blas"):
+        score_layers(Rows(), LABELS)
+        score_layers(Rows(), LABELS, spread)
+    assert readers == callers == {threading.get_ident()}
 
 
 def test_an_own_function_gets_matrix_and_class_indices():

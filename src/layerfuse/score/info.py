@@ -10,6 +10,7 @@ from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.signals import LayerSignals, SignalName
+from layerfuse.core.threads import side_by_side
 
 CriterionName = Literal[
     "loo_ridge",
@@ -45,6 +46,7 @@ BLIND = (
 
 _MIN_TEXTS = 3
 _ROWS = 2048  # looked at at once
+_AT_ONCE = 4  # layers in memory, and one more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,11 +129,21 @@ class CriterionInfo:
         return tuple(sorted(need for need in self.needs if need != "labels"))
 
 
-def by_layer(measure: Callable[[Features, ClassIndices], PerText | float]) -> Scorer:
-    """Score each layer alone, from its features and the labels."""
+def by_layer(
+    measure: Callable[[Features, ClassIndices], PerText | float], *, at_once: int = _AT_ONCE
+) -> Scorer:
+    """Score each layer alone, from its features and the labels.
+
+    Parameters
+    ----------
+    measure : callable
+        (features, class indices) to a number, or one per text.
+    at_once : int
+        Layers measured side by side, each in a thread of its own; 1 for what threads may not share.
+    """
 
     def scorer(evidence: Evidence) -> Measured:
-        return {ref: measure(evidence.row(ref), evidence.labels) for ref in evidence.block.refs}
+        return _measured(lambda row: measure(row, evidence.labels), evidence, at_once)
 
     return scorer
 
@@ -151,6 +163,14 @@ def without_labels(measure: Callable[[Features], float]) -> Scorer:
                 f"Expected at least {_MIN_TEXTS} texts, got {evidence.block.n_texts} "
                 f"of {evidence.block.backbone}."
             )
-        return {ref: measure(evidence.row(ref)) for ref in evidence.block.refs}
+        return _measured(measure, evidence, _AT_ONCE)
 
     return scorer
+
+
+def _measured(
+    measure: Callable[[Features], PerText | float], evidence: Evidence, at_once: int
+) -> Measured:
+    refs = evidence.block.refs
+    rows = (evidence.row(ref) for ref in refs)  # read by one thread: a store is not for several
+    return dict(zip(refs, side_by_side(measure, rows, at_once=at_once), strict=True))

@@ -103,7 +103,7 @@ def _info(criterion: CriterionName | CriterionInfo | Criterion) -> CriterionInfo
         cost="unknown",
         source="the caller",
         summary="a function of the caller",
-        scorer=by_layer(lambda features, labels: float(criterion(features, labels))),
+        scorer=by_layer(lambda features, labels: float(criterion(features, labels)), at_once=1),
     )
 
 

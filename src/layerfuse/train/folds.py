@@ -2,17 +2,16 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from layerfuse.core.arrays import ClassIndices, PerText, Targets
 from layerfuse.core.calibrate import held_out_log_loss, held_out_weights
 from layerfuse.core.folds import stratified_folds
+from layerfuse.core.threads import product_threads, side_by_side
 
 Setting = TypeVar("Setting")
 
@@ -57,41 +56,38 @@ def cross_validate(
         Each text by the fit that did not see it.
     """
     (train, rest), *others = stratified_folds(labels, random_state, groups)
-    tried = _side_by_side(fit_and_predict, [(setting, train, rest) for setting in settings])
+    tried = _fits(fit_and_predict, [(setting, train, rest) for setting in settings])
     counted = held_out_weights(labels, weights)[rest]
     losses = [held_out_log_loss(logits, labels[rest], counted) for logits in tried]
     best = int(np.argmin(losses))
     held_out = np.empty((len(labels), tried[best].shape[1]))
     held_out[rest] = tried[best]
     setting = settings[best]
-    fits = _side_by_side(fit_and_predict, [(setting, train, rest) for train, rest in others])
+    fits = _fits(fit_and_predict, [(setting, train, rest) for train, rest in others])
     for (_, rest), logits in zip(others, fits, strict=True):
         held_out[rest] = logits
     return setting, held_out
 
 
-def _side_by_side(
+def _fits(
     fit_and_predict: FitAndPredict[Setting],
     works: Sequence[tuple[Setting, np.ndarray, np.ndarray]],
 ) -> list[Targets]:
-    """Run as many fits at once as products have threads, each on one of these.
-
-    The products of one fit are too small to share: on two threads they take twice as long as on
-    one, and five times where something else needs the cores too.
-    """
-    products = [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
-    n_threads = max(products, default=1)
-    with one_thread_each(), ThreadPoolExecutor(n_threads) as threads:
-        return list(threads.map(lambda work: fit_and_predict(*work), works))
+    with _no_word_of_iterations():
+        return side_by_side(lambda work: fit_and_predict(*work), works)
 
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Let products run on one thread, and fits say nothing of iterations.
+    """Let products run on one thread, as in the fits of the folds, and fits say as little."""
+    with product_threads(1), _no_word_of_iterations():
+        yield
 
-    Set around all fits, since neither can be set within threads.
-    """
-    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
+
+@contextmanager
+def _no_word_of_iterations() -> Iterator[None]:
+    # Set around all fits: within threads it cannot be.
+    with warnings.catch_warnings():
         # The weakest penalties may stop early; validation then judges what came out, as it should.
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield

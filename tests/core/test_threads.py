@@ -1,0 +1,104 @@
+"""side_by_side: several at a time, read by one thread, each with its share of product threads."""
+
+import threading
+
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from layerfuse.core.threads import product_threads, side_by_side
+
+
+def threads_of_products():
+    return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+
+@pytest.fixture(params=[2, 4])
+def n_threads(request):
+    with threadpool_limits(request.param, user_api="blas"):
+        yield request.param
+
+
+@pytest.fixture
+def two_threads():
+    with threadpool_limits(2, user_api="blas"):
+        yield
+
+
+def test_two_at_a_time_share_the_threads(n_threads):
+    both = threading.Barrier(2, timeout=20)
+    inside = set()
+
+    def work(item):
+        both.wait()  # breaks unless two are under way
+        inside.update(threads_of_products())
+        return -item
+
+    assert side_by_side(work, range(6), at_once=2) == [0, -1, -2, -3, -4, -5]
+    assert inside == {n_threads // 2}
+    assert threads_of_products() == {n_threads}
+
+
+def test_results_stand_in_the_order_of_the_items_whichever_is_done_first(two_threads):
+    last = threading.Event()
+
+    def work(item):
+        if item == 0:
+            assert last.wait(20)
+        elif item == 1:
+            last.set()
+        return item
+
+    assert side_by_side(work, range(5)) == [0, 1, 2, 3, 4]
+
+
+def test_items_are_read_by_the_caller_and_no_earlier_than_needed(two_threads):
+    read, done, ahead, readers = [], [], [], set()
+
+    def items():
+        for i in range(20):
+            readers.add(threading.get_ident())
+            ahead.append(len(read) - len(done))
+            read.append(i)
+            yield i
+
+    side_by_side(done.append, items())
+    assert readers == {threading.get_ident()}
+    assert max(ahead) <= 2  # besides the one just read
+    assert sorted(done) == list(range(20))
+
+
+@pytest.mark.parametrize("at_once", [1, None])
+def test_one_at_a_time_needs_no_thread_and_keeps_its_products_threads(at_once):
+    n_threads = 2 if at_once else 1
+    with threadpool_limits(n_threads, user_api="blas"):
+        inside = side_by_side(
+            lambda _: (threading.get_ident(), *threads_of_products()), range(3), at_once=at_once
+        )
+    assert set(inside) == {(threading.get_ident(), n_threads)}
+
+
+def test_what_fails_says_so_and_gives_the_threads_back(two_threads):
+    def work(item):
+        return 1 / (item - 1)
+
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(work, range(4))
+    assert threads_of_products() == {2}
+
+    def items():
+        yield 2
+        raise KeyError("unreadable")
+
+    with pytest.raises(KeyError, match="unreadable"):
+        side_by_side(work, items())
+    assert threads_of_products() == {2}
+
+
+def test_nothing_gives_nothing(two_threads):
+    assert side_by_side(abs, []) == []
+
+
+def test_products_may_have_one_thread_for_a_while(two_threads):
+    with product_threads(1):
+        assert threads_of_products() == {1}
+    assert threads_of_products() == {2}
