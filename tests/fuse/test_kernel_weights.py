@@ -7,7 +7,8 @@ from sklearn.linear_model import Ridge
 
 from layerfuse.core.ridge import one_hot
 from layerfuse.fuse import Supervision
-from layerfuse.fuse.kernel_weights import _loo_error, kernel_weights
+from layerfuse.fuse import kernel_weights as module
+from layerfuse.fuse.kernel_weights import _loo_error
 
 
 def sources_of(n_texts=60, informative=(0,), widths=(4, 9, 6), seed=0, strength=1.0):
@@ -17,6 +18,11 @@ def sources_of(n_texts=60, informative=(0,), widths=(4, 9, 6), seed=0, strength=
     for i in informative:
         sources[i][:, 0] += strength * (2 * labels - 1)
     return [(s / np.sqrt(s.shape[1])).astype(np.float32) for s in sources], labels
+
+
+def kernel_weights(sources, labels):
+    owners = np.repeat(np.arange(len(sources)), [source.shape[1] for source in sources])
+    return module.kernel_weights(np.hstack(sources), owners, Supervision.of(labels))
 
 
 def centred_problem(n_texts, weights):
@@ -58,29 +64,29 @@ def test_the_slope_is_that_of_finite_differences():
 def test_the_weight_goes_to_the_source_that_knows():
     for i in range(3):
         sources, labels = sources_of(200, informative=(i,), strength=2)
-        weights = kernel_weights(sources, Supervision.of(labels))
+        weights = kernel_weights(sources, labels)
         assert weights.sum() == pytest.approx(1)
         assert weights[i] > 1.8 * np.delete(weights, i).max()
 
 
 def test_few_texts_hardly_move_it_from_equal_weights():
     sources, labels = sources_of(8, informative=())
-    weights = kernel_weights(sources, Supervision.of(labels))
+    weights = kernel_weights(sources, labels)
     assert np.abs(weights - 1 / 3).max() < 0.25
 
 
 def test_equal_sources_weigh_the_same_in_any_order():
     sources, labels = sources_of(80, informative=(0,))
-    twice = kernel_weights([sources[0], sources[0]], Supervision.of(labels))
+    twice = kernel_weights([sources[0], sources[0]], labels)
     np.testing.assert_allclose(twice, 0.5, atol=1e-4)
     order = [2, 0, 1]
-    weights = kernel_weights(sources, Supervision.of(labels))
-    moved = kernel_weights([sources[i] for i in order], Supervision.of(labels))
+    weights = kernel_weights(sources, labels)
+    moved = kernel_weights([sources[i] for i in order], labels)
     np.testing.assert_allclose(moved, weights[order], atol=1e-2)
 
 
 def test_one_source_and_sources_that_do_not_vary_weigh_the_same():
     sources, labels = sources_of(20)
-    np.testing.assert_array_equal(kernel_weights(sources[:1], Supervision.of(labels)), [1])
+    np.testing.assert_array_equal(kernel_weights(sources[:1], labels), [1])
     flat = [np.ones_like(source) for source in sources]
-    np.testing.assert_allclose(kernel_weights(flat, Supervision.of(labels)), 1 / 3)
+    np.testing.assert_allclose(kernel_weights(flat, labels), 1 / 3)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
+from threadpoolctl import threadpool_limits
 
 from layerfuse.core.calibrate import fit_pool_weights
 from layerfuse.core.layers import LayerRef
@@ -52,6 +53,17 @@ def test_held_out_probabilities_foretell_those_of_new_texts():
     for part in (0, 1):
         found = log_loss(probes.log_probabilities(others)[:, part], truth)
         assert log_loss(held_out[:, part], labels) == pytest.approx(found, abs=0.1)
+
+
+def test_probes_side_by_side_are_those_fitted_one_after_the_other():
+    blocks, labels = problem()
+    fitted = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"):
+            fitted.append(Probes.fit(blocks, PARTS, Supervision.of(labels)))
+    (one, one_said), (two, two_said) = fitted
+    np.testing.assert_allclose(two.coefficients, one.coefficients, atol=1e-4)
+    np.testing.assert_allclose(two_said, one_said, atol=1e-4)
 
 
 def test_stacking_is_the_best_pool_of_held_out_probes():

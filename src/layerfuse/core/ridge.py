@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 
 from layerfuse.core.arrays import (
     Axes,
@@ -254,7 +255,10 @@ def ridge_path(
     mean = (weights @ features / n_texts).astype(features.dtype)
     centred = np.sqrt(weights)[:, None].astype(features.dtype) * (features - mean)
     gram = centred.T @ centred if width <= n_texts else centred @ centred.T
-    eigenvalues, vectors = np.linalg.eigh(gram)
+    # Divide and conquer takes half the time of what NumPy's own library makes of it.
+    eigenvalues, vectors = scipy.linalg.eigh(
+        gram, driver="evd", overwrite_a=True, check_finite=False
+    )
     # Only rounding noise goes: penalties tame weak directions, and decoders have many beside a few
     # huge ones.
     keep = eigenvalues > max(eigenvalues[-1], 0) * 4 * np.finfo(gram.dtype).eps

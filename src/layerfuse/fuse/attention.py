@@ -103,7 +103,7 @@ class Attention:
         return self.gate.of(np.stack([*keys], axis=1))
 
     def _averaged(self, fused: Block, weights: Gates) -> Features:
-        columns = self.common.columns()
+        columns = self.common.concat.columns()
         averages = []
         for source in np.unique(self.gate.sets):
             members = np.flatnonzero(self.gate.sets == source)
@@ -125,7 +125,7 @@ def _axes_of_means(blocks: Sequence[Block], sources: np.ndarray, random_state: i
     concat = Concat.fit(blocks)
     rows = seen_texts(len(blocks[0]), random_state)
     seen = concat.fuse([block[rows] for block in blocks])
-    columns = CommonAxes(concat, seen, np.arange(len(blocks))).columns()
+    columns = concat.columns()
     members = [np.flatnonzero(sources == source) for source in np.unique(sources)]
     means = [np.mean([seen[:, columns[i]] for i in own], axis=0) for own in members]
     axes = leading_axes(np.concatenate(means, axis=1), _EVIDENCE_AXES, random_state)

@@ -78,23 +78,23 @@ class Concat:
         if len({len(block) for block in blocks}) != 1:
             raise ShapeError(f"Expected the same texts in all blocks, got {[*map(len, blocks)]}.")
         fused = np.empty((len(blocks[0]), self.out_width), dtype=np.float32)
-        for block, columns in zip(blocks, self._columns(), strict=True):
+        for block, columns in zip(blocks, self.columns(), strict=True):
             self._scale(block, columns, out=fused[:, columns])
         return fused
+
+    def columns(self) -> list[slice]:
+        """Return where each block lies in the fused vectors."""
+        ends = np.cumsum(self.widths).tolist()
+        return list(map(slice, [0, *ends[:-1]], ends))
 
     def parts(self, blocks: Sequence[Block]) -> Callable[[], Iterator[Block]]:
         """Return what yields the columns of the fused vectors, block by block."""
 
         def read() -> Iterator[Block]:
-            for block, columns in zip(blocks, self._columns(), strict=True):
+            for block, columns in zip(blocks, self.columns(), strict=True):
                 yield self._scale(block, columns, out=np.empty(block.shape, dtype=np.float32))
 
         return read
-
-    def _columns(self) -> Iterator[slice]:
-        """Yield where each block goes."""
-        ends = np.cumsum(self.widths).tolist()
-        return map(slice, [0, *ends[:-1]], ends)
 
     def _scale(self, block: Block, columns: slice, *, out: Block) -> Block:
         np.subtract(block, self.standardizer.mean[columns], out=out)

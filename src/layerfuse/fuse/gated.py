@@ -57,7 +57,7 @@ class Gated:
         kept = common.strongest(_GATE_AXES)
         fused = common.concat.fuse(blocks)
         sets = np.zeros(common.n_parts, dtype=np.int64)  # one, of all sources
-        roots = np.sqrt(kernel_weights(common.split(fused), supervision))
+        roots = np.sqrt(kernel_weights(fused, common.owners, supervision))
         prior = (roots / roots.sum()).astype(np.float32)
         if common.n_parts == 1 or not common.axes.any():
             return cls(kept, Gate.constant(sets, prior)), fused
@@ -110,7 +110,7 @@ class Gated:
 
     def _weighted(self, fused: Features, weights: Gates) -> Features:
         n_parts = np.float32(self.common.n_parts)
-        for columns, part in zip(self.common.columns(), self.common.parts, strict=True):
+        for columns, part in zip(self.common.concat.columns(), self.common.parts, strict=True):
             fused[:, columns] *= n_parts * weights[:, [part]]
         return fused
 

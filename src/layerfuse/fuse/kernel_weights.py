@@ -1,7 +1,5 @@
 """One weight per source: ridge regression with several kernels, judged by leave-one-out."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import scipy.linalg
 from scipy.optimize import minimize
@@ -16,7 +14,7 @@ _SEEN_TEXTS = 768  # every step of the search inverts a matrix of this size: sec
 _PRIOR_TEXTS = 2.0  # what a prior belief in equal weights counts
 
 
-def kernel_weights(sources: Sequence[Block], supervision: Supervision) -> np.ndarray:
+def kernel_weights(fused: Block, owners: np.ndarray, supervision: Supervision) -> np.ndarray:
     """Return weights of sources, (source,), that sum to 1.
 
     The kernel is the sum over sources of weight times inner product. Minimised is
@@ -27,8 +25,10 @@ def kernel_weights(sources: Sequence[Block], supervision: Supervision) -> np.nda
 
     Parameters
     ----------
-    sources : sequence of float32 arrays of shape (text, feature)
-        Scaled so that the inner products of each count the same.
+    fused : float32 array of shape (text, feature)
+        The sources beside each other, scaled so that the inner products of each count the same.
+    owners : int array of shape (feature,)
+        Which source a feature belongs to, 0 .. n_sources - 1.
     supervision : Supervision
         At most 768 of the texts are looked at.
 
@@ -42,19 +42,19 @@ def kernel_weights(sources: Sequence[Block], supervision: Supervision) -> np.nda
     Leave-one-out likelihood of kernels: Rasmussen and Williams 2006, *Gaussian Processes for
     Machine Learning*, section 5.4.2.
     """
-    n_sources = len(sources)
+    n_sources = int(owners.max()) + 1
     rows = sample_texts(supervision.labels, _SEEN_TEXTS, supervision.random_state)
     known = supervision.of_texts(rows)
     shares = known.weights / known.weights.sum()
     roots = np.sqrt(shares * len(rows))[:, None]
-    centred = [roots * (one[rows] - shares @ one[rows]) for one in sources]
+    seen = fused[rows]
+    sources = (seen[:, owners == source] for source in range(n_sources))
+    centred = [roots * (one - shares @ one) for one in sources]
     if n_sources == 1 or not any(one.any() for one in centred):
         return np.full(n_sources, 1 / n_sources)
     kernels = np.stack([one @ one.T for one in centred])
     targets = one_hot(known.labels)
-    penalty, _ = ridge_path(np.hstack([one[rows] for one in sources]), weights=known.weights).best(
-        targets
-    )
+    penalty, _ = ridge_path(seen, weights=known.weights).best(targets)
     targets = roots * (targets - shares @ targets)
 
     def loss_and_gradient(logs: np.ndarray) -> tuple[float, np.ndarray]:

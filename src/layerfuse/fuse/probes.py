@@ -9,11 +9,13 @@ from scipy.special import log_softmax
 from layerfuse.core.arrays import Block, Coefficients, Features, Targets
 from layerfuse.core.calibrate import fit_temperature
 from layerfuse.core.ridge import one_hot, ridge_path
+from layerfuse.core.threads import side_by_side
 from layerfuse.fuse.concat import Concat
 from layerfuse.fuse.fusion import Supervision
 from layerfuse.fuse.sources import leading_axes, seen_texts
 
 _N_AXES = 512
+_AT_ONCE = 4  # sources, each copied
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,17 +59,18 @@ class Probes:
         """
         concat = Concat.fit(blocks)
         fused = concat.fuse(blocks)
-        owners = np.repeat(parts, concat.widths)
+        columns, owners = concat.columns(), np.repeat(parts, concat.widths)
         targets = one_hot(supervision.labels)
+        fitted = side_by_side(
+            lambda part: _probe(_source(fused, columns, parts == part), targets, supervision),
+            range(int(parts.max()) + 1),
+            at_once=_AT_ONCE,
+        )
         coefficients = np.zeros((fused.shape[1], targets.shape[1]), dtype=np.float32)
-        intercepts, held_out = [], []
-        for part in np.unique(parts):
-            own = np.flatnonzero(owners == part)
-            coefficients[own], intercept, said = _probe(fused[:, own], targets, supervision)
-            intercepts.append(intercept)
-            held_out.append(said)
-        probes = cls(concat, parts, coefficients, np.stack(intercepts))
-        return probes, np.stack(held_out, axis=1)
+        for part, (own, _, _) in enumerate(fitted):
+            coefficients[owners == part] = own
+        probes = cls(concat, parts, coefficients, np.stack([one[1] for one in fitted]))
+        return probes, np.stack([one[2] for one in fitted], axis=1)
 
     @property
     def n_classes(self) -> int:
@@ -77,10 +80,10 @@ class Probes:
     def log_probabilities(self, blocks: Sequence[Block]) -> np.ndarray:
         """Return what each source says of each text, float32 (text, source, class)."""
         fused = self.concat.fuse(blocks)
-        owners = np.repeat(self.parts, self.concat.widths)
+        columns, owners = self.concat.columns(), np.repeat(self.parts, self.concat.widths)
         said = [
-            fused[:, owners == part] @ self.coefficients[owners == part] + intercept
-            for part, intercept in enumerate(self.intercepts)
+            _source(fused, columns, self.parts == part) @ self.coefficients[owners == part] + own
+            for part, own in enumerate(self.intercepts)
         ]
         return np.asarray(log_softmax(np.stack(said, axis=1), axis=2), dtype=np.float32)
 
@@ -98,6 +101,11 @@ class Probes:
         """Rebuild from ``arrays``."""
         own = (arrays[name] for name in ("parts", "coefficients", "intercepts"))
         return cls(Concat.from_arrays(arrays), *own)
+
+
+def _source(fused: Block, columns: Sequence[slice], own: np.ndarray) -> Block:
+    # Whole blocks are copied ten times as fast as the columns of a mask.
+    return np.hstack([fused[:, columns[i]] for i in np.flatnonzero(own).tolist()])
 
 
 def _probe(

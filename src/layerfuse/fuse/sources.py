@@ -109,18 +109,10 @@ class CommonAxes:
         """Number of sources."""
         return int(self.parts.max()) + 1
 
-    def columns(self) -> list[slice]:
-        """Return where each block lies in the concatenation."""
-        ends = np.cumsum(self.concat.widths).tolist()
-        return [
-            slice(end - width, end)
-            for end, width in zip(ends, self.concat.widths.tolist(), strict=True)
-        ]
-
-    def split(self, fused: Block) -> list[Block]:
-        """Return the columns of each source."""
-        owners = np.repeat(self.parts, self.concat.widths)
-        return [fused[:, owners == part] for part in range(self.n_parts)]
+    @property
+    def owners(self) -> np.ndarray:
+        """Which source each feature of the concatenation belongs to, (feature,)."""
+        return np.repeat(self.parts, self.concat.widths)
 
     def scores(self, fused: Block, n_axes: int | None = None) -> Iterator[Block]:
         """Yield the (text, axis) scores of one source after another.
@@ -132,7 +124,7 @@ class CommonAxes:
         n_axes : int, optional
             The strongest ones only.
         """
-        columns = self.columns()
+        columns = self.concat.columns()
         for part in range(self.n_parts):
             own = [columns[i] for i in np.flatnonzero(self.parts == part)]
             yield sum_of(fused[:, one] @ self.axes[one, :n_axes] for one in own)

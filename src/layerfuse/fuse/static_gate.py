@@ -45,8 +45,7 @@ class StaticGate:
         concat = Concat.fit(blocks)
         owners = np.repeat(source_of_each(refs), concat.widths)
         fused = concat.fuse(blocks)
-        sources = [fused[:, owners == part] for part in np.unique(owners)]
-        weights = kernel_weights(sources, supervision)
+        weights = kernel_weights(fused, owners, supervision)
         factors = np.sqrt(len(weights) * weights)[owners].astype(np.float32)
         scaled = Standardizer(concat.standardizer.mean, concat.standardizer.scale * factors)
         fused *= factors

@@ -148,11 +148,9 @@ def _leading(gram: np.ndarray, random_state: int) -> tuple[np.ndarray, np.ndarra
     """
     size, wanted = len(gram), min(len(gram), MAX_AXES)
     if wanted + _SPARE > size // 2:
-        top = [size - wanted, size - 1]
-        eigenvalues, vectors = scipy.linalg.eigh(
-            gram, subset_by_index=top, driver="evr", overwrite_a=True
-        )
-        keep = _kept(eigenvalues)
+        # All of them by divide and conquer take half the time of the wanted ones alone, or less.
+        eigenvalues, vectors = scipy.linalg.eigh(gram, driver="evd", overwrite_a=True)
+        keep = _kept(eigenvalues[size - wanted :]) + size - wanted
         eigenvalues, vectors = eigenvalues[keep], vectors[:, keep]
         return eigenvalues, vectors, vectors * eigenvalues
     rng = np.random.default_rng(random_state)
