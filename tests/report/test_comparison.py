@@ -1,5 +1,6 @@
 """compare: one protocol for all rows, nothing learnt from test texts, all of it in the report."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from layerfuse.core.layers import LayerRef
 from layerfuse.extract import embed_to_store
 from layerfuse.report import Report, compare, comparison, report_schema
 from layerfuse.report.baselines import predict_all
+from layerfuse.report.contents.predictions import seed_table
+from layerfuse.report.facts import SeededBaseline, Seeds
 from layerfuse.report.split import Split
 from layerfuse.report.trial import Trial
 from layerfuse.train import fit_head
@@ -91,6 +94,9 @@ def test_counts_agree_with_each_other(report, sides):
              zip(one.layers, one.chosen, strict=True) if use}  # fmt: skip
     assert lines == set(report.selection)
     assert report.seeds.seeds == (0, 7)
+    assert report.seeds.accuracy[0] == report.result.accuracy
+    first = {row.name: row.accuracy[0] for row in report.seeds.baselines}
+    assert first == {row.name: row.accuracy for row in report.baselines}
     assert [(p.n_texts, len(p.accuracy)) for p in report.curve] == [(8, 2)] * 3 + [(40, 1)] * 3
     assert report.curve[3].accuracy == (report.result.accuracy,)
     assert report.agreement["fisher"]["fisher"] == pytest.approx(1)
@@ -278,6 +284,7 @@ def test_a_report_of_another_version_is_refused(report):
         (lambda d: d["layers"][0]["scores"].pop(), "need as many scores"),
         (lambda d: d["layers"][0]["standard_errors"].pop(), "need as many scores"),
         (lambda d: d["seeds"]["accuracy"].append(1.0), "need as many accuracies"),
+        (lambda d: d["seeds"]["baselines"][0]["accuracy"].pop(), "need as many accuracies"),
         (lambda d: d.update(best_baseline="luck"), "'luck', is none of the baselines"),
     ],
 )
@@ -308,6 +315,37 @@ def test_names_that_no_file_can_hold_are_made_such_that_one_can(plain, sides, ti
     report = compare(classifier, *sides, name=name, **COSTLESS)
     assert report.data.name == "caf?"
     assert Report.from_json(report.to_json()) == report
+
+
+def test_another_seed_is_that_of_another_classifier(plain, toy, tiny_encoder):
+    texts, labels = toy(24, seed=0)
+    labels[::5] = labels[1::5]  # no baseline is perfect
+    data, options = (texts, labels, *toy(40, seed=1)), plain | {"head": "logistic"}
+    one, other = (
+        compare(
+            FusionClassifier([str(tiny_encoder)], random_state=seed, **options),
+            *data,
+            seeds=[11] if seed == 3 else [],
+            costs=False,
+        )
+        for seed in (3, 11)
+    )
+    assert one.seeds.seeds == (3, 11)
+    assert one.seeds.accuracy == (one.result.accuracy, other.result.accuracy)
+    second = {row.name: row.accuracy[1] for row in one.seeds.baselines}
+    assert second == {row.name: row.accuracy for row in other.baselines}
+    assert other.seeds == Seeds((11,), other.seeds.accuracy)
+
+
+def test_the_table_of_seeds_tells_how_all_varies(report):
+    rows = (SeededBaseline("one", (0.75, 0.8, 0.85)),)
+    seeds = Seeds((0, 4, 9), (0.8, 0.7, 0.9), rows)
+    table = seed_table(dataclasses.replace(report, seeds=seeds))
+    assert table.caption == "Fitted under 3 seeds: 0, 4, 9"
+    assert table.rows == (
+        ("layerfuse", "80.0%", "70.0%", "90.0%", ""),
+        ("one", "80.0%", "75.0%", "85.0%", "+0.0 (-10.0 to +5.0)"),
+    )
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

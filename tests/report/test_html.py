@@ -10,6 +10,7 @@ import pytest
 
 from layerfuse.report import costs as c
 from layerfuse.report.contents.answer import leak_warning, quality_table, sentences
+from layerfuse.report.facts import Seeds
 from layerfuse.report.html import report_html
 from layerfuse.report.sections import SECTIONS
 
@@ -82,7 +83,7 @@ def bare(report):
         agreement={},
         classes=(),
         confusion=(),
-        seeds=dataclasses.replace(report.seeds, seeds=(0,), accuracy=(0.9,)),
+        seeds=Seeds((0,), (0.9,)),
     )
 
 

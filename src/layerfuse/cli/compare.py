@@ -85,7 +85,7 @@ def compare(
     lexical: LexicalOption = None,
     balanced: BalancedOption = False,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Fits of the result, each with a seed of its own.")
+        int, typer.Option(min=1, help="Fits of all that is compared, each with a seed.")
     ] = 1,
     curve: Annotated[
         list[int] | None,

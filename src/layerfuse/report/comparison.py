@@ -23,7 +23,7 @@ from layerfuse.report.choices import backbone_marginals, smaller_choices
 from layerfuse.report.costs import FitCosts, Overheads
 from layerfuse.report.curve import check_curve, learning_curve
 from layerfuse.report.document import Report
-from layerfuse.report.facts import CurvePoint, DataFacts, Quality, Seeds, SourcePair
+from layerfuse.report.facts import CurvePoint, DataFacts, Quality, SeededBaseline, Seeds, SourcePair
 from layerfuse.report.fitted import criteria_agreement, layer_lines, source_gates
 from layerfuse.report.folds import fold_splits, joined, pooled_facts
 from layerfuse.report.layer_marginals import layer_marginals
@@ -83,7 +83,7 @@ def compare(
     criteria : sequence of CriterionName
         To be compared with the classifier's own by the order they give to layers.
     seeds : sequence of int
-        The classifier is fitted again with each as its ``random_state``.
+        Classifier and baselines are fitted again with each as the ``random_state``.
     curve : sequence of int
         Texts a class: the classifier is fitted on ``n_draws`` draws of so many; the last point is
         that of all texts.
@@ -122,7 +122,6 @@ def compare(
         with Meter() as comparison:
             trials = (lead,) if len(splits) == 1 else tuple(map(lead.on, splits))
             predicted = predict_pooled(trials, fusions)
-        right = predicted[-1].probabilities.argmax(1) == lead.truth
         spent = [meter.overhead() for meter in (extraction, fit, comparison)]
         fitting = FitCosts(
             extraction_seconds=spent[0].wall_seconds,
@@ -136,10 +135,7 @@ def compare(
             lead,
             predicted,
             pooled_facts(splits, encodable(name)),
-            Seeds(
-                tuple(int(seed) for seed in (classifier.random_state, *seeds)),
-                (float(right.mean()), *(_accuracy_again(trials, seed) for seed in seeds)),
-            ),
+            _under_seeds(trials, lead, predicted, seeds, fusions),
             learning_curve(trials[0], curve, n_draws),
             criteria_agreement(lead, criteria),
             _measured_if_possible(lead, trials[0], fitting) if costs else Overheads(fitting),
@@ -164,11 +160,24 @@ def _splits(
     return (Split.of(texts, labels, test_texts, test_labels),)
 
 
-def _accuracy_again(trials: Sequence[Trial], seed: int) -> float:
-    """Return the accuracy under another seed, over all test texts."""
-    again = [trial.again(seed) for trial in trials]
-    right = [one.result().argmax(1) == one.truth for one in again]
-    return float(np.concatenate(right).mean())
+def _under_seeds(
+    trials: Sequence[Trial],
+    lead: Trial,
+    predicted: Sequence[Predicted],
+    seeds: Sequence[int],
+    fusions: Sequence[FusionName],
+) -> Seeds:
+    """Fit the classifier and every baseline again under other seeds, on the same texts."""
+    by_seed = [{row.name: lead.accuracy(row.probabilities) for row in predicted}]
+    for seed in seeds:
+        again = predict_pooled([trial.again(seed) for trial in trials], fusions)
+        by_seed.append({row.name: lead.accuracy(row.probabilities) for row in again})
+    known = (row.name for row in predicted if all(row.name in one for one in by_seed))
+    rows = {name: tuple(one[name] for one in by_seed) for name in known}
+    accuracy = rows.pop(RESULT)
+    baselines = tuple(SeededBaseline(name, own) for name, own in rows.items()) if seeds else ()
+    used = tuple(int(seed) for seed in (lead.classifier.random_state, *seeds))
+    return Seeds(used, accuracy, baselines)
 
 
 def _report(

@@ -267,20 +267,40 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class SeededBaseline:
+    """A baseline under every seed.
+
+    Parameters
+    ----------
+    name : str
+        As among the baselines.
+    accuracy : tuple of float
+        On the test texts, 0 .. 1, one per seed.
+    """
+
+    name: str
+    accuracy: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Seeds:
-    """The result again under other seeds.
+    """The result, and what it stands beside, again under other seeds.
 
     Parameters
     ----------
     seeds : tuple of int
         What drew folds and samples; the first made the result.
     accuracy : tuple of float
-        On the test texts, 0 .. 1.
+        Of the result on the test texts, 0 .. 1.
+    baselines : tuple of SeededBaseline
+        Those that every seed has; empty where there is one seed.
     """
 
     seeds: tuple[int, ...]
     accuracy: tuple[float, ...]
+    baselines: tuple[SeededBaseline, ...] = ()
 
     def __post_init__(self) -> None:
-        if not len(self.seeds) == len(self.accuracy) > 0:
+        columns = [self.accuracy, *(row.accuracy for row in self.baselines)]
+        if not self.seeds or any(len(column) != len(self.seeds) for column in columns):
             raise ShapeError(f"{len(self.seeds)} seeds need as many accuracies, at least one")

@@ -1,5 +1,7 @@
 """What the report tells of predictions on the test texts, as tables."""
 
+import numpy as np
+
 from layerfuse.report.contents.numbers import percent
 from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
@@ -160,10 +162,26 @@ def curve_table(report: Report) -> Table:
 
 
 def seed_table(report: Report) -> Table:
-    """Return the result under every seed."""
+    """Return how result and baselines vary with the seed, on the same test texts."""
     seeds = report.seeds
+    own = np.array(seeds.accuracy)
+    rows = [("layerfuse", own), *((row.name, np.array(row.accuracy)) for row in seeds.baselines)]
     return Table(
-        "The result under other seeds",
-        ("seed", "accuracy"),
-        tuple((f"{s}", percent(a)) for s, a in zip(seeds.seeds, seeds.accuracy, strict=True)),
+        f"Fitted under {len(seeds.seeds)} seeds: {', '.join(map(str, seeds.seeds))}",
+        ("classifier", "mean accuracy", "lowest", "highest", "layerfuse is ahead, points"),
+        tuple(
+            (
+                name,
+                percent(float(accuracy.mean())),
+                percent(float(accuracy.min())),
+                percent(float(accuracy.max())),
+                "" if accuracy is own else _points(own - accuracy),
+            )
+            for name, accuracy in rows
+        ),
     )
+
+
+def _points(gains: np.ndarray) -> str:
+    mean, low, high = (100 * float(f(gains)) for f in (np.mean, np.min, np.max))
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
