@@ -20,6 +20,8 @@ from layerfuse.report.split import Split
 from layerfuse.report.trial import Trial
 from layerfuse.train import fit_head
 
+pytestmark = pytest.mark.unchecked  # whole fits, whose parts are checked by tests of their own
+
 COSTLESS = {"costs": False}
 
 
@@ -257,7 +259,6 @@ def test_numpy_labels_in_a_list_can_be_saved(plain, toy, tiny_encoder):
         ({"class_weight": {"calm": -2}}, LabelError, "positive, finite class weights"),
     ],
 )
-@pytest.mark.unchecked  # options of the wrong kind
 def test_a_mistake_is_told_before_anything_is_loaded(plain, sides, change, error, message):
     names = ("texts", "labels", "test_texts", "test_labels")
     given = dict(zip(names, sides, strict=True)) | change

@@ -8,6 +8,8 @@ from layerfuse.core.errors import DataError, LabelError, ShapeError
 from layerfuse.report import compare
 from layerfuse.report.folds import fold_splits, joined, pooled_facts
 
+pytestmark = pytest.mark.unchecked  # whole fits, whose parts are checked by tests of their own
+
 TEXTS = [f"text {i}" for i in range(24)]
 LABELS = ["a", "b", "c"] * 8
 

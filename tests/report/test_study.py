@@ -16,6 +16,8 @@ from layerfuse.report import study as study_module
 from layerfuse.report.study import StudyConfig, run_study
 from layerfuse.report.study_tables import save_study, study_csv, study_latex, study_markdown
 
+pytestmark = pytest.mark.unchecked  # whole fits, whose parts are checked by tests of their own
+
 QUIET = {"cache": None, "device": "cpu", "progress": False}
 
 
