@@ -204,14 +204,19 @@ def test_costs_are_those_of_the_parts(plain, sides, tiny_encoder, tiny_decoder):
     kept = sum(backbone.n_parameters for backbone in classifier.backbones_.values())
     assert overhead.prediction.n_parameters_kept == kept
     assert overhead.choices[0].backbones == classifier.selection_.backbones
+    assert overhead.fit.cache_bytes == 0
     assert len(overhead.marginals) == 2
     assert any(choice.on_front for choice in overhead.choices)
 
 
-def test_one_test_text_is_enough(plain, sides, tiny_encoder):
+def test_one_test_text_is_enough_and_what_is_kept_on_disk_is_told(
+    plain, sides, tiny_encoder, tmp_path
+):
     texts, labels, test_texts, test_labels = sides
-    classifier = FusionClassifier([str(tiny_encoder)], **plain)
+    classifier = FusionClassifier([str(tiny_encoder)], **(plain | {"cache": tmp_path}))
     report = compare(classifier, texts, labels, test_texts[:1], test_labels[:1], **COSTLESS)
+    shards = tmp_path.rglob("*.safetensors")
+    assert report.overhead.fit.cache_bytes == sum(path.stat().st_size for path in shards) > 0
     assert report.result.accuracy in {0.0, 1.0}
     assert report.result.accuracy_low < 0.5 < report.result.accuracy_high or (
         report.result.accuracy_high - report.result.accuracy_low > 0.5

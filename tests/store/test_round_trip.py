@@ -207,6 +207,23 @@ def test_shards_are_bounded_in_bytes(
     assert len(shards()) == 7
 
 
+def test_bytes_on_disk_are_those_of_the_files_by_the_share_of_their_texts(
+    store: EmbeddingStore, spec: BackboneSpec, fill: Fill, shards: Shards
+) -> None:
+    assert store.disk_bytes(spec, TEXTS) == 0
+    fill(TEXTS)
+    sizes = [path.stat().st_size for path in shards()]
+    assert len(sizes) == 3
+    assert store.disk_bytes(spec, [*TEXTS, "t3", "never seen"]) == sum(sizes)
+    assert store.disk_bytes(spec, ["never seen"]) == 0
+    halves = [store.disk_bytes(spec, part) for part in (TEXTS[::2], TEXTS[1::2])]
+    assert sum(halves) == pytest.approx(sum(sizes), abs=1)
+    values = 4 * len(spec.refs()) * spec.hidden_size
+    assert store.disk_bytes(spec, ["t3"]) > values
+    shards()[0].unlink()
+    assert store.disk_bytes(spec, TEXTS) < sum(sizes)
+
+
 def test_wrong_layers_and_shapes_are_refused(
     store: EmbeddingStore, spec: BackboneSpec, values: Values
 ) -> None:

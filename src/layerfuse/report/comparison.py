@@ -128,7 +128,7 @@ def compare(
             fit_seconds=spent[1].wall_seconds,
             comparison_seconds=spent[2].wall_seconds,
             peak_memory_bytes=max(one.peak_memory_bytes for one in spent),
-            cache_bytes=0 if classifier.cache is None else _embedding_bytes(lead),
+            cache_bytes=0 if classifier.cache is None else _cache_bytes(lead),
         )
         return _report(
             trials,
@@ -298,7 +298,8 @@ def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
     )
 
 
-def _embedding_bytes(trial: Trial) -> int:
-    n_texts = len({*trial.split.texts, *trial.split.test_texts})
-    widths = (len(own.refs) * own.model.spec.hidden_size for own in trial.train)
-    return n_texts * sum(widths) * np.dtype(np.float32).itemsize
+def _cache_bytes(trial: Trial) -> int:
+    return sum(
+        train.store.disk_bytes(train.model.spec, np.concatenate([train.digests, test.digests]))
+        for train, test in zip(trial.train, trial.test, strict=True)
+    )

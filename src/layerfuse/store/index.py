@@ -96,6 +96,17 @@ class EntryIndex:
             pieces = self._plan(keys, digests)
             sound = [self._fill(piece, keys, out) for piece in pieces]
 
+    def disk_bytes(self, digests: Digests) -> int:
+        """Return the sizes of the shards, each times the share of its texts that are these."""
+        total = 0.0
+        for shard in self.refresh():
+            with contextlib.suppress(FileNotFoundError):  # pruned since we listed it
+                size = shard.path.stat().st_size
+                total += (
+                    size * np.count_nonzero(np.isin(shard.digests, digests)) / len(shard.digests)
+                )
+        return round(total)
+
     def _plan(self, keys: Sequence[str], digests: Digests) -> list[_Piece]:
         self.refresh()
         pieces = []

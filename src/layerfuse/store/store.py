@@ -95,6 +95,28 @@ class EmbeddingStore:
         entries.mark_used(index.folder)
         return values
 
+    def disk_bytes(self, spec: BackboneSpec, texts: Texts) -> int:
+        """Return what the embeddings of some texts take on disk, at all layers that are held.
+
+        Parameters
+        ----------
+        spec : BackboneSpec
+            What makes the numbers.
+        texts : sequence of str, or digests
+            Duplicates count once.
+
+        Returns
+        -------
+        int
+            Sizes of the files they stand in, each times the share of its texts that are these.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses.
+        """
+        return self._index(spec.fingerprint).disk_bytes(as_digests(texts))
+
     def writer(
         self,
         spec: BackboneSpec,
