@@ -13,6 +13,7 @@ from layerfuse.core.errors import DataError, LabelError, ReportError, ShapeError
 from layerfuse.core.layers import LayerRef
 from layerfuse.extract import embed_to_store
 from layerfuse.report import Report, compare, comparison, report_schema
+from layerfuse.report import trial as trial_module
 from layerfuse.report.baselines import predict_all
 from layerfuse.report.contents.predictions import seed_table
 from layerfuse.report.facts import SeededBaseline, Seeds
@@ -221,6 +222,23 @@ def test_one_test_text_is_enough_and_what_is_kept_on_disk_is_told(
     assert report.result.accuracy_low < 0.5 < report.result.accuracy_high or (
         report.result.accuracy_high - report.result.accuracy_low > 0.5
     )
+
+
+def test_many_test_texts_are_fused_some_at_a_time(plain, sides, tiny_encoder, monkeypatch):
+    def compared():
+        classifier = FusionClassifier([str(tiny_encoder)], fusion="gated", k=2, **plain)
+        return compare(classifier, *sides, fusions=["mean"], **COSTLESS)
+
+    whole = compared()
+    monkeypatch.setattr(trial_module, "_TEXTS", 5)
+    parts = compared()
+    rows = [(whole.result, *whole.baselines), (parts.result, *parts.baselines)]
+    for one, other in zip(*rows, strict=True):
+        assert (one.name, one.accuracy) == (other.name, other.accuracy)
+        assert one.log_loss == pytest.approx(other.log_loss, rel=1e-4)
+    assert whole.gates
+    assert [gate.name for gate in parts.gates] == [gate.name for gate in whole.gates]
+    assert [g.mean for g in parts.gates] == pytest.approx([g.mean for g in whole.gates], abs=1e-5)
 
 
 def test_test_texts_are_looked_for_among_the_training_texts(plain, tiny_encoder):

@@ -1,5 +1,6 @@
 """Embed what the store lacks, and read layers from it one at a time."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,11 @@ class StoredEmbeddings:
     def n_texts(self) -> int:
         """Number of texts."""
         return len(self.texts)
+
+    def part(self, start: int, stop: int) -> "StoredEmbeddings":
+        """Return some of the texts, by their positions."""
+        texts, digests = self.texts[start:stop], self.digests[start:stop]
+        return dataclasses.replace(self, texts=texts, digests=digests)
 
     def row(self, ref: LayerRef) -> Features:
         """Return the (text, hidden) matrix of one layer."""

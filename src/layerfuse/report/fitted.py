@@ -7,7 +7,6 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from layerfuse.classifier import FusionClassifier, gather_signals
-from layerfuse.classifier.blocks import read_blocks
 from layerfuse.classifier.gates import read_gates
 from layerfuse.core.scores import LayerScores
 from layerfuse.fuse import GatedFusion
@@ -45,7 +44,8 @@ def source_gates(trial: Trial) -> tuple[SourceGate, ...]:
     fusion, selection = trial.classifier.fusion_, trial.classifier.selection_
     if not isinstance(fusion, GatedFusion):
         return ()
-    gates = read_gates(fusion, selection, [read_blocks(trial.test, selection)])
+    blocks = (own for _, own in trial.test_parts(selection.refs))
+    gates = read_gates(fusion, selection, blocks)
     low, high = np.quantile(gates.weights, [0.05, 0.95], axis=0).tolist()
     means = gates.weights.mean(0).tolist()
     return tuple(map(SourceGate, gates.names, means, low, high))

@@ -1,6 +1,6 @@
 """``Trial``: a fitted classifier with its texts embedded, for whatever is to stand beside it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,12 @@ from layerfuse.core.arrays import Block, ClassIndices, Targets
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.standardize import Standardizer
 from layerfuse.extract import StoredEmbeddings, embed_to_store
-from layerfuse.fuse import FusionName, Supervision
+from layerfuse.fuse import Fusion, FusionName, Supervision
 from layerfuse.report.split import Split
 from layerfuse.store import EmbeddingStore
-from layerfuse.train import class_weights
+from layerfuse.train import PooledHead, class_weights
+
+_TEXTS = 8192  # fused at once
 
 ReadBlocks = Callable[[Sequence[LayerRows], Sequence[LayerRef]], Sequence[Block]]
 
@@ -111,9 +113,8 @@ class Trial:
             Let the lexical head vote, if there is one.
         """
         fitted = self.classifier
-        vectors = fitted.fusion_.fuse(read_blocks(self.test, fitted.selection_))
         head = fitted.head_ if lexical else fitted.head_.without_words()
-        return head.probabilities(vectors, self.split.test_texts)
+        return self._probabilities(fitted.fusion_, head, fitted.selection_.refs, read_blocks)
 
     def predict(
         self,
@@ -154,8 +155,30 @@ class Trial:
             head=self.classifier.head,
             lexical=lexical,
         )
-        vectors = fused.fusion.fuse(read(self.test, refs))
-        return fused.head.probabilities(vectors, self.split.test_texts)
+        return self._probabilities(fused.fusion, fused.head, refs, read)
+
+    def _probabilities(
+        self, fusion: Fusion, head: PooledHead, refs: Sequence[LayerRef], read: ReadBlocks
+    ) -> Targets:
+        parts = self.test_parts(refs, read)
+        return np.concatenate([head.probabilities(fusion.fuse(own), t) for t, own in parts])
+
+    def test_parts(
+        self, refs: Sequence[LayerRef], read: ReadBlocks = read_blocks
+    ) -> Iterator[tuple[Sequence[str], Sequence[Block]]]:
+        """Yield some test texts at a time with their blocks, so that memory does not grow with all.
+
+        Parameters
+        ----------
+        refs : sequence of LayerRef
+            The layers.
+        read : callable
+            Makes blocks of embeddings and layers.
+        """
+        for start in range(0, len(self.split.test_texts), _TEXTS):
+            stop = start + _TEXTS
+            own = [embeddings.part(start, stop) for embeddings in self.test]
+            yield self.split.test_texts[start:stop], read(own, refs)
 
     def rows_of(self, ref: LayerRef) -> tuple[np.ndarray, np.ndarray]:
         """Return training and test texts at one layer, each (text, hidden)."""
