@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--fusion", nargs="+", default=["concat"], help="the first is in use")
     parser.add_argument("--curve", type=int, nargs="*", default=(), help="texts a class")
     parser.add_argument("--draws", type=int, default=5, help="of texts, at each size of the curve")
-    parser.add_argument("--seeds", type=int, default=1, help="fits of the classifier")
+    parser.add_argument("--seeds", type=int, default=1, help="fits of all rows")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -69,12 +69,15 @@ def main() -> None:
         "head": report.head,
         "lexical": report.lexical,
         "seed": 0,
-        "seed_accuracies": [round(100 * value, 2) for value in report.seeds.accuracy],
         "fit_seconds": round(report.overhead.fit.fit_seconds, 1),
         "peak_memory_mib": round(report.overhead.fit.peak_memory_bytes / 2**20),
     }
+    seeds = {row.name: row.accuracy for row in report.seeds.baselines}
+    seeds[report.result.name] = report.seeds.accuracy
     for row in (*report.baselines, report.result):
-        record.write({**setting, "row": row.name, "kind": row.kind, **_numbers(row)}, args.out)
+        own = [round(100 * value, 2) for value in seeds.get(row.name, [row.accuracy])]
+        line = {"row": row.name, "kind": row.kind, "seed_accuracies": own, **_numbers(row)}
+        record.write({**setting, **line}, args.out)
     for point in report.curve:
         accuracies = [round(100 * value, 2) for value in point.accuracy]
         line = {"row": point.name, "n_texts": point.n_texts, "accuracies": accuracies}
