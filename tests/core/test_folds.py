@@ -1,5 +1,8 @@
 """Stratified folds: every class in training, groups in one fold where a fold can hold them."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
@@ -82,3 +85,14 @@ def test_a_group_larger_than_a_fold_is_taken_apart(share):
     check(folds, labels)
     assert len(folds) == 5
     assert [len(rest) for _, rest in folds] == [20] * 5
+
+
+def test_threads_that_draw_folds_at_once_leave_the_filters_of_warnings_alone():
+    labels = np.repeat([0, 1, 2], [200, 150, 3])  # the last is the least populated class
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        with ThreadPoolExecutor(4) as threads:
+            drawn = list(threads.map(lambda seed: stratified_folds(labels, seed), range(40)))
+        assert list(warnings.filters) == before
+    assert {len(folds) for folds in drawn} == {5}

@@ -1,7 +1,9 @@
 """side_by_side: several at a time, read by one thread, each with its share of product threads."""
 
 import threading
+import time
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -102,3 +104,50 @@ def test_products_may_have_one_thread_for_a_while(two_threads):
     with product_threads(1):
         assert threads_of_products() == {1}
     assert threads_of_products() == {2}
+
+
+def test_of_two_callers_at_once_the_second_works_alone_and_both_give_the_threads_back():
+    """Each would else restore the limit of the other."""
+    begun, done, seconds = threading.Event(), threading.Event(), []
+
+    def work(item):
+        begun.set()
+        assert done.wait(20)
+        return item
+
+    def second():
+        assert begun.wait(20)
+        found = side_by_side(lambda item: (item, threading.get_ident()), range(3))
+        seconds.extend(found)
+        with product_threads(1) as limited:
+            seconds.append(limited)
+        done.set()
+
+    with threadpool_limits(4, user_api="blas"):
+        other = threading.Thread(target=second)
+        other.start()
+        assert side_by_side(work, range(4), at_once=2) == [0, 1, 2, 3]
+        other.join(20)
+        assert threads_of_products() == {4}
+    assert seconds == [(0, other.ident), (1, other.ident), (2, other.ident), False]
+
+
+def test_settings_of_the_caller_hold_in_the_threads(two_threads):
+    with np.errstate(divide="raise"):
+        assert {np.geterr()["divide"]} == set(
+            side_by_side(lambda _: np.geterr()["divide"], range(4))
+        )
+
+
+def test_nothing_more_is_begun_once_one_has_failed(two_threads):
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        time.sleep(0.02)
+        if item == 0:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(work, range(50))
+    assert len(begun) <= 4

@@ -71,7 +71,7 @@ def test_labels_of_pandas_with_another_index():
     assert score_layers(embed(), labels) == score_layers(embed(), LABELS)
 
 
-@pytest.mark.parametrize("criterion", ["loo_ridge", "knn", "rankme", "gradient"])
+@pytest.mark.parametrize("criterion", ["loo_ridge", "knn", "rankme", "probe"])
 def test_layers_side_by_side_score_as_they_do_alone(criterion):
     block = embed(n_layers=7, width=30)
     with threadpool_limits(1, user_api="blas"):

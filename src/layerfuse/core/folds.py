@@ -1,6 +1,7 @@
 """Folds in which every class is there, for all that is judged by texts it did not see."""
 
 import warnings
+from threading import Lock
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
@@ -8,6 +9,10 @@ from sklearn.model_selection import StratifiedKFold
 from layerfuse.core.arrays import ClassIndices
 
 N_FOLDS = 5
+
+# Filters of warnings are the whole process's: of two threads that change them at once the last
+# would restore the first's.
+_FILTERS = Lock()
 
 
 def stratified_folds(
@@ -57,7 +62,7 @@ def _split(
     np.minimum.at(units, members, rarity)
     n_folds = min(N_FOLDS, int(np.bincount(units).max()))
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
-    with warnings.catch_warnings():
+    with _FILTERS, warnings.catch_warnings():
         # A class with fewer texts than folds stands in some of them only; that is fine here, while
         # fewer folds for the rarest class would validate all others on half of their texts.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)

@@ -255,7 +255,7 @@ def ridge_path(
     mean = (weights @ features / n_texts).astype(features.dtype)
     centred = np.sqrt(weights)[:, None].astype(features.dtype) * (features - mean)
     gram = centred.T @ centred if width <= n_texts else centred @ centred.T
-    # Divide and conquer takes half the time of what NumPy's own library makes of it.
+    # Half the time of numpy.linalg.eigh, at 2,048 features.
     eigenvalues, vectors = scipy.linalg.eigh(
         gram, driver="evd", overwrite_a=True, check_finite=False
     )

@@ -1,6 +1,6 @@
 """``CriterionInfo``: what a criterion is called, what it needs and costs, and how it scores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -46,7 +46,8 @@ BLIND = (
 
 _MIN_TEXTS = 3
 _ROWS = 2048  # looked at at once
-_AT_ONCE = 4  # layers in memory, and one more
+_AT_ONCE = 4  # layers measured
+_IN_MEMORY_BYTES = 2**30  # of layers measured at once; each takes up to twice as much for itself
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,6 +172,12 @@ def without_labels(measure: Callable[[Features], float]) -> Scorer:
 def _measured(
     measure: Callable[[Features], PerText | float], evidence: Evidence, at_once: int
 ) -> Measured:
-    refs = evidence.block.refs
-    rows = (evidence.row(ref) for ref in refs)  # read by one thread: a store is not for several
-    return dict(zip(refs, side_by_side(measure, rows, at_once=at_once), strict=True))
+    first, *others = evidence.block.refs
+    ready = [evidence.row(first)]
+    at_once = max(1, min(at_once, _IN_MEMORY_BYTES // max(1, ready[0].nbytes)))
+
+    def rows() -> Iterator[Features]:  # read by one thread: a store is not for several
+        yield ready.pop()
+        yield from map(evidence.row, others)
+
+    return dict(zip((first, *others), side_by_side(measure, rows(), at_once=at_once), strict=True))
