@@ -9,7 +9,7 @@ INSTALL := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt
 # test runs once, with these checks or without.
 CHECKED := $(addprefix tests/,backbone contract core fuse report score select store train)
 OTHERS := $(filter-out $(CHECKED) tests/conftest.py tests/__pycache__,$(wildcard tests/*)) src
-PYTEST := $(BIN)/pytest -n 2 -q --cov
+PYTEST := $(BIN)/pytest -n 2 --dist worksteal -q --cov
 PART := --cov-report= --cov-fail-under=0
 
 .PHONY: demo test clean

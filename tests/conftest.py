@@ -23,6 +23,12 @@ COMMON = [f"word{i}" for i in range(12)]
 Toy = Callable[..., tuple[list[str], list[str]]]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with slow tests: at the end one process would be busy with them, the other idle."""
+    items.sort(key=lambda item: "slow" not in item.keywords)
+
+
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path_factory, monkeypatch) -> Path:
     """Keep every test away from the user's cache."""
