@@ -1,5 +1,7 @@
 """side_by_side: several at a time, read by one thread, each with its share of product threads."""
 
+import os
+import signal
 import threading
 import time
 
@@ -139,15 +141,31 @@ def test_settings_of_the_caller_hold_in_the_threads(two_threads):
         )
 
 
-def test_nothing_more_is_begun_once_one_has_failed(two_threads):
-    begun = []
+def test_what_waits_is_not_begun_once_the_caller_is_interrupted(two_threads):
+    """As by Ctrl-C, while two items are worked on and one waits."""
+    begun, waiting = [], threading.Event()
+
+    def interrupt(number, frame):
+        raise InterruptedError
+
+    def items():
+        yield from (0, 1)
+        waiting.set()
+        yield 2
 
     def work(item):
         begun.append(item)
-        time.sleep(0.02)
         if item == 0:
-            raise ZeroDivisionError
+            assert waiting.wait(20)
+            time.sleep(0.1)  # for the caller to wait for this result
+            os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(0.2)
 
-    with pytest.raises(ZeroDivisionError):
-        side_by_side(work, range(50))
-    assert len(begun) <= 4
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(InterruptedError):
+            side_by_side(work, items())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert sorted(begun) == [0, 1]
+    assert threads_of_products() == {2}

@@ -68,7 +68,7 @@ def _in_threads(
                     results.append(under_way.popleft().result())
             results.extend(future.result() for future in under_way)
         finally:
-            for future in under_way:  # where one has failed, nobody waits for the others
+            for future in under_way:  # after a failure, or Ctrl-C, what waits is not begun
                 future.cancel()
     return results
 
