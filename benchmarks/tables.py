@@ -274,17 +274,17 @@ def ancestors() -> str:
 
 def learning_curves() -> str:
     """Accuracy by number of training texts: mean and standard deviation over draws."""
-    lines = _lines("learning curve", ("data", "row", "n_texts", "backbones"), "accuracy.jsonl")
-    by_case: dict[tuple[str, str, int], dict[str, str]] = {}
+    lines = _lines("learning curve", ("data", "row", "n_texts"), "accuracy.jsonl")
+    by_case: dict[tuple[str, int], dict[str, str]] = {}
     for line in lines:
-        case = line["data"].upper(), " + ".join(line["backbones"]), line["n_texts"]
+        case = line["data"].upper(), line["n_texts"]
         found = line["accuracies"]
         spread = f" ± {statistics.stdev(found):.1f}" if len(found) > 1 else ""
         by_case.setdefault(case, {})[line["row"]] = f"{statistics.fmean(found):.1f}{spread}"
     names = list(dict.fromkeys(line["row"] for line in lines))
-    rows = [[data, backbones, f"{n:,}", *[found.get(name, "") for name in names]]
-            for (data, backbones, n), found in sorted(by_case.items())]  # fmt: skip
-    return _table(["data", "backbones", "training texts", *names], rows)
+    rows = [[data, f"{n:,}", *[found.get(name, "") for name in names]]
+            for (data, n), found in sorted(by_case.items())]  # fmt: skip
+    return _table(["data", "training texts", *names], rows)
 
 
 def _criteria_lines() -> list[Line]:
