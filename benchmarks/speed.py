@@ -21,12 +21,10 @@ import peers
 import record
 import torch
 
-from layerfuse import Backbone, EmbeddingStore
+from layerfuse import Backbone
 from layerfuse.backbone import fastest_kernel
 from layerfuse.backbone.tokens import tokenize
 from layerfuse.core.spec import Dtype
-from layerfuse.extract import embed_to_store
-from layerfuse.meter import Meter
 
 _FLAIR = Path(__file__).with_name("flair_seconds.py")
 
@@ -36,7 +34,6 @@ def main() -> None:
     args = _arguments()
     (texts,) = record.read_sample(args.data / "train.parquet", args.texts)
     backbone = _load(args.backbone, "float32")
-    memory_mib = _extra_memory_mib(backbone, texts)
     # Distinct ones: what runs twice for others is no part of the floor.
     tokens = tokenize(backbone.tokenizer, list(dict.fromkeys(texts)), backbone.spec.max_tokens, "")
     contestants, missing = _contestants(args, backbone, texts)
@@ -71,7 +68,6 @@ def main() -> None:
             for dtype in models
         },
         "left_out": missing,
-        "extra_memory_mib": memory_mib,
     }
     record.write(line, args.out)
 
@@ -143,14 +139,6 @@ def _flair_seconds(args: argparse.Namespace, texts: list[str], max_tokens: int) 
         command = [args.flair, _FLAIR, args.backbone, file.name, str(max_tokens)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
-
-
-def _extra_memory_mib(backbone: Backbone, texts: list[str]) -> int:
-    """Return the peak above the loaded, warmed model while all texts stream to a store."""
-    backbone.embed(texts[:64], progress=False)
-    with tempfile.TemporaryDirectory() as folder, Meter() as meter:
-        embed_to_store(backbone, texts, EmbeddingStore(folder), progress=False)
-    return round(meter.overhead().extra_memory_bytes / 2**20)
 
 
 if __name__ == "__main__":

@@ -90,14 +90,13 @@ def extraction(dtype: str) -> str:
             name for line in cases for name in line[f"over_layerfuse_{dtype}"] if name != own
         )
     )
-    headers = ["backbone, data", f"{own}, s", *peers, "over the floor", "memory, MiB"]
+    headers = ["backbone, data", f"{own}, s", *peers, "over the floor"]
     rows = [
         [
             f"{line['backbone']}, {line['n_texts']:,} of {line['data'].upper()}",
             _spread(line["seconds"][own], 1),
             *[_spread(line[f"over_layerfuse_{dtype}"].get(peer)) or "n/a" for peer in peers],
             _spread(line["over_floor"][dtype]),
-            str(line["extra_memory_mib"]),
         ]
         for line in cases
     ]
@@ -121,6 +120,38 @@ def precision() -> str:
     headers = ["backbone, data", "lowest cosine", "best layer, fp32 / bf16"]
     headers += ["upper half, fp32 / bf16", "same predictions, best layer", "upper half"]
     return _table(headers, rows)
+
+
+def memory() -> str:
+    """Memory of extraction above the loaded model."""
+    rows = [
+        [
+            f"{line['backbone']}, {line['n_texts']:,} of {line['data'].upper()}",
+            line["dtype"],
+            f"{line['loaded_mib'][0]:.0f}",
+            _spread(line["extra_mib"], 0),
+        ]
+        for line in _lines("memory", ("backbone", "data", "dtype", "n_texts"))
+    ]
+    return _table(["backbone, data", "dtype", "loaded, MiB", "extraction above it, MiB"], rows)
+
+
+def engines() -> str:
+    """Seconds of torch, torch.compile and OpenVINO on the same batches."""
+    rows = [
+        [
+            f"{line['backbone']}, {line['n_texts']:,} of {line['data'].upper()}",
+            name.replace(" float32", ", fp32").replace(" bfloat16", ", bf16"),
+            _spread(seconds, 1),
+            _spread(line["over_torch"][name]),
+            f"{line['seconds_until_ready'][name]:.0f}",
+            f"{line['lowest_cosine'][name]:.5f}",
+        ]
+        for line in _lines("engines", ("backbone", "data"))
+        for name, seconds in line["seconds"].items()
+    ]
+    headers = ["backbone, data", "engine", "seconds", "over torch's", "until ready, s"]
+    return _table([*headers, "lowest cosine"], rows)
 
 
 def half_depth() -> str:
@@ -350,6 +381,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "extraction": partial(extraction, "fp32"),
     "extraction bf16": partial(extraction, "bf16"),
     "precision": precision,
+    "memory": memory,
+    "engines": engines,
     "half depth": half_depth,
     "prediction": prediction,
     "fitting": fitting,

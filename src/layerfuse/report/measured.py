@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from layerfuse.backbone.heap import read_all_weights
 from layerfuse.classifier import FusionClassifier
 from layerfuse.meter import Meter
 from layerfuse.report.measure import CLASSIFIER, FIGURES, REQUEST
@@ -38,6 +39,8 @@ def main(folder: Path) -> None:
     classifier = FusionClassifier.load(
         folder / CLASSIFIER, device=request["device"], offline=True
     ).set_params(progress=False)
+    for backbone in classifier.backbones_.values():
+        read_all_weights(backbone.model)
     figures = measure(classifier.predict, request["texts"], request["random_state"])
     (folder / FIGURES).write_text(json.dumps(figures), encoding="utf-8")
 
