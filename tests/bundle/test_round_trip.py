@@ -10,6 +10,7 @@ import pytest
 
 from layerfuse import Backbone, FusionClassifier
 from layerfuse.bundle import FORMAT_VERSION
+from layerfuse.core.errors import BackboneLoadError
 
 SCRIPT = """
 import sys
@@ -237,3 +238,44 @@ def test_whoever_may_read_the_folder_may_read_its_weights(fitted, tmp_path):
     files = [path for path in (tmp_path / "saved").rglob("*") if path.is_file()]
     assert {path.stat().st_mode & 0o777 for path in files} == {(tmp_path / "saved" / "README.md")
                                                                .stat().st_mode & 0o777}  # fmt: skip
+
+
+def test_a_backbone_is_found_from_every_folder(toy, tiny_encoder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny_encoder.parent)
+    options = {"device": "cpu", "cache": None, "progress": False, "head": "ridge"}
+    fitted = FusionClassifier([tiny_encoder.name], lexical=False, **options).fit(*toy(30))
+    monkeypatch.chdir(tmp_path)  # where that name means nothing
+    fitted.save(tmp_path / "saved")
+    assert FusionClassifier.load(tmp_path / "saved", device="cpu", offline=True).classes_.size
+
+
+@pytest.fixture
+def own_code(tiny_encoder, tmp_path, monkeypatch):
+    """Make a backbone that comes with Python code of its own."""
+    folder = tmp_path / "own"
+    shutil.copytree(tiny_encoder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["model_type"] = "own"
+    config["auto_map"] = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text(
+        "from transformers import BertConfig, BertModel\n"
+        "class OwnConfig(BertConfig):\n    model_type = 'own'\n"
+        "class OwnModel(BertModel):\n    config_class = OwnConfig\n"
+    )
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
+    return Backbone.from_pretrained(folder, trust_remote_code=True, device="cpu")
+
+
+@pytest.mark.parametrize("include_backbones", [False, True])
+def test_code_of_a_backbone_runs_only_where_it_is_trusted(
+    own_code, toy, tmp_path, include_backbones
+):
+    options = {"device": "cpu", "cache": None, "progress": False, "head": "ridge"}
+    texts, labels = toy(30)
+    fitted = FusionClassifier([own_code], lexical=False, **options).fit(texts, labels)
+    fitted.save(tmp_path / "saved", include_backbones=include_backbones)
+    with pytest.raises(BackboneLoadError, match="trust_remote_code=True"):
+        FusionClassifier.load(tmp_path / "saved", device="cpu")
+    loaded = FusionClassifier.load(tmp_path / "saved", device="cpu", trust_remote_code=True)
+    assert np.array_equal(quiet(loaded).predict_proba(texts), fitted.predict_proba(texts))

@@ -115,6 +115,24 @@ def test_a_failure_of_the_last_step_brings_the_old_bundle_back(tmp_path, monkeyp
     assert names(tmp_path) == ["saved"]
 
 
+def test_an_interrupt_in_the_last_step_loses_nothing(tmp_path, monkeypatch):
+    write_bundle(tmp_path / "saved", small("old"))
+    rename = Path.rename
+
+    def interrupted(self, target):
+        renamed = rename(self, target)
+        if target.name == "old":
+            raise KeyboardInterrupt
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(tmp_path / "saved", small("new"))
+
+    assert read_bundle(tmp_path / "saved").config["name"] == "old"
+    assert names(tmp_path) == ["saved"]
+
+
 @pytest.fixture
 def small_files():
     """Let no file of this process grow past 10 KB, as a full disk would."""

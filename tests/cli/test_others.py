@@ -121,6 +121,21 @@ def test_cache_prune(run, filled):
     assert not filled.exists()
 
 
+def test_cache_prune_takes_a_fingerprint_as_ls_shows_it(run, filled):
+    fingerprint = run("cache", "ls").out.split()[-3]
+    assert filled.parent.name.startswith(fingerprint)
+    assert run("cache", "prune", fingerprint).code == 0
+    assert not filled.exists()
+
+
+@pytest.mark.parametrize("beside", [["encoder"], ["--older-than-days", "30"]])
+def test_everything_is_not_removed_where_less_was_named(run, filled, beside):
+    done = run("cache", "prune", "--all", *beside)
+    assert done.code == 2
+    assert "leave out names" in done.err
+    assert filled.exists()
+
+
 def test_cache_prune_all(run, filled):
     assert run("cache", "prune", "--all").code == 0
     assert json.loads(run("cache", "ls", "--json").out) == []

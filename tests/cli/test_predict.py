@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from layerfuse import FusionClassifier
@@ -167,6 +169,24 @@ def test_the_mark_of_byte_order_is_no_part_of_the_first_text(run, saved):
         for mark in (b"", b"\xef\xbb\xbf")
     )
     assert marked.out == plain.out
+
+
+def test_a_column_that_python_cannot_hold_is_no_matter(run, saved, tmp_path):
+    times = pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))
+    pq.write_table(pa.table({"text": ["loud1"], "at": times}), tmp_path / "ns.parquet")
+    assert run("predict", saved, tmp_path / "ns.parquet").code == 0
+    line = json.loads(run("predict", saved, tmp_path / "ns.parquet", "--json").out)
+    assert line["at"] == "2023-11-14 22:13:20.123456789"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("out.parquet", "is a folder"), ("out.xyz", "unknown extension")]
+)
+def test_a_wrong_output_is_told_before_anything_loads(run, tmp_path, data, name, said):
+    (tmp_path / "out.parquet").mkdir()
+    done = run("predict", tmp_path / "no-classifier", data(), "-o", tmp_path / name)
+    assert done.code == 2
+    assert said in done.err
 
 
 @pytest.mark.parametrize(

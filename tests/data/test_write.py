@@ -152,6 +152,46 @@ def test_other_types_in_a_later_batch(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("other", ["007", 2.0, True, dt.date(2026, 1, 1)])
+def test_no_value_is_made_another_to_fit_the_first_batch(tmp_path: Path, other: Any) -> None:
+    with pytest.raises(DataError, match=r"other types than the first \('a': .*, not int64\)"):
+        write(tmp_path / "out.parquet", [{"a": 1}], [{"a": other}])
+    with pytest.raises(DataError, match=r"other types than the first"):
+        write(tmp_path / "out.parquet", [{"a": [{"b": 1}]}], [{"a": [{"b": other}]}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nulls_and_whole_numbers_fit_where_they_change_nothing(tmp_path: Path) -> None:
+    first = {"late": None, "number": 0.5, "list": [1], "gone": "x"}
+    later = {"late": "x", "number": 2, "list": [None], "gone": None}
+    write(tmp_path / "out.parquet", [first], [later])
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == [first, later]
+    with pytest.raises(DataError, match=r"other types than the first"):  # no float is this number
+        write(tmp_path / "out.parquet", [first], [{**later, "number": 2**53 + 1}])
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS[:3])
+def test_nanoseconds_are_written_whole(tmp_path: Path, extension: str) -> None:
+    values = [1_700_000_000_123_456_789, None]
+    times = pa.array(values, pa.timestamp("ns"))
+    with TableWriter(tmp_path / f"out{extension}") as writer:
+        writer.write(pa.RecordBatch.from_arrays([times], names=["at"]))
+    assert "2023-11-14 22:13:20.123456789" in (tmp_path / f"out{extension}").read_text()
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(3)])
+def test_csv_holds_no_bytes(tmp_path: Path, kind: pa.DataType) -> None:
+    table = pa.RecordBatch.from_arrays([pa.array([b"abc"], kind)], names=["a"])
+    with pytest.raises(DataError, match=r"Write .parquet"), TableWriter(tmp_path / "o.csv") as out:
+        out.write(table)
+
+
+def test_a_folder_of_that_name_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "out.parquet").mkdir()
+    with pytest.raises(DataError, match=r"out\.parquet is a folder"):
+        TableWriter(tmp_path / "out.parquet")
+
+
 def test_with_predictions(tmp_path: Path) -> None:
     rows = with_predictions(batch(ROWS[:2]), ["x", "y"], [0.5, 1.0])
     assert rows.schema.names == ["text", "id", "prediction", "probability"]

@@ -13,6 +13,7 @@ def load_again(
     *,
     device: str | None = None,
     offline: bool = False,
+    trust_remote_code: bool = False,
     blocks: str | None = None,
 ) -> Backbone:
     """Load a backbone and prove by its fingerprint that it gives the same numbers.
@@ -27,6 +28,8 @@ def load_again(
         Where to run. Default: a GPU if there is one.
     offline : bool
         Never reach for the network.
+    trust_remote_code : bool
+        Run Python code that comes with the model.
     blocks : str, optional
         Attribute path of the block list then, for models where it cannot be found alone.
 
@@ -50,6 +53,7 @@ def load_again(
         prompt=spec.prompt,
         skip_first_token=spec.skip_first_token,
         offline=offline,
+        trust_remote_code=trust_remote_code,
         blocks=blocks,
         name=spec.name,
     )

@@ -15,7 +15,7 @@ from layerfuse.backbone.kernels import KernelName, fastest_kernel
 from layerfuse.backbone.load import choose_max_tokens, load_model, move, tokenizer_digest
 from layerfuse.backbone.probe import choose_poolings, is_causal, probe_states
 from layerfuse.backbone.saved import SavedBackbone
-from layerfuse.backbone.source import find_source
+from layerfuse.backbone.source import find_source, lasting
 from layerfuse.backbone.tokens import check_fast
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import LayerError, check_option
@@ -43,7 +43,7 @@ class Backbone:
     deepest : int
         Deepest layer it can give; less than ``spec.n_layers`` for a cut backbone.
     origin : str
-        What ``from_pretrained`` was given, so that the same can be loaded again.
+        What ``from_pretrained`` was given, a path whole, so that the same can be loaded again.
     """
 
     def __init__(
@@ -56,12 +56,8 @@ class Backbone:
         deepest: int,
         origin: str,
     ) -> None:
-        self.origin = origin
-        self.model = model
-        self.tokenizer = tokenizer
-        self.blocks = blocks
-        self.spec = spec
-        self.deepest = deepest
+        self.model, self.tokenizer, self.blocks = model, tokenizer, blocks
+        self.spec, self.deepest, self.origin = spec, deepest, origin
         self.budget = TokenBudget(self.device.type, spec.name)
 
     @classmethod
@@ -149,11 +145,16 @@ class Backbone:
             prompt=prompt,
             skip_first_token=skip_first_token,
         )
-        return cls(model, tokenizer, found, spec, deepest=found.n_layers, origin=str(name_or_path))
+        origin = lasting(name_or_path)
+        return cls(model, tokenizer, found, spec, deepest=found.n_layers, origin=origin)
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str | None = None) -> "Backbone":
+    def load(
+        cls, folder: str | Path, *, device: str | None = None, trust_remote_code: bool = False
+    ) -> "Backbone":
         """Load what ``save`` wrote, with the identity of the backbone it was cut from.
+
+        Python code that was saved with it runs only if ``trust_remote_code`` says so.
 
         Raises
         ------
@@ -161,9 +162,8 @@ class Backbone:
             If the folder is not one that ``save`` wrote.
         """
         saved = SavedBackbone.read(Path(folder))
-        model, tokenizer = load_model(
-            Path(folder), _DTYPES[saved.spec.dtype], trust_remote_code=False
-        )
+        dtype = _DTYPES[saved.spec.dtype]
+        model, tokenizer = load_model(Path(folder), dtype, trust_remote_code=trust_remote_code)
         move(model, device)
         blocks = find_blocks(model, saved.blocks)
         return cls(model, tokenizer, blocks, saved.spec, deepest=saved.deepest, origin=saved.origin)

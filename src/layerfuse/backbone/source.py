@@ -80,6 +80,12 @@ def find_source(
     return _from_hub(name, revision, offline=offline, trust_remote_code=trust_remote_code)
 
 
+def lasting(name_or_path: str | Path) -> str:
+    """Return a path that means the same from every working folder; names stay as they are."""
+    path = Path(name_or_path).expanduser()
+    return str(path.resolve()) if path.exists() else str(name_or_path)
+
+
 def digest(path: Path) -> str:
     """Return a digest of a model's configuration and weights.
 

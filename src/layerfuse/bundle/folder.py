@@ -78,9 +78,9 @@ def write_bundle(
             _write_files(built, bundle, write_backbones)
         except SafetensorError as err:  # how safetensors says that the disk is full
             raise OSError(f"{place} cannot be written: {err}") from err
-        if place.exists():
-            place.rename(old)
         try:
+            if place.exists():
+                place.rename(old)
             built.rename(place)
         except BaseException:
             if old.exists():

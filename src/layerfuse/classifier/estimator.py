@@ -270,7 +270,12 @@ class FusionClassifier(
 
     @classmethod
     def load(
-        cls, folder: str | PathLike[str], *, device: str | None = None, offline: bool = False
+        cls,
+        folder: str | PathLike[str],
+        *,
+        device: str | None = None,
+        offline: bool = False,
+        trust_remote_code: bool = False,
     ) -> "FusionClassifier":
         """Load what ``save`` wrote.
 
@@ -282,23 +287,25 @@ class FusionClassifier(
             Where to run. Default: a GPU if there is one.
         offline : bool
             Never reach for the network.
+        trust_remote_code : bool
+            Run Python code that comes with a backbone.
 
         Returns
         -------
         FusionClassifier
-            Predicts what the saved one predicted; bit for bit on the same machine, threads and
-            kernel (``LAYERFUSE_KERNEL`` pins it). Its ``backbones`` are those in use, by where they
-            came from; to fit anew, name all again.
+            Predicts what the saved one did; bit for bit on the same machine, threads and kernel
+            (``LAYERFUSE_KERNEL`` pins it). Its ``backbones`` are those in use alone.
 
         Raises
         ------
         BundleFormatError
             If the folder is incomplete, altered or of a newer format.
         BackboneLoadError
-            If a backbone that is not in the folder cannot be loaded or is not the one it was
-            trained with.
+            If a backbone cannot be loaded or is not the one it was trained with.
         """
-        fitted = load_fitted(Path(folder), device=device, offline=offline)
+        fitted = load_fitted(
+            Path(folder), device=device, offline=offline, trust_remote_code=trust_remote_code
+        )
         loaded = cls(**{**fitted.parameters, "device": device, "offline": offline})
         loaded.classes_, loaded.selection_ = fitted.classes, fitted.selection
         loaded.fusion_, loaded.head_ = fitted.fusion, fitted.head
@@ -306,12 +313,7 @@ class FusionClassifier(
         return loaded
 
     def load_backbones(self) -> list[Backbone]:
-        """Load the backbones named in the constructor, whole.
-
-        Returns
-        -------
-        list of Backbone
-            In the order of ``backbones``, of distinct names.
+        """Load the backbones named in the constructor, whole and in order, of distinct names.
 
         Raises
         ------
@@ -335,8 +337,7 @@ class FusionClassifier(
 
     def _blocks(self, X: Any) -> Iterator[tuple[list[str], list[Block]]]:  # noqa: N803
         self._check_fitted()
-        texts = as_texts(X)
-        return stream_blocks(texts, self.backbones_, self.selection_, progress=self.progress)
+        return stream_blocks(as_texts(X), self.backbones_, self.selection_, progress=self.progress)
 
     def _fused(self, X: Any) -> Iterator[tuple[list[str], Features]]:  # noqa: N803
         return ((part, self.fusion_.fuse(blocks)) for part, blocks in self._blocks(X))

@@ -99,7 +99,7 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> Non
 
     arrays = {f"fusion.{name}": array for name, array in fitted.fusion.arrays().items()}
     arrays |= {f"head.{name}": array for name, array in fitted.head.arrays().items()}
-    origins = [_lasting(backbone.origin) for backbone in fitted.backbones.values()]
+    origins = [backbone.origin for backbone in fitted.backbones.values()]
     config = {
         "parameters": {**fitted.parameters, "backbones": origins},
         "classes": fitted.classes.tolist(),
@@ -119,7 +119,9 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> Non
     write_bundle(folder, bundle, write_backbones if include_backbones else None)
 
 
-def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
+def load_fitted(
+    folder: Path, *, device: str | None, offline: bool, trust_remote_code: bool = False
+) -> Fitted:
     """Read what ``save_fitted`` wrote.
 
     Parameters
@@ -130,6 +132,8 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
         Where to run.
     offline : bool
         Never reach for the network.
+    trust_remote_code : bool
+        Run Python code that comes with a backbone.
 
     Returns
     -------
@@ -166,20 +170,21 @@ def load_fitted(folder: Path, *, device: str | None, offline: bool) -> Fitted:
         raise BundleFormatError(f"{folder} is damaged: its config.json lacks {err}.") from err
     included = folder / _BACKBONES
     backbones = [
-        Backbone.load(included / str(i), device=device)
+        Backbone.load(included / str(i), device=device, trust_remote_code=trust_remote_code)
         if included.is_dir()
-        else load_again(origin, spec, device=device, offline=offline, blocks=blocks)
+        else load_again(
+            origin,
+            spec,
+            device=device,
+            offline=offline,
+            trust_remote_code=trust_remote_code,
+            blocks=blocks,
+        )
         for i, (origin, spec, blocks) in enumerate(saved)
     ]
     cut = {b.name: b.cut(selection.deepest(b.name)) for b in backbones}
     parts = parameters, classes, selection, fusion, head, cut
     return Fitted(*parts, portable=included.is_dir())
-
-
-def _lasting(origin: str) -> str:
-    """Return a path that means the same from every working folder; names stay as they are."""
-    path = Path(origin).expanduser()
-    return str(path.resolve()) if path.exists() else origin
 
 
 def _card(fitted: Fitted) -> Card:

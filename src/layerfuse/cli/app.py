@@ -1,5 +1,6 @@
 """The application: its commands, and one line for every mistake of a user."""
 
+import io
 import logging
 import os
 import sys
@@ -38,6 +39,8 @@ def main() -> None:
     """Run the command line; exit 2 with one line on standard error for a mistake of the user."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # as input is read, whatever the locale can hold
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="layerfuse", standalone_mode=False)
         sys.stdout.flush()  # here, where a full disk can still be told

@@ -40,6 +40,7 @@ def list_entries(json: JsonOption = False) -> None:
         )
         return
     from layerfuse.report.tables import text_table
+    from layerfuse.store import SHORT_FINGERPRINT
 
     rows = [
         (
@@ -47,7 +48,7 @@ def list_entries(json: JsonOption = False) -> None:
             "+".join(entry.spec.poolings) if entry.spec else "",
             str(entry.n_texts),
             f"{entry.disk_bytes / 2**20:.0f} MiB",
-            entry.fingerprint[:12],
+            entry.fingerprint[:SHORT_FINGERPRINT],
         )
         for entry in entries
     ]
@@ -58,7 +59,8 @@ def list_entries(json: JsonOption = False) -> None:
 @cache_app.command()
 def prune(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[BACKBONE]...", help="Names or fingerprints.")
+        list[str] | None,
+        typer.Argument(metavar="[BACKBONE]...", help="Names or fingerprints, as ls shows them."),
     ] = None,
     older_than_days: Annotated[
         float | None, typer.Option(help="Only what was not used for so long.")
@@ -67,6 +69,8 @@ def prune(
     json: JsonOption = False,
 ) -> None:
     """Remove entries, and always what killed runs left behind."""
+    if everything and (names or older_than_days is not None):
+        raise typer.BadParameter("--all removes everything; leave out names and --older-than-days.")
     freed = _store().prune(names or None, older_than_days=older_than_days, everything=everything)
     if json:
         emit({"freed_bytes": freed})

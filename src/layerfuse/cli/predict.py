@@ -60,10 +60,11 @@ def predict(
     if file is not None and file != "-":
         stream = iter_batches(file, text_column, batch_rows=_BATCH_ROWS, offline=offline)
     batches, column = (stream.batches, stream.text_column) if stream else (_stdin_batches(), "text")
+    table = TableWriter(output) if output else None  # refuses a name before the models load
     classifier = FusionClassifier.load(folder, device=device, offline=offline)
     classifier.progress = not no_progress
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(TableWriter(output)) if output else None
+        writer = stack.enter_context(table) if table else None
         if stream:
             say(f"texts from {stream.source}, column {column!r}")
         for batch in batches:
@@ -102,7 +103,10 @@ def _add_predictions(
 
 
 def _print(batch: "pa.RecordBatch", *, json: bool) -> None:
-    rows: list[dict[str, Any]] = batch.to_pylist()
+    from layerfuse.data import readable
+
+    shown = readable(batch) if json else batch.select(["prediction", "probability"])
+    rows: list[dict[str, Any]] = shown.to_pylist()
     for row in rows:
         if json:
             typer.echo(json_format.dumps(row, ensure_ascii=False, default=str))

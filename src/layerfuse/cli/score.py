@@ -149,7 +149,8 @@ def _read(
     from layerfuse.select import needs_embeddings
 
     blind = all(criterion_info(name).label_free for name in criteria)  # type: ignore[arg-type]
-    if blind and not needs_embeddings(selector):  # type: ignore[arg-type]
+    blind &= label_column is None and not needs_embeddings(selector)  # type: ignore[arg-type]
+    if blind:
         return load_texts(data, text_column=text_column, labelled=False, offline=offline)
     try:
         return read_labelled(data, text_column, label_column, offline=offline)

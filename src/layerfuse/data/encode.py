@@ -39,12 +39,19 @@ def start_encoder(extension: str, file: IO[bytes], schema: pa.Schema) -> Encoder
 
 class _Parquet:
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
-        self._schema = schema
-        self._writer = pq.ParquetWriter(file, schema)
+        # A column that begins with nothing but nulls has no type; text is what mostly follows.
+        self._schema = pa.schema(
+            [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in schema]
+        )
+        self._writer = pq.ParquetWriter(file, self._schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
+        batch = _aligned(batch, self._schema)
         try:
-            batch = _aligned(batch, self._schema).cast(self._schema)
+            for found, wanted in zip(batch.schema, self._schema, strict=True):
+                if not _keeps_values(found.type, wanted.type):
+                    raise pa.ArrowTypeError(f"{wanted.name!r}: {found.type}, not {wanted.type}")
+            batch = batch.cast(self._schema)
         except pa.ArrowException as err:
             msg = f"A later batch has other types than the first ({err}). Write .jsonl instead."
             raise DataError(msg) from err
@@ -57,7 +64,7 @@ class _Parquet:
 class _Delimited:
     def __init__(self, file: IO[bytes], schema: pa.Schema, delimiter: str) -> None:
         for field in schema:
-            if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
+            if pa.types.is_nested(field.type) or _is_bytes(field.type):
                 msg = f"Column {field.name!r} holds {field.type}. Write .parquet instead."
                 raise DataError(msg)
         self._schema = schema
@@ -66,7 +73,7 @@ class _Delimited:
         self._rows.writerow(schema.names)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        columns = [column.to_pylist() for column in _aligned(batch, self._schema).columns]
+        columns = [column.to_pylist() for column in readable(_aligned(batch, self._schema)).columns]
         self._rows.writerows(zip(*columns, strict=True))
 
     def close(self) -> None:
@@ -88,12 +95,43 @@ class _JsonLines:
         self._file = file
 
     def write(self, batch: pa.RecordBatch) -> None:
-        for row in batch.to_pylist():
+        for row in readable(batch).to_pylist():
             line = json.dumps(row, ensure_ascii=False, default=_plain)
             self._file.write(line.encode() + b"\n")
 
     def close(self) -> None:
         pass
+
+
+def readable(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch that Python can hold: times in nanoseconds, which it has not, as text."""
+    columns = [
+        column.cast(pa.string()) if getattr(column.type, "unit", None) == "ns" else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return any(
+        test(kind)
+        for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    )
+
+
+def _keeps_values(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Tell whether a cast keeps every value or fails: Arrow's also reads text as numbers."""
+    if found == wanted or pa.types.is_null(found):
+        return True
+    if pa.types.is_integer(found):
+        return bool(pa.types.is_integer(wanted) or pa.types.is_floating(wanted))
+    if not pa.types.is_nested(found) or (found.id, found.num_fields) != (
+        wanted.id,
+        wanted.num_fields,
+    ):
+        return False
+    parts = [(found.field(i), wanted.field(i)) for i in range(found.num_fields)]
+    return all(a.name == b.name and _keeps_values(a.type, b.type) for a, b in parts)
 
 
 def _plain(value: object) -> str:

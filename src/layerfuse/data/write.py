@@ -27,12 +27,14 @@ class TableWriter:
     Raises
     ------
     DataError
-        If the extension is unknown.
+        If the extension is unknown, or a folder has that name.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
         self._extension = check_extension(self.path)
+        if self.path.is_dir():
+            raise DataError(f"{self.path} is a folder. Name a file.")
         self._part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
         self._encoder: Encoder | None = None
 

@@ -1,8 +1,15 @@
 """Embeddings on disk: each text is embedded once, ever, and a damaged byte never comes back."""
 
 from layerfuse.store.digests import as_digests, text_digest
-from layerfuse.store.entries import StoreEntry
+from layerfuse.store.entries import SHORT_FINGERPRINT, StoreEntry
 from layerfuse.store.store import EmbeddingStore
 from layerfuse.store.writer import ShardWriter
 
-__all__ = ["EmbeddingStore", "ShardWriter", "StoreEntry", "as_digests", "text_digest"]
+__all__ = [
+    "SHORT_FINGERPRINT",
+    "EmbeddingStore",
+    "ShardWriter",
+    "StoreEntry",
+    "as_digests",
+    "text_digest",
+]

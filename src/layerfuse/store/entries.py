@@ -18,6 +18,9 @@ SPEC = "spec.json"
 STALE_SECONDS = 600.0
 """A temporary file untouched for so long is nobody's: a shard is written in seconds."""
 
+SHORT_FINGERPRINT = 12
+"""Characters by which people tell entries apart."""
+
 _DAY_SECONDS = 86400.0
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 
@@ -115,16 +118,17 @@ def choose(
     Raises
     ------
     UnknownOptionError
-        If a name is neither the fingerprint nor the backbone of an entry.
+        If a name is neither the fingerprint, whole or short, nor the backbone of an entry.
     """
     known: dict[str, set[Path]] = {}
     for folder in folders:
         spec = read_spec(folder)
-        for name in (folder.name, *([spec.name] if spec else [])):
+        for name in (folder.name[:SHORT_FINGERPRINT], *([spec.name] if spec else [])):
             known.setdefault(name, set()).add(folder)
     chosen = set(folders)
     if names is not None:
-        names = list(names)
+        whole = {folder.name: folder.name[:SHORT_FINGERPRINT] for folder in folders}
+        names = [whole.get(name, name) for name in names]
         unknown = [name for name in names if name not in known]
         if unknown:
             raise UnknownOptionError.from_options("names", unknown[0], known)
