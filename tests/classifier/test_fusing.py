@@ -166,6 +166,14 @@ def test_layers_are_judged_by_concat_whatever_fuses_them_then():
     assert fused.name == "mean"
 
 
+def test_a_layer_that_never_varies_does_not_stand_in_the_way():
+    """Where there is nothing to learn, what says nothing may have the best score of all."""
+    blocks, labels, texts = sources(100)
+    blocks[0] = np.ones_like(blocks[0])
+    selection, _ = choose(blocks, labels, texts, (ONE, TWO))
+    assert selection == TWO
+
+
 def test_one_selection_or_the_same_twice_is_not_judged():
     blocks, labels, texts = sources(100)
     for selections in ([ALL], [ALL, Selection(REFS[::-1], "turned")]):

@@ -51,6 +51,13 @@ def test_fit_temperature_of_decisions_that_are_all_zero_is_finite():
     assert np.isfinite(fit_temperature(np.zeros((4, 2)), np.array([0, 1, 0, 1])))
 
 
+def test_no_factor_runs_away_where_no_held_out_text_is_wrong():
+    labels = np.arange(200) % 2
+    sure = np.where(np.eye(2)[labels] == 1, 10.0, -10.0)
+    # Of 201 texts one is of no class: half of it is wrong, so that the odds are 401 to 1.
+    assert fit_temperature(sure, labels) * 20 == pytest.approx(np.log(401), rel=0.01)
+
+
 def test_held_out_log_loss_is_that_of_scikit_learn():
     decisions, labels = simulated(1.0)
     want = log_loss(labels, softmax(decisions, axis=1))

@@ -12,12 +12,28 @@ def random_features(seed, n_features=7):
     return np.random.default_rng(seed).normal(size=(50, n_features)).astype(np.float32)
 
 
-def test_cka_is_that_of_centred_kernels():
-    one, other = random_features(0), random_features(1, 11)
+def test_cka_is_that_of_kernels_without_a_diagonal():
+    shared = random_features(2)
+    one, other = random_features(0) + shared, np.hstack([random_features(1), shared])
     centre = np.eye(50) - 1 / 50
     kernels = [centre @ x @ x.T @ centre for x in (one, other)]
-    expected = np.sum(kernels[0] * kernels[1]) / np.prod([np.linalg.norm(k) for k in kernels])
-    assert linear_cka(one, other) == pytest.approx(expected, rel=1e-5)
+    for kernel in kernels:
+        np.fill_diagonal(kernel, 0)
+
+    def hsic(k, m):  # Song et al. 2012, equation 5, written out
+        ones = np.ones(50)
+        both = (ones @ k @ ones) * (ones @ m @ ones) / (49 * 48)
+        return np.trace(k @ m) + both - 2 / 48 * ones @ k @ m @ ones
+
+    expected = hsic(*kernels) / np.sqrt(np.prod([hsic(k, k) for k in kernels]))
+    assert 0.2 < linear_cka(one, other) == pytest.approx(expected, rel=1e-5)
+
+
+def test_cka_of_noise_is_small_however_few_texts_and_wide_the_layers():
+    rng = np.random.default_rng(0)
+    found = [linear_cka(rng.normal(size=(20, 384)), rng.normal(size=(20, 768))) for _ in range(5)]
+    assert max(found) < 0.15
+    assert linear_cka(np.eye(3), np.eye(3)) == 0
 
 
 def test_cka_does_not_see_rotations_shifts_and_scales():

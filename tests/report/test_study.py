@@ -1,6 +1,7 @@
 """Studies: every cell once, also after a stop; tables hold the runs' numbers."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -208,6 +209,25 @@ def test_tables_hold_the_numbers_of_the_runs(config_file, quick, tmp_path):
     assert [path.name for path in save_study(runs, tmp_path / "o")] == [
         "study.md", "study.tex", "study.csv"
     ]  # fmt: skip
+
+
+def test_a_row_that_only_some_seeds_have_says_so(config_file, quick, tmp_path):
+    runs = list(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+    first = next(run for run in runs if run.data == "one")
+    rare = first.report.baselines[0]
+    others = [
+        dataclasses.replace(run, report=_without(run.report, rare.name)) if run != first else run
+        for run in runs
+    ]
+    n_seeds = len({run.seed for run in runs})
+    cells = next(c for c in study_markdown(others).splitlines() if c.startswith(f"| {rare.name}"))
+    assert f"| {100 * rare.accuracy:.1f} (1 of {n_seeds}) |  |" in cells
+    assert "or as many as a row says" in study_markdown(others)
+
+
+def _without(report, name):
+    kept = tuple(row for row in report.baselines if row.name != name)
+    return dataclasses.replace(report, baselines=kept)
 
 
 @pytest.mark.parametrize(

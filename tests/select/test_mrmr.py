@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from layerfuse.core.errors import SelectionError
+from layerfuse.core.hsic import unbiased_hsic
 from layerfuse.core.scores import LayerScores
 from layerfuse.select import select_layers
-from layerfuse.select.mrmr import unbiased_hsic
 
 
 def kernels(n_texts=7, seed=0):

@@ -5,7 +5,7 @@ import pytest
 
 from layerfuse.core.costs import Budget, DepthCosts
 from layerfuse.core.errors import LabelError, SelectionError
-from layerfuse.core.layers import LayerRef
+from layerfuse.core.layers import LayerEmbeddings, LayerRef
 from layerfuse.core.scores import LayerScores
 from layerfuse.score import score_layers
 from layerfuse.select import select_layers, selection_stability, stability
@@ -170,3 +170,26 @@ def test_halves_without_two_classes_are_refused_by_their_counts(embed, labels):
     scores = LayerScores("c", layers.refs, (0.1, 0.2))
     with pytest.raises(LabelError, match=r"two classes of two texts or more, got counts \[3"):
         selection_stability(scores, "greedy", embeddings=layers, labels=labels)
+
+
+def test_errors_belong_to_their_layers_in_whatever_order_backbones_come():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    blocks = [
+        LayerEmbeddings(
+            rng.normal(labels[:, None] * shift, size=(1, 60, 4)).astype(np.float32),
+            (LayerRef(name, 1, "mean"),),
+        )
+        for name, shift in (("a", 0.2), ("b", 3.0))
+    ]
+    scores = score_layers(blocks, labels, "hscore")
+    one, other = (
+        selection_stability(scores, "best", k=1, embeddings=own, labels=labels, rescore=rescored)
+        for own in (blocks, blocks[::-1])
+    )
+    assert one.standard_errors[0] != pytest.approx(one.standard_errors[1], rel=0.2)
+    assert one.standard_errors == pytest.approx(other.standard_errors)
+
+
+def rescored(blocks, classes):
+    return score_layers(blocks, classes, "hscore")

@@ -175,6 +175,9 @@ def fuse_best(
     words = _words(texts, supervision, lexical)
     best, *others = _distinct(selections)
     blocks = read(best)
+    while others and not _vary(blocks):  # where nothing is learnt, what says nothing scores best
+        best, *others = others
+        blocks = read(best)
     if not others:
         return best, _fuse(blocks, best.refs, supervision, fusion, head, words)
     fitted = _fit("concat", blocks, best.refs, supervision, head, words)
@@ -190,6 +193,11 @@ def fuse_best(
     why = f"{best.reason}, held-out log loss {losses[best]:.3f} ({'; '.join(rivals)})"
     fused = _fuse(blocks, best.refs, supervision, fusion, head, words, fitted)
     return Selection(best.refs, why), fused
+
+
+def _vary(blocks: Sequence[Block]) -> bool:
+    """Tell whether any block tells any two texts apart; the embedding of a first token does not."""
+    return any((block != block[0]).any() for block in blocks)
 
 
 def fuse_and_train(

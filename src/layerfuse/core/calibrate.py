@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, logsumexp, softmax
 
 from layerfuse.core.arrays import ClassIndices, PerText, Targets
 
@@ -16,6 +16,8 @@ def fit_temperature(
     decisions: Targets, labels: ClassIndices, weights: PerText | None = None
 ) -> float:
     """Return the factor on held-out decision values that makes their softmax most likely.
+
+    As if one more text were of no class: else it were without end where no text is wrong.
 
     Parameters
     ----------
@@ -33,12 +35,33 @@ def fit_temperature(
     """
     weights = held_out_weights(labels, weights)
     scale = float(np.abs(decisions).mean()) or 1.0
-    found = minimize_scalar(
-        lambda log_t: held_out_log_loss(np.exp(log_t) / scale * decisions, labels, weights),
-        bounds=(-4.0, 6.0),
-        method="bounded",
-    )
+    wanted = wanted_decisions(decisions, labels)
+
+    def loss(log_t: float) -> float:
+        factor = np.exp(log_t) / scale
+        losses = logsumexp(factor * decisions, axis=1) - factor * wanted
+        return float(np.average(losses, weights=weights))
+
+    found = minimize_scalar(loss, bounds=(-4.0, 6.0), method="bounded")
     return float(np.exp(found.x) / scale)
+
+
+def wanted_decisions(decisions: Targets, labels: ClassIndices) -> PerText:
+    """Return the decision for each text's own class, as if one more text were of no class.
+
+    Of n texts each wants its own class by n parts in n + 1, and any class by one. Where no text is
+    wrong, the most likely factor is then finite, and the wider and evener margin the likelier one.
+
+    Parameters
+    ----------
+    decisions : array of shape (text, class)
+        Of texts that were held out.
+    labels : int array of shape (text,)
+        Their classes.
+    """
+    unsure = 1 / (len(labels) + 1)
+    own = decisions[np.arange(len(labels)), labels]
+    return np.asarray((1 - unsure) * own + unsure * decisions.mean(1))
 
 
 def held_out_weights(labels: ClassIndices, weights: PerText | None = None) -> PerText:

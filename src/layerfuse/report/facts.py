@@ -214,7 +214,8 @@ class SourcePair:
     first, second : str
         Layers.
     cka : float
-        Linear centred kernel alignment of the two on the test texts, 0 .. 1.
+        Debiased linear centred kernel alignment of the two on the test texts, 0 .. 1; about 0 for
+        two that have nothing in common.
     disagreement : float
         Share of test texts where one is right and the other wrong.
     oracle : float

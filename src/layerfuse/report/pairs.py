@@ -6,15 +6,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from layerfuse.core.arrays import Block, ClassIndices
+from layerfuse.core.hsic import unbiased_hsic
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.standardize import Standardizer
 from layerfuse.report.facts import SourcePair
 
 _MAX_TEXTS = 2000  # more change the third decimal of an alignment
+_CKA_MINIMUM = 4  # less leave nothing when the diagonal is left out
 
 
 def linear_cka(first: Block, second: Block) -> float:
-    """Return the linear centred kernel alignment of two representations of the same texts.
+    """Return the debiased linear centred kernel alignment of two representations of the same texts.
+
+    The plain one calls wide representations alike where there are few texts: two of noise, 768
+    features wide, reach 0.97 on 20 texts, and 0 here.
 
     Parameters
     ----------
@@ -24,16 +29,22 @@ def linear_cka(first: Block, second: Block) -> float:
     Returns
     -------
     float
-        0 .. 1; 1 where one is a rotation and scaling of the other, 0 where one never varies.
+        0 .. 1; 1 where one is a rotation and scaling of the other, 0 where one never varies and
+        for fewer than four texts.
 
     Source
     ------
-    Kornblith et al. 2019, *Similarity of Neural Network Representations Revisited*, equation 4.
+    Kornblith et al. 2019, *Similarity of Neural Network Representations Revisited*, equation 4;
+    with the estimate of Song et al. 2012 in place of the plain one, as Nguyen et al. 2021 have it.
     """
-    one, other = (x.astype(np.float64) - x.mean(0, dtype=np.float64) for x in (first, second))
-    shared = float(np.square(one.T @ other).sum())
-    scale = float(np.linalg.norm(one.T @ one) * np.linalg.norm(other.T @ other))
-    return shared / scale if scale > 0 else 0.0
+    if len(first) < _CKA_MINIMUM:
+        return 0.0
+    centred = (x.astype(np.float64) - x.mean(0, dtype=np.float64) for x in (first, second))
+    one, other = (x @ x.T for x in centred)
+    scale = unbiased_hsic(one, one) * unbiased_hsic(other, other)
+    if scale <= 0:
+        return 0.0
+    return float(np.clip(unbiased_hsic(one, other) / np.sqrt(scale), 0.0, 1.0))
 
 
 def source_pairs(

@@ -101,7 +101,9 @@ def _latex(text: str) -> str:
 
 def _caption(runs: Sequence[Run]) -> str:
     n_seeds = len({run.seed for run in runs})
-    spread = f"mean ± standard deviation over {n_seeds} seeds" if n_seeds > 1 else "one seed"
+    if n_seeds == 1:
+        return "Test accuracy in %, one seed."
+    spread = f"mean ± standard deviation over {n_seeds} seeds, or as many as a row says"
     return f"Test accuracy in %, {spread}."
 
 
@@ -119,14 +121,18 @@ def _tables(runs: Sequence[Run]) -> list[tuple[str, list[str], list[list[str]]]]
         result = own[0].report.result.name
         found[result] = found.pop(result)  # last, also where some data sets have more baselines
         body = [
-            [row, *(_cell(by_data.get(one, [])) for one in data)] for row, by_data in found.items()
+            [row, *(_cell(by_data.get(one, []), len(found[result].get(one, []))) for one in data)]
+            for row, by_data in found.items()
         ]
         tables.append((name, ["classifier", *data], body))
     return tables
 
 
-def _cell(accuracies: Sequence[float]) -> str:
+def _cell(accuracies: Sequence[float], n_seeds: int) -> str:
+    """Tell mean and spread, and of how many seeds, where the row stands under some of them only."""
     if not accuracies:
         return ""
-    mean = f"{np.mean(accuracies):.1f}"
-    return f"{mean} ± {np.std(accuracies, ddof=1):.1f}" if len(accuracies) > 1 else mean
+    found = f"{np.mean(accuracies):.1f}"
+    if len(accuracies) > 1:
+        found += f" ± {np.std(accuracies, ddof=1):.1f}"
+    return found if len(accuracies) == n_seeds else f"{found} ({len(accuracies)} of {n_seeds})"

@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from layerfuse.core.arrays import Block, ClassIndices, Features, PerSample, PerText, Targets
-from layerfuse.core.calibrate import held_out_weights
+from layerfuse.core.calibrate import held_out_weights, wanted_decisions
 from layerfuse.core.errors import FeatureError
 from layerfuse.core.ridge import N_PENALTIES, RidgeFit, loo_residuals, one_hot, ridge_path
 from layerfuse.core.sample import sample_texts
@@ -76,11 +76,9 @@ def _log_likelihoods(held_out: Targets, labels: ClassIndices, weights: PerText) 
     """Return log likelihoods under the best temperature; texts of weight 0 have no say, and 0."""
     n_texts = len(labels)
     own = held_out[np.arange(n_texts), labels]
-    # Where no text is wrong, the best factor is without end and all such layers are alike. As if
-    # one more text were of no class: then the wider and evener margin is the likelier one. And
-    # where few texts show no layer to be better than chance, all are alike at 0: not below 1.
-    unsure = 1 / (n_texts + 1)
-    wanted = (1 - unsure) * own + unsure * held_out.mean(1)
+    # Without an error all layers would be alike but for the text of no class. And where few texts
+    # show no layer to be better than chance, all are alike at 0: not below 1.
+    wanted = wanted_decisions(held_out, labels)
     by_class = np.ascontiguousarray(held_out.T)  # sums over few columns are slow, over few rows not
 
     def loss(log_factor: float) -> float:

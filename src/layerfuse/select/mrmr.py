@@ -7,6 +7,7 @@ import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Kernel
 from layerfuse.core.errors import SelectionError
+from layerfuse.core.hsic import unbiased_hsic
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.ridge import one_hot
 from layerfuse.core.sample import sample_texts
@@ -117,21 +118,3 @@ def _order(
             norm = norms[i] * norms[chosen]
             if norm > 0:  # a layer that never varies resembles none
                 redundancy[i] += max(0.0, unbiased_hsic(kernels[i], kernels[chosen]) / norm)
-
-
-def unbiased_hsic(one: Kernel, two: Kernel) -> float:
-    """Return n (n - 3) times the unbiased estimate of HSIC of two kernels of the same n texts.
-
-    A text with itself says nothing of what two layers share, so the diagonals are left out.
-
-    Source
-    ------
-    Song et al. 2012, JMLR 13, equation 5.
-    """
-    n = len(one)
-    first, second = np.diag(one), np.diag(two)
-    sums_one = one.sum(1, dtype=np.float64) - first
-    sums_two = two.sum(1, dtype=np.float64) - second
-    shared = float(np.vdot(one, two)) - float(first @ second)
-    both = float(sums_one.sum()) * float(sums_two.sum()) / ((n - 1) * (n - 2))
-    return shared + both - 2.0 / (n - 2) * float(sums_one @ sums_two)

@@ -114,7 +114,7 @@ def selection_stability(
             budget=budget,
             random_state=random_state,
         )
-        values.append(draw.scores.values)
+        values.append([draw.scores[ref] for ref in scores.refs])
         for ref in chosen:
             counts[ref] += 1
     return Stability(

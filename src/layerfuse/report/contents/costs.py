@@ -53,7 +53,7 @@ def choice_table(report: Report) -> Table:
     light = [(choice.held_out_accuracy, float(choice.weight_bytes)) for choice in choices]
     on_light_front, light_knee = pareto_front(light), knee(light) + 1 if light else 0
     return Table(
-        "Sets of backbones, and the limit with which layerfuse fit --selector budget finds one",
+        "Sets of backbones, and the limit of layerfuse fit --selector budget that each keeps to",
         (
             "backbones",
             "held-out accuracy",
@@ -73,7 +73,7 @@ def choice_table(report: Report) -> Table:
                 _limit(f"{_up(choice.milliseconds, 2):.2f}", choice.is_knee)
                 if choice.on_front
                 else "",
-                _limit(f"{_up(choice.weight_bytes / 2**20, 0):.0f}", i == light_knee)
+                _limit(f"{_up(choice.weight_bytes / 2**20, 1):.1f}", i == light_knee)
                 if is_light
                 else "",
             )
