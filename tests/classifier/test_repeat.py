@@ -137,3 +137,11 @@ def test_the_default_cache_is_the_users(make, toy, cache_folder):
 
     (entry,) = (cache_folder / "embeddings").iterdir()
     assert list(entry.glob("*.safetensors"))
+
+
+def test_texts_that_repeat_are_told_where_they_are_many(make, toy_texts, toy_labels):
+    few = [*toy_texts, toy_texts[0]], [*toy_labels, toy_labels[0]]
+    make().fit(*few)  # warnings are errors here
+    with pytest.warns(UserWarning, match="48 of 96 training texts repeat others") as told:
+        make().fit(toy_texts * 2, toy_labels * 2)
+    assert told[0].filename == __file__

@@ -1,6 +1,7 @@
 """``choose_layers``: score, select, and tell how sure that is."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from layerfuse.select import (
     select_layers,
     selection_stability,
 )
+
+_FEW_REPEATS = 0.05  # of all texts: of public data sets some per cent, which change nothing
 
 
 def choose_layers(
@@ -130,6 +133,7 @@ def propose_layers(
     selections : list of Selection
         What each selector makes of them, the one with fewer layers first.
     """
+    _warn_of_repeats(stored[0].texts)
     signals = gather_signals(stored, labels, [criterion], random_state=random_state)
     scores = score_layers(stored, labels, criterion, signals=signals)
     backbones = [own.model for own in stored]
@@ -147,6 +151,18 @@ def propose_layers(
         for one, own_k in selectors
     ]
     return scores, selections
+
+
+def _warn_of_repeats(texts: Sequence[str]) -> None:
+    """Warn where so many texts are copies of others that validation is told what it shall guess."""
+    n_repeats = len(texts) - len(set(texts))
+    if n_repeats > _FEW_REPEATS * len(texts):
+        warnings.warn(
+            f"{n_repeats:,} of {len(texts):,} training texts repeat others. Held out, they are "
+            "known by their copies, so that scores and probabilities come out too sure. Fit on "
+            "distinct texts.",
+            stacklevel=4,
+        )
 
 
 def _redrawn(signal: LayerSignals, rng: np.random.Generator) -> LayerSignals:
