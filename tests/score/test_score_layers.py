@@ -203,3 +203,18 @@ def test_loo_ridge_is_the_log_loss_of_refits():
     likeliest = max(by_temperature, key=lambda tempered: (smooth * tempered).sum())
     expected = likeliest[np.arange(30), labels]
     np.testing.assert_allclose(loo_ridge(features, labels), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("criterion", ["mdl", "probe", "gradient", "loo_ridge"])
+def test_folds_and_samples_are_drawn_by_the_seed(criterion, monkeypatch):
+    monkeypatch.setattr("layerfuse.score.gradient.MAX_TEXTS", 60)
+    monkeypatch.setattr("layerfuse.score.loo_ridge.MAX_JUDGED", 60)
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 2
+    block = LayerEmbeddings(
+        (rng.normal(size=(2, 120, 5)) + labels[:, None]).astype(np.float32),
+        tuple(LayerRef("toy", i, "mean") for i in range(2)),
+    )
+    drawn = [score_layers(block, labels, criterion, random_state=seed) for seed in (0, 0, 1)]
+    first, again, other = (tuple(scores[ref] for ref in block.refs) for scores in drawn)
+    assert first == again != other

@@ -70,7 +70,7 @@ def choose_layers(
     """
     if labels is None and needs_embeddings(selector):
         raise LabelError(f"selector={selector!r} needs labels, got none.")
-    scores = score_layers(embeddings, labels, criterion, signals=signals)
+    scores = score_layers(embeddings, labels, criterion, signals=signals, random_state=random_state)
     # Without labels all texts are of one kind; then only criteria that see none come this far.
     kinds = [0] * embeddings[0].n_texts if labels is None else labels
     selection = select_layers(
@@ -87,7 +87,8 @@ def choose_layers(
     rng = np.random.default_rng(random_state)
 
     def rescore(blocks: Sequence[LayerRows], classes: ClassIndices) -> LayerScores:
-        return score_layers(blocks, classes, criterion, signals=[_redrawn(s, rng) for s in signals])
+        redrawn = [_redrawn(s, rng) for s in signals]
+        return score_layers(blocks, classes, criterion, signals=redrawn, random_state=random_state)
 
     stability = selection_stability(
         scores,
@@ -135,7 +136,7 @@ def propose_layers(
     """
     _warn_of_repeats(stored[0].texts)
     signals = gather_signals(stored, labels, [criterion], random_state=random_state)
-    scores = score_layers(stored, labels, criterion, signals=signals)
+    scores = score_layers(stored, labels, criterion, signals=signals, random_state=random_state)
     backbones = [own.model for own in stored]
     budget = measured_budget(backbones, stored[0].texts, max_ms, max_mb, random_state=random_state)
     selections = [

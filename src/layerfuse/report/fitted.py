@@ -61,7 +61,13 @@ def criteria_agreement(
         return {}
     labels, random_state = trial.split.labels, trial.classifier.random_state
     signals = gather_signals(trial.train, labels, names, random_state=random_state)
-    scores = [own, *(score_layers(trial.train, labels, name, signals=signals) for name in names)]
+    scores = [
+        own,
+        *(
+            score_layers(trial.train, labels, name, signals=signals, random_state=random_state)
+            for name in names
+        ),
+    ]
     return {
         one.criterion: {other.criterion: _rank_correlation(one, other) for other in scores}
         for one in scores

@@ -15,7 +15,7 @@ N_AXES = 64
 _INVERSE_PENALTY = 16.0  # for rows of mean squared norm 1, as all layers together have
 
 
-def gradient(evidence: Evidence, random_state: int = 0) -> dict[LayerRef, PerText]:
+def gradient(evidence: Evidence) -> dict[LayerRef, PerText]:
     """Score each layer of a backbone by the gradient of a loss with respect to a mask on it.
 
     One multinomial logistic regression sees all layers at once, z = b + sum_l m_l W_l' h_l with
@@ -32,8 +32,7 @@ def gradient(evidence: Evidence, random_state: int = 0) -> dict[LayerRef, PerTex
     evidence : Evidence
         Of one backbone. Each layer is standardised, scaled by 1/sqrt(width), and projected on its
         64 leading principal axes, so that no more than these are ever held of all layers at once.
-    random_state : int
-        Draws 4,096 texts, where there are more.
+        Of more than 4,096 texts so many are drawn.
 
     Returns
     -------
@@ -51,7 +50,7 @@ def gradient(evidence: Evidence, random_state: int = 0) -> dict[LayerRef, PerTex
     arXiv:2504.05764, for gradient magnitude as a part of layer importance.
     """
     refs = evidence.block.refs
-    rows = sample_texts(evidence.labels, MAX_TEXTS, random_state)
+    rows = sample_texts(evidence.labels, MAX_TEXTS, evidence.random_state)
     labels = evidence.labels[rows]
     blocks = [
         project(evidence.row(ref)[rows], N_AXES) / np.float32(np.sqrt(len(refs))) for ref in refs

@@ -62,11 +62,14 @@ class Evidence:
         Class indices; empty where the criterion needs none.
     signals : mapping of SignalName to LayerSignals
         Those that the criterion needs.
+    random_state : int
+        Of what is drawn.
     """
 
     block: LayerRows
     labels: ClassIndices
     signals: Mapping[SignalName, LayerSignals]
+    random_state: int = 0
 
     def row(self, ref: LayerRef) -> Features:
         """Return the (text, feature) matrix of one layer.
@@ -145,6 +148,16 @@ def by_layer(
 
     def scorer(evidence: Evidence) -> Measured:
         return _measured(lambda row: measure(row, evidence.labels), evidence, at_once)
+
+    return scorer
+
+
+def by_draw(measure: Callable[[Features, ClassIndices, int], PerText | float]) -> Scorer:
+    """Score each layer alone, from its features, the labels and a seed: the same for all layers."""
+
+    def scorer(evidence: Evidence) -> Measured:
+        labels, seed = evidence.labels, evidence.random_state
+        return _measured(lambda row: measure(row, labels, seed), evidence, _AT_ONCE)
 
     return scorer
 

@@ -22,6 +22,7 @@ def score_layers(
     criterion: CriterionName | CriterionInfo | Criterion = "loo_ridge",
     *,
     signals: Sequence[LayerSignals] = (),
+    random_state: int = 0,
 ) -> LayerScores:
     """Score every layer; higher is better under every criterion.
 
@@ -37,6 +38,8 @@ def score_layers(
     signals : sequence of LayerSignals
         What the criterion needs of the models themselves, one per backbone and name. Others are
         left alone.
+    random_state : int
+        Draws folds and samples, for the criteria that look at some.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def score_layers(
     measured = [
         pair
         for block, own in zip(blocks, found, strict=True)
-        for pair in info.scorer(Evidence(block, classes, own)).items()
+        for pair in info.scorer(Evidence(block, classes, own, random_state)).items()
     ]
     refs = tuple(ref for ref, _ in measured)
     values = [np.asarray(value, dtype=np.float64) for _, value in measured]

@@ -14,7 +14,7 @@ from layerfuse.core.errors import FeatureError
 from layerfuse.core.ridge import N_PENALTIES, RidgeFit, loo_residuals, one_hot, ridge_path
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.standardize import Standardizer
-from layerfuse.score.info import CriterionInfo, by_layer
+from layerfuse.score.info import CriterionInfo, by_draw
 
 MAX_JUDGED = 8192
 """Texts left out one by one. The fit sees all; more would cost more than the fit itself."""
@@ -154,5 +154,5 @@ LOO_RIDGE = CriterionInfo(
     cost="O(n d min(n, d) + min(n, d)^3)",
     source="Allen 1974; Golub, Heath and Wahba 1979; Guo et al. 2017",
     summary="leave-one-out log loss of a ridge classifier",
-    scorer=by_layer(loo_ridge),
+    scorer=by_draw(loo_ridge),
 )

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.errors import LabelError
 from layerfuse.core.standardize import Standardizer
-from layerfuse.score.info import CriterionInfo, by_layer
+from layerfuse.score.info import CriterionInfo, by_draw
 
 BLOCK_ENDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
 """Shares of the texts after which the probe is fitted anew."""
@@ -96,5 +96,5 @@ MDL = CriterionInfo(
     cost="10 logistic fits on 0.1 to 50 % of the texts, O(n d C) a step",
     source="Voita and Titov 2020, arXiv:2003.12298",
     summary="length of the labels in the online code of a logistic probe, in bits a text, negated",
-    scorer=by_layer(mdl),
+    scorer=by_draw(mdl),
 )

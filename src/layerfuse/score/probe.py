@@ -7,14 +7,14 @@ from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.errors import FeatureError, LabelError
 from layerfuse.core.folds import stratified_folds
 from layerfuse.core.standardize import Standardizer
-from layerfuse.score.info import CriterionInfo, by_layer
+from layerfuse.score.info import CriterionInfo, by_draw
 
 _INVERSE_PENALTY = (
     0.01  # on standardised features of some hundred dimensions, near the optimum of most
 )
 
 
-def probe(features: Features, labels: ClassIndices) -> PerText:
+def probe(features: Features, labels: ClassIndices, random_state: int = 0) -> PerText:
     """Score each text by whether a logistic probe fitted on the other folds gets it right.
 
     Parameters
@@ -23,6 +23,8 @@ def probe(features: Features, labels: ClassIndices) -> PerText:
         One layer. Standardised here, on the training folds only.
     labels : int array of shape (text,)
         Class indices; at least two classes of two texts or more.
+    random_state : int
+        Draws the folds.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def probe(features: Features, labels: ClassIndices) -> PerText:
             f"probe needs two classes of two texts or more, got counts {counts.tolist()}."
         )
     right = np.zeros(len(labels))
-    for train, held_out in stratified_folds(labels, random_state=0):
+    for train, held_out in stratified_folds(labels, random_state=random_state):
         standard = Standardizer.fit(features[train])
         model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000)
         model.fit(standard.apply(features[train]), labels[train])
@@ -62,5 +64,5 @@ PROBE = CriterionInfo(
     cost="5 logistic fits, O(n d C) a step",
     source="Alain and Bengio 2016, arXiv:1610.01644",
     summary="cross-validated accuracy of a logistic probe",
-    scorer=by_layer(probe),
+    scorer=by_draw(probe),
 )
