@@ -172,6 +172,8 @@ def test_a_layer_that_never_varies_does_not_stand_in_the_way():
     blocks[0] = np.ones_like(blocks[0])
     selection, _ = choose(blocks, labels, texts, (ONE, TWO))
     assert selection == TWO
+    selection, _ = choose(blocks, labels, texts, (TWO, ONE))
+    assert selection.refs == TWO.refs
 
 
 def test_one_selection_or_the_same_twice_is_not_judged():

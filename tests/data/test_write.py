@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,27 @@ def test_nanoseconds_are_written_whole(tmp_path: Path, extension: str) -> None:
     with TableWriter(tmp_path / f"out{extension}") as writer:
         writer.write(pa.RecordBatch.from_arrays([times], names=["at"]))
     assert "2023-11-14 22:13:20.123456789" in (tmp_path / f"out{extension}").read_text()
+
+
+def test_nanoseconds_need_no_pandas(tmp_path: Path) -> None:
+    """Arrow hands them out as pandas has them, and fails where that is missing."""
+    code = (
+        "import sys\n"
+        "class Without:\n"
+        "    def find_spec(name, *rest):\n"
+        "        if name == 'pandas': raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Without)\n"
+        "import pyarrow as pa\n"
+        "from layerfuse.data import TableWriter\n"
+        "times = pa.array([1_700_000_000_123_456_789], pa.timestamp('ns'))\n"
+        "batch = pa.RecordBatch.from_arrays([times], names=['at'])\n"
+        "for path in sys.argv[1:]:\n"
+        "    with TableWriter(path) as writer:\n"
+        "        writer.write(batch)\n"
+    )
+    paths = [tmp_path / f"out{extension}" for extension in EXTENSIONS[:3]]
+    subprocess.run([sys.executable, "-c", code, *paths], check=True)
+    assert all("22:13:20.123456789" in path.read_text() for path in paths)
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(3)])

@@ -26,7 +26,7 @@ from layerfuse.select import (
     selection_stability,
 )
 
-_FEW_REPEATS = 0.05  # of all texts: of public data sets some per cent, which change nothing
+_FEW_REPEATS = 0.05  # of all texts; public data sets have about one in a hundred
 
 
 def choose_layers(

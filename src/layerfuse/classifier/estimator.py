@@ -294,7 +294,7 @@ class FusionClassifier(
         -------
         FusionClassifier
             Predicts what the saved one did; bit for bit on the same machine, threads and kernel
-            (``LAYERFUSE_KERNEL`` pins it). Its ``backbones`` are those in use alone.
+            (``LAYERFUSE_KERNEL`` pins it). Its ``backbones`` are those in use: fit anew with all.
 
         Raises
         ------

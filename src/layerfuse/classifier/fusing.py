@@ -184,6 +184,8 @@ def fuse_best(
     losses = {best: fitted.best.log_loss}
     for other in others:
         other_blocks = read(other)
+        if not _vary(other_blocks):
+            continue
         tried = _fit("concat", other_blocks, other.refs, supervision, head, words)
         losses[other] = tried.best.log_loss
         if _gain_errors(fitted.best, tried.best, supervision) > 1:

@@ -4,6 +4,9 @@ import numpy as np
 
 from layerfuse.core.arrays import Kernel
 
+HSIC_MINIMUM = 4
+"""Texts; of fewer nothing is left when the diagonal is left out."""
+
 
 def unbiased_hsic(one: Kernel, two: Kernel) -> float:
     """Return n (n - 3) times the unbiased estimate of HSIC of two kernels of the same n texts.

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from layerfuse.core.arrays import Block, ClassIndices
-from layerfuse.core.hsic import unbiased_hsic
+from layerfuse.core.hsic import HSIC_MINIMUM, unbiased_hsic
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.standardize import Standardizer
 from layerfuse.report.facts import SourcePair
 
 _MAX_TEXTS = 2000  # more change the third decimal of an alignment
-_CKA_MINIMUM = 4  # less leave nothing when the diagonal is left out
 
 
 def linear_cka(first: Block, second: Block) -> float:
@@ -37,7 +36,7 @@ def linear_cka(first: Block, second: Block) -> float:
     Kornblith et al. 2019, *Similarity of Neural Network Representations Revisited*, equation 4;
     with the estimate of Song et al. 2012 in place of the plain one, as Nguyen et al. 2021 have it.
     """
-    if len(first) < _CKA_MINIMUM:
+    if len(first) < HSIC_MINIMUM:
         return 0.0
     centred = (x.astype(np.float64) - x.mean(0, dtype=np.float64) for x in (first, second))
     one, other = (x @ x.T for x in centred)

@@ -7,7 +7,7 @@ import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Kernel
 from layerfuse.core.errors import SelectionError
-from layerfuse.core.hsic import unbiased_hsic
+from layerfuse.core.hsic import HSIC_MINIMUM, unbiased_hsic
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.ridge import one_hot
 from layerfuse.core.sample import sample_texts
@@ -21,7 +21,6 @@ from layerfuse.select.kernels import (
 )
 from layerfuse.select.limits import check_k
 
-_CKA_MINIMUM = 4  # less leave nothing when the diagonal is left out
 CKA_TEXTS = 500
 """Texts that layers are compared on; a kernel of each layer is held at once."""
 
@@ -74,9 +73,9 @@ def mrmr(
     equation 5: the plain one calls wide layers alike when there are few texts.
     """
     check_k(k, scores)
-    if len(labels) < _CKA_MINIMUM:
+    if len(labels) < HSIC_MINIMUM:
         raise SelectionError(
-            f"selector='mrmr' compares layers by CKA, which needs {_CKA_MINIMUM} texts or more, "
+            f"selector='mrmr' compares layers by CKA, which needs {HSIC_MINIMUM} texts or more, "
             f"got {len(labels)}."
         )
     order = _order(scores, embeddings, sample_texts(labels, CKA_TEXTS, random_state))
