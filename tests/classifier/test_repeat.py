@@ -139,9 +139,24 @@ def test_the_default_cache_is_the_users(make, toy, cache_folder):
     assert list(entry.glob("*.safetensors"))
 
 
-def test_texts_that_repeat_are_told_where_they_are_many(make, toy_texts, toy_labels):
-    few = [*toy_texts, toy_texts[0]], [*toy_labels, toy_labels[0]]
-    make().fit(*few)  # warnings are errors here
-    with pytest.warns(UserWarning, match="48 of 96 training texts repeat others") as told:
-        make().fit(toy_texts * 2, toy_labels * 2)
-    assert told[0].filename == __file__
+@pytest.mark.parametrize("fusion", ["concat", "static_gate", "stacking", "attention"])
+def test_copies_of_texts_change_little(make, toy, tiny_encoder, tiny_decoder, fusion):
+    """Held out, a text is not known by its copies."""
+    texts, labels = toy(60)
+    others, _ = toy(200, seed=2)
+    options = {"backbones": [tiny_encoder, tiny_decoder], "selector": "upper_top", "fusion": fusion}
+    once = make(**options, head="ridge").fit(texts, labels)
+    thrice = make(**options, head="ridge").fit(texts * 3, labels * 3)
+
+    assert thrice.scores_ == once.scores_
+    assert thrice.selection_ == once.selection_
+    (alone, *_), (copied, *_) = once.validation_, thrice.validation_
+    assert copied.log_loss == pytest.approx(alone.log_loss, abs=0.1)
+    assert np.abs(thrice.predict_proba(others) - once.predict_proba(others)).mean() < 0.1
+
+
+def test_a_text_under_two_labels_and_the_only_text_of_a_class_can_be_fitted(make, toy):
+    texts, labels = toy(30)
+    make().fit([*texts, texts[0], "z", "z", "z"], [*labels, labels[1], "new", "new", "new"])
+    alone = make().fit(texts[:2] * 3, labels[:2] * 3)
+    assert alone.predict(texts[:2]).tolist() == labels[:2]

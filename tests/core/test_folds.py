@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
-from layerfuse.core.folds import stratified_folds
+from layerfuse.core.folds import separable_groups, stratified_folds
 
 
 def check(folds, labels):
@@ -96,3 +96,18 @@ def test_threads_that_draw_folds_at_once_leave_the_filters_of_warnings_alone():
             drawn = list(threads.map(lambda seed: stratified_folds(labels, seed), range(40)))
         assert list(warnings.filters) == before
     assert {len(folds) for folds in drawn} == {5}
+
+
+def test_groups_that_cannot_be_held_out_are_taken_apart():
+    labels = np.array([0, 1] * 10 + [2, 2, 2] + [3, 3])
+    groups = np.array([7] * 6 + [3, 3] + list(range(10, 22)) + [4, 4, 4] + [5, 6])
+    separable = separable_groups(labels, groups)
+
+    def members(text):
+        return np.flatnonzero(separable == separable[text]).tolist()
+
+    assert members(6) == [6, 7]
+    assert [members(i) for i in range(6)] == [[i] for i in range(6)]  # more than a fifth of 25
+    assert [members(i) for i in (20, 21, 22)] == [[20], [21], [22]]  # all of class 2
+    assert members(23) == [23]
+    assert separable.max() + 1 == len(set(separable.tolist()))

@@ -52,6 +52,56 @@ def test_loo_errors_are_those_of_refits(shape, weighted):
         np.testing.assert_allclose(path.loo_errors(targets, penalty), want, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_loo_errors_of_groups_are_those_of_refits_without_the_group(shape, weighted):
+    features, targets, weights = problem(*SHAPES[shape])
+    groups = np.arange(len(features)) % 4
+    path = ridge_path(features, weights=weights if weighted else None)
+    losses = []
+    for penalty in path.penalties:
+        errors = path.loo_errors(targets, penalty, groups)
+        for group in set(groups.tolist()):
+            out, rest = groups == group, groups != group
+            solution = plain_ridge(features[rest], targets[rest], path.weights[rest], penalty)
+            want = targets[out] - solution[0] - features[out] @ solution[1:]
+            np.testing.assert_allclose(errors[out], want, rtol=1e-6, atol=1e-7)
+        losses.append(np.square(errors).sum(1))
+    penalty, got = path.best(targets, groups)
+    best = int(np.argmin(np.array(losses) @ path.weights))
+    assert penalty == path.penalties[best]
+    np.testing.assert_allclose(got, losses[best])
+
+
+def test_groups_of_one_text_are_none():
+    features, targets, weights = problem(30, 5)
+    path = ridge_path(features, weights=weights)
+    alone, grouped = (path.loo_errors(targets, 1.0, one) for one in (None, np.arange(30)))
+    np.testing.assert_array_equal(grouped, alone)
+
+
+def test_a_group_larger_than_what_is_held_at_once(monkeypatch):
+    """Penalties are taken by turns then, and fitted values some rows at a time."""
+    features, targets, _ = problem(60, 7)
+    groups = np.arange(60) // 20
+    path = ridge_path(features)
+    want = path.best(targets, groups)
+    monkeypatch.setattr("layerfuse.core.ridge._CELLS", 150)
+    got = path.best(targets, groups)
+    assert got[0] == want[0]
+    np.testing.assert_allclose(got[1], want[1])
+
+
+def test_a_group_that_is_all_there_is_in_its_direction_stays_finite():
+    features = np.zeros((20, 3))
+    features[:, 0] = np.arange(20)
+    features[4:6, 1] = 1.0
+    path = ridge_path(features, penalties=np.array([1e-12]))
+    groups = np.where(np.arange(20) == 5, 4, np.arange(20))
+    targets = one_hot(np.arange(20) % 2)
+    assert np.abs(path.loo_errors(targets, path.penalties[0], groups)).max() < 1e3
+
+
 def test_scale_of_the_weights_does_not_matter():
     features, targets, weights = problem(30, 5)
     one, ten = ridge_path(features, weights=weights), ridge_path(features, weights=10 * weights)

@@ -10,9 +10,10 @@ from layerfuse.fuse import Supervision
 from layerfuse.fuse.evidence import held_out_evidence
 
 
+@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_parts_and_base_are_those_of_a_fit_without_each_text(weighted, n_classes):
+def test_parts_and_base_are_those_of_a_fit_without_each_text(weighted, n_classes, grouped):
     rng = np.random.default_rng(0)
     n_texts = 30
     labels = rng.permutation(np.arange(n_texts) % n_classes)
@@ -20,16 +21,19 @@ def test_parts_and_base_are_those_of_a_fit_without_each_text(weighted, n_classes
     parts[0][:, 0] += labels
     parts = [part - part.mean(0) for part in parts]
     weights = rng.uniform(0.5, 2, n_texts) if weighted else np.ones(n_texts)
-    supervision = Supervision(labels, weights)
+    groups = np.arange(n_texts) // 3 if grouped else None
+    supervision = Supervision(labels, weights, groups=groups)
     evidence = held_out_evidence(lambda: iter(parts), supervision)
 
     total, targets = sum(parts).astype(float), one_hot(labels)
     share = weights / weights.sum()
     path = ridge_path(total, weights=weights)
-    penalty, _ = path.best(targets)
-    temperature = fit_temperature(targets - path.loo_errors(targets, penalty), labels, weights)
+    penalty, _ = path.best(targets, groups)
+    errors = path.loo_errors(targets, penalty, groups)
+    temperature = fit_temperature(targets - errors, labels, weights)
+    own = np.arange(n_texts) if groups is None else groups
     for i in range(n_texts):
-        rest = np.arange(n_texts) != i
+        rest = own != own[i]
         model = Ridge(alpha=penalty)
         model.fit(total[rest], targets[rest], sample_weight=share[rest] * n_texts)
         for p, part in enumerate(parts):

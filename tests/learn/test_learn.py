@@ -174,6 +174,24 @@ def test_a_committee_has_a_member_for_each_fold_that_did_not_see_it():
     )
 
 
+def test_a_fold_holds_whole_groups():
+    features, labels = problem()
+    groups = np.arange(300) // 2
+    members = learn_committee(
+        linear,
+        lambda _: zeros(),
+        [features],
+        labels,
+        np.ones(300),
+        names=["features"],
+        schedule=Schedule(max_epochs=1),
+        random_state=0,
+        groups=groups,
+    )
+    for _, rest in members:
+        assert len(rest) == 2 * len(set(groups[rest].tolist()))
+
+
 def test_members_know_nothing_of_their_fold():
     """A feature that is one text's own tells its label only to who saw that text."""
     labels = np.arange(60) % 2

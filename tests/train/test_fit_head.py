@@ -173,6 +173,32 @@ def test_ridge_is_that_of_scikit_learn_on_the_features_themselves(weighted, n_te
 
 
 @HEAD
+def test_texts_of_a_group_foretell_nothing_of_each_other(head):
+    """Five copies of each text, under labels that mean nothing: known by copies, all were right."""
+    features, labels = blobs(100, width=200)
+    shuffled = np.random.default_rng(1).permutation(labels)
+    copied, own = np.repeat(features, 5, axis=0), np.repeat(shuffled, 5)
+    _, (*_, known) = fit_head(copied, own, head=head)
+    _, (*_, unseen) = fit_head(copied, own, head=head, groups=np.repeat(np.arange(100), 5))
+    assert known.accuracy > 0.95
+    assert unseen.accuracy < 0.65
+    assert unseen.log_loss > 0.65
+
+
+def test_ridge_says_of_copies_held_out_together_what_it_says_of_the_texts_alone():
+    features, labels = blobs(80, 3, width=12, shift=2)
+    alone, (candidate,) = fit_head(features, labels, head="ridge")
+    twice, again = np.tile(features, (2, 1)), np.tile(labels, 2)
+    head, (both,) = fit_head(twice, again, head="ridge", groups=np.tile(np.arange(80), 2))
+    said, said_again = (c.held_out - c.held_out.mean(1, keepdims=True) for c in (candidate, both))
+    sharper = np.abs(said_again).mean() / np.abs(said).mean()  # texts are twice as many
+    assert 1 < sharper < 1.1
+    np.testing.assert_allclose(said_again / sharper, np.tile(said, (2, 1)), atol=1e-3)
+    assert both.penalty == pytest.approx(2 * candidate.penalty, rel=1e-4)
+    np.testing.assert_allclose(head.coefficients, alone.coefficients, atol=1e-4)
+
+
+@HEAD
 def test_more_features_than_texts(head):
     fitted, _ = fit_head(*blobs(60, width=500, shift=20), head=head)
     assert fitted.coefficients.shape == (500, 2)

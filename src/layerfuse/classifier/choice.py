@@ -1,7 +1,7 @@
 """``choose_layers``: score, select, and tell how sure that is."""
 
 import dataclasses
-import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +25,6 @@ from layerfuse.select import (
     select_layers,
     selection_stability,
 )
-
-_FEW_REPEATS = 0.05  # of all texts; public data sets have about one in a hundred
 
 
 def choose_layers(
@@ -116,6 +114,8 @@ def propose_layers(
 ) -> tuple[LayerScores, list[Selection]]:
     """Score all layers, and return every selection that ``fit`` shall judge.
 
+    A text that repeats another under the same label counts once.
+
     Parameters
     ----------
     stored : sequence of StoredEmbeddings
@@ -134,7 +134,8 @@ def propose_layers(
     selections : list of Selection
         What each selector makes of them, the one with fewer layers first.
     """
-    _warn_of_repeats(stored[0].texts)
+    rows = _distinct(stored[0].texts, labels)
+    stored, labels = [own.take(rows) for own in stored], [labels[i] for i in rows]
     signals = gather_signals(stored, labels, [criterion], random_state=random_state)
     scores = score_layers(stored, labels, criterion, signals=signals, random_state=random_state)
     backbones = [own.model for own in stored]
@@ -154,16 +155,16 @@ def propose_layers(
     return scores, selections
 
 
-def _warn_of_repeats(texts: Sequence[str]) -> None:
-    """Warn where so many texts are copies of others that validation is told what it shall guess."""
-    n_repeats = len(texts) - len(set(texts))
-    if n_repeats > _FEW_REPEATS * len(texts):
-        warnings.warn(
-            f"{n_repeats:,} of {len(texts):,} training texts repeat others. Held out, they are "
-            "known by their copies, so that scores and probabilities come out too sure. Fit on "
-            "distinct texts.",
-            stacklevel=4,
-        )
+def _distinct(texts: Sequence[str], labels: Sequence[Any]) -> list[int]:
+    """Return positions of texts, each once for every label it has.
+
+    Held out, a text would be known by its copies. The only text of a class keeps its copies: some
+    criteria need two.
+    """
+    pairs = list(zip(texts, labels, strict=True))
+    first = dict(reversed([(pair, i) for i, pair in enumerate(pairs)]))
+    several = Counter(label for _, label in first)
+    return [i for i, pair in enumerate(pairs) if first[pair] == i or several[pair[1]] == 1]
 
 
 def _redrawn(signal: LayerSignals, rng: np.random.Generator) -> LayerSignals:

@@ -18,6 +18,7 @@ from layerfuse.classifier.errors import NotFittedError
 from layerfuse.classifier.fusing import FusionChoice, fuse_best
 from layerfuse.classifier.gates import TextGates, read_gates
 from layerfuse.classifier.saved import Fitted, lasting_parameters, load_fitted, save_fitted
+from layerfuse.classifier.supervise import supervise
 from layerfuse.core.arrays import Block, Features, Targets
 from layerfuse.core.errors import ShapeError
 from layerfuse.core.layers import Pooling
@@ -26,10 +27,9 @@ from layerfuse.core.spec import Dtype
 from layerfuse.core.texts import as_list, as_texts
 from layerfuse.data import check_labels, index_labels
 from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
-from layerfuse.fuse import Supervision
 from layerfuse.meter import Meter
 from layerfuse.score import CriterionInfo, CriterionName
-from layerfuse.train import HeadChoice, LexicalChoice, class_weights
+from layerfuse.train import HeadChoice, LexicalChoice
 
 
 class FusionClassifier(
@@ -173,7 +173,7 @@ class FusionClassifier(
             raise ShapeError(f"Expected a label per text, got {len(labels)} for {len(texts)}.")
         check_labels(labels)
         names, classes = index_labels(labels)
-        weights = class_weights(classes, options.weight_by_index(self.class_weight, names.tolist()))
+        supervision = supervise(texts, classes, names, self.get_params(deep=False))
         with Meter() as meter, store_at(self.cache) as store:
             backbones = self.load_backbones()
             stored = [embed_to_store(b, texts, store, progress=self.progress) for b in backbones]
@@ -186,7 +186,6 @@ class FusionClassifier(
                 max_mb=self.max_mb,
                 random_state=self.random_state,
             )
-            supervision = Supervision(classes, weights, self.random_state, self.progress)
             selection, fused = fuse_best(
                 selections,
                 partial(read_blocks, stored),
@@ -207,7 +206,7 @@ class FusionClassifier(
         self.backbones_, self.portable_ = cut, False
         self.overhead_ = meter.overhead(
             n_texts=len(texts),
-            n_parameters=sum(backbone.n_parameters for backbone in self.backbones_.values()),
+            n_parameters=sum(backbone.n_parameters for backbone in cut.values()),
             kernel="+".join(sorted({backbone.kernel for backbone in backbones})),
         )
         return self

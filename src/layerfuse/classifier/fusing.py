@@ -249,6 +249,7 @@ def _words(texts: Sequence[str], supervision: Supervision, lexical: LexicalChoic
         supervision.labels,
         lexical=lexical,
         weights=supervision.weights,
+        groups=supervision.groups,
         random_state=supervision.random_state,
     )
 
@@ -313,7 +314,12 @@ def _fit(
     fusion, vectors = FUSIONS[name].fit_fuse(blocks, refs, supervision)
     labels, weights = supervision.labels, supervision.weights
     fitted, candidates = fit_head(
-        vectors, labels, head=head, weights=weights, random_state=supervision.random_state
+        vectors,
+        labels,
+        head=head,
+        weights=weights,
+        groups=supervision.groups,
+        random_state=supervision.random_state,
     )
     pooled, candidates = join_words(fitted, candidates, labels, words, weights=weights)
     return FittedFusion(name, fusion, pooled, candidates, time.perf_counter() - started)

@@ -27,8 +27,8 @@ def stratified_folds(
     random_state : int
         Draws the folds.
     groups : int array of shape (text,), optional
-        Texts of one group stay in one fold, but for those that folds cannot hold together: groups
-        with more than a fifth of all texts, and texts of a class that some training would lack.
+        Texts of one group stay in one fold, but for those that folds cannot hold together: as in
+        ``separable_groups``, and texts of a class that some training would lack.
 
     Returns
     -------
@@ -37,19 +37,42 @@ def stratified_folds(
     """
     if groups is None:
         return _split(labels, np.arange(len(labels)), random_state)
+    members = separable_groups(labels, groups)
     counts = np.bincount(labels)
-    groups_of_class = np.bincount(np.unique(np.stack([labels, groups]), axis=1)[0])
-    apart = np.bincount(groups)[groups] > len(labels) / N_FOLDS
-    apart |= groups_of_class[labels] == 1
-    alone = groups.max() + 1 + np.arange(len(labels))
     while True:
-        members = np.unique(np.where(apart, alone, groups), return_inverse=True)[1]
         folds = _split(labels, members, random_state)
         known = np.min([np.bincount(labels[t], minlength=len(counts)) for t, _ in folds], axis=0)
         lacking = (counts > 1) & (known == 0)
         if not lacking.any():
             return folds
-        apart |= lacking[labels]
+        members = _taken_apart(members, lacking[labels])
+
+
+def separable_groups(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
+    """Return groups that can be held out as a whole.
+
+    Parameters
+    ----------
+    labels : int array of shape (text,)
+        Class indices.
+    groups : int array of shape (text,)
+        Texts that belong together.
+
+    Returns
+    -------
+    int array of shape (text,)
+        The same groups, numbered from 0; but each text is one of its own where a group has more
+        than a fifth of all texts, or where its class stands in no other group.
+    """
+    groups_of_class = np.bincount(np.unique(np.stack([labels, groups]), axis=1)[0])
+    apart = np.bincount(groups)[groups] > len(labels) / N_FOLDS
+    return _taken_apart(groups, apart | (groups_of_class[labels] == 1))
+
+
+def _taken_apart(groups: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Return the groups, numbered from 0, with some texts as groups of their own."""
+    alone = groups.max() + 1 + np.arange(len(groups))
+    return np.unique(np.where(apart, alone, groups), return_inverse=True)[1]
 
 
 def _split(

@@ -1,5 +1,7 @@
 """Ridge regression with its exact leave-one-out errors, for all penalties and classes at once.
 
+Texts that repeat each other are left out together, or each would be known by the others.
+
 Shared mathematics of the ``loo_ridge`` criterion, the greedy selector and the ridge head: stages
 never import each other, so what several of them need lives here.
 """
@@ -26,6 +28,8 @@ N_PENALTIES = 13
 """Points of the default penalty grid, half a decade apart."""
 
 _CELLS = 2**20  # residuals held at once: of some texts, for every penalty and class
+
+_LEAST_ROOM = 1e-6  # a text alone in its direction stays in
 
 
 def one_hot(labels: ClassIndices) -> Targets:
@@ -92,6 +96,43 @@ class RidgeFit:
             yield rows, (part @ columns).reshape(len(part), *by_penalty), np.square(part) @ shrinks
 
 
+def groups_of_several(groups: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each group that has two or more."""
+    order = np.argsort(groups, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    return [part for part in parts if len(part) > 1]
+
+
+def _solved(
+    fit: RidgeFit, basis: Block, intercept: np.ndarray, residuals: np.ndarray
+) -> np.ndarray:
+    """Return (I - G)^-1 times the residuals of a group, (text, penalty, class).
+
+    Parameters
+    ----------
+    fit : RidgeFit
+        Of all penalties.
+    basis : array of shape (text, component)
+        Left singular vectors at the group.
+    intercept : array of shape (text, text)
+        Its part of the hat matrix G.
+    residuals : array of shape (text, penalty, class)
+        Of the fit with all texts, times the roots of the weights.
+    """
+    solved = np.empty(residuals.shape)
+    room = np.eye(len(basis)) - intercept
+    at_once = max(1, _CELLS // basis.size)
+    for start in range(0, len(fit.penalties), at_once):
+        some = slice(start, start + at_once)
+        shrinks = (fit.eigenvalues / (fit.eigenvalues + fit.penalties[some, None]))[:, None]
+        hats = (basis * shrinks.astype(basis.dtype)) @ basis.T
+        sizes, vectors = np.linalg.eigh(room - hats)
+        turned = vectors.transpose(0, 2, 1) @ residuals[:, some].transpose(1, 0, 2)
+        turned /= np.maximum(sizes, _LEAST_ROOM)[:, :, None]
+        solved[:, some] = (vectors @ turned).transpose(1, 0, 2)
+    return solved
+
+
 def loo_residuals(targets: Targets, fitted: np.ndarray, leverages: np.ndarray) -> np.ndarray:
     """Return what fits without a text get wrong on it, (text, penalty, class).
 
@@ -104,7 +145,7 @@ def loo_residuals(targets: Targets, fitted: np.ndarray, leverages: np.ndarray) -
     leverages : array of shape (text, penalty)
         Diagonal of the hat matrix with intercept.
     """
-    room = np.maximum(1.0 - leverages, 1e-6)  # a text alone in its direction stays in
+    room = np.maximum(1.0 - leverages, _LEAST_ROOM)
     return np.asarray((targets[:, None, :] - fitted) / room[:, :, None])
 
 
@@ -141,12 +182,14 @@ class RidgePath:
         """Return the weighted mean of each column of the targets."""
         return np.asarray(self.weights @ targets / self.weights.sum())
 
-    def loo_errors(self, targets: Targets, penalty: float) -> Targets:
+    def loo_errors(
+        self, targets: Targets, penalty: float, groups: np.ndarray | None = None
+    ) -> Targets:
         """Return the exact leave-one-out residuals (text, class) under one penalty.
 
-        With hat matrix G of the fit with intercept, e_i = (y_i - yhat_i) / (1 - G_ii): Cook and
-        Weisberg 1982, *Residuals and Influence in Regression*, section 2.2; for ridge, Golub, Heath
-        and Wahba 1979.
+        With hat matrix G of the fit with intercept, e_i = (y_i - yhat_i) / (1 - G_ii); of a group
+        R, e_R = (I - G_RR)^-1 (y_R - yhat_R): Cook and Weisberg 1982, *Residuals and Influence in
+        Regression*, sections 2.2 and 3.6; for ridge, Golub, Heath and Wahba 1979.
 
         Parameters
         ----------
@@ -154,31 +197,47 @@ class RidgePath:
             One column per class.
         penalty : float
             Added to every eigenvalue.
+        groups : int array of shape (text,), optional
+            Texts that are left out together, from ``separable_groups``. Default: none are.
 
         Returns
         -------
         array of shape (text, class)
-            What a fit without text i gets wrong on text i.
+            What a fit without text i, and without its group, gets wrong on text i.
         """
         path = dataclasses.replace(self, penalties=np.array([penalty]))
-        errors = [part[:, 0] for _, part in path._loo_errors(targets)]  # noqa: SLF001 - itself
-        return np.concatenate(errors)
+        errors = np.empty(targets.shape)
+        for rows, part in path._loo_errors(targets, groups):  # noqa: SLF001 - itself
+            errors[rows] = part[:, 0]
+        return errors
 
-    def _loo_errors(self, targets: Targets) -> Iterator[tuple[slice, np.ndarray]]:
+    def _loo_errors(
+        self, targets: Targets, groups: np.ndarray | None
+    ) -> Iterator[tuple[slice | np.ndarray, np.ndarray]]:
+        """Yield the errors of each text left out alone, then those of groups in their place."""
         centred = targets - self.mean_target(targets)
+        roots = np.sqrt(self.weights)[:, None, None]
         shares = self.weights / self.weights.sum()
         fit = RidgeFit(self.projected(targets), self.eigenvalues, self.penalties)
         for rows, fitted, leverage in fit.of(self.basis):
-            plain = fitted / np.sqrt(self.weights[rows])[:, None, None]
+            plain = fitted / roots[rows]
             yield rows, loo_residuals(centred[rows], plain, leverage + shares[rows, None])
+        for members in [] if groups is None else groups_of_several(groups):
+            own, root = self.basis[members], roots[members]
+            fitted = np.concatenate([part for _, part, _ in fit.of(own)])
+            residuals = root * centred[members][:, None] - fitted
+            intercept = np.sqrt(np.outer(shares[members], shares[members]))
+            yield members, _solved(fit, own, intercept, residuals) / root
 
-    def best(self, targets: Targets) -> tuple[float, PerText]:
+    def best(self, targets: Targets, groups: np.ndarray | None = None) -> tuple[float, PerText]:
         """Return the penalty with the lowest leave-one-out Brier score, and the losses there.
 
         Parameters
         ----------
         targets : array of shape (text, class)
             One-hot.
+        groups : int array of shape (text,), optional
+            As in ``loo_errors``.
 
         Returns
         -------
@@ -189,7 +248,7 @@ class RidgePath:
             fits.
         """
         losses = np.empty((len(self.penalties), len(targets)))
-        for rows, errors in self._loo_errors(targets):
+        for rows, errors in self._loo_errors(targets, groups):
             losses[:, rows] = np.einsum("tpc,tpc->pt", errors, errors)
         best = int(np.argmin(losses @ self.weights))
         return float(self.penalties[best]), losses[best]

@@ -1,8 +1,10 @@
 """Embed what the store lacks, and read layers from it one at a time."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from layerfuse.backbone import Backbone
 from layerfuse.core.arrays import Digests, Features
@@ -56,6 +58,12 @@ class StoredEmbeddings:
         """Return some of the texts, by their positions."""
         texts, digests = self.texts[start:stop], self.digests[start:stop]
         return dataclasses.replace(self, texts=texts, digests=digests)
+
+    def take(self, positions: Iterable[int]) -> "StoredEmbeddings":
+        """Return some of the texts, in the order given."""
+        index = np.fromiter(positions, dtype=np.int64)
+        texts = [self.texts[i] for i in index.tolist()]
+        return dataclasses.replace(self, texts=texts, digests=self.digests[index])
 
     def row(self, ref: LayerRef) -> Features:
         """Return the (text, hidden) matrix of one layer."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from layerfuse.core.arrays import Block, Targets
 from layerfuse.core.calibrate import fit_temperature
-from layerfuse.core.ridge import one_hot, ridge_path
+from layerfuse.core.ridge import groups_of_several, one_hot, ridge_path
 from layerfuse.fuse.fusion import Supervision
 from layerfuse.fuse.sources import sum_of
 
@@ -34,8 +34,8 @@ def held_out_evidence(scores: Callable[[], Iterable[Block]], supervision: Superv
     The regression is on the sum of the scores of all parts, so that its decision about a text is a
     sum over parts too; with A = X'WX + penalty I, leaving text i out changes the coefficients by
     -w_i A^-1 x_i e_i and the intercept by -w_i e_i / sum(w), where e_i is its leave-one-out
-    residual. Exact, without a second fit. Weights of parts that are learned on it see each text as
-    a new one will be seen.
+    residual; of a group that is left out together, all changes add up. Exact, without a second fit.
+    Weights of parts that are learned on it see each text as a new one will be seen.
 
     Parameters
     ----------
@@ -58,18 +58,24 @@ def held_out_evidence(scores: Callable[[], Iterable[Block]], supervision: Superv
     live = np.flatnonzero(np.ptp(total, axis=0) > 0)[: len(total)]
     targets = one_hot(supervision.labels)
     path = ridge_path(total[:, live], weights=supervision.weights)
-    penalty, _ = path.best(targets)
-    errors = path.loo_errors(targets, penalty)
+    groups = supervision.separable_groups()
+    penalty, _ = path.best(targets, groups)
+    errors = path.loo_errors(targets, penalty, groups)
     temperature = fit_temperature(targets - errors, supervision.labels, supervision.weights)
     coefficients = path.coefficients(targets, penalty)
     mean = path.weights @ total[:, live] / len(total)
     moved = path.solve(total[:, live] - mean, penalty)  # rows A^-1 x_i
     weighted = path.weights[:, None] * errors
+    together = [] if groups is None else groups_of_several(groups)
     parts = []
     for one in scores():
         own = one[:, live].astype(np.float64)
         own -= path.weights @ own / len(own)
-        leverage = (own * moved).sum(1, keepdims=True)
-        parts.append((temperature * (own @ coefficients - leverage * weighted)).astype(np.float32))
+        known = (own * moved).sum(1, keepdims=True) * weighted
+        for rows in together:
+            known[rows] = own[rows] @ (moved[rows].T @ weighted[rows])
+        parts.append((temperature * (own @ coefficients - known)).astype(np.float32))
+    for rows in together:
+        weighted[rows] = weighted[rows].sum(0)
     base = path.mean_target(targets) - weighted / len(total)
     return Evidence(np.stack(parts, axis=1), (temperature * base).astype(np.float32))

@@ -8,6 +8,7 @@ import numpy as np
 
 from layerfuse.core.arrays import Block, ClassIndices, Features, Gates, PerText
 from layerfuse.core.errors import FeatureError, ShapeError
+from layerfuse.core.folds import separable_groups
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.vectors import Vectors
 
@@ -26,12 +27,15 @@ class Supervision:
         Draws whatever is drawn.
     progress : bool
         Show progress bars if standard error is a terminal.
+    groups : int array of shape (text,), optional
+        Texts that repeat each other, which are held out together. Default: none do.
     """
 
     labels: ClassIndices
     weights: PerText
     random_state: int = 0
     progress: bool = False
+    groups: np.ndarray | None = None
 
     @classmethod
     def of(cls, labels: ClassIndices, random_state: int = 0) -> "Supervision":
@@ -40,7 +44,12 @@ class Supervision:
 
     def of_texts(self, rows: np.ndarray) -> "Supervision":
         """Return the same of some texts only."""
-        return replace(self, labels=self.labels[rows], weights=self.weights[rows])
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(self, labels=self.labels[rows], weights=self.weights[rows], groups=groups)
+
+    def separable_groups(self) -> np.ndarray | None:
+        """Return the groups as closed forms can hold them out, as ``core.folds`` tells."""
+        return None if self.groups is None else separable_groups(self.labels, self.groups)
 
 
 @runtime_checkable

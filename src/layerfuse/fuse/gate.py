@@ -181,16 +181,18 @@ def fit_gate(
             "bias": np.zeros(n_parts, dtype=np.float32),
         }
 
+    known = supervision.of_texts(rows)
     members = learn_committee(
         forward,
         initial,
         [inputs[rows] * scale, *said],
-        supervision.labels[rows],
-        supervision.weights[rows],
+        known.labels,
+        known.weights,
         names=["the inputs of the gate", *("what the sources say" for _ in said)],
         schedule=_SCHEDULE,
         random_state=supervision.random_state,
         progress=supervision.progress,
+        groups=known.groups,
     )
     learned = _stacked(members, scale, sets, prior, 1.0)
     unseen = learned.of(inputs)
@@ -198,13 +200,12 @@ def fit_gate(
         own = inputs[rows[rest]] * scale
         bias = parameters["bias"] + logs
         unseen[rows[rest]] = _weights(np, parameters["weights"], bias, own, sets)
-    labels = supervision.labels[rows]
-    text_weights = held_out_weights(labels, supervision.weights[rows])
+    text_weights = held_out_weights(known.labels, known.weights)
 
     def losses(trust: float) -> PerText:
         mixed = _stacked(members, scale, sets, prior, trust)._tempered(unseen[rows])  # noqa: SLF001
         logits = combine(np, mixed * sizes, said)
-        return text_log_losses(log_softmax(logits.astype(float), axis=1), labels)
+        return text_log_losses(log_softmax(logits.astype(float), axis=1), known.labels)
 
     found = minimize_scalar(
         lambda trust: float(np.average(losses(trust), weights=text_weights)),

@@ -30,7 +30,7 @@ def kernel_weights(fused: Block, owners: np.ndarray, supervision: Supervision) -
     owners : int array of shape (feature,)
         Which source a feature belongs to, 0 .. n_sources - 1.
     supervision : Supervision
-        At most 768 of the texts are looked at.
+        At most 768 of the texts are looked at, one of each group and class.
 
     Returns
     -------
@@ -43,7 +43,9 @@ def kernel_weights(fused: Block, owners: np.ndarray, supervision: Supervision) -
     Machine Learning*, section 5.4.2.
     """
     n_sources = int(owners.max()) + 1
-    rows = sample_texts(supervision.labels, _SEEN_TEXTS, supervision.random_state)
+    different = _one_of_each_group(supervision)
+    labels = supervision.labels[different]
+    rows = different[sample_texts(labels, _SEEN_TEXTS, supervision.random_state)]
     known = supervision.of_texts(rows)
     shares = known.weights / known.weights.sum()
     roots = np.sqrt(shares * len(rows))[:, None]
@@ -74,6 +76,14 @@ def kernel_weights(fused: Block, owners: np.ndarray, supervision: Supervision) -
         options={"maxiter": 25},
     )
     return np.asarray(softmax(found.x))
+
+
+def _one_of_each_group(supervision: Supervision) -> np.ndarray:
+    """Return positions of texts that do not repeat each other under the same label, ascending."""
+    if supervision.groups is None:
+        return np.arange(len(supervision.labels))
+    pairs = np.stack([supervision.groups, supervision.labels])
+    return np.sort(np.unique(pairs, axis=1, return_index=True)[1])
 
 
 def _loo_error(

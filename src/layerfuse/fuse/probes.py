@@ -113,6 +113,7 @@ def _probe(
 ) -> tuple[Coefficients, np.ndarray, Targets]:
     """Return calibrated coefficients, intercept and held-out log probabilities of one source."""
     labels, weights = supervision.labels, supervision.weights
+    groups = supervision.separable_groups()
     rows = seen_texts(len(features), supervision.random_state)
     axes = leading_axes(features[rows], _N_AXES, supervision.random_state)
     axes = axes[:, axes.any(0)][:, : len(features) - 1]
@@ -121,8 +122,8 @@ def _probe(
         projected = np.zeros((len(features), 1), dtype=np.float32)
         axes = np.zeros((features.shape[1], 1), dtype=np.float32)
     path = ridge_path(projected, weights=weights)
-    penalty, _ = path.best(targets)
-    held_out = targets - path.loo_errors(targets, penalty)
+    penalty, _ = path.best(targets, groups)
+    held_out = targets - path.loo_errors(targets, penalty, groups)
     temperature = fit_temperature(held_out, labels, weights)
     coefficients = path.coefficients(targets, penalty)
     mean = path.weights @ projected / len(projected)

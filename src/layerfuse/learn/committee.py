@@ -24,6 +24,7 @@ def learn_committee(
     schedule: Schedule,
     random_state: int,
     progress: bool = False,
+    groups: np.ndarray | None = None,
 ) -> list[Member]:
     """Learn once per fold, from other folds and another start each time.
 
@@ -39,6 +40,8 @@ def learn_committee(
         From a generator of random numbers to parameters to start from.
     random_state : int
         Draws folds, starts, batches and dropout.
+    groups : int array of shape (text,), optional
+        Texts of one group stay in one fold, as in ``stratified_folds``.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def learn_committee(
     Networks 5.
     """
     members = []
-    for i, (train, rest) in enumerate(stratified_folds(labels, random_state)):
+    for i, (train, rest) in enumerate(stratified_folds(labels, random_state, groups)):
         learned = learn(
             forward,
             initial(np.random.default_rng((random_state, i))),

@@ -33,6 +33,7 @@ def smaller_choices(
     test_labels: Sequence[object],
     costs: Sequence[DepthCosts],
     *,
+    groups: np.ndarray | None = None,
     max_texts: int = MAX_TEXTS,
 ) -> tuple[Choice, ...]:
     """Fit fusion and head again on the classifier's layers of fewer backbones.
@@ -53,6 +54,8 @@ def smaller_choices(
         The same of the test texts, which nothing is chosen by.
     costs : sequence of DepthCosts
         From ``measure_costs``, of the backbones in use.
+    groups : int array of shape (text,), optional
+        Training texts that repeat each other, which are held out together. Default: none do.
     max_texts : int
         Training texts to fit on, drawn so that classes keep their shares, if there are more.
 
@@ -81,7 +84,8 @@ def smaller_choices(
     rows = _draw(classes, max_texts, classifier.random_state)
     balanced = weight_by_index(classifier.class_weight, classifier.classes_.tolist())
     weights = class_weights(classes, balanced)
-    supervision = Supervision(classes, weights, classifier.random_state).of_texts(rows)
+    known = Supervision(classes, weights, classifier.random_state, groups=groups)
+    supervision = known.of_texts(rows)
     train = _read(embeddings, selection, rows, len(classes))
     test = _read(test_embeddings, selection, np.arange(len(truth)), len(truth))
 
@@ -97,6 +101,7 @@ def smaller_choices(
             supervision.labels,
             head=classifier.head_.kind,
             weights=supervision.weights,
+            groups=supervision.groups,
             random_state=supervision.random_state,
         )
         best = head.decisions(fusion.fuse([test[ref] for ref in own])).argmax(1)

@@ -276,6 +276,7 @@ def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
         trial.test,
         trial.split.test_labels,
         by_depth,
+        groups=trial.supervision.groups,
     )
     return Overheads(
         fit=fitting,

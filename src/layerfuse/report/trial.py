@@ -9,7 +9,7 @@ from layerfuse.backbone import Backbone
 from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.blocks import read_blocks
 from layerfuse.classifier.fusing import fuse_and_train
-from layerfuse.classifier.options import weight_by_index
+from layerfuse.classifier.supervise import supervise
 from layerfuse.core.arrays import Block, ClassIndices, Targets
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.standardize import Standardizer
@@ -17,7 +17,7 @@ from layerfuse.extract import StoredEmbeddings, embed_to_store
 from layerfuse.fuse import Fusion, FusionName, Supervision
 from layerfuse.report.split import Split
 from layerfuse.store import EmbeddingStore
-from layerfuse.train import PooledHead, class_weights
+from layerfuse.train import PooledHead
 
 _TEXTS = 8192  # fused at once
 
@@ -70,10 +70,8 @@ class Trial:
         finally:
             classifier.set_params(**before)
         labels = class_indices(split.labels, classifier.classes_)
-        weights = weight_by_index(classifier.class_weight, classifier.classes_.tolist())
-        supervision = Supervision(
-            labels, class_weights(labels, weights), classifier.random_state, classifier.progress
-        )
+        parameters = classifier.get_params(deep=False)
+        supervision = supervise(split.texts, labels, classifier.classes_, parameters)
         return cls(split, classifier, train, test, supervision)
 
     def again(self, random_state: int, rows: Sequence[int] | None = None) -> "Trial":

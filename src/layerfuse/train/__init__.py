@@ -5,6 +5,7 @@ from layerfuse.train.head import Head, HeadCandidate, HeadName, LinearHead
 from layerfuse.train.lexical import LexicalHead, fit_lexical
 from layerfuse.train.mlp import MLPHead
 from layerfuse.train.pooled import LexicalChoice, PooledHead, Words, fit_words, join_words
+from layerfuse.train.repeats import repeat_groups
 
 __all__ = [
     "Head",
@@ -22,4 +23,5 @@ __all__ = [
     "fit_lexical",
     "fit_words",
     "join_words",
+    "repeat_groups",
 ]

@@ -26,6 +26,7 @@ def fit_head(
     *,
     head: Literal["ridge", "logistic", "blend"],
     weights: PerText | None = None,
+    groups: np.ndarray | None = None,
     random_state: int = 0,
 ) -> tuple[LinearHead, tuple[HeadCandidate, ...]]: ...
 @overload
@@ -35,6 +36,7 @@ def fit_head(
     *,
     head: HeadChoice = "auto",
     weights: PerText | None = None,
+    groups: np.ndarray | None = None,
     random_state: int = 0,
 ) -> tuple[Head, tuple[HeadCandidate, ...]]: ...
 def fit_head(
@@ -43,6 +45,7 @@ def fit_head(
     *,
     head: HeadChoice = "auto",
     weights: PerText | None = None,
+    groups: np.ndarray | None = None,
     random_state: int = 0,
 ) -> tuple[Head, tuple[HeadCandidate, ...]]:
     """Fit a head.
@@ -58,6 +61,8 @@ def fit_head(
         more than one standard error of the paired difference, else the better of the two.
     weights : array of shape (text,), optional
         Weight of each text. Default: all equal.
+    groups : int array of shape (text,), optional
+        Texts that repeat each other, which are held out together. Default: none do.
     random_state : int
         Draws folds, and texts for the axes where there are very many.
 
@@ -86,13 +91,13 @@ def fit_head(
     if projection.vectors.shape[1] == 0:
         raise FeatureError("All fused vectors are equal: there is nothing to learn from.")
     if head == "mlp":
-        candidate, network = fit_mlp(projection.vectors, labels, weights, random_state)
+        candidate, network = fit_mlp(projection.vectors, labels, weights, random_state, groups)
         return network.lifted(projection.lift, projection.mean), (candidate,)
     fitted: list[tuple[HeadCandidate, LinearHead]] = []
     if head != "logistic":
-        fitted.append(fit_ridge(projection.vectors, labels, weights))
+        fitted.append(fit_ridge(projection.vectors, labels, weights, groups))
     if head != "ridge":
-        fitted.append(fit_logistic(projection.vectors, labels, weights, random_state))
+        fitted.append(fit_logistic(projection.vectors, labels, weights, random_state, groups))
     best = min(fitted, key=lambda pair: pair[0].log_loss)
     if head in {"auto", "blend"}:
         blend = fit_blend(fitted, labels, weights)

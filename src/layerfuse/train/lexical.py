@@ -90,7 +90,11 @@ class LexicalHead:
 
 
 def fit_lexical(
-    texts: Sequence[str], labels: ClassIndices, weights: PerText, random_state: int = 0
+    texts: Sequence[str],
+    labels: ClassIndices,
+    weights: PerText,
+    random_state: int = 0,
+    groups: np.ndarray | None = None,
 ) -> tuple[HeadCandidate, LexicalHead] | None:
     """Fit a lexical head; its penalty, and whether it reads word pairs, are cross-validated.
 
@@ -104,6 +108,8 @@ def fit_lexical(
         Weight of each text.
     random_state : int
         Draws the folds and the order of the solver.
+    groups : int array of shape (text,), optional
+        Texts that stay in one fold. Default: those that repeat each other, from ``repeat_groups``.
 
     Returns
     -------
@@ -135,8 +141,9 @@ def fit_lexical(
             return np.zeros((len(rest), n_classes))
         return head.log_probabilities([texts[i] for i in rest.tolist()])
 
+    groups = repeat_groups(texts) if groups is None else groups
     setting, held_out = cross_validate(
-        fit_and_predict, _SETTINGS, labels, weights, random_state, repeat_groups(texts)
+        fit_and_predict, _SETTINGS, labels, weights, random_state, groups
     )
     with one_thread_each():
         head = fit(setting, np.arange(len(texts)))

@@ -12,7 +12,11 @@ INVERSE_PENALTIES = (4.0, 16.0, 64.0, 256.0)
 
 
 def fit_logistic(
-    features: Features, labels: ClassIndices, weights: PerText, random_state: int
+    features: Features,
+    labels: ClassIndices,
+    weights: PerText,
+    random_state: int,
+    groups: np.ndarray | None = None,
 ) -> tuple[HeadCandidate, LinearHead]:
     """Fit a logistic regression.
 
@@ -26,6 +30,8 @@ def fit_logistic(
         Weight of each text.
     random_state : int
         Draws the folds.
+    groups : int array of shape (text,), optional
+        As in ``cross_validate``.
 
     Returns
     -------
@@ -45,7 +51,7 @@ def fit_logistic(
         return np.asarray(scaled[rest] @ coefficients + intercept)
 
     penalty, held_out = cross_validate(
-        fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state
+        fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state, groups
     )
     candidate = HeadCandidate.from_logits("logistic", penalty, held_out, labels, weights)
     with one_thread_each():

@@ -108,7 +108,11 @@ def forward(
 
 
 def fit_mlp(
-    features: Features, labels: ClassIndices, weights: PerText, random_state: int
+    features: Features,
+    labels: ClassIndices,
+    weights: PerText,
+    random_state: int,
+    groups: np.ndarray | None = None,
 ) -> tuple[HeadCandidate, MLPHead]:
     """Fit a committee of networks.
 
@@ -122,6 +126,8 @@ def fit_mlp(
         Weight of each text.
     random_state : int
         Draws folds, starts, batches and dropout.
+    groups : int array of shape (text,), optional
+        As in ``learn_committee``.
 
     Returns
     -------
@@ -154,6 +160,7 @@ def fit_mlp(
         names=["the fused vectors"],
         schedule=_SCHEDULE,
         random_state=random_state,
+        groups=groups,
     )
     held_out = np.empty((len(labels), n_classes))
     for parameters, rest in members:

@@ -134,6 +134,7 @@ def fit_words(
     *,
     lexical: LexicalChoice = "auto",
     weights: PerText | None = None,
+    groups: np.ndarray | None = None,
     random_state: int = 0,
 ) -> Words | None:
     """Fit a lexical head, if one is wanted and some word stands in two texts.
@@ -148,6 +149,8 @@ def fit_words(
         Whether a lexical head joins; ``auto``: where ``join_words`` finds that it helps.
     weights : array of shape (text,), optional
         Weight of each text. Default: all equal.
+    groups : int array of shape (text,), optional
+        As in ``fit_lexical``.
     random_state : int
         Draws folds.
 
@@ -159,7 +162,7 @@ def fit_words(
     if not lexical:
         return None
     weights = np.ones(len(labels)) if weights is None else weights
-    found = fit_lexical(texts, labels, weights, random_state)
+    found = fit_lexical(texts, labels, weights, random_state, groups)
     if found is not None:
         return Words(*found, asked_for=lexical != "auto")
     if lexical == "auto":

@@ -4,12 +4,13 @@ import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.calibrate import fit_temperature
+from layerfuse.core.folds import separable_groups
 from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.train.head import HeadCandidate, LinearHead
 
 
 def fit_ridge(
-    features: Features, labels: ClassIndices, weights: PerText
+    features: Features, labels: ClassIndices, weights: PerText, groups: np.ndarray | None = None
 ) -> tuple[HeadCandidate, LinearHead]:
     """Fit a ridge classifier on one-hot targets.
 
@@ -21,6 +22,8 @@ def fit_ridge(
         Class indices.
     weights : array of shape (text,)
         Weight of each text.
+    groups : int array of shape (text,), optional
+        Texts that are left out together, as far as ``separable_groups`` can.
 
     Returns
     -------
@@ -30,9 +33,10 @@ def fit_ridge(
         Fitted on all texts.
     """
     targets = one_hot(labels)
+    groups = None if groups is None else separable_groups(labels, groups)
     path = ridge_path(features, weights=weights)
-    penalty, _ = path.best(targets)
-    held_out = targets - path.loo_errors(targets, penalty)
+    penalty, _ = path.best(targets, groups)
+    held_out = targets - path.loo_errors(targets, penalty, groups)
     temperature = fit_temperature(held_out, labels, weights)
     candidate = HeadCandidate.from_logits("ridge", penalty, temperature * held_out, labels, weights)
     coefficients = path.coefficients(targets, penalty)
