@@ -8,7 +8,7 @@ from layerfuse.core.layers import LayerRef
 from layerfuse.fuse import FUSIONS, Concat, Gated, Supervision
 from layerfuse.fuse.gate import Gate, _weights
 from layerfuse.fuse.gated import weighted_sum
-from layerfuse.learn import Schedule
+from layerfuse.learn import Schedule, learn_committee
 from layerfuse.train import fit_head
 
 REFS = (LayerRef("a", 1, "mean"), LayerRef("b", 1, "mean"))
@@ -172,3 +172,19 @@ def test_dropout_never_leaves_a_set_without_parts():
     weights = np.zeros((1, 2), dtype=np.float32)
     inputs, bias = np.zeros((4, 3, 2), dtype=np.float32), np.zeros(3, dtype=np.float32)
     np.testing.assert_allclose(_weights(np, weights, bias, inputs, sets, Nothing()), 1 / 3)
+
+
+def test_a_member_has_seen_no_text_of_a_group_that_it_is_judged_by(monkeypatch):
+    members = []
+
+    def learned(*inputs, **options):
+        members.extend(learn_committee(*inputs, **options))
+        return members
+
+    monkeypatch.setattr("layerfuse.fuse.gate.learn_committee", learned)
+    blocks, labels, _ = problem(200, by_text=True)
+    groups = np.arange(200) // 2
+    Gated.fit_fuse(blocks, REFS, Supervision(labels, np.ones(200), groups=groups))
+    assert len(members) == 5
+    for _, unseen in members:
+        assert len(unseen) == 2 * len(set(groups[unseen].tolist()))

@@ -90,3 +90,15 @@ def test_one_source_and_sources_that_do_not_vary_weigh_the_same():
     np.testing.assert_array_equal(kernel_weights(sources[:1], labels), [1])
     flat = [np.ones_like(source) for source in sources]
     np.testing.assert_allclose(kernel_weights(flat, labels), 1 / 3)
+
+
+def test_one_text_of_each_group_and_class_is_looked_at():
+    """Left out one by one, copies would tell of each other, and noise look like knowledge."""
+    sources, labels = sources_of(40, widths=(4, 9))
+    owners = np.repeat([0, 1], [4, 9])
+    fused, groups = np.hstack(sources), np.tile(np.arange(40), 2)
+    once = module.kernel_weights(fused, owners, Supervision.of(labels))
+    twice = Supervision(np.tile(labels, 2), np.ones(80), groups=groups)
+    np.testing.assert_array_equal(
+        module.kernel_weights(np.tile(fused, (2, 1)), owners, twice), once
+    )
