@@ -57,8 +57,13 @@ def predict_tfidf(
     array of shape (test text, class)
         Probabilities; the classes' shares where no word stands in two training texts.
     """
-    known = supervision
-    found = fit_lexical(texts, known.labels, known.weights, known.random_state, known.groups)
+    found = fit_lexical(
+        texts,
+        supervision.labels,
+        supervision.weights,
+        supervision.random_state,
+        supervision.groups,
+    )
     if found is None:  # nothing is left but the intercept
         return class_shares(supervision, len(test_texts))
     _, head = found
