@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from layerfuse import Backbone, EmbeddingStore
+from layerfuse.classifier.supervise import supervise
 from layerfuse.extract import embed_to_store
 
 
@@ -140,23 +141,46 @@ def test_the_default_cache_is_the_users(make, toy, cache_folder):
 
 
 @pytest.mark.parametrize("fusion", ["concat", "static_gate", "stacking", "attention"])
-def test_copies_of_texts_change_little(make, toy, tiny_encoder, tiny_decoder, fusion):
+@pytest.mark.parametrize("mark", ["", " ."])
+def test_copies_of_texts_change_little(make, toy, tiny_encoder, tiny_decoder, fusion, mark):
     """Held out, a text is not known by its copies."""
     texts, labels = toy(60)
     others, _ = toy(200, seed=2)
     options = {"backbones": [tiny_encoder, tiny_decoder], "selector": "upper_top", "fusion": fusion}
     once = make(**options, head="ridge").fit(texts, labels)
-    thrice = make(**options, head="ridge").fit(texts * 3, labels * 3)
+    copies = [text + mark for text in texts]
+    thrice = make(**options, head="ridge").fit([*texts, *copies, *copies], labels * 3)
 
-    assert thrice.scores_ == once.scores_
+    np.testing.assert_allclose(thrice.scores_.values, once.scores_.values, atol=1e-4)
+    np.testing.assert_allclose(thrice.scores_.values, once.scores_.values, atol=1e-4)
     assert thrice.selection_ == once.selection_
     (alone, *_), (copied, *_) = once.validation_, thrice.validation_
     assert copied.log_loss == pytest.approx(alone.log_loss, abs=0.1)
     assert np.abs(thrice.predict_proba(others) - once.predict_proba(others)).mean() < 0.1
 
 
-def test_a_text_under_two_labels_and_the_only_text_of_a_class_can_be_fitted(make, toy):
+def test_a_text_under_two_labels_and_a_class_of_one_text_and_its_copies_can_be_fitted(make, toy):
     texts, labels = toy(30)
-    make().fit([*texts, texts[0], "z", "z", "z"], [*labels, labels[1], "new", "new", "new"])
-    alone = make(criterion="probe").fit(texts[:2] * 3, labels[:2] * 3)
-    assert alone.predict(texts[:2]).tolist() == labels[:2]
+    with pytest.warns(UserWarning, match="3 of 34 texts repeat others, but cannot be held out"):
+        fitted = make(head="ridge").fit(
+            [*texts, texts[0], "z", "z", "z"], [*labels, labels[1], "new", "new", "new"]
+        )
+    assert fitted.predict(["z"]) == ["new"]
+    assert fitted.selection_.refs
+
+
+@pytest.mark.filterwarnings("ignore:.* repeat others, but cannot be held out")
+def test_two_texts_with_their_copies_can_be_fitted(make, toy):
+    texts, labels = toy(2)
+    alone = make(criterion="probe").fit(texts * 3, labels * 3)
+    assert alone.predict(texts).tolist() == labels
+
+
+def test_a_form_filled_in_for_every_class_is_learnt_from_all_its_texts():
+    """All texts of a class repeat each other here: one of each would be no text to learn from."""
+    verbs = ("send", "stop")
+    texts = [f"please {verb} the big red thing of word{i}" for verb in verbs for i in range(20)]
+    parameters = {"class_weight": None, "random_state": 0, "progress": False}
+    with pytest.warns(UserWarning, match="40 of 40 texts repeat others"):
+        known = supervise(texts, np.repeat([0, 1], 20), np.array(verbs), parameters)
+    assert known.distinct().tolist() == [*range(40)]

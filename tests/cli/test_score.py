@@ -179,3 +179,14 @@ def test_fit_takes_every_other_selector(run, data, tiny_encoder, tmp_path, selec
     options = ["--selector", selector, "--head", "ridge", "--no-lexical", "--json"]
     done = run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "x", *options)
     assert json.loads(done.out)["selection"]
+
+
+def test_texts_that_repeat_others_are_scored_once(
+    run, data, tables, tmp_path, tiny_encoder, toy_texts, toy_labels
+):
+    once = run("score", data(), "-b", tiny_encoder, *MEAN)
+    columns = {"text": [*toy_texts, *toy_texts[:3]], "label": [*toy_labels, *toy_labels[:3]]}
+    more = tables.write(tmp_path / "more.csv", columns)
+    twice = run("score", more, "-b", tiny_encoder, *MEAN)
+    assert "3 texts repeat others: 48 are scored" in twice.err
+    assert twice.out == once.out

@@ -76,6 +76,16 @@ def test_gain_in_errors_follows_the_weights():
     assert gain_in_errors(gains, np.array([1.0, 1.0, 1e-9])) == pytest.approx(1.5 / np.sqrt(0.125))
 
 
+def test_copies_make_no_gain_surer():
+    gains, weights = np.random.default_rng(0).normal(0.1, 1, (2, 50))
+    weights = np.exp(weights)
+    copied, own = np.tile(gains, 4), np.tile(np.arange(50), 4)
+    once = gain_in_errors(gains, weights)
+    assert gain_in_errors(copied, np.tile(weights, 4), own) == pytest.approx(once)
+    assert gain_in_errors(copied, np.tile(weights, 4)) == pytest.approx(2 * once)
+    assert gain_in_errors(gains, weights, np.arange(50)) == once
+
+
 @pytest.mark.parametrize(("gain", "want"), [(0.0, 0.0), (0.5, np.inf), (-0.5, -np.inf)])
 def test_gain_in_errors_of_texts_that_all_gain_the_same(gain, want):
     assert gain_in_errors(np.full(4, gain), np.ones(4)) == want

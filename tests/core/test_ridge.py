@@ -81,7 +81,7 @@ def test_groups_of_one_text_are_none():
 
 
 def test_a_group_larger_than_what_is_held_at_once(monkeypatch):
-    """Penalties are taken by turns then, and fitted values some rows at a time."""
+    """Groups are taken by turns then, and fitted values some rows at a time."""
     features, targets, _ = problem(60, 7)
     groups = np.arange(60) // 20
     path = ridge_path(features)
@@ -90,6 +90,21 @@ def test_a_group_larger_than_what_is_held_at_once(monkeypatch):
     got = path.best(targets, groups)
     assert got[0] == want[0]
     np.testing.assert_allclose(got[1], want[1])
+
+
+@pytest.mark.parametrize("width", [2, 90])
+def test_groups_of_any_sizes_are_those_of_refits(width):
+    """Of fewer texts than components and of more, some sizes several times, some once."""
+    features, targets, weights = problem(60, width)
+    groups = np.repeat(np.arange(27), [2] * 12 + [3, 5, 11, 7, *[1] * 10, 0])
+    path = ridge_path(features, weights=weights)
+    penalty = path.penalties[5]
+    errors = path.loo_errors(targets, penalty, groups)
+    for group in set(groups.tolist()):
+        out, rest = groups == group, groups != group
+        solution = plain_ridge(features[rest], targets[rest], path.weights[rest], penalty)
+        want = targets[out] - solution[0] - features[out] @ solution[1:]
+        np.testing.assert_allclose(errors[out], want, rtol=1e-6, atol=1e-7)
 
 
 def test_a_group_whose_texts_are_alone_in_their_directions_stays_in():

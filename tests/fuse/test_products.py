@@ -100,6 +100,15 @@ def test_cooccurrence_stands_beside_the_mean():
     assert np.square(vectors[:, 21:]).sum(1).mean() == pytest.approx(1, rel=1e-3)
 
 
+def test_products_that_are_zero_but_for_rounding_say_nothing():
+    """Where there is an axis for every feature no two blocks have one in common."""
+    blocks = blocks_of()
+    fusion, vectors = Cooccurrence.fit_fuse(blocks, REFS, Supervision.of(np.arange(40) % 2))
+    within = [i == j for i in range(3) for j in range(i, 3)]
+    np.testing.assert_array_equal(fusion.standardizer.scale > 0, within)
+    np.testing.assert_array_equal(vectors[:, 21:].any(0), within)
+
+
 def test_parts_on_common_axes_sum_to_the_principal_components():
     blocks = blocks_of()
     common = CommonAxes.fit(blocks, np.array([0, 1, 0]), 10, 0)

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.learn import Schedule, learn, learn_committee
-from layerfuse.learn.loop import TorchNoise
+from layerfuse.learn.loop import TorchNoise, _split
 
 
 def linear(xp, parameters, inputs, noise):
@@ -30,7 +30,16 @@ def problem(n_texts=300, n_classes=3, seed=0):
     return features, labels
 
 
-def run(features, labels, forward=linear, initial=None, weights=None, random_state=0, **options):
+def run(
+    features,
+    labels,
+    forward=linear,
+    initial=None,
+    weights=None,
+    random_state=0,
+    groups=None,
+    **options,
+):
     plain = {"learning_rate": 0.03, "weight_decay": 0.0, "batch_texts": 64, "max_epochs": 30}
     return learn(
         forward,
@@ -41,6 +50,7 @@ def run(features, labels, forward=linear, initial=None, weights=None, random_sta
         names=["these features"],
         schedule=Schedule(**(plain | options)),
         random_state=random_state,
+        groups=groups,
     )
 
 
@@ -148,6 +158,36 @@ def test_lengths_and_names_are_checked():
     features, labels = problem()
     with pytest.raises(ShapeError, match="equal length"):
         run(features[:-1], labels)
+
+
+def test_judges_are_not_known_by_texts_that_repeat_them():
+    """Labels mean nothing; whoever has seen a copy of each judge is right about them all."""
+    rng = np.random.default_rng(0)
+    features = np.repeat(rng.normal(size=(60, 200)), 3, axis=0).astype(np.float32)
+    labels, groups = np.repeat(rng.integers(2, size=60), 3), np.repeat(np.arange(60), 3)
+    start = zeros(200, 2)
+    known, judged = (run(features, labels, initial=start, groups=one) for one in (None, groups))
+    assert min(known.losses) < 0.2
+    assert min(judged.losses) > 0.5
+
+
+def test_groups_of_one_text_change_nothing():
+    features, labels = problem(60)
+    plain, alone = (run(features, labels, groups=one) for one in (None, np.arange(60)))
+    assert plain.losses == alone.losses
+
+
+def test_a_class_that_only_judging_groups_have_is_trained_on():
+    """Class 4 stands beside rarer ones everywhere, by which its groups are drawn."""
+    labels = np.append(np.arange(40) % 2, [2, 4, 2, 3, 4, 3])
+    groups = np.append(np.arange(40), [40, 40, 41, 42, 42, 43])
+    moved = 0
+    for seed in range(40):
+        train, judges = _split(labels, groups, 0.6, seed)
+        assert set(labels[train]) == {0, 1, 2, 3, 4}
+        assert sorted([*train, *judges]) == [*range(46)]
+        moved += bool(set(groups[train]) & set(groups[judges]))
+    assert 0 < moved < 40
 
 
 def test_a_committee_has_a_member_for_each_fold_that_did_not_see_it():

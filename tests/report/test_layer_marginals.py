@@ -79,3 +79,12 @@ def test_a_layer_that_says_nothing_adds_nothing(data):
 def test_one_layer_alone_adds_to_none(data):
     blocks, labels = data
     assert layer_marginals(blocks, Selection(REFS[1:2], "one"), labels, COSTS) == ()
+
+
+def test_texts_that_repeat_each_other_are_looked_at_once(data):
+    blocks, labels = data
+    many = [LayerEmbeddings(np.tile(block.values, (1, 3, 1)), block.refs) for block in blocks]
+    groups = np.tile(np.arange(40), 3)
+    once = layer_marginals(blocks, Selection(REFS, "all"), labels, COSTS)
+    thrice = layer_marginals(many, Selection(REFS, "all"), np.tile(labels, 3), COSTS, groups=groups)
+    assert thrice == once

@@ -8,7 +8,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
-from layerfuse.train import LexicalHead
+from layerfuse.train import LexicalHead, repeat_groups
 from layerfuse.train.lexical import INVERSE_PENALTIES, MAX_TERMS, fit_lexical
 
 WORDS = {
@@ -85,7 +85,8 @@ def test_texts_that_repeat_each_other_foretell_nothing_of_each_other():
     """Five copies of each text, under labels that mean nothing: no copy tells of another's."""
     texts, labels = topical(100, 2, noise=1)
     copied = [f"{text} r{i} s{i}" for i, text in enumerate(texts) for _ in range(5)]
-    candidate, _ = fit_lexical(copied, np.repeat(labels, 5), np.ones(500))
+    groups = repeat_groups(copied)
+    candidate, _ = fit_lexical(copied, np.repeat(labels, 5), np.ones(500), groups=groups)
     assert candidate.accuracy < 0.65
     assert candidate.log_loss > 0.66
 

@@ -1,7 +1,6 @@
 """``choose_layers``: score, select, and tell how sure that is."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,12 +113,10 @@ def propose_layers(
 ) -> tuple[LayerScores, list[Selection]]:
     """Score all layers, and return every selection that ``fit`` shall judge.
 
-    A text that repeats another under the same label counts once.
-
     Parameters
     ----------
     stored : sequence of StoredEmbeddings
-        One per backbone.
+        One per backbone, of texts that do not repeat each other: held out, they would be known.
     labels : sequence of shape (text,)
         One per text.
     selectors : sequence of (SelectorName, int or None)
@@ -134,8 +131,6 @@ def propose_layers(
     selections : list of Selection
         What each selector makes of them, the one with fewer layers first.
     """
-    rows = _distinct(stored[0].texts, labels)
-    stored, labels = [own.take(rows) for own in stored], [labels[i] for i in rows]
     signals = gather_signals(stored, labels, [criterion], random_state=random_state)
     scores = score_layers(stored, labels, criterion, signals=signals, random_state=random_state)
     backbones = [own.model for own in stored]
@@ -153,18 +148,6 @@ def propose_layers(
         for one, own_k in selectors
     ]
     return scores, selections
-
-
-def _distinct(texts: Sequence[str], labels: Sequence[Any]) -> list[int]:
-    """Return positions of texts, each once for every label it has.
-
-    Held out, a text would be known by its copies. The only text of a class keeps its copies: some
-    criteria need two.
-    """
-    pairs = list(zip(texts, labels, strict=True))
-    first = dict(reversed([(pair, i) for i, pair in enumerate(pairs)]))
-    several = Counter(label for _, label in first)
-    return [i for i, pair in enumerate(pairs) if first[pair] == i or several[pair[1]] == 1]
 
 
 def _redrawn(signal: LayerSignals, rng: np.random.Generator) -> LayerSignals:

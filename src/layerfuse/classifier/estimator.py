@@ -173,13 +173,14 @@ class FusionClassifier(
             raise ShapeError(f"Expected a label per text, got {len(labels)} for {len(texts)}.")
         check_labels(labels)
         names, classes = index_labels(labels)
-        supervision = supervise(texts, classes, names, self.get_params(deep=False))
         with Meter() as meter, store_at(self.cache) as store:
+            supervision = supervise(texts, classes, names, self.get_params(deep=False))
+            distinct = supervision.distinct()
             backbones = self.load_backbones()
             stored = [embed_to_store(b, texts, store, progress=self.progress) for b in backbones]
             scores, selections = propose_layers(
-                stored,
-                labels,
+                [own.take(distinct) for own in stored],
+                [labels[i] for i in distinct],
                 self.criterion,
                 options.selectors_of(self.selector, self.k, self.fusion, len(texts)),
                 max_ms=self.max_ms,

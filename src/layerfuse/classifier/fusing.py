@@ -173,7 +173,7 @@ def fuse_best(
         On it.
     """
     words = _words(texts, supervision, lexical)
-    best, *others = _distinct(selections)
+    best, *others = _of_different_layers(selections)
     blocks = read(best)
     while others and not _vary(blocks):  # where nothing is learnt, what says nothing scores best
         best, *others = others
@@ -254,7 +254,7 @@ def _words(texts: Sequence[str], supervision: Supervision, lexical: LexicalChoic
     )
 
 
-def _distinct(selections: Sequence[Selection]) -> list[Selection]:
+def _of_different_layers(selections: Sequence[Selection]) -> list[Selection]:
     """Return the first of all that hold the same layers."""
     by_layers: dict[frozenset[LayerRef], Selection] = {}
     for selection in selections:
@@ -321,7 +321,9 @@ def _fit(
         groups=supervision.groups,
         random_state=supervision.random_state,
     )
-    pooled, candidates = join_words(fitted, candidates, labels, words, weights=weights)
+    pooled, candidates = join_words(
+        fitted, candidates, labels, words, weights=weights, groups=supervision.groups
+    )
     return FittedFusion(name, fusion, pooled, candidates, time.perf_counter() - started)
 
 
@@ -329,4 +331,5 @@ def _gain_errors(before: HeadCandidate, after: HeadCandidate, supervision: Super
     """Return by how many standard errors the second is better on the same held-out texts."""
     labels = supervision.labels
     losses = [text_log_losses(one.held_out, labels) for one in (before, after)]
-    return gain_in_errors(losses[0] - losses[1], held_out_weights(labels, supervision.weights))
+    weights = held_out_weights(labels, supervision.weights)
+    return gain_in_errors(losses[0] - losses[1], weights, supervision.groups)

@@ -1,5 +1,6 @@
 """Labels and parameters of a classifier to what its fusions and heads learn from."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,8 +8,12 @@ import numpy as np
 
 from layerfuse.classifier.options import weight_by_index
 from layerfuse.core.arrays import ClassIndices
+from layerfuse.core.folds import separable_groups
+from layerfuse.core.sample import one_of_each_group
 from layerfuse.fuse import Supervision
 from layerfuse.train import class_weights, repeat_groups
+
+_TOLD_ABOVE = 0.05  # share of texts that are known by others when held out
 
 
 def supervise(
@@ -31,7 +36,40 @@ def supervise(
     ------
     UnknownOptionError, LabelError
         As from ``weight_by_index`` and ``class_weights``.
+
+    Warns
+    -----
+    UserWarning
+        If more than one text in twenty repeats others that cannot be held out with it.
     """
     weights = class_weights(classes, weight_by_index(parameters["class_weight"], names.tolist()))
-    state, progress = parameters["random_state"], parameters["progress"]
-    return Supervision(classes, weights, state, progress, repeat_groups(texts))
+    repeats = repeat_groups(texts)
+    groups = separable_groups(classes, repeats)
+    n_apart = int(((np.bincount(repeats)[repeats] > 1) & (np.bincount(groups)[groups] == 1)).sum())
+    if n_apart > _TOLD_ABOVE * len(texts):
+        warnings.warn(
+            f"{n_apart} of {len(texts)} texts repeat others, but cannot be held out with them: "
+            "together these are more than a fifth of all, or all of a class. Held-out quality says "
+            "too much, and choices made by it are less sure. Judge on texts from elsewhere.",
+            stacklevel=3,
+        )
+    return Supervision(
+        classes,
+        weights,
+        random_state=parameters["random_state"],
+        progress=parameters["progress"],
+        groups=groups,
+    )
+
+
+def distinct_texts(texts: Sequence[str], classes: ClassIndices) -> np.ndarray:
+    """Return positions of texts that do not repeat each other under the same label, ascending.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Any texts.
+    classes : int array of shape (text,)
+        Their class indices.
+    """
+    return one_of_each_group(classes, separable_groups(classes, repeat_groups(texts)))

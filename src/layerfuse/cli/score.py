@@ -2,6 +2,7 @@
 
 import os
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,6 +106,7 @@ def score(
     texts = _read(data, text_column, label_column, criteria, selector, offline=offline)
     backbones = loader.load_backbones()
     _say(texts, criteria)
+    texts = _distinct(texts)
     with store_at(None if no_cache else DEFAULT_CACHE) as store:
         stored = [
             embed_to_store(b, texts.texts, store, progress=not no_progress) for b in backbones
@@ -173,6 +175,22 @@ def _say(texts: "TextData", criteria: "Sequence[str]") -> None:
     for info in (criterion_info(name) for name in criteria):  # type: ignore[arg-type]
         if info.warning:
             say(f"{info.name}: {info.warning}")
+
+
+def _distinct(texts: "TextData") -> "TextData":
+    """Return each text once for every label, where others repeat it."""
+    import numpy as np
+
+    from layerfuse.classifier.supervise import distinct_texts
+    from layerfuse.data import index_labels
+
+    labels = texts.labels
+    classes = np.zeros(len(texts.texts), int) if labels is None else index_labels(labels)[1]
+    rows = distinct_texts(texts.texts, classes).tolist()
+    if len(rows) < len(texts.texts):
+        say(f"{len(texts.texts) - len(rows)} texts repeat others: {len(rows)} are scored")
+    own = [texts.texts[i] for i in rows]
+    return replace(texts, texts=own, labels=None if labels is None else labels[rows])
 
 
 def _check_plot(plot: Path | None) -> None:

@@ -100,8 +100,8 @@ def text_log_losses(log_probabilities: Targets, labels: ClassIndices) -> PerText
     return np.asarray(-log_probabilities[np.arange(len(labels)), labels])
 
 
-def gain_in_errors(gains: PerText, weights: PerText) -> float:
-    """Return the weighted mean of paired gains in units of its standard error over texts.
+def gain_in_errors(gains: PerText, weights: PerText, groups: np.ndarray | None = None) -> float:
+    """Return the weighted mean of paired gains in units of its standard error.
 
     Parameters
     ----------
@@ -109,22 +109,34 @@ def gain_in_errors(gains: PerText, weights: PerText) -> float:
         What each text gains.
     weights : array of shape (text,)
         Weight of each text.
+    groups : int array of shape (text,), optional
+        Texts that repeat each other gain alike: a group is drawn as a whole. Default: each text is.
 
     Returns
     -------
     float
         Above 1 by chance in one of six draws of texts; infinite where all texts gain the same.
+
+    Source
+    ------
+    Standard errors of clustered samples: Liang and Zeger 1986, Biometrika 73.
     """
     shares = weights / weights.sum()
     mean = float(shares @ gains)
-    error = float(np.sqrt(np.square(shares) @ np.square(gains - mean)))
+    parts = shares * (gains - mean)
+    sums = parts if groups is None else np.bincount(groups, weights=parts)
+    error = float(np.sqrt(np.square(sums).sum()))
     if error > 0:
         return mean / error
     return float(np.sign(mean)) * np.inf if mean else 0.0
 
 
 def pool_gain_in_errors(
-    alone: Targets, pooled: Targets, labels: ClassIndices, weights: PerText
+    alone: Targets,
+    pooled: Targets,
+    labels: ClassIndices,
+    weights: PerText,
+    groups: np.ndarray | None = None,
 ) -> float:
     """Return by how many standard errors a pool is better than one of its members.
 
@@ -139,11 +151,13 @@ def pool_gain_in_errors(
         Class indices.
     weights : array of shape (text,)
         Weight of each text.
+    groups : int array of shape (text,), optional
+        As in ``gain_in_errors``.
     """
     exponent = fit_pool_weights([alone], labels, weights)
     sharpened = np.asarray(log_softmax(pool([alone], exponent), axis=1))
     gains = text_log_losses(sharpened, labels) - text_log_losses(pooled, labels)
-    return gain_in_errors(gains, held_out_weights(labels, weights))
+    return gain_in_errors(gains, held_out_weights(labels, weights), groups)
 
 
 def pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:

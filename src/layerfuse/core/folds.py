@@ -69,6 +69,28 @@ def separable_groups(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
     return _taken_apart(groups, apart | (groups_of_class[labels] == 1))
 
 
+def class_of_each_group(labels: ClassIndices, groups: np.ndarray) -> ClassIndices:
+    """Return one class for each group, by which groups are drawn like texts.
+
+    Parameters
+    ----------
+    labels : int array of shape (text,)
+        Class indices.
+    groups : int array of shape (text,)
+        Groups of texts, numbered from 0.
+
+    Returns
+    -------
+    int array of shape (group,)
+        The rarest of its classes, which must not be missed for a frequent one's sake. Classes are
+        numbered anew, from the rarest on.
+    """
+    rarity = np.argsort(np.argsort(np.bincount(labels), kind="stable"))[labels]
+    rarest = np.full(groups.max() + 1, len(rarity))
+    np.minimum.at(rarest, groups, rarity)
+    return rarest
+
+
 def _taken_apart(groups: np.ndarray, apart: np.ndarray) -> np.ndarray:
     """Return the groups, numbered from 0, with some texts as groups of their own."""
     alone = groups.max() + 1 + np.arange(len(groups))
@@ -79,10 +101,7 @@ def _split(
     labels: ClassIndices, members: np.ndarray, random_state: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return stratified folds of groups, which are numbered from 0."""
-    # A group counts for its rarest class, which must not miss a fold for a frequent one's sake.
-    rarity = np.argsort(np.argsort(np.bincount(labels), kind="stable"))[labels]
-    units = np.full(members.max() + 1, len(rarity))
-    np.minimum.at(units, members, rarity)
+    units = class_of_each_group(labels, members)
     n_folds = min(N_FOLDS, int(np.bincount(units).max()))
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
     with _FILTERS, warnings.catch_warnings():

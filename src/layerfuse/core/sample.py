@@ -1,4 +1,4 @@
-"""A sample of texts in which every class is there."""
+"""Some of the texts, with every class among them."""
 
 import numpy as np
 
@@ -30,3 +30,25 @@ def sample_texts(labels: ClassIndices, n_texts: int, random_state: int) -> np.nd
     starts = np.searchsorted(labels[by_class], labels[by_class])
     share = (np.arange(len(labels)) - starts) / counts  # 0 for the first of every class
     return np.sort(by_class[np.argsort(share, kind="stable")[:n_texts]])
+
+
+def one_of_each_group(labels: ClassIndices, groups: np.ndarray | None) -> np.ndarray:
+    """Return texts that do not repeat each other under the same label.
+
+    For what judges texts without holding groups out: a text would be known by those that repeat it.
+
+    Parameters
+    ----------
+    labels : int array of shape (text,)
+        Class indices.
+    groups : int array of shape (text,) or None
+        Texts that repeat each other, from ``separable_groups``; None where none do.
+
+    Returns
+    -------
+    int array of shape (sample,)
+        Positions, ascending: the first text of each group and class.
+    """
+    if groups is None:
+        return np.arange(len(labels))
+    return np.sort(np.unique(np.stack([groups, labels]), axis=1, return_index=True)[1])

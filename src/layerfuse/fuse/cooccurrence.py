@@ -15,6 +15,8 @@ from layerfuse.fuse.sources import CommonAxes, source_of_each
 
 _N_AXES = 256
 
+_ROUNDING = 1e-5  # in units of the products: all that is left where two layers share no axis
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cooccurrence:
@@ -33,7 +35,7 @@ class Cooccurrence:
         One over the root mean square of P on the training texts, so that the normalisation bends
         where products are large, whatever their unit.
     standardizer : Standardizer
-        Of the products, with 1 / sqrt(their number).
+        Of the products, with 1 / sqrt(number of those that vary).
 
     Source
     ------
@@ -59,9 +61,11 @@ class Cooccurrence:
         products = inner_products(np.stack([*common.scores(raw)], axis=1))
         size = float(np.sqrt(np.square(products, dtype=np.float64).mean()))
         sigma = 1 / size if size > 0 else 1.0
-        fitted = Standardizer.fit(power_normalised(products, sigma))
-        scale = fitted.scale / np.float32(np.sqrt(products.shape[1]))
-        fusion = cls(mean, common, sigma, Standardizer(fitted.mean, scale))
+        normalised = power_normalised(products, sigma)
+        fitted = Standardizer.fit(normalised)
+        alive = normalised.std(0, dtype=np.float64) > _ROUNDING
+        scale = np.where(alive, fitted.scale / np.sqrt(max(1, alive.sum())), 0)
+        fusion = cls(mean, common, sigma, Standardizer(fitted.mean, scale.astype(np.float32)))
         return fusion, fusion.fuse(blocks)
 
     @property

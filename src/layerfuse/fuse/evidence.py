@@ -58,7 +58,7 @@ def held_out_evidence(scores: Callable[[], Iterable[Block]], supervision: Superv
     live = np.flatnonzero(np.ptp(total, axis=0) > 0)[: len(total)]
     targets = one_hot(supervision.labels)
     path = ridge_path(total[:, live], weights=supervision.weights)
-    groups = supervision.separable_groups()
+    groups = supervision.groups
     penalty, _ = path.best(targets, groups)
     errors = path.loo_errors(targets, penalty, groups)
     temperature = fit_temperature(targets - errors, supervision.labels, supervision.weights)

@@ -10,6 +10,7 @@ from layerfuse.core.arrays import Block, ClassIndices, Features, Gates, PerText
 from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.core.folds import separable_groups
 from layerfuse.core.layers import LayerRef
+from layerfuse.core.sample import one_of_each_group
 from layerfuse.core.vectors import Vectors
 
 
@@ -28,7 +29,8 @@ class Supervision:
     progress : bool
         Show progress bars if standard error is a terminal.
     groups : int array of shape (text,), optional
-        Texts that repeat each other, which are held out together. Default: none do.
+        Texts that repeat each other, which are held out together, from ``separable_groups``.
+        Default: none do.
     """
 
     labels: ClassIndices
@@ -44,12 +46,13 @@ class Supervision:
 
     def of_texts(self, rows: np.ndarray) -> "Supervision":
         """Return the same of some texts only."""
-        groups = None if self.groups is None else self.groups[rows]
-        return replace(self, labels=self.labels[rows], weights=self.weights[rows], groups=groups)
+        labels, groups = self.labels[rows], self.groups
+        groups = None if groups is None else separable_groups(labels, groups[rows])
+        return replace(self, labels=labels, weights=self.weights[rows], groups=groups)
 
-    def separable_groups(self) -> np.ndarray | None:
-        """Return the groups as closed forms can hold them out, as ``core.folds`` tells."""
-        return None if self.groups is None else separable_groups(self.labels, self.groups)
+    def distinct(self) -> np.ndarray:
+        """Return positions of texts that do not repeat each other under the same label."""
+        return one_of_each_group(self.labels, self.groups)
 
 
 @runtime_checkable

@@ -214,7 +214,8 @@ def fit_gate(
         options={"xatol": 1e-3},
     )
     gains = losses(0.0) - losses(float(found.x))
-    trust = float(found.x) if gain_in_errors(gains, text_weights) > 1 else 0.0
+    helps = gain_in_errors(gains, text_weights, known.groups) > 1
+    trust = float(found.x) if helps else 0.0
     gate = _stacked(members, scale, sets, prior, trust)
     return gate, gate._tempered(unseen)  # noqa: SLF001 - its own module
 

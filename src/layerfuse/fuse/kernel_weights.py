@@ -43,9 +43,9 @@ def kernel_weights(fused: Block, owners: np.ndarray, supervision: Supervision) -
     Machine Learning*, section 5.4.2.
     """
     n_sources = int(owners.max()) + 1
-    different = _one_of_each_group(supervision)
-    labels = supervision.labels[different]
-    rows = different[sample_texts(labels, _SEEN_TEXTS, supervision.random_state)]
+    distinct = supervision.distinct()
+    labels = supervision.labels[distinct]
+    rows = distinct[sample_texts(labels, _SEEN_TEXTS, supervision.random_state)]
     known = supervision.of_texts(rows)
     shares = known.weights / known.weights.sum()
     roots = np.sqrt(shares * len(rows))[:, None]
@@ -76,14 +76,6 @@ def kernel_weights(fused: Block, owners: np.ndarray, supervision: Supervision) -
         options={"maxiter": 25},
     )
     return np.asarray(softmax(found.x))
-
-
-def _one_of_each_group(supervision: Supervision) -> np.ndarray:
-    """Return positions of texts that do not repeat each other under the same label, ascending."""
-    if supervision.groups is None:
-        return np.arange(len(supervision.labels))
-    pairs = np.stack([supervision.groups, supervision.labels])
-    return np.sort(np.unique(pairs, axis=1, return_index=True)[1])
 
 
 def _loo_error(

@@ -113,7 +113,7 @@ def _probe(
 ) -> tuple[Coefficients, np.ndarray, Targets]:
     """Return calibrated coefficients, intercept and held-out log probabilities of one source."""
     labels, weights = supervision.labels, supervision.weights
-    groups = supervision.separable_groups()
+    groups = supervision.groups
     rows = seen_texts(len(features), supervision.random_state)
     axes = leading_axes(features[rows], _N_AXES, supervision.random_state)
     axes = axes[:, axes.any(0)][:, : len(features) - 1]

@@ -41,7 +41,8 @@ def learn_committee(
     random_state : int
         Draws folds, starts, batches and dropout.
     groups : int array of shape (text,), optional
-        Texts of one group stay in one fold, as in ``stratified_folds``.
+        Texts that repeat each other, which stay in one fold, as in ``stratified_folds``, and within
+        it judge together or not at all. Default: none do.
 
     Returns
     -------
@@ -66,6 +67,7 @@ def learn_committee(
             schedule=schedule,
             random_state=random_state + i,
             progress=progress,
+            groups=None if groups is None else np.unique(groups[train], return_inverse=True)[1],
         )
         members.append((learned.parameters, rest))
     return members

@@ -21,6 +21,7 @@ def learn(
     schedule: Schedule,
     random_state: int,
     progress: bool = False,
+    groups: np.ndarray | None = None,
 ) -> Learned:
     """Minimise the weighted mean log loss, and stop where held-out texts say so.
 
@@ -48,6 +49,9 @@ def learn(
         Draws the held-out texts, batches and dropout, from generators of its own.
     progress : bool
         Show a bar of epochs if standard error is a terminal.
+    groups : int array of shape (text,), optional
+        Texts that repeat each other, numbered from 0: all of them learn or all judge, unless a
+        class would be judged only. Default: none do.
 
     Returns
     -------
@@ -82,5 +86,6 @@ def learn(
             names=names,
             schedule=schedule,
             random_state=random_state,
+            groups=groups,
             epoch_done=bar.update,
         )

@@ -8,6 +8,7 @@ import torch
 
 from layerfuse.core.arrays import ClassIndices, PerText
 from layerfuse.core.errors import FeatureError
+from layerfuse.core.folds import class_of_each_group
 from layerfuse.core.sample import sample_texts
 from layerfuse.learn.model import Forward, Learned, Parameters, Schedule
 
@@ -35,6 +36,7 @@ def minimise(
     names: Sequence[str],
     schedule: Schedule,
     random_state: int,
+    groups: np.ndarray | None,
     epoch_done: Callable[[], object],
 ) -> Learned:
     """Do what ``learn`` says."""
@@ -43,12 +45,12 @@ def minimise(
     parameters = {k: torch.tensor(v, requires_grad=True) for k, v in initial.items()}
     decayed = [p for p in parameters.values() if p.ndim > 1]
     free = [p for p in parameters.values() if p.ndim <= 1]
-    groups = [
+    kinds = [
         {"params": decayed, "weight_decay": schedule.weight_decay},
         {"params": free, "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=schedule.learning_rate)
-    train, judges = _split(labels, schedule.validation_share, random_state)
+    optimiser = torch.optim.AdamW([k for k in kinds if k["params"]], lr=schedule.learning_rate)
+    train, judges = _split(labels, groups, schedule.validation_share, random_state)
 
     def loss_of(rows: np.ndarray, drops: TorchNoise | None) -> torch.Tensor:
         batch = [torch.from_numpy(one[rows]) for one in inputs]
@@ -87,13 +89,16 @@ def minimise(
 
 
 def _split(
-    labels: ClassIndices, validation_share: float, random_state: int
+    labels: ClassIndices, groups: np.ndarray | None, validation_share: float, random_state: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return positions to train on, with every class, and others to judge by."""
-    n_judges = max(1, round(validation_share * len(labels)))
-    n_train = max(len(labels) - n_judges, len(np.unique(labels)))
-    train = sample_texts(labels, n_train, random_state)
-    judges = np.setdiff1d(np.arange(len(labels)), train)
+    groups = np.arange(len(labels)) if groups is None else groups
+    classes = class_of_each_group(labels, groups)
+    n_judges = max(1, round(validation_share * len(classes)))
+    n_train = max(len(classes) - n_judges, len(np.unique(classes)))
+    trained = np.isin(groups, sample_texts(classes, n_train, random_state))
+    trained |= ~np.isin(labels, labels[trained])  # a class that stands in judging groups only
+    train, judges = np.flatnonzero(trained), np.flatnonzero(~trained)
     return train, judges if len(judges) else train
 
 

@@ -294,6 +294,7 @@ def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
             lead.classifier.selection_,
             lead.supervision.labels,
             by_depth,
+            groups=lead.supervision.groups,
             random_state=lead.classifier.random_state,
         ),
     )

@@ -59,12 +59,14 @@ def criteria_agreement(
     names = [name for name in dict.fromkeys(criteria) if name != own.criterion]
     if not names:
         return {}
-    labels, random_state = trial.split.labels, trial.classifier.random_state
-    signals = gather_signals(trial.train, labels, names, random_state=random_state)
+    random_state, rows = trial.classifier.random_state, trial.supervision.distinct()
+    seen = [embeddings.take(rows) for embeddings in trial.train]
+    labels = [trial.split.labels[i] for i in rows]
+    signals = gather_signals(seen, labels, names, random_state=random_state)
     scores = [
         own,
         *(
-            score_layers(trial.train, labels, name, signals=signals, random_state=random_state)
+            score_layers(seen, labels, name, signals=signals, random_state=random_state)
             for name in names
         ),
     ]

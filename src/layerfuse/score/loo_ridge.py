@@ -112,7 +112,8 @@ def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> np.ndar
     keep = eigenvalues > max(float(eigenvalues[-1]), 0.0) * 4 * np.finfo(features.dtype).eps
     eigenvalues, axes = eigenvalues[keep], vectors[:, keep] / np.sqrt(eigenvalues[keep])
     mean_eigenvalue = float(eigenvalues.mean()) if len(eigenvalues) else 1.0
-    fit = RidgeFit(axes.T @ cross, eigenvalues, np.logspace(-3, 3, N_PENALTIES) * mean_eigenvalue)
+    penalties = np.logspace(-3, 3, N_PENALTIES) * mean_eigenvalue
+    fit = RidgeFit((axes.T @ cross).astype(axes.dtype), eigenvalues, penalties)
     centre = near + offset.astype(features.dtype)
     judged = features[rows] - centre
     basis = judged @ (scale[:, None].astype(features.dtype) * axes)

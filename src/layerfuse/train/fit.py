@@ -62,7 +62,8 @@ def fit_head(
     weights : array of shape (text,), optional
         Weight of each text. Default: all equal.
     groups : int array of shape (text,), optional
-        Texts that repeat each other, which are held out together. Default: none do.
+        Texts that repeat each other, which are held out together, from ``separable_groups``.
+        Default: none do.
     random_state : int
         Draws folds, and texts for the axes where there are very many.
 
@@ -101,7 +102,7 @@ def fit_head(
     best = min(fitted, key=lambda pair: pair[0].log_loss)
     if head in {"auto", "blend"}:
         blend = fit_blend(fitted, labels, weights)
-        gain = pool_gain_in_errors(best[0].held_out, blend[0].held_out, labels, weights)
+        gain = pool_gain_in_errors(best[0].held_out, blend[0].held_out, labels, weights, groups)
         if head == "blend" or gain > 1:
             best = blend
         fitted.append(blend)

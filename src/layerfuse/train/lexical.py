@@ -18,7 +18,6 @@ from sklearn.linear_model import LogisticRegression
 from layerfuse.core.arrays import ClassIndices, Coefficients, PerText, Targets
 from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate
-from layerfuse.train.repeats import repeat_groups
 
 MAX_TERMS = 50_000
 """Words and word pairs kept, the most frequent: bounds the coefficients, one per term and class."""
@@ -109,15 +108,15 @@ def fit_lexical(
     random_state : int
         Draws the folds and the order of the solver.
     groups : int array of shape (text,), optional
-        Texts that stay in one fold. Default: those that repeat each other, from ``repeat_groups``.
+        Texts that stay in one fold, as in ``stratified_folds``: from a phrase of the same sentence,
+        words foretell more than from new texts. Default: each is alone.
 
     Returns
     -------
     candidate : HeadCandidate
         Its cross-validated quality; its penalty is scikit-learn's ``C``. Terms are chosen and
         document frequencies counted within the folds too: over all texts, a held-out text would
-        bring in words of its own that a new text cannot. Texts that repeat each other stay in one
-        fold: from a phrase of the same sentence, words foretell more than from new texts.
+        bring in words of its own that a new text cannot.
     head : LexicalHead
         Fitted on all texts.
 
@@ -141,7 +140,6 @@ def fit_lexical(
             return np.zeros((len(rest), n_classes))
         return head.log_probabilities([texts[i] for i in rest.tolist()])
 
-    groups = repeat_groups(texts) if groups is None else groups
     setting, held_out = cross_validate(
         fit_and_predict, _SETTINGS, labels, weights, random_state, groups
     )

@@ -179,6 +179,7 @@ def join_words(
     words: Words | None,
     *,
     weights: PerText | None = None,
+    groups: np.ndarray | None = None,
 ) -> tuple[PooledHead, tuple[HeadCandidate, ...]]:
     """Let a lexical head join a head on fused vectors where that helps.
 
@@ -195,6 +196,8 @@ def join_words(
         From ``fit_words``, on the same texts; None leaves the head alone.
     weights : array of shape (text,), optional
         Weight of each text. Default: all equal.
+    groups : int array of shape (text,), optional
+        As in ``fit_head``.
 
     Returns
     -------
@@ -213,7 +216,7 @@ def join_words(
     pool_weights = fit_pool_weights(members, labels, weights)
     logits = pool(members, pool_weights)
     pooled = HeadCandidate.from_logits("pooled", 0.0, logits, labels, weights)
-    gain = pool_gain_in_errors(by_layers.held_out, pooled.held_out, labels, weights)
+    gain = pool_gain_in_errors(by_layers.held_out, pooled.held_out, labels, weights, groups)
     joins = words.asked_for or gain > 1
     chosen = PooledHead(fitted, words.head, pool_weights) if joins else alone
     return chosen, (*candidates, words.candidate, pooled)

@@ -4,7 +4,6 @@ import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.calibrate import fit_temperature
-from layerfuse.core.folds import separable_groups
 from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.train.head import HeadCandidate, LinearHead
 
@@ -23,7 +22,7 @@ def fit_ridge(
     weights : array of shape (text,)
         Weight of each text.
     groups : int array of shape (text,), optional
-        Texts that are left out together, as far as ``separable_groups`` can.
+        Texts that are left out together, from ``separable_groups``.
 
     Returns
     -------
@@ -33,7 +32,6 @@ def fit_ridge(
         Fitted on all texts.
     """
     targets = one_hot(labels)
-    groups = None if groups is None else separable_groups(labels, groups)
     path = ridge_path(features, weights=weights)
     penalty, _ = path.best(targets, groups)
     held_out = targets - path.loo_errors(targets, penalty, groups)
