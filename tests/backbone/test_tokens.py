@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from layerfuse.backbone import Backbone
+from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.tokens import TokenizedTexts, check_fast, tokenize
 from layerfuse.core.errors import BackboneLoadError, DataError
 
@@ -109,6 +110,21 @@ def test_each_distinct_text_is_run_once(bert, tiny):
     assert sum(rows) == 3
     want = bert.embed(tiny.texts).values[:, [3, 0, 3, 1, 0, 3]]
     np.testing.assert_allclose(values, want, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("device", "width", "want"),
+    [
+        ("cpu", 32, 1024),
+        ("cpu", 384, 1024),
+        ("cpu", 576, 682),
+        ("cpu", 768, 512),
+        ("cpu", 4096, 512),
+        ("cuda", 768, 16_384),
+    ],
+)
+def test_batches_on_a_cpu_hold_the_fewer_tokens_the_wider_the_layers(device, width, want):
+    assert TokenBudget(device, "it", width).tokens == want
 
 
 def test_stream_gives_every_position_once(bert, tiny, monkeypatch):

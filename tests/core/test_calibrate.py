@@ -98,6 +98,18 @@ def test_the_only_text_of_a_class_counts_nothing_among_held_out_texts():
     np.testing.assert_array_equal(held_out_weights(np.arange(5), weights), weights)
 
 
+def test_a_pool_is_as_sure_as_its_temperature_lets_it_be_where_no_text_is_wrong():
+    """Without a limit the exponents of these grow until rounding ends the search."""
+    rng = np.random.default_rng(0)
+    labels, weights = np.arange(30) % 2, np.ones(30)
+    logits = rng.uniform(0.5, 3, size=(2, 30, 1)) * (2 * np.eye(2)[labels] - 1)
+    members = [np.log(softmax(own, axis=1)) for own in logits]
+    exponents = fit_pool_weights(members, labels, weights)
+    pooled = sum(e * member for e, member in zip(exponents, members, strict=True))
+    assert fit_temperature(pooled, labels, weights) == pytest.approx(1, rel=1e-3)
+    assert max(exponents) < 10
+
+
 def test_members_that_are_always_wrong_count_alike():
     """No exponent above 0 helps them, and a pool shall decide something still."""
     labels = np.arange(40) % 2

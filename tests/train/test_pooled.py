@@ -91,6 +91,13 @@ def test_without_words_it_is_the_head_on_vectors():
     np.testing.assert_array_equal(head.probabilities(vectors, texts), alone.probabilities(vectors))
 
 
+def close_to_the_most_likely(exponents, best):
+    """Compare: all are a little smaller, as if one text more were of no class."""
+    shrunk = exponents / best
+    np.testing.assert_allclose(shrunk, shrunk.mean(), atol=1e-3)
+    assert 1 - 8 / N_TEXTS < shrunk.mean() < 1
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_pool_weights_are_the_best_non_negative_ones(weighted):
     vectors, texts, labels = problem(in_words=0.4, in_vectors=1)
@@ -104,7 +111,7 @@ def test_pool_weights_are_the_best_non_negative_ones(weighted):
 
     plain = minimize(loss, [0.3, 0.3], method="Nelder-Mead", options={"xatol": 1e-6})
     assert plain.x.min() > 0
-    np.testing.assert_allclose(head.pool_weights, plain.x, atol=1e-3)
+    close_to_the_most_likely(head.pool_weights, plain.x)
 
 
 def test_two_classes_pool_like_a_logistic_regression_without_intercept():
@@ -114,7 +121,7 @@ def test_two_classes_pool_like_a_logistic_regression_without_intercept():
     margins = [member[:, 1] - member[:, 0] for member in members]
     reference = LogisticRegression(C=1e8, fit_intercept=False, tol=1e-8)
     reference.fit(np.stack(margins, axis=1), labels)
-    np.testing.assert_allclose(head.pool_weights, reference.coef_[0], rtol=0.01)
+    close_to_the_most_likely(head.pool_weights, reference.coef_[0])
 
 
 @pytest.mark.parametrize("lexical", [True, False])

@@ -58,7 +58,7 @@ class Backbone:
     ) -> None:
         self.model, self.tokenizer, self.blocks = model, tokenizer, blocks
         self.spec, self.deepest, self.origin = spec, deepest, origin
-        self.budget = TokenBudget(self.device.type, spec.name)
+        self.budget = TokenBudget(self.device.type, spec.name, spec.hidden_size)
 
     @classmethod
     def from_pretrained(

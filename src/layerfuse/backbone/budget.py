@@ -11,8 +11,11 @@ from layerfuse.core.errors import OutOfMemoryError
 _WORDS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
-# On a CPU what fits the caches of a core: larger batches of short texts gain nothing.
-_TOKENS = {"cpu": 1024, "cuda": 16_384}
+# On a CPU what fits the caches of a core: larger batches of short texts gain nothing, and take
+# the more memory the wider the layers are.
+_CPU_VALUES = 1024 * 384  # of one layer
+_CPU_TOKENS = 512, 1024  # least and most
+_CUDA_TOKENS = 16_384
 
 
 class TokenBudget:
@@ -24,6 +27,8 @@ class TokenBudget:
         Kind of device; decides what to start with.
     name : str
         Of the backbone, for messages.
+    width : int
+        Of its layers; the wider, the fewer tokens on a CPU.
 
     Attributes
     ----------
@@ -33,8 +38,10 @@ class TokenBudget:
         Whether memory once did not suffice: then batches run one at a time.
     """
 
-    def __init__(self, device: str, name: str) -> None:
-        self.tokens = _TOKENS.get(device, _TOKENS["cpu"])
+    def __init__(self, device: str, name: str, width: int) -> None:
+        least, most = _CPU_TOKENS
+        on_cpu = min(most, max(least, _CPU_VALUES // width))
+        self.tokens = _CUDA_TOKENS if device == "cuda" else on_cpu
         self.name = name
         self.was_short = False
 

@@ -178,7 +178,7 @@ def _run_all(
     pad_id = stand_in_id(backbone.tokenizer) if pad_id is None else pad_id
     tokens = tokenize(backbone.tokenizer, texts, spec.max_tokens, spec.prompt)
     # Of its own: what is too much for the way back is not for embedding.
-    budget = TokenBudget(backbone.device.type, spec.name)
+    budget = TokenBudget(backbone.device.type, spec.name, spec.hidden_size)
     budget.tokens = backbone.budget.tokens
     if tap.loss is not None:
         kept = 4 * _KEPT_STATES * spec.hidden_size * backbone.deepest

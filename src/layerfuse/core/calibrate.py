@@ -173,9 +173,11 @@ def fit_pool_weights(
 ) -> np.ndarray:
     """Return the non-negative exponents that make held-out labels most likely: a convex problem.
 
-    Of several members of which none knows anything all count alike: a pool shall decide something.
+    How sure the pool is on the whole, ``fit_temperature`` says in the end: else exponents were
+    without end where no text is wrong. Of several members of which none knows anything all count
+    alike: a pool shall decide something.
     """
-    weights = held_out_weights(labels, weights)
+    told = held_out_weights(labels, weights)
     stacked = np.stack(members)
     own = stacked[:, np.arange(len(labels)), labels]  # (member, text): of the true class
 
@@ -185,10 +187,12 @@ def fit_pool_weights(
         chances = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
         losses = -np.log(np.maximum(chances, np.finfo(float).tiny))
         gradients = (stacked * probabilities).sum(2) - own
-        loss = float(np.average(losses, weights=weights))
-        return loss, np.asarray(np.average(gradients, axis=1, weights=weights))
+        loss = float(np.average(losses, weights=told))
+        return loss, np.asarray(np.average(gradients, axis=1, weights=told))
 
     start = np.full(len(members), 1 / len(members))
     bounds = [(0.0, None)] * len(members)
     found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return np.asarray(found.x if found.x.any() or len(members) == 1 else start, dtype=np.float64)
+    if not found.x.any():
+        return found.x if len(members) == 1 else start
+    return np.asarray(found.x * fit_temperature(pool(members, found.x), labels, weights))
