@@ -21,7 +21,7 @@ from layerfuse.fuse import Concat
 from layerfuse.meter import Meter
 from layerfuse.score import score_layers
 from layerfuse.select import select_layers
-from layerfuse.train import fit_head
+from layerfuse.train import fit_head, repeat_groups
 from layerfuse.train.lexical import fit_lexical
 
 _SIZES = (1000, 2000, 4000, 8000, 16_000, 32_000, 64_000)
@@ -87,7 +87,9 @@ def _one(args: argparse.Namespace) -> dict:
     for head in ("ridge", "logistic"):
         stages[f"{head} head"] = record.seconds(lambda h=head: fit_head(fused, classes, head=h))
     weights = np.ones(len(texts))
-    stages["lexical head"] = record.seconds(lambda: fit_lexical(texts, classes, weights))
+    stages["lexical head"] = record.seconds(
+        lambda: fit_lexical(texts, classes, weights, groups=repeat_groups(texts))
+    )
     cost = meter.overhead()
     return {
         "benchmark": "scaling",

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from layerfuse import Backbone, EmbeddingStore
-from layerfuse.classifier.supervise import supervise
+from layerfuse.classifier import fusing
+from layerfuse.classifier.supervise import keep_distinct, supervise
 from layerfuse.extract import embed_to_store
+from layerfuse.fuse import gate
+from layerfuse.learn import committee
+from layerfuse.train import fit, pooled, ridge
 
 
 @pytest.fixture
@@ -152,7 +156,6 @@ def test_copies_of_texts_change_little(make, toy, tiny_encoder, tiny_decoder, fu
     thrice = make(**options, head="ridge").fit([*texts, *copies, *copies], labels * 3)
 
     np.testing.assert_allclose(thrice.scores_.values, once.scores_.values, atol=1e-4)
-    np.testing.assert_allclose(thrice.scores_.values, once.scores_.values, atol=1e-4)
     assert thrice.selection_ == once.selection_
     (alone, *_), (copied, *_) = once.validation_, thrice.validation_
     assert copied.log_loss == pytest.approx(alone.log_loss, abs=0.1)
@@ -184,3 +187,63 @@ def test_a_form_filled_in_for_every_class_is_learnt_from_all_its_texts():
     with pytest.warns(UserWarning, match="40 of 40 texts repeat others"):
         known = supervise(texts, np.repeat([0, 1], 20), np.array(verbs), parameters)
     assert known.distinct().tolist() == [*range(40)]
+
+
+def numbered(groups):
+    """Whether some texts belong together."""
+    return groups is not None and len(np.unique(groups)) < len(groups)
+
+
+@pytest.mark.parametrize("option", [{"fusion": "gated"}, {"head": "mlp"}, {"fusion": "auto"}])
+def test_whatever_judges_held_out_texts_knows_which_repeat_each_other(
+    make, toy, monkeypatch, tiny_encoder, tiny_decoder, option
+):
+    """Every place is looked at, since none of them fails without."""
+    seen = {}
+
+    def spy(module, name, place):
+        """Keep whether the groups arrive, by name or in their place."""
+        own = getattr(module, name)
+
+        def watched(*arguments, **options):
+            groups = options["groups"] if "groups" in options else arguments[place]
+            seen[f"{module.__name__}.{name}"] = numbered(groups)
+            return own(*arguments, **options)
+
+        monkeypatch.setattr(module, name, watched)
+
+    spy(fit, "pool_gain_in_errors", 4)
+    spy(fit, "fit_blend", 3)
+    spy(pooled, "pool_gain_in_errors", 4)
+    spy(pooled, "fit_pool_weights", 3)
+    spy(pooled, "fit_lexical", 4)
+    spy(ridge, "fit_temperature", 3)
+    spy(fusing, "gain_in_errors", 2)
+    spy(gate, "gain_in_errors", 2)
+    spy(committee, "learn", 9)
+    texts, labels = toy(60)
+    options = {"backbones": [tiny_encoder, tiny_decoder], "head": "auto", "lexical": "auto"}
+    make(**(options | option)).fit(texts * 2, labels * 2)
+
+    expected = {"layerfuse.train.pooled.fit_lexical", "layerfuse.train.pooled.fit_pool_weights"}
+    expected |= {"layerfuse.train.pooled.pool_gain_in_errors"}
+    if option == {"fusion": "auto"}:
+        expected |= {"layerfuse.classifier.fusing.gain_in_errors"}
+    else:
+        expected |= {"layerfuse.learn.committee.learn"}
+    if option == {"fusion": "gated"}:
+        expected |= {"layerfuse.fuse.gate.gain_in_errors", "layerfuse.train.ridge.fit_temperature"}
+        expected |= {"layerfuse.train.fit.fit_blend", "layerfuse.train.fit.pool_gain_in_errors"}
+    assert expected <= seen.keys()
+    assert all(seen.values()), seen
+
+
+def test_equal_texts_are_scored_once_however_many_they_are():
+    """A form letter in two fifths of the texts is no group that folds could hold out."""
+    texts = [*(f"word{i}" for i in range(60)), *["the same old form letter again"] * 40, "last"]
+    classes = np.append(np.arange(100) % 2, 2)
+    rows = keep_distinct(texts, classes)
+    assert rows.tolist() == [*range(62), 100]
+    assert keep_distinct(["a", "a", "b", "b", "b"], np.array([0, 0, 1, 1, 1])).tolist() == [
+        *range(5)
+    ]

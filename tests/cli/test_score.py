@@ -188,5 +188,5 @@ def test_texts_that_repeat_others_are_scored_once(
     columns = {"text": [*toy_texts, *toy_texts[:3]], "label": [*toy_labels, *toy_labels[:3]]}
     more = tables.write(tmp_path / "more.csv", columns)
     twice = run("score", more, "-b", tiny_encoder, *MEAN)
-    assert "3 texts repeat others: 48 are scored" in twice.err
+    assert "3 texts that repeat others are left out: 48 are scored" in twice.err
     assert twice.out == once.out

@@ -86,6 +86,23 @@ def test_copies_make_no_gain_surer():
     assert gain_in_errors(gains, weights, np.arange(50)) == once
 
 
+def test_copies_make_no_pool_and_no_temperature_surer():
+    rng = np.random.default_rng(0)
+    labels, weights = np.arange(30) % 2, np.ones(30)
+    logits = rng.uniform(0.5, 3, size=(2, 30, 1)) * (2 * np.eye(2)[labels] - 1)
+    members = [np.log(softmax(own, axis=1)) for own in logits]
+    tiled = [np.tile(member, (3, 1)) for member in members]
+    many = np.tile(labels, 3), np.ones(90), np.tile(np.arange(30), 3)
+
+    once = fit_pool_weights(members, labels, weights)
+    np.testing.assert_allclose(fit_pool_weights(tiled, *many), once, rtol=1e-3)
+    assert fit_temperature(tiled[0], *many) == pytest.approx(
+        fit_temperature(members[0], labels, weights), rel=1e-3
+    )
+    gain = pool_gain_in_errors(members[0], members[1], labels, weights)
+    assert pool_gain_in_errors(tiled[0], tiled[1], *many) == pytest.approx(gain, rel=1e-2)
+
+
 @pytest.mark.parametrize(("gain", "want"), [(0.0, 0.0), (0.5, np.inf), (-0.5, -np.inf)])
 def test_gain_in_errors_of_texts_that_all_gain_the_same(gain, want):
     assert gain_in_errors(np.full(4, gain), np.ones(4)) == want

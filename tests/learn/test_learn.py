@@ -171,12 +171,6 @@ def test_judges_are_not_known_by_texts_that_repeat_them():
     assert min(judged.losses) > 0.5
 
 
-def test_groups_of_one_text_change_nothing():
-    features, labels = problem(60)
-    plain, alone = (run(features, labels, groups=one) for one in (None, np.arange(60)))
-    assert plain.losses == alone.losses
-
-
 def test_a_class_that_only_judging_groups_have_is_trained_on():
     """Class 4 stands beside rarer ones everywhere, by which its groups are drawn."""
     labels = np.append(np.arange(40) % 2, [2, 4, 2, 3, 4, 3])

@@ -12,7 +12,7 @@ from layerfuse import Backbone, EmbeddingStore, FusionClassifier
 from layerfuse.core.errors import DataError, LabelError, ReportError, ShapeError, UnknownOptionError
 from layerfuse.core.layers import LayerRef
 from layerfuse.extract import embed_to_store
-from layerfuse.report import Report, compare, comparison, report_schema
+from layerfuse.report import Report, compare, comparison, fitted, report_schema
 from layerfuse.report import trial as trial_module
 from layerfuse.report.baselines import predict_all
 from layerfuse.report.contents.predictions import seed_table
@@ -239,6 +239,28 @@ def test_many_test_texts_are_fused_some_at_a_time(plain, sides, tiny_encoder, mo
     assert whole.gates
     assert [gate.name for gate in parts.gates] == [gate.name for gate in whole.gates]
     assert [g.mean for g in parts.gates] == pytest.approx([g.mean for g in whole.gates], abs=1e-5)
+
+
+def test_what_judges_layers_one_text_at_a_time_sees_no_text_twice(
+    plain, toy, tiny_encoder, monkeypatch
+):
+    seen = {}
+
+    def spy(module, name, count):
+        own = getattr(module, name)
+
+        def watched(*arguments, **options):
+            seen[name] = count(arguments)
+            return own(*arguments, **options)
+
+        monkeypatch.setattr(module, name, watched)
+
+    spy(fitted, "score_layers", lambda arguments: len(arguments[1]))
+    spy(comparison, "layer_marginals", lambda arguments: len(arguments[2].distinct()))
+    (texts, labels), test = toy(30, seed=0), toy(10, seed=1)
+    classifier = FusionClassifier([str(tiny_encoder)], **plain)
+    compare(classifier, texts * 2, labels * 2, *test, criteria=["fisher"])
+    assert seen == {"score_layers": 30, "layer_marginals": 30}
 
 
 @pytest.mark.filterwarnings("ignore:.* repeat others, but cannot be held out")  # of six texts

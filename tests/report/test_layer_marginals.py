@@ -7,6 +7,7 @@ from sklearn.kernel_ridge import KernelRidge
 from layerfuse.core.costs import DepthCosts
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
 from layerfuse.core.selection import Selection
+from layerfuse.fuse import Supervision
 from layerfuse.report.layer_marginals import layer_marginals
 
 REFS = (*(LayerRef("a", layer, "mean") for layer in range(3)), LayerRef("b", 1, "mean"))
@@ -49,7 +50,7 @@ def plain_scores(layers, labels, n_layers):
 def test_gains_are_those_of_fits_without_each_text(data):
     blocks, labels = data
     layers = [np.asarray(block.row(ref), float) for block in blocks for ref in block.refs]
-    found = layer_marginals(blocks, Selection(REFS, "all"), labels, COSTS)
+    found = layer_marginals(blocks, Selection(REFS, "all"), Supervision.of(labels), COSTS)
     assert [one.name for one in found] == [str(ref) for ref in REFS]
     whole = plain_scores(layers, labels, 4)
     for i, one in enumerate(found):
@@ -61,7 +62,7 @@ def test_gains_are_those_of_fits_without_each_text(data):
 
 def test_only_the_deepest_layer_costs_time(data):
     blocks, labels = data
-    found = layer_marginals(blocks, Selection(REFS, "all"), labels, COSTS)
+    found = layer_marginals(blocks, Selection(REFS, "all"), Supervision.of(labels), COSTS)
     assert [one.milliseconds for one in found] == [0, 0, 2.0, 7.0]
 
 
@@ -71,7 +72,8 @@ def test_a_layer_that_says_nothing_adds_nothing(data):
     many = [LayerEmbeddings(np.tile(block.values, (1, 30, 1)), block.refs) for block in blocks]
     dead = many[1].values
     dead[:] = 0.1
-    found = layer_marginals(many, Selection(REFS, "all"), np.tile(labels, 30), COSTS)
+    known = Supervision.of(np.tile(labels, 30))
+    found = layer_marginals(many, Selection(REFS, "all"), known, COSTS)
     assert (found[3].gain, found[3].standard_error) == (0, 0)
     assert max(found, key=lambda one: one.gain).name == "a:1:mean"
 
@@ -84,7 +86,6 @@ def test_one_layer_alone_adds_to_none(data):
 def test_texts_that_repeat_each_other_are_looked_at_once(data):
     blocks, labels = data
     many = [LayerEmbeddings(np.tile(block.values, (1, 3, 1)), block.refs) for block in blocks]
-    groups = np.tile(np.arange(40), 3)
-    once = layer_marginals(blocks, Selection(REFS, "all"), labels, COSTS)
-    thrice = layer_marginals(many, Selection(REFS, "all"), np.tile(labels, 3), COSTS, groups=groups)
-    assert thrice == once
+    known = Supervision(np.tile(labels, 3), np.ones(120), groups=np.tile(np.arange(40), 3))
+    once = layer_marginals(blocks, Selection(REFS, "all"), Supervision.of(labels), COSTS)
+    assert layer_marginals(many, Selection(REFS, "all"), known, COSTS) == once

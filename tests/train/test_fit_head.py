@@ -192,9 +192,7 @@ def test_ridge_says_of_copies_held_out_together_what_it_says_of_the_texts_alone(
     twice, again = np.tile(features, (2, 1)), np.tile(labels, 2)
     head, (both,) = fit_head(twice, again, head="ridge", groups=np.tile(np.arange(80), 2))
     said, said_again = (c.held_out - c.held_out.mean(1, keepdims=True) for c in (candidate, both))
-    sharper = np.abs(said_again).mean() / np.abs(said).mean()  # texts are twice as many
-    assert 1 < sharper < 1.1
-    np.testing.assert_allclose(said_again / sharper, np.tile(said, (2, 1)), atol=1e-3)
+    np.testing.assert_allclose(said_again, np.tile(said, (2, 1)), atol=1e-3)
     assert both.penalty == pytest.approx(2 * candidate.penalty, rel=1e-4)
     np.testing.assert_allclose(head.coefficients, alone.coefficients, atol=1e-4)
 

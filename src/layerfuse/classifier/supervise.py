@@ -9,7 +9,7 @@ import numpy as np
 from layerfuse.classifier.options import weight_by_index
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.folds import separable_groups
-from layerfuse.core.sample import one_of_each_group
+from layerfuse.core.sample import distinct_texts
 from layerfuse.fuse import Supervision
 from layerfuse.train import class_weights, repeat_groups
 
@@ -17,7 +17,12 @@ _TOLD_ABOVE = 0.05  # share of texts that are known by others when held out
 
 
 def supervise(
-    texts: Sequence[str], classes: ClassIndices, names: np.ndarray, parameters: Mapping[str, Any]
+    texts: Sequence[str],
+    classes: ClassIndices,
+    names: np.ndarray,
+    parameters: Mapping[str, Any],
+    *,
+    warn: bool = True,
 ) -> Supervision:
     """Return what fusions and heads learn from, which know texts that repeat each other.
 
@@ -31,6 +36,8 @@ def supervise(
         Labels, sorted.
     parameters : mapping
         Constructor arguments of the classifier by name.
+    warn : bool
+        Say where many texts repeat others that cannot be held out with them.
 
     Raises
     ------
@@ -43,10 +50,10 @@ def supervise(
         If more than one text in twenty repeats others that cannot be held out with it.
     """
     weights = class_weights(classes, weight_by_index(parameters["class_weight"], names.tolist()))
-    repeats = repeat_groups(texts)
+    repeats, copies = repeat_groups(texts), _numbers(texts)
     groups = separable_groups(classes, repeats)
     n_apart = int(((np.bincount(repeats)[repeats] > 1) & (np.bincount(groups)[groups] == 1)).sum())
-    if n_apart > _TOLD_ABOVE * len(texts):
+    if warn and n_apart > _TOLD_ABOVE * len(texts):
         warnings.warn(
             f"{n_apart} of {len(texts)} texts repeat others, but cannot be held out with them: "
             "together these are more than a fifth of all, or all of a class. Held-out quality says "
@@ -59,11 +66,12 @@ def supervise(
         random_state=parameters["random_state"],
         progress=parameters["progress"],
         groups=groups,
+        copies=copies,
     )
 
 
-def distinct_texts(texts: Sequence[str], classes: ClassIndices) -> np.ndarray:
-    """Return positions of texts that do not repeat each other under the same label, ascending.
+def keep_distinct(texts: Sequence[str], classes: ClassIndices) -> np.ndarray:
+    """Return positions of texts that do not repeat each other, as ``core.distinct_texts`` does.
 
     Parameters
     ----------
@@ -72,4 +80,11 @@ def distinct_texts(texts: Sequence[str], classes: ClassIndices) -> np.ndarray:
     classes : int array of shape (text,)
         Their class indices.
     """
-    return one_of_each_group(classes, separable_groups(classes, repeat_groups(texts)))
+    groups = separable_groups(classes, repeat_groups(texts))
+    return distinct_texts(classes, groups, _numbers(texts))
+
+
+def _numbers(texts: Sequence[str]) -> np.ndarray:
+    """Return a number for each text, the same for equal ones."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(text, len(numbers)) for text in texts])

@@ -181,14 +181,15 @@ def _distinct(texts: "TextData") -> "TextData":
     """Return each text once for every label, where others repeat it."""
     import numpy as np
 
-    from layerfuse.classifier.supervise import distinct_texts
+    from layerfuse.classifier.supervise import keep_distinct
     from layerfuse.data import index_labels
 
     labels = texts.labels
     classes = np.zeros(len(texts.texts), int) if labels is None else index_labels(labels)[1]
-    rows = distinct_texts(texts.texts, classes).tolist()
+    rows = keep_distinct(texts.texts, classes).tolist()
     if len(rows) < len(texts.texts):
-        say(f"{len(texts.texts) - len(rows)} texts repeat others: {len(rows)} are scored")
+        n_left = len(texts.texts) - len(rows)
+        say(f"{n_left} texts that repeat others are left out: {len(rows)} are scored")
     own = [texts.texts[i] for i in rows]
     return replace(texts, texts=own, labels=None if labels is None else labels[rows])
 

@@ -13,7 +13,10 @@ from layerfuse.core.arrays import ClassIndices, PerText, Targets
 
 
 def fit_temperature(
-    decisions: Targets, labels: ClassIndices, weights: PerText | None = None
+    decisions: Targets,
+    labels: ClassIndices,
+    weights: PerText | None = None,
+    groups: np.ndarray | None = None,
 ) -> float:
     """Return the factor on held-out decision values that makes their softmax most likely.
 
@@ -27,6 +30,8 @@ def fit_temperature(
         Their classes.
     weights : array of shape (text,), optional
         Weight of each text. Default: all equal.
+    groups : int array of shape (text,), optional
+        As in ``wanted_decisions``.
 
     Returns
     -------
@@ -35,7 +40,7 @@ def fit_temperature(
     """
     weights = held_out_weights(labels, weights)
     scale = float(np.abs(decisions).mean()) or 1.0
-    wanted = wanted_decisions(decisions, labels)
+    wanted = wanted_decisions(decisions, labels, groups)
 
     def loss(log_t: float) -> float:
         factor = np.exp(log_t) / scale
@@ -46,7 +51,9 @@ def fit_temperature(
     return float(np.exp(found.x) / scale)
 
 
-def wanted_decisions(decisions: Targets, labels: ClassIndices) -> PerText:
+def wanted_decisions(
+    decisions: Targets, labels: ClassIndices, groups: np.ndarray | None = None
+) -> PerText:
     """Return the decision for each text's own class, as if one more text were of no class.
 
     Of n texts each wants its own class by n parts in n + 1, and any class by one. Where no text is
@@ -58,8 +65,11 @@ def wanted_decisions(decisions: Targets, labels: ClassIndices) -> PerText:
         Of texts that were held out.
     labels : int array of shape (text,)
         Their classes.
+    groups : int array of shape (text,), optional
+        Texts that repeat each other, which count as one of the n. Default: none do.
     """
-    unsure = 1 / (len(labels) + 1)
+    n_texts = len(labels) if groups is None else len(np.unique(groups))
+    unsure = 1 / (n_texts + 1)
     own = decisions[np.arange(len(labels)), labels]
     return np.asarray((1 - unsure) * own + unsure * decisions.mean(1))
 
@@ -154,7 +164,7 @@ def pool_gain_in_errors(
     groups : int array of shape (text,), optional
         As in ``gain_in_errors``.
     """
-    exponent = fit_pool_weights([alone], labels, weights)
+    exponent = fit_pool_weights([alone], labels, weights, groups)
     sharpened = np.asarray(log_softmax(pool([alone], exponent), axis=1))
     gains = text_log_losses(sharpened, labels) - text_log_losses(pooled, labels)
     return gain_in_errors(gains, held_out_weights(labels, weights), groups)
@@ -169,7 +179,10 @@ def pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
 
 
 def fit_pool_weights(
-    members: Sequence[Targets], labels: ClassIndices, weights: PerText
+    members: Sequence[Targets],
+    labels: ClassIndices,
+    weights: PerText,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the non-negative exponents that make held-out labels most likely: a convex problem.
 
@@ -195,4 +208,5 @@ def fit_pool_weights(
     found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds)
     if not found.x.any():
         return found.x if len(members) == 1 else start
-    return np.asarray(found.x * fit_temperature(pool(members, found.x), labels, weights))
+    temperature = fit_temperature(pool(members, found.x), labels, weights, groups)
+    return np.asarray(temperature * found.x)

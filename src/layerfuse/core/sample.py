@@ -32,7 +32,9 @@ def sample_texts(labels: ClassIndices, n_texts: int, random_state: int) -> np.nd
     return np.sort(by_class[np.argsort(share, kind="stable")[:n_texts]])
 
 
-def one_of_each_group(labels: ClassIndices, groups: np.ndarray | None) -> np.ndarray:
+def distinct_texts(
+    labels: ClassIndices, groups: np.ndarray | None, copies: np.ndarray | None
+) -> np.ndarray:
     """Return texts that do not repeat each other under the same label.
 
     For what judges texts without holding groups out: a text would be known by those that repeat it.
@@ -43,12 +45,24 @@ def one_of_each_group(labels: ClassIndices, groups: np.ndarray | None) -> np.nda
         Class indices.
     groups : int array of shape (text,) or None
         Texts that repeat each other, from ``separable_groups``; None where none do.
+    copies : int array of shape (text,) or None
+        The same for texts that are equal, be they separable or not; None where none are.
 
     Returns
     -------
     int array of shape (sample,)
-        Positions, ascending: the first text of each group and class.
+        Positions, ascending: the first text of each group and class. The only text of a class
+        keeps its copies, since some criteria need two.
     """
-    if groups is None:
-        return np.arange(len(labels))
+    rows = np.arange(len(labels))
+    if copies is not None:
+        rows = _first_of_each(copies, labels)
+        alone = np.bincount(labels[rows])[labels] == 1
+        rows = np.union1d(rows, np.flatnonzero(alone))
+    if groups is not None:
+        rows = rows[_first_of_each(groups[rows], labels[rows])]
+    return rows
+
+
+def _first_of_each(groups: np.ndarray, labels: ClassIndices) -> np.ndarray:
     return np.sort(np.unique(np.stack([groups, labels]), axis=1, return_index=True)[1])

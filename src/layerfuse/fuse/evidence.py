@@ -61,7 +61,7 @@ def held_out_evidence(scores: Callable[[], Iterable[Block]], supervision: Superv
     groups = supervision.groups
     penalty, _ = path.best(targets, groups)
     errors = path.loo_errors(targets, penalty, groups)
-    temperature = fit_temperature(targets - errors, supervision.labels, supervision.weights)
+    temperature = fit_temperature(targets - errors, supervision.labels, supervision.weights, groups)
     coefficients = path.coefficients(targets, penalty)
     mean = path.weights @ total[:, live] / len(total)
     moved = path.solve(total[:, live] - mean, penalty)  # rows A^-1 x_i

@@ -10,7 +10,7 @@ from layerfuse.core.arrays import Block, ClassIndices, Features, Gates, PerText
 from layerfuse.core.errors import FeatureError, ShapeError
 from layerfuse.core.folds import separable_groups
 from layerfuse.core.layers import LayerRef
-from layerfuse.core.sample import one_of_each_group
+from layerfuse.core.sample import distinct_texts
 from layerfuse.core.vectors import Vectors
 
 
@@ -31,6 +31,8 @@ class Supervision:
     groups : int array of shape (text,), optional
         Texts that repeat each other, which are held out together, from ``separable_groups``.
         Default: none do.
+    copies : int array of shape (text,), optional
+        A number for each text, the same for equal ones. Default: none are.
     """
 
     labels: ClassIndices
@@ -38,6 +40,7 @@ class Supervision:
     random_state: int = 0
     progress: bool = False
     groups: np.ndarray | None = None
+    copies: np.ndarray | None = None
 
     @classmethod
     def of(cls, labels: ClassIndices, random_state: int = 0) -> "Supervision":
@@ -46,13 +49,18 @@ class Supervision:
 
     def of_texts(self, rows: np.ndarray) -> "Supervision":
         """Return the same of some texts only."""
-        labels, groups = self.labels[rows], self.groups
-        groups = None if groups is None else separable_groups(labels, groups[rows])
-        return replace(self, labels=labels, weights=self.weights[rows], groups=groups)
+        labels, groups, copies = self.labels[rows], self.groups, self.copies
+        return replace(
+            self,
+            labels=labels,
+            weights=self.weights[rows],
+            groups=None if groups is None else separable_groups(labels, groups[rows]),
+            copies=None if copies is None else copies[rows],
+        )
 
     def distinct(self) -> np.ndarray:
-        """Return positions of texts that do not repeat each other under the same label."""
-        return one_of_each_group(self.labels, self.groups)
+        """Return positions of texts that do not repeat each other, as ``distinct_texts`` does."""
+        return distinct_texts(self.labels, self.groups, self.copies)
 
 
 @runtime_checkable

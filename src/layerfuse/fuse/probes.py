@@ -124,7 +124,7 @@ def _probe(
     path = ridge_path(projected, weights=weights)
     penalty, _ = path.best(targets, groups)
     held_out = targets - path.loo_errors(targets, penalty, groups)
-    temperature = fit_temperature(held_out, labels, weights)
+    temperature = fit_temperature(held_out, labels, weights, groups)
     coefficients = path.coefficients(targets, penalty)
     mean = path.weights @ projected / len(projected)
     intercept = path.mean_target(targets) - mean @ coefficients

@@ -45,7 +45,9 @@ class Stacking:
         check_blocks(blocks, refs, supervision)
         probes, held_out = Probes.fit(blocks, source_of_each(refs), supervision)
         members = list(held_out.transpose(1, 0, 2).astype(float))
-        exponents = fit_pool_weights(members, supervision.labels, supervision.weights)
+        exponents = fit_pool_weights(
+            members, supervision.labels, supervision.weights, supervision.groups
+        )
         if not exponents.any():  # no source knows anything; a head can only see so if they speak
             exponents = np.full(len(members), 1 / len(members))
         sizes = [float(np.sqrt(np.square(centred(member)).mean())) for member in members]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, PerText
-from layerfuse.core.folds import stratified_folds
+from layerfuse.core.folds import separable_groups, stratified_folds
 from layerfuse.learn.learn import learn
 from layerfuse.learn.model import Forward, Parameters, Schedule
 
@@ -56,6 +56,7 @@ def learn_committee(
     Networks 5.
     """
     members = []
+    groups = None if groups is None else separable_groups(labels, groups)
     for i, (train, rest) in enumerate(stratified_folds(labels, random_state, groups)):
         learned = learn(
             forward,

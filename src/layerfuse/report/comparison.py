@@ -292,10 +292,8 @@ def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
         layer_marginals=layer_marginals(
             lead.train,
             lead.classifier.selection_,
-            lead.supervision.labels,
+            lead.supervision,
             by_depth,
-            groups=lead.supervision.groups,
-            random_state=lead.classifier.random_state,
         ),
     )
 

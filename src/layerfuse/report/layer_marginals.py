@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.costs import DepthCosts
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.ridge import one_hot
-from layerfuse.core.sample import one_of_each_group, sample_texts
+from layerfuse.core.sample import sample_texts
 from layerfuse.core.selection import Selection
+from layerfuse.fuse import Supervision
 from layerfuse.report.costs import LayerMarginal
 from layerfuse.select.kernels import layer_kernel, loo_losses, read_standardized
 
@@ -21,11 +21,8 @@ MAX_TEXTS = 1000
 def layer_marginals(
     embeddings: Sequence[LayerRows],
     selection: Selection,
-    labels: ClassIndices,
+    supervision: Supervision,
     costs: Sequence[DepthCosts],
-    *,
-    groups: np.ndarray | None = None,
-    random_state: int = 0,
 ) -> tuple[LayerMarginal, ...]:
     """Leave each layer in use out of the block-scaled concatenation of all.
 
@@ -38,15 +35,10 @@ def layer_marginals(
         Of the training texts, one per backbone in use or more.
     selection : Selection
         The layers in use.
-    labels : int array of shape (text,)
-        Class indices.
+    supervision : Supervision
+        Labels of these texts. 1,000 that do not repeat each other are drawn, if there are more.
     costs : sequence of DepthCosts
         Of the backbones in use. A layer costs time only if its backbone ends after it.
-    groups : int array of shape (text,), optional
-        Texts that repeat each other, from ``separable_groups``, of which one of each class is
-        looked at. Default: none do.
-    random_state : int
-        Draws 1,000 texts, if there are more.
 
     Returns
     -------
@@ -55,8 +47,8 @@ def layer_marginals(
     """
     if len(selection.refs) == 1:
         return ()
-    distinct = one_of_each_group(labels, groups)
-    rows = distinct[sample_texts(labels[distinct], MAX_TEXTS, random_state)]
+    distinct, labels = supervision.distinct(), supervision.labels
+    rows = distinct[sample_texts(labels[distinct], MAX_TEXTS, supervision.random_state)]
     targets = one_hot(np.unique(labels[rows], return_inverse=True)[1])
     total = np.zeros((len(rows), len(rows)))
     for _, features in read_standardized(embeddings, selection.refs, rows):

@@ -71,7 +71,8 @@ class Trial:
             classifier.set_params(**before)
         labels = class_indices(split.labels, classifier.classes_)
         parameters = classifier.get_params(deep=False)
-        supervision = supervise(split.texts, labels, classifier.classes_, parameters)
+        known = labels, classifier.classes_, parameters
+        supervision = supervise(split.texts, *known, warn=False)  # the fit has warned
         return cls(split, classifier, train, test, supervision)
 
     def again(self, random_state: int, rows: Sequence[int] | None = None) -> "Trial":

@@ -10,7 +10,10 @@ from layerfuse.train.head import HeadCandidate, LinearHead
 
 
 def fit_blend(
-    fitted: Sequence[tuple[HeadCandidate, LinearHead]], labels: ClassIndices, weights: PerText
+    fitted: Sequence[tuple[HeadCandidate, LinearHead]],
+    labels: ClassIndices,
+    weights: PerText,
+    groups: np.ndarray | None = None,
 ) -> tuple[HeadCandidate, LinearHead]:
     """Pool linear heads, each to the power that makes held-out labels most likely.
 
@@ -25,6 +28,8 @@ def fit_blend(
         Class indices.
     weights : array of shape (text,)
         Weight of each text.
+    groups : int array of shape (text,), optional
+        As in ``fit_head``.
 
     Returns
     -------
@@ -41,7 +46,7 @@ def fit_blend(
     in Logarithmic Opinion Pools*, NIPS 10.
     """
     members = [candidate.held_out for candidate, _ in fitted]
-    pool_weights = fit_pool_weights(members, labels, weights)
+    pool_weights = fit_pool_weights(members, labels, weights, groups)
     candidate = HeadCandidate.from_logits(
         "blend", 0.0, pool(members, pool_weights), labels, weights
     )

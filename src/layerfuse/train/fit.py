@@ -8,6 +8,7 @@ import numpy as np
 from layerfuse.core.arrays import ClassIndices, PerText
 from layerfuse.core.calibrate import pool_gain_in_errors
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError, check_option
+from layerfuse.core.folds import separable_groups
 from layerfuse.core.vectors import Vectors
 from layerfuse.train.axes import project
 from layerfuse.train.blend import fit_blend
@@ -62,8 +63,8 @@ def fit_head(
     weights : array of shape (text,), optional
         Weight of each text. Default: all equal.
     groups : int array of shape (text,), optional
-        Texts that repeat each other, which are held out together, from ``separable_groups``.
-        Default: none do.
+        Texts that repeat each other, which are held out together as far as ``separable_groups``
+        can. Default: none do.
     random_state : int
         Draws folds, and texts for the axes where there are very many.
 
@@ -87,6 +88,7 @@ def fit_head(
     """
     check_option("head", head, get_args(HeadChoice))
     _check(features, labels)
+    groups = None if groups is None else separable_groups(labels, groups)
     weights = np.ones(len(labels)) if weights is None else weights
     projection = project(features, random_state)
     if projection.vectors.shape[1] == 0:
@@ -101,7 +103,7 @@ def fit_head(
         fitted.append(fit_logistic(projection.vectors, labels, weights, random_state, groups))
     best = min(fitted, key=lambda pair: pair[0].log_loss)
     if head in {"auto", "blend"}:
-        blend = fit_blend(fitted, labels, weights)
+        blend = fit_blend(fitted, labels, weights, groups)
         gain = pool_gain_in_errors(best[0].held_out, blend[0].held_out, labels, weights, groups)
         if head == "blend" or gain > 1:
             best = blend

@@ -165,7 +165,7 @@ def fit_mlp(
     held_out = np.empty((len(labels), n_classes))
     for parameters, rest in members:
         held_out[rest] = forward(np, parameters, [scaled[rest]], None)
-    temperature = fit_temperature(held_out, labels, weights)
+    temperature = fit_temperature(held_out, labels, weights, groups)
     candidate = HeadCandidate.from_logits(
         "mlp", _SCHEDULE.weight_decay, temperature * held_out, labels, weights
     )

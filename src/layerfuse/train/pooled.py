@@ -213,7 +213,7 @@ def join_words(
     weights = np.ones(len(labels)) if weights is None else weights
     by_layers = next(candidate for candidate in candidates if candidate.kind == fitted.kind)
     members = by_layers.held_out, words.candidate.held_out
-    pool_weights = fit_pool_weights(members, labels, weights)
+    pool_weights = fit_pool_weights(members, labels, weights, groups)
     logits = pool(members, pool_weights)
     pooled = HeadCandidate.from_logits("pooled", 0.0, logits, labels, weights)
     gain = pool_gain_in_errors(by_layers.held_out, pooled.held_out, labels, weights, groups)

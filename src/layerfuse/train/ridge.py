@@ -35,7 +35,7 @@ def fit_ridge(
     path = ridge_path(features, weights=weights)
     penalty, _ = path.best(targets, groups)
     held_out = targets - path.loo_errors(targets, penalty, groups)
-    temperature = fit_temperature(held_out, labels, weights)
+    temperature = fit_temperature(held_out, labels, weights, groups)
     candidate = HeadCandidate.from_logits("ridge", penalty, temperature * held_out, labels, weights)
     coefficients = path.coefficients(targets, penalty)
     mean = path.weights @ features / len(features)
