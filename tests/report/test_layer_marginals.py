@@ -80,7 +80,7 @@ def test_a_layer_that_says_nothing_adds_nothing(data):
 
 def test_one_layer_alone_adds_to_none(data):
     blocks, labels = data
-    assert layer_marginals(blocks, Selection(REFS[1:2], "one"), labels, COSTS) == ()
+    assert layer_marginals(blocks, Selection(REFS[1:2], "one"), Supervision.of(labels), COSTS) == ()
 
 
 def test_texts_that_repeat_each_other_are_looked_at_once(data):

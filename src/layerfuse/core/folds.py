@@ -69,7 +69,7 @@ def separable_groups(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
     return _taken_apart(groups, apart | (groups_of_class[labels] == 1))
 
 
-def class_of_each_group(labels: ClassIndices, groups: np.ndarray) -> ClassIndices:
+def class_of_each_group(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
     """Return one class for each group, by which groups are drawn like texts.
 
     Parameters

@@ -137,7 +137,7 @@ def _stacked(groups: np.ndarray, n_cells: int) -> Iterator[np.ndarray]:
 
 
 def _solved(
-    fit: RidgeFit, basis: Block, root_shares: np.ndarray, residuals: np.ndarray
+    fit: RidgeFit, basis: np.ndarray, root_shares: np.ndarray, residuals: np.ndarray
 ) -> np.ndarray:
     """Return (I - G)^-1 times the residuals of groups, (group, text, penalty, class).
 

@@ -1,7 +1,7 @@
 """Embed what the store lacks, and read layers from it one at a time."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,11 +59,10 @@ class StoredEmbeddings:
         texts, digests = self.texts[start:stop], self.digests[start:stop]
         return dataclasses.replace(self, texts=texts, digests=digests)
 
-    def take(self, positions: Iterable[int]) -> "StoredEmbeddings":
+    def take(self, positions: np.ndarray) -> "StoredEmbeddings":
         """Return some of the texts, in the order given."""
-        index = np.fromiter(positions, dtype=np.int64)
-        texts = [self.texts[i] for i in index.tolist()]
-        return dataclasses.replace(self, texts=texts, digests=self.digests[index])
+        texts = [self.texts[i] for i in positions.tolist()]
+        return dataclasses.replace(self, texts=texts, digests=self.digests[positions])
 
     def row(self, ref: LayerRef) -> Features:
         """Return the (text, hidden) matrix of one layer."""
