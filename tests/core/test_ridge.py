@@ -52,6 +52,16 @@ def test_loo_errors_are_those_of_refits(shape, weighted):
         np.testing.assert_allclose(path.loo_errors(targets, penalty), want, rtol=1e-6, atol=1e-7)
 
 
+def check_refits(path, features, targets, groups, penalty):
+    """Compare the errors of each group with those of a fit without it."""
+    errors = path.loo_errors(targets, penalty, groups)
+    for group in set(groups.tolist()):
+        out, rest = groups == group, groups != group
+        solution = plain_ridge(features[rest], targets[rest], path.weights[rest], penalty)
+        want = targets[out] - solution[0] - features[out] @ solution[1:]
+        np.testing.assert_allclose(errors[out], want, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_loo_errors_of_groups_are_those_of_refits_without_the_group(shape, weighted):
@@ -61,11 +71,7 @@ def test_loo_errors_of_groups_are_those_of_refits_without_the_group(shape, weigh
     losses = []
     for penalty in path.penalties:
         errors = path.loo_errors(targets, penalty, groups)
-        for group in set(groups.tolist()):
-            out, rest = groups == group, groups != group
-            solution = plain_ridge(features[rest], targets[rest], path.weights[rest], penalty)
-            want = targets[out] - solution[0] - features[out] @ solution[1:]
-            np.testing.assert_allclose(errors[out], want, rtol=1e-6, atol=1e-7)
+        check_refits(path, features, targets, groups, penalty)
         losses.append(np.square(errors).sum(1))
     penalty, got = path.best(targets, groups)
     best = int(np.argmin(np.array(losses) @ path.weights))
@@ -98,13 +104,7 @@ def test_groups_of_any_sizes_are_those_of_refits(width):
     features, targets, weights = problem(60, width)
     groups = np.repeat(np.arange(27), [2] * 12 + [3, 5, 11, 7, *[1] * 10, 0])
     path = ridge_path(features, weights=weights)
-    penalty = path.penalties[5]
-    errors = path.loo_errors(targets, penalty, groups)
-    for group in set(groups.tolist()):
-        out, rest = groups == group, groups != group
-        solution = plain_ridge(features[rest], targets[rest], path.weights[rest], penalty)
-        want = targets[out] - solution[0] - features[out] @ solution[1:]
-        np.testing.assert_allclose(errors[out], want, rtol=1e-6, atol=1e-7)
+    check_refits(path, features, targets, groups, path.penalties[5])
 
 
 def test_a_group_whose_texts_are_alone_in_their_directions_stays_in():
