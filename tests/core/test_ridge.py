@@ -92,7 +92,7 @@ def test_a_group_larger_than_what_is_held_at_once(monkeypatch):
     groups = np.arange(60) // 20
     path = ridge_path(features)
     want = path.best(targets, groups)
-    monkeypatch.setattr("layerfuse.core.ridge._CELLS", 150)
+    monkeypatch.setattr("layerfuse.core.leave_out._CELLS", 150)
     got = path.best(targets, groups)
     assert got[0] == want[0]
     np.testing.assert_allclose(got[1], want[1])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
@@ -91,11 +91,16 @@ def test_without_words_it_is_the_head_on_vectors():
     np.testing.assert_array_equal(head.probabilities(vectors, texts), alone.probabilities(vectors))
 
 
-def close_to_the_most_likely(exponents, best):
-    """Compare: all are a little smaller, as if one text more were of no class."""
-    shrunk = exponents / best
-    np.testing.assert_allclose(shrunk, shrunk.mean(), atol=1e-3)
-    assert 1 - 8 / N_TEXTS < shrunk.mean() < 1
+def as_sure_as_one_more_text_lets_it_be(members, exponents, labels, weights):
+    """Scale exponents to the most likely size if one text more were of every class alike."""
+    pooled = sum(e * member for e, member in zip(exponents, members, strict=True))
+
+    def loss(size):
+        logs = log_softmax(size * pooled, axis=1)
+        own = logs[np.arange(len(labels)), labels]
+        return np.average(-(len(labels) * own + logs.mean(1)) / (len(labels) + 1), weights=weights)
+
+    return minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x * np.asarray(exponents)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -111,7 +116,8 @@ def test_pool_weights_are_the_best_non_negative_ones(weighted):
 
     plain = minimize(loss, [0.3, 0.3], method="Nelder-Mead", options={"xatol": 1e-6})
     assert plain.x.min() > 0
-    close_to_the_most_likely(head.pool_weights, plain.x)
+    want = as_sure_as_one_more_text_lets_it_be(members, plain.x, labels, weights)
+    np.testing.assert_allclose(head.pool_weights, want, atol=1e-3)
 
 
 def test_two_classes_pool_like_a_logistic_regression_without_intercept():
@@ -121,7 +127,10 @@ def test_two_classes_pool_like_a_logistic_regression_without_intercept():
     margins = [member[:, 1] - member[:, 0] for member in members]
     reference = LogisticRegression(C=1e8, fit_intercept=False, tol=1e-8)
     reference.fit(np.stack(margins, axis=1), labels)
-    close_to_the_most_likely(head.pool_weights, reference.coef_[0])
+    want = as_sure_as_one_more_text_lets_it_be(
+        members, reference.coef_[0], labels, np.ones(N_TEXTS)
+    )
+    np.testing.assert_allclose(head.pool_weights, want, rtol=0.01)
 
 
 @pytest.mark.parametrize("lexical", [True, False])

@@ -71,7 +71,7 @@ def supervise(
 
 
 def keep_distinct(texts: Sequence[str], classes: ClassIndices) -> np.ndarray:
-    """Return positions of texts that do not repeat each other, as ``core.distinct_texts`` does.
+    """Return positions of texts that do not repeat each other, see ``distinct_texts``.
 
     Parameters
     ----------

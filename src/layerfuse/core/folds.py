@@ -82,13 +82,12 @@ def class_of_each_group(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
     Returns
     -------
     int array of shape (group,)
-        The rarest of its classes, which must not be missed for a frequent one's sake. Classes are
-        numbered anew, from the rarest on.
+        The rarest of its classes, which must not be missed for a frequent one's sake.
     """
-    rarity = np.argsort(np.argsort(np.bincount(labels), kind="stable"))[labels]
-    rarest = np.full(groups.max() + 1, len(rarity))
-    np.minimum.at(rarest, groups, rarity)
-    return rarest
+    by_rarity = np.argsort(np.bincount(labels), kind="stable")
+    rarest = np.full(groups.max() + 1, len(by_rarity))
+    np.minimum.at(rarest, groups, np.argsort(by_rarity)[labels])
+    return np.asarray(by_rarity[rarest])
 
 
 def _taken_apart(groups: np.ndarray, apart: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ import numpy as np
 
 from layerfuse.core.arrays import Block, Targets
 from layerfuse.core.calibrate import fit_temperature
-from layerfuse.core.ridge import groups_of_several, one_hot, ridge_path
+from layerfuse.core.leave_out import groups_of_several
+from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.fuse.fusion import Supervision
 from layerfuse.fuse.sources import sum_of
 

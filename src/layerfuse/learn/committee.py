@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, PerText
-from layerfuse.core.folds import separable_groups, stratified_folds
+from layerfuse.core.folds import stratified_folds
 from layerfuse.learn.learn import learn
 from layerfuse.learn.model import Forward, Parameters, Schedule
 
@@ -41,8 +41,8 @@ def learn_committee(
     random_state : int
         Draws folds, starts, batches and dropout.
     groups : int array of shape (text,), optional
-        Texts that repeat each other, which stay in one fold, as in ``stratified_folds``, and within
-        it judge together or not at all. Default: none do.
+        Texts that repeat each other, from ``separable_groups``: they stay in one fold, and where
+        they train judge together or not at all. Default: none do.
 
     Returns
     -------
@@ -56,7 +56,6 @@ def learn_committee(
     Networks 5.
     """
     members = []
-    groups = None if groups is None else separable_groups(labels, groups)
     for i, (train, rest) in enumerate(stratified_folds(labels, random_state, groups)):
         learned = learn(
             forward,
@@ -68,7 +67,7 @@ def learn_committee(
             schedule=schedule,
             random_state=random_state + i,
             progress=progress,
-            groups=None if groups is None else np.unique(groups[train], return_inverse=True)[1],
+            groups=None if groups is None else groups[train],
         )
         members.append((learned.parameters, rest))
     return members

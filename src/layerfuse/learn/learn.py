@@ -50,8 +50,8 @@ def learn(
     progress : bool
         Show a bar of epochs if standard error is a terminal.
     groups : int array of shape (text,), optional
-        Texts that repeat each other, numbered from 0: all of them learn or all judge, unless a
-        class would be judged only. Default: none do.
+        Texts that repeat each other: all of them learn or all judge, unless a class would be judged
+        only. Default: none do.
 
     Returns
     -------

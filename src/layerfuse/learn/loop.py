@@ -92,7 +92,8 @@ def _split(
     labels: ClassIndices, groups: np.ndarray | None, validation_share: float, random_state: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return positions to train on, with every class, and others to judge by."""
-    groups = np.arange(len(labels)) if groups is None else groups
+    # Of some texts only, so that numbers may be missing.
+    groups = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
     classes = class_of_each_group(labels, groups)
     n_judges = max(1, round(validation_share * len(classes)))
     n_train = max(len(classes) - n_judges, len(np.unique(classes)))

@@ -11,7 +11,8 @@ from scipy.special import logsumexp
 from layerfuse.core.arrays import Block, ClassIndices, Features, PerSample, PerText, Targets
 from layerfuse.core.calibrate import held_out_weights, wanted_decisions
 from layerfuse.core.errors import FeatureError
-from layerfuse.core.ridge import N_PENALTIES, RidgeFit, loo_residuals, one_hot, ridge_path
+from layerfuse.core.leave_out import RidgeFit, loo_residuals
+from layerfuse.core.ridge import N_PENALTIES, one_hot, ridge_path
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_draw
