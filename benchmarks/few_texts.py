@@ -1,0 +1,83 @@
+"""Log loss of a head joined by words, fitted on few texts and judged on other training texts.
+
+    python benchmarks/few_texts.py --data DIR/r8 --classes earn acq --backbone FOLDER --texts 20 80
+
+One backbone's last layer. 600 training texts are embedded once, half of them to draw from, half to
+judge by; no test text is read. Prints one JSON line per number of texts, with the mean and the
+worst log loss over draws. What a change of heads or pools does shows between two commits.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import record
+
+from layerfuse import Backbone, load_texts
+from layerfuse.core.folds import separable_groups
+from layerfuse.core.standardize import Standardizer
+from layerfuse.train import fit_head, fit_words, join_words, repeat_groups
+
+_POOL = 300
+
+
+def main() -> None:
+    """Fit on every draw and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--classes", nargs="*", help="only these")
+    parser.add_argument("--backbone", required=True)
+    parser.add_argument("--texts", type=int, nargs="+", default=[20, 80, 200])
+    parser.add_argument("--draws", type=int, default=8)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    texts, labels = _sample(args)
+    backbone = Backbone.from_pretrained(args.backbone, device="cpu")
+    embeddings = backbone.embed(texts)
+    vectors = embeddings.row(embeddings.refs[-1])
+    for n_texts in args.texts:
+        losses = [_log_loss(texts, labels, vectors, n_texts, draw) for draw in range(args.draws)]
+        line = {
+            "benchmark": "few_texts",
+            "data": args.data.name,
+            "classes": args.classes,
+            "backbone": Path(args.backbone).name,
+            "n_texts": n_texts,
+            "log_loss": round(float(np.mean(losses)), 4),
+            "worst": round(max(losses), 4),
+        }
+        record.write(line, args.out)
+
+
+def _sample(args: argparse.Namespace) -> tuple[list[str], np.ndarray]:
+    train = load_texts(args.data / "train.parquet")
+    names = np.array([str(label) for label in train.labels])
+    wanted = np.isin(names, args.classes) if args.classes else np.ones(len(names), bool)
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(wanted))[: 2 * _POOL]
+    return [train.texts[i] for i in rows], np.unique(names[rows], return_inverse=True)[1]
+
+
+def _log_loss(
+    texts: list[str], labels: np.ndarray, vectors: np.ndarray, n_texts: int, draw: int
+) -> float:
+    rows = np.random.default_rng(draw).permutation(_POOL)[:n_texts]
+    counts = np.bincount(labels[rows], minlength=labels.max() + 1)
+    rows = rows[counts[labels[rows]] > 1]
+    known, classes = np.unique(labels[rows], return_inverse=True)
+    judges = _POOL + np.flatnonzero(np.isin(labels[_POOL:], known))
+    own = [texts[i] for i in rows]
+    groups = separable_groups(classes, repeat_groups(own))
+    scaler = Standardizer.fit(vectors[rows])
+    head, candidates = fit_head(scaler.apply(vectors[rows]), classes, groups=groups)
+    words = fit_words(own, classes, groups=groups)
+    pooled, _ = join_words(head, candidates, classes, words, groups=groups)
+    chances = pooled.probabilities(scaler.apply(vectors[judges]), [texts[i] for i in judges])
+    truth = np.searchsorted(known, labels[judges])
+    right = chances[np.arange(len(judges)), truth]
+    return float(-np.log(np.maximum(right, np.finfo(float).tiny)).mean())
+
+
+if __name__ == "__main__":
+    main()
