@@ -17,6 +17,7 @@ from layerfuse.backbone.deberta import narrow_positions
 from layerfuse.backbone.distinct import distinct_texts
 from layerfuse.backbone.heap import return_freed_memory
 from layerfuse.backbone.kernels import PackedLinears, pack_linears
+from layerfuse.backbone.mpnet import fused_attention
 from layerfuse.backbone.tap import LayerTap
 from layerfuse.backbone.tokens import TokenizedTexts, stand_in_id, tokenize
 from layerfuse.core.arrays import LayerArray
@@ -153,8 +154,9 @@ def _run_all(
             n_cores = 1 if budget.was_short else cores.n_cores
             batches = tokens.batches(rest, budget.tokens, n_cores)
             longest = int(tokens.lengths[rest[0]])
+            near, fused = narrow_positions(model, longest), fused_attention(model)
             # Other threads may embed with the same model.
-            with tap.blocks.turn, tap, packed, narrow_positions(model, longest):
+            with tap.blocks.turn, tap, packed, near, fused:
                 results = cores.map(functools.partial(run, alone=len(batches) == 1), batches)
             rest = rest[sum(map(len, batches)) :]
             n_untidy += len(batches)

@@ -1,0 +1,79 @@
+"""MPNet's fused attention is the one that transformers writes out."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+
+from layerfuse import Backbone
+from layerfuse.backbone import embed, mpnet
+
+
+@pytest.fixture
+def backbone(tiny):
+    return Backbone.from_pretrained(tiny.folder("mpnet"), device="cpu")
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Masks with which fused attention has run."""
+    masks = []
+    fused = mpnet.scaled_dot_product_attention
+
+    def run(*states, attn_mask):
+        masks.append(attn_mask)
+        return fused(*states, attn_mask=attn_mask)
+
+    monkeypatch.setattr(mpnet, "scaled_dot_product_attention", run)
+    return masks
+
+
+def test_layers_are_those_of_attention_written_out(tiny, backbone, runs, monkeypatch):
+    words = " ".join(tiny.texts).split()
+    texts = [" ".join(words[:n]) for n in (1, 2, 3, 5, 9, 12, 12)]
+    got = backbone.embed(texts).values
+    assert len(runs) >= backbone.spec.n_layers
+    runs.clear()
+    monkeypatch.setattr(embed, "fused_attention", lambda _: contextlib.nullcontext())
+    np.testing.assert_allclose(got, backbone.embed(texts).values, atol=1e-5)
+    assert not runs
+
+
+@torch.inference_mode()
+def test_the_bias_of_positions_is_kept_once_and_padding_is_not_seen(backbone, runs):
+    ids = torch.tensor([[4, 9, 8, 7], [4, 9, 5, 5]])
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    bias = backbone.model.encoder.compute_position_bias(torch.zeros(2, 4, 1))
+    with mpnet.fused_attention(backbone.model):
+        backbone.model(input_ids=ids, attention_mask=mask)
+    first, *others = runs
+    assert len(others) == backbone.spec.n_layers - 1
+    assert all(other is first for other in others)
+    seen = mask.bool()[:, None, None].expand(bias.shape)
+    torch.testing.assert_close(first[seen], bias[seen])
+    assert (first[~seen] < -1e30).all()
+
+
+def test_all_comes_back(backbone, runs):
+    encoder = backbone.model.encoder
+    attentions = [block.attention.attn for block in encoder.layer]
+    with pytest.raises(KeyError), mpnet.fused_attention(backbone.model):
+        assert all("forward" in vars(attention) for attention in attentions)
+        raise KeyError
+    assert not any("forward" in vars(attention) for attention in attentions)
+    assert "compute_position_bias" not in vars(encoder)
+    assert not encoder._forward_pre_hooks
+    given = backbone.model(input_ids=torch.tensor([[4, 9, 8]]), output_attentions=True)
+    assert len(given.attentions) == backbone.spec.n_layers
+    assert not runs
+
+
+@pytest.mark.parametrize(("family", "way"), [("bert", "eager"), ("mpnet", "sdpa")])
+def test_others_stay_as_they_are(tiny, family, way, monkeypatch):
+    """Also an MPNet that transformers itself has learnt to run faster."""
+    model = Backbone.from_pretrained(tiny.folder(family), device="cpu").model
+    monkeypatch.setattr(model.config, "_attn_implementation", way)
+    with mpnet.fused_attention(model):
+        assert "compute_position_bias" not in vars(model.encoder)
+        assert not any("forward" in vars(module) for module in model.modules())
