@@ -1,11 +1,12 @@
-"""DeBERTa looks at no more relative positions than a text has, and sees the same."""
+"""DeBERTa's attention by distance is the one of transformers."""
 
 import contextlib
-import math
 
 import numpy as np
 import pytest
 import torch
+import transformers
+from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from layerfuse import Backbone
 from layerfuse.backbone import deberta, embed
@@ -21,48 +22,98 @@ def texts(tiny):
 
 
 @FAMILIES
+@pytest.mark.parametrize("tokens", [1, 1000])
 @pytest.mark.filterwarnings("ignore:.*longer than max_tokens")
-def test_layers_are_those_of_all_positions(tiny, texts, family, monkeypatch):
+def test_layers_are_those_of_transformers(tiny, texts, family, tokens, monkeypatch):
     backbone = Backbone.from_pretrained(tiny.folder(family), device="cpu")
-    monkeypatch.setattr(backbone.budget, "tokens", 1)
+    monkeypatch.setattr(backbone.budget, "tokens", tokens)
     got = backbone.embed(texts).values
-    monkeypatch.setattr(embed, "narrow_positions", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(embed, "attention_by_distance", lambda _: contextlib.nullcontext())
     want = backbone.embed(texts).values
+    assert not np.array_equal(got, want)  # they differ in rounding: both ways have run
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
-@FAMILIES
-def test_fewer_positions_are_projected_and_all_come_back(tiny, family):
-    backbone = Backbone.from_pretrained(tiny.folder(family), device="cpu")
-    encoder = backbone.model.encoder
-    attention = encoder.layer[0].attention.self
-    whole, every = attention.pos_ebd_size, encoder.get_rel_embedding()
-    with deberta.narrow_positions(backbone.model, 3):
-        assert attention.pos_ebd_size == 3 < whole
-        assert torch.equal(encoder.get_rel_embedding(), every[whole - 3 : whole + 3])
-    assert attention.pos_ebd_size == whole
-    assert torch.equal(encoder.get_rel_embedding(), every)
-    assert "get_rel_embedding" not in vars(encoder)
+@pytest.mark.parametrize("terms", [["c2p"], ["p2c"], ["p2c", "c2p"], []])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(("buckets", "farthest"), [(-1, -1), (-1, 4), (4, 20)])
+@torch.inference_mode()
+def test_whatever_terms_and_buckets_a_configuration_asks_for(terms, shared, buckets, farthest):
+    torch.manual_seed(0)
+    config = transformers.DebertaV2Config(
+        vocab_size=30,
+        hidden_size=12,
+        num_attention_heads=3,
+        num_hidden_layers=2,
+        intermediate_size=8,
+        max_position_embeddings=16,
+        initializer_range=0.5,
+        relative_attention=True,
+        pos_att_type=terms,
+        share_att_key=shared,
+        position_buckets=buckets,
+        max_relative_positions=farthest,
+    )
+    model = transformers.DebertaV2Model(config).eval()
+    batch = {
+        "input_ids": torch.randint(1, 30, (3, 11)),
+        "attention_mask": (torch.arange(11) < torch.tensor([[11], [4], [1]])).long(),
+    }
+    want = model(**batch, output_attentions=True)
+    with deberta.attention_by_distance(model):
+        got = model(**batch)
+    with deberta.attention_by_distance(model, give_weights=True):
+        with_weights = model(**batch, output_attentions=True)
+    seen = batch["attention_mask"].bool()
+    for states in (got.last_hidden_state, with_weights.last_hidden_state):
+        torch.testing.assert_close(states[seen], want.last_hidden_state[seen], atol=1e-5, rtol=0)
+    for weights in zip(with_weights.attentions, want.attentions, strict=True):
+        own, theirs = (of_heads.transpose(1, 2)[seen] for of_heads in weights)
+        torch.testing.assert_close(own, theirs, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("n_tokens", "span"),
-    [
-        (1, 2),
-        (2, 2),
-        (27, 27),
-        (129, 129),
-        (200, 128 + math.ceil(math.log(199 / 128) / math.log(511 / 128) * 127) + 1),
-        (512, 256),
-    ],
-)
-def test_spans_are_those_of_deberta_v3(n_tokens, span):
+def test_the_product_of_each_pair_is_that_of_its_distance():
+    n_texts, n_heads, n_tokens, size = 2, 3, 5, 4
+    draw = torch.Generator().manual_seed(0)
+    states = torch.randn(n_texts, n_tokens, n_heads, size, generator=draw).transpose(1, 2)
+    distances = torch.randn(2 * n_tokens - 1, n_heads * size, generator=draw)
+    got = deberta._of_pairs(states, distances)
+    assert got.shape == (n_texts, n_heads, n_tokens, n_tokens)
+    for i in range(n_tokens):
+        for j in range(n_tokens):
+            of_pair = distances[n_tokens - 1 + j - i].view(n_heads, size)
+            torch.testing.assert_close(got[:, :, i, j], (states[:, :, i] * of_pair).sum(-1))
+
+
+@pytest.mark.parametrize("n_tokens", [1, 2, 27, 129, 200, 512])
+def test_distances_are_those_of_deberta_v3(n_tokens):
     """256 buckets over 512 positions: near ones one by one, far ones by the logarithm."""
-    assert deberta._span(n_tokens, 256, 512) == span
+    found = deberta._distances(n_tokens, 256, 256, 512)
+    tokens = torch.zeros(n_tokens, 1)
+    pairs = build_relative_position(tokens, tokens, bucket_size=256, max_position=512)[0]
+    rows = torch.arange(512)[found.near][found.rows]
+    places = torch.arange(n_tokens)
+    of_pairs = rows[places[:, None] - places + n_tokens - 1]
+    assert torch.equal(of_pairs, (pairs + 256).clamp(0, 511))
+    assert (found.near.start, found.near.stop) == (rows.min(), rows.max() + 1)
+
+
+@FAMILIES
+def test_all_comes_back(tiny, family):
+    model = Backbone.from_pretrained(tiny.folder(family), device="cpu").model
+    changed = [model.encoder, *(block.attention.self for block in model.encoder.layer)]
+    before = [dict(vars(module)) for module in changed]
+    with deberta.attention_by_distance(model):
+        assert all(vars(m).keys() > b.keys() for m, b in zip(changed, before, strict=True))
+    assert [dict(vars(module)) for module in changed] == before
+    with pytest.raises(TypeError), deberta.attention_by_distance(model):
+        model(input_ids="no ids")
+    assert [dict(vars(module)) for module in changed] == before
 
 
 @pytest.mark.parametrize("family", ["bert", "deberta-v2"])  # this one has absolute positions
 def test_others_stay_as_they_are(tiny, family):
-    backbone = Backbone.from_pretrained(tiny.folder(family), device="cpu")
-    with deberta.narrow_positions(backbone.model, 3):
-        assert "get_rel_embedding" not in vars(backbone.model.encoder)
+    model = Backbone.from_pretrained(tiny.folder(family), device="cpu").model
+    with deberta.attention_by_distance(model):
+        assert "get_rel_pos" not in vars(model.encoder)
+        assert not any("forward" in vars(module) for module in model.modules())

@@ -1,30 +1,39 @@
-"""DeBERTa's relative positions, for as many as a batch can have.
+"""DeBERTa's attention by distance, without looking each pair of tokens up.
 
-transformers projects and multiplies all 512 relative positions of a DeBERTa v3 in every block, also
-for texts of 30 tokens, of which no two are more than 29 apart. What is left out here would not be
-looked at, so that nothing changes but rounding.
+The score of two tokens has three terms: what they say to each other, what the one says to their
+distance, and their distance to the other. transformers multiplies all tokens with all 512 relative
+positions a DeBERTa v3 knows, also in texts of 30 tokens, of which no two are more than 29 apart;
+then it gathers one product per pair, by an index as large as the scores, and adds and masks them
+one step after the other. Here a text has as many distances as it can have, and since its next token
+is one further from all others, the product of each pair stands one place beside that of the last:
+a view with other strides gathers them. The sum goes into PyTorch's fused attention as its mask.
 """
 
+import functools
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 
 @contextmanager
-def narrow_positions(model: Any, n_tokens: int) -> Iterator[None]:
-    """Let a DeBERTa look at the relative positions alone that texts of some length have.
+def attention_by_distance(model: Any, *, give_weights: bool = False) -> Iterator[None]:
+    """Let a DeBERTa compute attention by distance; nothing changes but rounding.
 
     Enter it for one batch, in the turn of the blocks.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Of any family; all but DeBERTa v2 and v3 stay as they are.
-    n_tokens : int
-        Tokens of the longest text of the batch.
+        Of any family; all but DeBERTa v2 and v3 with relative positions stay as they are.
+    give_weights : bool
+        Let attention modules return their weights (batch, head, query, key), which fused attention
+        never has.
 
     Yields
     ------
@@ -35,37 +44,121 @@ def narrow_positions(model: Any, n_tokens: int) -> Iterator[None]:
     if model.config.model_type != "deberta-v2" or not encoder.relative_attention:
         yield
         return
-    attentions = [m for m in encoder.modules() if hasattr(m, "pos_ebd_size")]
-    whole = attentions[0].pos_ebd_size
-    span = _span(n_tokens, encoder.position_buckets, encoder.max_relative_positions)
-    if span >= whole:
-        yield
-        return
-    every = encoder.get_rel_embedding
+    attentions = [m for m in encoder.modules() if hasattr(m, "pos_att_type")]
+    reach = attentions[0].pos_ebd_size
+    buckets = encoder.position_buckets, encoder.max_relative_positions
 
-    def near() -> Tensor:
-        embeddings: Tensor = every()[whole - span : whole + span]
-        return embeddings
+    def get_rel_pos(hidden: Tensor, *_others: object) -> _Distances:
+        return _distances(hidden.shape[1], reach, *buckets)
 
-    try:
-        encoder.get_rel_embedding = near
+    with ExitStack() as stack:
+        # Attributes of the instances: the methods of the classes stand behind them.
+        stack.callback(vars(encoder).pop, "get_rel_pos", None)
+        encoder.get_rel_pos = get_rel_pos
         for attention in attentions:
-            attention.pos_ebd_size = span
+            stack.callback(vars(attention).pop, "forward", None)
+            attention.forward = functools.partial(_forward, attention, give_weights)
         yield
-    finally:
-        vars(encoder).pop("get_rel_embedding", None)  # the method of the class stands behind it
-        for attention in attentions:
-            attention.pos_ebd_size = whole
 
 
-def _span(n_tokens: int, n_buckets: int, max_distance: int) -> int:
-    """Return one more than the largest relative position, as DeBERTa counts it, of a text."""
-    if n_buckets <= 0:
-        return n_tokens
-    # Here, since all other families do without this module.
-    from transformers.models.deberta_v2.modeling_deberta_v2 import (  # noqa: PLC0415
-        make_log_bucket_position,
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Distances:
+    """Which rows of the table of relative positions a text of some length needs.
 
-    farthest = torch.tensor([max(1, n_tokens - 1)])
-    return int(make_log_bucket_position(farthest, n_buckets, max_distance).abs().max()) + 1
+    Parameters
+    ----------
+    near : slice
+        All it needs; distances grow with the row.
+    rows : int Tensor of shape (2 * token - 1,)
+        That of each distance from query to key, from the least to the greatest, among ``near``.
+    """
+
+    near: slice
+    rows: Tensor
+
+
+@functools.lru_cache(maxsize=4096)
+@torch.inference_mode(mode=False)  # a tensor kept from inference could not take part in gradients
+def _distances(n_tokens: int, reach: int, n_buckets: int, max_distance: int) -> _Distances:
+    """Return the distances between the tokens of a text; far ones share buckets."""
+    apart = torch.arange(1 - n_tokens, n_tokens)
+    if n_buckets > 0:
+        # Here, since all other families do without this module.
+        from transformers.models.deberta_v2.modeling_deberta_v2 import (  # noqa: PLC0415
+            make_log_bucket_position,
+        )
+
+        apart = make_log_bucket_position(apart, n_buckets, max_distance).long()
+    rows = (apart + reach).clamp(0, 2 * reach - 1)
+    first, last = int(rows[0]), int(rows[-1])
+    return _Distances(slice(first, last + 1), rows - first)
+
+
+def _forward(
+    module: Any,
+    give_weights: bool,  # noqa: FBT001
+    hidden: Tensor,
+    mask: Tensor,
+    output_attentions: bool,  # noqa: FBT001, ARG001
+    *,
+    query_states: Tensor | None,
+    relative_pos: _Distances,
+    rel_embeddings: Tensor,
+) -> tuple[Tensor, Tensor | None]:
+    """Run a DisentangledSelfAttention (He et al. 2021, DeBERTa, eq. 4)."""
+    n_heads = module.num_attention_heads
+    query = _by_head(module.query_proj(hidden if query_states is None else query_states), n_heads)
+    key, value = (_by_head(p(hidden), n_heads) for p in (module.key_proj, module.value_proj))
+    terms, shared = module.pos_att_type, module.share_att_key
+    near, rows = rel_embeddings[relative_pos.near], relative_pos.rows.to(hidden.device)
+    bias = query.new_zeros(())
+    n_terms = 1
+    if "c2p" in terms:  # each key is one less apart from the query than the key before
+        project = module.key_proj if shared else module.pos_key_proj
+        bias = bias + _of_pairs(query, project(near)[rows.flip(0)])
+        n_terms += 1
+    if "p2c" in terms:
+        project = module.query_proj if shared else module.pos_query_proj
+        bias = bias + _of_pairs(key, project(near)[rows]).transpose(-1, -2)
+        n_terms += 1
+    scale = 1 / math.sqrt(query.shape[-1] * n_terms)
+    bias = torch.where(mask.bool(), bias * scale, torch.finfo(bias.dtype).min)
+    if give_weights:
+        weights = (query @ key.transpose(-1, -2) * scale + bias).softmax(-1)
+        return (weights @ value).transpose(1, 2).flatten(2), weights
+    context = scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
+    return context.transpose(1, 2).flatten(2), None
+
+
+def _by_head(states: Tensor, n_heads: int) -> Tensor:
+    """View (text, token, hidden) as (text, head, token, size)."""
+    return states.view(*states.shape[:2], n_heads, -1).transpose(1, 2)
+
+
+def _of_pairs(states: Tensor, distances: Tensor) -> Tensor:
+    """Multiply states with all distances, and return the product of each pair of tokens.
+
+    Parameters
+    ----------
+    states : Tensor of shape (text, head, token, size)
+        Of queries or keys.
+    distances : Tensor of shape (2 * token - 1, hidden)
+        In the order in which they follow the token ``j`` of a pair; 0 stands in the middle.
+
+    Returns
+    -------
+    Tensor of shape (text, head, token, token)
+        ``[.., i, j]`` is the product of the state of ``i`` with the distance ``j - i`` places after
+        the middle. A view of all products.
+    """
+    n_texts, n_heads, n_tokens, size = states.shape
+    products = torch.bmm(  # heads first, so that one product takes the texts of a batch together
+        states.transpose(0, 1).reshape(n_heads, n_texts * n_tokens, size),
+        distances.view(-1, n_heads, size).permute(1, 2, 0),
+    ).view(n_heads, n_texts, n_tokens, len(distances))
+    head, text, token, distance = products.stride()
+    return products.as_strided(
+        (n_heads, n_texts, n_tokens, n_tokens),
+        (head, text, token - distance, distance),
+        (n_tokens - 1) * distance,
+    ).transpose(0, 1)

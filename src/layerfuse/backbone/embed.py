@@ -13,7 +13,7 @@ from tqdm import tqdm
 from layerfuse.backbone.blocks import Blocks
 from layerfuse.backbone.budget import TokenBudget, is_out_of_memory
 from layerfuse.backbone.cores import Cores
-from layerfuse.backbone.deberta import narrow_positions
+from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.distinct import distinct_texts
 from layerfuse.backbone.heap import return_freed_memory
 from layerfuse.backbone.kernels import PackedLinears, pack_linears
@@ -153,10 +153,9 @@ def _run_all(
         while len(rest):
             n_cores = 1 if budget.was_short else cores.n_cores
             batches = tokens.batches(rest, budget.tokens, n_cores)
-            longest = int(tokens.lengths[rest[0]])
-            near, fused = narrow_positions(model, longest), fused_attention(model)
+            deberta, mpnet = attention_by_distance(model), fused_attention(model)
             # Other threads may embed with the same model.
-            with tap.blocks.turn, tap, packed, near, fused:
+            with tap.blocks.turn, tap, packed, deberta, mpnet:
                 results = cores.map(functools.partial(run, alone=len(batches) == 1), batches)
             rest = rest[sum(map(len, batches)) :]
             n_untidy += len(batches)

@@ -9,12 +9,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from layerfuse.backbone.backbone import Backbone
-from layerfuse.backbone.deberta import narrow_positions
+from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.tap import BlockTap
 from layerfuse.backbone.tokens import stand_in_id, tokenize
 from layerfuse.core.errors import DataError
 
-_LENGTHS = 9  # counted; any two suffice but for DeBERTa, whose distant positions share buckets
+_LENGTHS = 9  # counted; any two suffice but for DeBERTa, which has distances beside tokens
 
 
 def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
@@ -24,7 +24,7 @@ def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
     attention once for each pair of tokens, so that operations *per token* are a straight line over
     the length. Texts of at most nine lengths are run, one at a time, and the others lie on the
     lines between: this needs no table of families. It is exact where no text has another length
-    than those run, and for all families but DeBERTa with more tokens than position buckets.
+    than those run, and for all families but DeBERTa.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _count(backbone: Backbone, ids: Tensor, mask: Tensor) -> int:
         sdpa_kernel(SDPBackend.MATH),
         blocks.turn,
         ending,
-        narrow_positions(model, ids.shape[1]),
+        attention_by_distance(model),
         FlopCounterMode(display=False) as counter,
     ):
         ending.run(model, ids.to(model.device), mask.to(model.device))

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from layerfuse.backbone.attention import AttentionEar, eager_attention, must_be_asked
 from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.budget import TokenBudget
-from layerfuse.backbone.deberta import narrow_positions
+from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.gradients import ProbeLoss, gradient_norms
 from layerfuse.backbone.pooling import pool
 from layerfuse.backbone.tap import BlockTap
@@ -238,7 +238,8 @@ class _SignalTap(BlockTap):
                 stack.enter_context(eager_attention(self.model))
                 stack.enter_context(self.ear.hearing(mask))
             stack.enter_context(self)
-            stack.enter_context(narrow_positions(self.model, input_ids.shape[1]))
+            hears = self.ear is not None
+            stack.enter_context(attention_by_distance(self.model, give_weights=hears))
             asks = self.ear is not None and must_be_asked(self.model)
             self._forward(self.model, input_ids, mask, ask_attention=asks)
 
