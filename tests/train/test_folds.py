@@ -75,3 +75,19 @@ def test_texts_of_one_group_are_held_out_by_one_fold():
         return np.zeros((len(rest), 2))
 
     cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0, groups)
+
+
+@pytest.mark.parametrize(("calibrated", "best"), [(False, "loud"), (True, "right")])
+def test_settings_are_compared_as_sure_as_they_best_are(calibrated, best):
+    """One is right of every text and hardly sure of any, one shouts and is wrong of every fifth."""
+
+    def fit(setting, train, rest):
+        sign = np.where(LABELS[rest] == 1, 1.0, -1.0)
+        sure = sign / 100 if setting == "right" else np.where(rest % 5 == 0, -sign, sign)
+        return np.stack([-sure, sure], axis=1)
+
+    chosen, logits = cross_validate(
+        fit, ("right", "loud"), LABELS, np.ones(40), 0, calibrated=calibrated
+    )
+    assert chosen == best
+    assert np.abs(logits).max() == (0.01 if best == "right" else 1)  # as they are

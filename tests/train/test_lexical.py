@@ -2,14 +2,18 @@
 
 import numpy as np
 import pytest
+from scipy.special import log_expit, log_softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 
 from layerfuse.train import LexicalHead, repeat_groups
 from layerfuse.train.lexical import INVERSE_PENALTIES, MAX_TERMS, fit_lexical
+
+LOSSES = pytest.mark.parametrize("loss", ["logistic", "squared_hinge"])
 
 WORDS = {
     0: "apple pear plum fig quince",
@@ -39,16 +43,37 @@ def of_longest(terms):
     )
 
 
+def of_scikit_learn(loss, penalty, n_classes):
+    """Return its own classifier, each class against the rest, on solvers that fit to the end."""
+    if loss == "logistic":
+        model = LogisticRegression(C=penalty, solver="liblinear", dual=False, tol=1e-6)
+    else:
+        model = LinearSVC(C=penalty, dual=False, tol=1e-6)
+    return model if n_classes == 2 else OneVsRestClassifier(model)
+
+
+def as_probabilities(margins, temperature):
+    """Return probabilities (text, class) of margins, which two classes have one of."""
+    if margins.ndim == 1:
+        margins = np.stack([-margins, margins], axis=1)
+    return np.exp(log_softmax(temperature * log_expit(margins), axis=1))
+
+
+@LOSSES
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_probabilities_are_those_of_scikit_learn(n_classes):
+def test_probabilities_are_those_of_scikit_learn(n_classes, loss):
     texts, labels = topical(n_classes=n_classes)
     others, _ = topical(50, n_classes, seed=1)
-    candidate, head = fit_lexical(texts, labels, np.ones(len(texts)))
-    tfidf = of_longest(head.terms)
-    logistic = LogisticRegression(C=candidate.penalty, solver="liblinear", dual=False, tol=1e-6)
-    model = logistic if n_classes == 2 else OneVsRestClassifier(logistic)
-    expected = make_pipeline(tfidf, model).fit(texts, labels).predict_proba(others)
-    assert candidate.penalty in INVERSE_PENALTIES
+    candidate, head = fit_lexical(texts, labels, np.ones(len(texts)), losses=[loss])
+    model = of_scikit_learn(loss, candidate.penalty, n_classes)
+    pipeline = make_pipeline(of_longest(head.terms), model).fit(texts, labels)
+    if loss == "logistic":
+        assert head.temperature == 1
+        expected = pipeline.predict_proba(others)
+    else:
+        assert head.temperature != 1
+        expected = as_probabilities(pipeline.decision_function(others), head.temperature)
+    assert candidate.penalty in INVERSE_PENALTIES[loss]
     np.testing.assert_allclose(np.exp(head.log_probabilities(others)), expected, atol=0.02)
 
 
@@ -65,20 +90,41 @@ def test_held_out_quality_foretells_that_of_new_texts():
     np.testing.assert_allclose(np.exp(candidate.held_out).sum(1), 1)
 
 
+@LOSSES
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes):
+def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes, loss):
     """As scikit-learn's pipeline, which also chooses terms on the training folds alone."""
     texts, labels = topical(150, n_classes, noise=0.4)
     texts = [f"{text} r{i // 2}" for i, text in enumerate(texts)]  # words that stand in two texts
-    candidate, head = fit_lexical(texts, labels, np.ones(150), random_state=7)
-    tfidf = of_longest(head.terms)
-    logistic = LogisticRegression(C=candidate.penalty, solver="liblinear", dual=False, tol=1e-6)
-    model = logistic if n_classes == 2 else OneVsRestClassifier(logistic)
-    folds = StratifiedKFold(5, shuffle=True, random_state=7)
-    expected = cross_val_predict(
-        make_pipeline(tfidf, model), texts, labels, cv=folds, method="predict_proba"
+    candidate, head = fit_lexical(texts, labels, np.ones(150), random_state=7, losses=[loss])
+    pipeline = make_pipeline(
+        of_longest(head.terms), of_scikit_learn(loss, candidate.penalty, n_classes)
     )
+    folds = StratifiedKFold(5, shuffle=True, random_state=7)
+    method = "predict_proba" if loss == "logistic" else "decision_function"
+    expected = cross_val_predict(pipeline, texts, labels, cv=folds, method=method)
+    if loss == "squared_hinge":
+        expected = as_probabilities(expected, head.temperature)
     np.testing.assert_allclose(np.exp(candidate.held_out), expected, atol=0.03)
+
+
+def test_the_loss_with_the_lower_held_out_log_loss_is_taken():
+    texts, labels = topical(noise=0.4)
+    weights = np.ones(len(texts))
+    each = [fit_lexical(texts, labels, weights, losses=[loss]) for loss in INVERSE_PENALTIES]
+    by_loss = [candidate.log_loss for candidate, _ in each]
+    assert by_loss[0] != by_loss[1]
+    candidate, head = fit_lexical(texts, labels, weights)
+    assert candidate == each[int(np.argmin(by_loss))][0]
+    assert head.temperature == each[int(np.argmin(by_loss))][1].temperature
+
+
+def test_margins_are_as_sure_as_held_out_texts_let_them_be():
+    texts, labels = topical(noise=0.4)
+    candidate, _ = fit_lexical(texts, labels, np.ones(len(texts)), losses=["squared_hinge"])
+    for factor in (0.9, 1.1):
+        other = log_softmax(factor * candidate.held_out, axis=1)
+        assert -other[np.arange(len(labels)), labels].mean() > candidate.log_loss
 
 
 def test_texts_that_repeat_each_other_foretell_nothing_of_each_other():
@@ -125,6 +171,15 @@ def test_arrays_are_the_whole_state():
     others = [*topical(20, seed=1)[0], "", "日本 çødé", "never seen\nwords"]
     assert again.terms == head.terms
     np.testing.assert_array_equal(again.log_probabilities(others), head.log_probabilities(others))
+
+
+def test_temperatures_are_kept_and_older_folders_have_none():
+    texts, labels = topical()
+    _, head = fit_lexical(texts, labels, np.ones(len(texts)), losses=["squared_hinge"])
+    arrays = dict(head.arrays())
+    assert LexicalHead.from_arrays(arrays).temperature == head.temperature != 1
+    del arrays["temperature"]
+    assert LexicalHead.from_arrays(arrays).temperature == 1
 
 
 def test_random_state_draws_the_folds_and_the_same_again_gives_the_same_bits():

@@ -19,7 +19,9 @@ from safetensors.numpy import load_file, save_file
 
 from layerfuse.core.errors import BundleFormatError
 
-FORMAT_VERSION = 3  # 2: a lexical head may stand beside the other; 3: names the fusion in use
+FORMAT_VERSION = 4
+"""2: a lexical head may stand beside the other; 3: names the fusion in use; 4: a lexical head has a
+temperature."""
 _CONFIG = "config.json"
 _ARRAYS = "arrays.safetensors"
 _CARD = "README.md"

@@ -63,6 +63,7 @@ def predict_tfidf(
         supervision.weights,
         supervision.random_state,
         supervision.groups,
+        losses=["logistic"],
     )
     if found is None:  # nothing is left but the intercept
         return class_shares(supervision, len(test_texts))

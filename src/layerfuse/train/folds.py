@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from layerfuse.core.arrays import ClassIndices, PerText, Targets
-from layerfuse.core.calibrate import held_out_log_loss, held_out_weights
+from layerfuse.core.calibrate import fit_temperature, held_out_log_loss, held_out_weights
 from layerfuse.core.folds import stratified_folds
 from layerfuse.core.threads import product_threads, side_by_side
 
@@ -26,6 +26,8 @@ def cross_validate(
     weights: PerText,
     random_state: int,
     groups: np.ndarray | None = None,
+    *,
+    calibrated: bool = False,
 ) -> tuple[Setting, Targets]:
     """Choose a setting and return logits that no label of its own text has touched.
 
@@ -47,6 +49,9 @@ def cross_validate(
         Draws the folds.
     groups : int array of shape (text,), optional
         Texts of one group stay in one fold, where ``stratified_folds`` can hold them so.
+    calibrated : bool
+        Compare settings under the temperature that is best for each, since their logits are no log
+        probabilities. Logits come back as they are.
 
     Returns
     -------
@@ -58,7 +63,14 @@ def cross_validate(
     (train, rest), *others = stratified_folds(labels, random_state, groups)
     tried = _fits(fit_and_predict, [(setting, train, rest) for setting in settings])
     counted = held_out_weights(labels, weights)[rest]
-    losses = [held_out_log_loss(logits, labels[rest], counted) for logits in tried]
+    factors = [
+        fit_temperature(logits, labels[rest], counted, _of(groups, rest)) if calibrated else 1.0
+        for logits in tried
+    ]
+    losses = [
+        held_out_log_loss(factor * logits, labels[rest], counted)
+        for factor, logits in zip(factors, tried, strict=True)
+    ]
     best = int(np.argmin(losses))
     held_out = np.empty((len(labels), tried[best].shape[1]))
     held_out[rest] = tried[best]
@@ -67,6 +79,10 @@ def cross_validate(
     for (_, rest), logits in zip(others, fits, strict=True):
         held_out[rest] = logits
     return setting, held_out
+
+
+def _of(groups: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if groups is None else groups[rows]
 
 
 def _fits(
