@@ -72,6 +72,50 @@ def test_whatever_terms_and_buckets_a_configuration_asks_for(terms, shared, buck
         torch.testing.assert_close(own, theirs, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("give_weights", [False, True])
+def test_gradients_are_those_of_transformers(tiny, give_weights):
+    """Also after a text of the same length has run without them."""
+    backbone = Backbone.from_pretrained(tiny.folder("deberta-v3"), device="cpu")
+    model, ids = backbone.model, torch.tensor([[2, 9, 8, 7, 3]])
+    words = model.get_input_embeddings()(ids).detach()
+    backbone.embed(["the cat sat"])
+    ways = contextlib.nullcontext(), deberta.attention_by_distance(model, give_weights=give_weights)
+    gradients = []
+    for way in ways:
+        start = words.clone().requires_grad_()
+        with way:
+            states = model(inputs_embeds=start, attention_mask=torch.ones_like(ids))
+        gradients.append(torch.autograd.grad(states.last_hidden_state.pow(3).sum(), start)[0])
+    assert gradients[0].abs().max() > 0.1
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_padding_in_half_precision_gives_numbers():
+    """All keys of a padding query are masked, and scores as low as -16 must not make that -inf."""
+    torch.manual_seed(0)
+    config = transformers.DebertaV2Config(
+        vocab_size=30,
+        hidden_size=12,
+        num_attention_heads=3,
+        num_hidden_layers=2,
+        intermediate_size=8,
+        initializer_range=0.5,
+        relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+        position_buckets=4,
+    )
+    model = transformers.DebertaV2Model(config).eval()
+    for block in model.encoder.layer:
+        block.attention.self.query_proj.weight.mul_(8)
+        block.attention.self.key_proj.weight.mul_(8)
+    ids, mask = torch.randint(1, 30, (4, 9)), (torch.arange(9) < torch.tensor([[9], [5], [2], [1]]))
+    for give_weights in (False, True):
+        with deberta.attention_by_distance(model.half(), give_weights=give_weights):
+            states = model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        assert torch.isfinite(states[mask]).all()
+
+
 def test_the_product_of_each_pair_is_that_of_its_distance():
     n_texts, n_heads, n_tokens, size = 2, 3, 5, 4
     draw = torch.Generator().manual_seed(0)

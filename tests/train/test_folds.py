@@ -91,3 +91,19 @@ def test_settings_are_compared_as_sure_as_they_best_are(calibrated, best):
     )
     assert chosen == best
     assert np.abs(logits).max() == (0.01 if best == "right" else 1)  # as they are
+
+
+def test_the_only_text_of_its_class_in_a_fold_counts_for_how_sure_it_is():
+    """One is right of a common class and takes all for it, one knows nothing.
+
+    As sure as the common class alone would have it, it were the worse one.
+    """
+    labels = np.concatenate([np.zeros(20, int), np.arange(20) % 4 + 1])
+
+    def fit(setting, train, rest):
+        logits = np.zeros((len(rest), 5))
+        logits[:, 0] = setting == "common"
+        return logits
+
+    chosen, _ = cross_validate(fit, ("nothing", "common"), labels, np.ones(40), 0, calibrated=True)
+    assert chosen == "common"

@@ -67,12 +67,8 @@ def test_probabilities_are_those_of_scikit_learn(n_classes, loss):
     candidate, head = fit_lexical(texts, labels, np.ones(len(texts)), losses=[loss])
     model = of_scikit_learn(loss, candidate.penalty, n_classes)
     pipeline = make_pipeline(of_longest(head.terms), model).fit(texts, labels)
-    if loss == "logistic":
-        assert head.temperature == 1
-        expected = pipeline.predict_proba(others)
-    else:
-        assert head.temperature != 1
-        expected = as_probabilities(pipeline.decision_function(others), head.temperature)
+    assert head.temperature != 1
+    expected = as_probabilities(pipeline.decision_function(others), head.temperature)
     assert candidate.penalty in INVERSE_PENALTIES[loss]
     np.testing.assert_allclose(np.exp(head.log_probabilities(others)), expected, atol=0.02)
 
@@ -101,10 +97,8 @@ def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes, loss):
         of_longest(head.terms), of_scikit_learn(loss, candidate.penalty, n_classes)
     )
     folds = StratifiedKFold(5, shuffle=True, random_state=7)
-    method = "predict_proba" if loss == "logistic" else "decision_function"
-    expected = cross_val_predict(pipeline, texts, labels, cv=folds, method=method)
-    if loss == "squared_hinge":
-        expected = as_probabilities(expected, head.temperature)
+    margins = cross_val_predict(pipeline, texts, labels, cv=folds, method="decision_function")
+    expected = as_probabilities(margins, head.temperature)
     np.testing.assert_allclose(np.exp(candidate.held_out), expected, atol=0.03)
 
 
@@ -119,9 +113,10 @@ def test_the_loss_with_the_lower_held_out_log_loss_is_taken():
     assert head.temperature == each[int(np.argmin(by_loss))][1].temperature
 
 
-def test_margins_are_as_sure_as_held_out_texts_let_them_be():
+@LOSSES
+def test_margins_are_as_sure_as_held_out_texts_let_them_be(loss):
     texts, labels = topical(noise=0.4)
-    candidate, _ = fit_lexical(texts, labels, np.ones(len(texts)), losses=["squared_hinge"])
+    candidate, _ = fit_lexical(texts, labels, np.ones(len(texts)), losses=[loss])
     for factor in (0.9, 1.1):
         other = log_softmax(factor * candidate.held_out, axis=1)
         assert -other[np.arange(len(labels)), labels].mean() > candidate.log_loss
@@ -162,6 +157,21 @@ def test_a_class_too_rare_for_every_fold_is_learnt():
     )
     assert np.isfinite(candidate.log_loss)
     assert head.log_probabilities(["cod eel"]).argmax(1).tolist() == [2]
+
+
+@LOSSES
+def test_classes_of_one_text_make_no_other_text_less_sure(loss):
+    """What held-out texts of three classes say, with and without twelve classes of one text."""
+    texts, labels = topical(120, noise=0.2)
+    lone = [f"lone{i} word{i}" for i in range(12)]
+    few, many = (
+        fit_lexical(
+            texts + more, np.append(labels, np.arange(3, 3 + len(more))), weights, losses=[loss]
+        )[1]
+        for more in ([], lone)
+        for weights in [np.ones(120 + len(more))]
+    )
+    assert many.temperature > 0.85 * few.temperature
 
 
 def test_arrays_are_the_whole_state():

@@ -13,7 +13,7 @@ import functools
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,7 +49,8 @@ def attention_by_distance(model: Any, *, give_weights: bool = False) -> Iterator
     buckets = encoder.position_buckets, encoder.max_relative_positions
 
     def get_rel_pos(hidden: Tensor, *_others: object) -> _Distances:
-        return _distances(hidden.shape[1], reach, *buckets)
+        found = _distances(hidden.shape[1], reach, *buckets)
+        return replace(found, rows=found.rows.to(hidden.device))
 
     with ExitStack() as stack:
         # Attributes of the instances: the methods of the classes stand behind them.
@@ -110,22 +111,22 @@ def _forward(
     query = _by_head(module.query_proj(hidden if query_states is None else query_states), n_heads)
     key, value = (_by_head(p(hidden), n_heads) for p in (module.key_proj, module.value_proj))
     terms, shared = module.pos_att_type, module.share_att_key
-    near, rows = rel_embeddings[relative_pos.near], relative_pos.rows.to(hidden.device)
+    n_terms = 1 + ("c2p" in terms) + ("p2c" in terms)
+    scale = 1 / math.sqrt(query.shape[-1] * n_terms)
+    near, rows = rel_embeddings[relative_pos.near], relative_pos.rows
     bias = query.new_zeros(())
-    n_terms = 1
     if "c2p" in terms:  # each key is one less apart from the query than the key before
         project = module.key_proj if shared else module.pos_key_proj
-        bias = bias + _of_pairs(query, project(near)[rows.flip(0)])
-        n_terms += 1
+        bias = bias + _of_pairs(query * scale, project(near)[rows.flip(0)])
     if "p2c" in terms:
         project = module.query_proj if shared else module.pos_query_proj
-        bias = bias + _of_pairs(key, project(near)[rows]).transpose(-1, -2)
-        n_terms += 1
-    scale = 1 / math.sqrt(query.shape[-1] * n_terms)
-    bias = torch.where(mask.bool(), bias * scale, torch.finfo(bias.dtype).min)
+        bias = bias + _of_pairs(key * scale, project(near)[rows]).transpose(-1, -2)
+    seen, unseen = mask.bool(), torch.finfo(query.dtype).min
     if give_weights:
-        weights = (query @ key.transpose(-1, -2) * scale + bias).softmax(-1)
+        scores = query * scale @ key.transpose(-1, -2) + bias
+        weights = torch.where(seen, scores, unseen).softmax(-1)
         return (weights @ value).transpose(1, 2).flatten(2), weights
+    bias = torch.where(seen, bias, unseen)
     context = scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
     return context.transpose(1, 2).flatten(2), None
 

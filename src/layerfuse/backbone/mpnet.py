@@ -1,9 +1,9 @@
 """MPNet's attention in one fused operation, which transformers computes step by step.
 
 transformers writes an MPNet's attention out, since fused ones used to take no bias of positions:
-each block makes four arrays of (head, token, token) one after the other, 12 MB each for a text of
-512 tokens, and repeats the bias for every text of a batch. PyTorch's fused attention takes the bias
-as its mask and makes none of them.
+each block makes four arrays of (text, head, token, token) one after the other, 12 MB each for a
+text of 512 tokens. PyTorch's fused attention makes none of them. It takes the bias as its mask,
+which is one such array for all blocks.
 """
 
 import functools

@@ -38,7 +38,20 @@ def fit_temperature(
     float
         Positive.
     """
-    weights = held_out_weights(labels, weights)
+    return likeliest_factor(decisions, labels, held_out_weights(labels, weights), groups)
+
+
+def likeliest_factor(
+    decisions: Targets,
+    labels: ClassIndices,
+    weights: PerText,
+    groups: np.ndarray | None = None,
+) -> float:
+    """Return the factor of ``fit_temperature`` for weights that are taken as they are.
+
+    For a part of what was held out, where a text may be the only one of a class that others,
+    elsewhere, have.
+    """
     scale = float(np.abs(decisions).mean()) or 1.0
     wanted = wanted_decisions(decisions, labels, groups)
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from layerfuse.core.arrays import ClassIndices, PerText, Targets
-from layerfuse.core.calibrate import fit_temperature, held_out_log_loss, held_out_weights
+from layerfuse.core.calibrate import held_out_log_loss, held_out_weights, likeliest_factor
 from layerfuse.core.folds import stratified_folds
 from layerfuse.core.threads import product_threads, side_by_side
 
@@ -50,8 +50,8 @@ def cross_validate(
     groups : int array of shape (text,), optional
         Texts of one group stay in one fold, where ``stratified_folds`` can hold them so.
     calibrated : bool
-        Compare settings under the temperature that is best for each, since their logits are no log
-        probabilities. Logits come back as they are.
+        Compare settings under the temperature that is best for each, where their logits will get
+        one. Logits come back as they are.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def cross_validate(
     tried = _fits(fit_and_predict, [(setting, train, rest) for setting in settings])
     counted = held_out_weights(labels, weights)[rest]
     factors = [
-        fit_temperature(logits, labels[rest], counted, _of(groups, rest)) if calibrated else 1.0
+        likeliest_factor(logits, labels[rest], counted, _of(groups, rest)) if calibrated else 1.0
         for logits in tried
     ]
     losses = [
