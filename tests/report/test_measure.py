@@ -98,9 +98,10 @@ def test_counts_are_those_of_the_parts(classifier, toy_texts, afresh, tiny_encod
     assert costs.flops_per_text == sum(flops_per_text(b, toy_texts) for b in cut)
     width = classifier.transform(toy_texts[:1]).shape[1]
     terms = len(classifier.head_.lexical.terms)
-    # Shift and scale of each feature; a weight for each class and feature; the head's temperature,
-    # the weights of the pool, and for each term its frequency and a weight for each class.
-    assert costs.n_parameters_trained == 2 * width + 2 * width + 2 + 1 + 2 + 3 * terms + 2
+    # Shift and scale of each feature; a weight for each class and feature; the temperatures of the
+    # head and of words, the weights of the pool, and for each term its frequency and a weight for
+    # each class.
+    assert costs.n_parameters_trained == 2 * width + 2 * width + 2 + 2 + 2 + 3 * terms + 2
     assert (costs.latency_p50_ms, costs.latency_p95_ms, costs.texts_per_second) == (1.5, 2.5, 100)
     assert (costs.peak_memory_bytes, costs.extra_memory_bytes) == (3000, 200)
     assert "backbones" in afresh[0][3]

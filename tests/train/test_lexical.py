@@ -102,15 +102,16 @@ def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes, loss):
     np.testing.assert_allclose(np.exp(candidate.held_out), expected, atol=0.03)
 
 
-def test_the_loss_with_the_lower_held_out_log_loss_is_taken():
-    texts, labels = topical(noise=0.4)
-    weights = np.ones(len(texts))
-    each = [fit_lexical(texts, labels, weights, losses=[loss]) for loss in INVERSE_PENALTIES]
-    by_loss = [candidate.log_loss for candidate, _ in each]
-    assert by_loss[0] != by_loss[1]
-    candidate, head = fit_lexical(texts, labels, weights)
-    assert candidate == each[int(np.argmin(by_loss))][0]
-    assert head.temperature == each[int(np.argmin(by_loss))][1].temperature
+def test_either_loss_is_taken_whole():
+    taken = set()
+    for seed in range(4):
+        texts, labels = topical(noise=0.4, seed=seed)
+        weights = np.ones(len(texts))
+        each = [fit_lexical(texts, labels, weights, losses=[loss]) for loss in INVERSE_PENALTIES]
+        candidate, head = fit_lexical(texts, labels, weights)
+        both = [(one, other.temperature) for one, other in each]
+        taken.add(both.index((candidate, head.temperature)))
+    assert taken == {0, 1}
 
 
 @LOSSES

@@ -4,6 +4,7 @@ It sees what averaged token states blur, the very words, so that on topical text
 than the layers do: a complementary source that costs next to nothing.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -41,8 +42,8 @@ class _Setting(NamedTuple):
     and with them 75.3 and 76.6 on MR, 95.2 and 94.7 on R52.
     """
 
-    loss: Loss
     longest: int
+    loss: Loss
     inverse_penalty: float
 
 
@@ -81,7 +82,10 @@ class LexicalHead:
 
     def log_probabilities(self, texts: Sequence[str]) -> Targets:
         """Return log probabilities (text, class)."""
-        features = csr_array(self._vectorizer.transform(texts))
+        return self.of_features(csr_array(self._vectorizer.transform(texts)))
+
+    def of_features(self, features: csr_array) -> Targets:
+        """Return log probabilities (text, class) of TF-IDF features (text, feature)."""
         decisions = (features @ self.coefficients + self.intercept).astype(float)
         # Each class against the rest; then all of them made to sum to 1.
         return np.asarray(log_softmax(self.temperature * log_expit(decisions), axis=1))
@@ -159,52 +163,75 @@ def fit_lexical(
     """
     n_classes = int(labels.max()) + 1
 
-    def fit(setting: _Setting, rows: np.ndarray) -> LexicalHead | None:
-        part = [texts[i] for i in rows.tolist()]
-        return _fit(part, labels[rows], weights[rows], n_classes, setting, random_state)
+    @functools.lru_cache(maxsize=2)  # settings that read alike follow each other
+    def read(longest: int, train: bytes, rest: bytes) -> _Read | None:
+        seen, others = (
+            [texts[i] for i in np.frombuffer(rows, dtype=np.intp).tolist()]
+            for rows in (train, rest)
+        )
+        return _read(seen, others, longest)
+
+    def fit(setting: _Setting, train: np.ndarray, rest: np.ndarray) -> _Fit | None:
+        found = read(setting.longest, *(rows.astype(np.intp).tobytes() for rows in (train, rest)))
+        if found is None:
+            return None
+        columns = _fit_columns(
+            found.features, labels[train], weights[train], n_classes, setting, random_state
+        )
+        return _Fit(LexicalHead(found.terms, found.idf, *columns), found.others)
 
     def fit_and_predict(setting: _Setting, train: np.ndarray, rest: np.ndarray) -> Targets:
-        head = fit(setting, train)
-        if head is None:  # this fold alone is without a word that stands in two texts
+        found = fit(setting, train, rest)
+        if found is None:  # this fold alone is without a word that stands in two texts
             return np.zeros((len(rest), n_classes))
-        return head.log_probabilities([texts[i] for i in rest.tolist()])
+        return found.head.of_features(found.others)
 
-    def validated(loss: Loss) -> tuple[HeadCandidate, _Setting, float]:
-        settings = [_Setting(loss, n, c) for n in (1, 2) for c in INVERSE_PENALTIES[loss]]
-        setting, held_out = cross_validate(
-            fit_and_predict, settings, labels, weights, random_state, groups, calibrated=True
-        )
-        factor = fit_temperature(held_out, labels, weights, groups)
-        candidate = HeadCandidate.from_logits(
-            "lexical", setting.inverse_penalty, factor * held_out, labels, weights
-        )
-        return candidate, setting, factor
-
-    candidate, setting, temperature = min(
-        (validated(loss) for loss in losses), key=lambda found: found[0].log_loss
+    settings = [
+        _Setting(longest, loss, penalty)
+        for longest in (1, 2)
+        for loss in losses
+        for penalty in INVERSE_PENALTIES[loss]
+    ]
+    setting, held_out = cross_validate(
+        fit_and_predict, settings, labels, weights, random_state, groups, calibrated=True
+    )
+    temperature = fit_temperature(held_out, labels, weights, groups)
+    candidate = HeadCandidate.from_logits(
+        "lexical", setting.inverse_penalty, temperature * held_out, labels, weights
     )
     with one_thread_each():
-        head = fit(setting, np.arange(len(texts)))
-    return None if head is None else (candidate, replace(head, temperature=temperature))
+        found = fit(setting, np.arange(len(texts)), np.arange(0))
+    return None if found is None else (candidate, replace(found.head, temperature=temperature))
 
 
-def _fit(
-    texts: Sequence[str],
-    labels: ClassIndices,
-    weights: PerText,
-    n_classes: int,
-    setting: _Setting,
-    random_state: int,
-) -> LexicalHead | None:
-    vectorizer = _vectorizer(setting.longest, min_df=2, max_features=MAX_TERMS)
+class _Read(NamedTuple):
+    """Texts as features."""
+
+    terms: tuple[str, ...]
+    idf: np.ndarray
+    features: csr_array
+    others: csr_array
+
+
+class _Fit(NamedTuple):
+    """A head, and features of texts it has not seen."""
+
+    head: LexicalHead
+    others: csr_array
+
+
+def _read(texts: Sequence[str], others: Sequence[str], longest: int) -> _Read | None:
+    """Choose terms of texts, and read others by them; None where no word stands in two texts."""
+    vectorizer = _vectorizer(longest, min_df=2, max_features=MAX_TERMS)
     try:
         features = csr_array(vectorizer.fit_transform(texts))
     except ValueError as err:
         if "vocabulary" in str(err) or "no terms remain" in str(err):
             return None
         raise
-    columns = _fit_columns(features, labels, weights, n_classes, setting, random_state)
-    return LexicalHead(tuple(vectorizer.get_feature_names_out()), vectorizer.idf_, *columns)
+    terms = tuple(vectorizer.get_feature_names_out())
+    of_others = vectorizer.transform(others) if others else features[:0]
+    return _Read(terms, vectorizer.idf_, features, csr_array(of_others))
 
 
 def _fit_columns(
