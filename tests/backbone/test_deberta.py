@@ -21,6 +21,23 @@ def texts(tiny):
     return [" ".join(words[:n]) for n in (1, 2, 3, 5, 9, 17, 30, len(words))]
 
 
+def random_model(**options):
+    """Return a DeBERTa of two blocks, each attention of three heads."""
+    torch.manual_seed(0)
+    config = transformers.DebertaV2Config(
+        vocab_size=30,
+        hidden_size=12,
+        num_attention_heads=3,
+        num_hidden_layers=2,
+        intermediate_size=8,
+        max_position_embeddings=16,
+        initializer_range=0.5,
+        relative_attention=True,
+        **options,
+    )
+    return transformers.DebertaV2Model(config).eval()
+
+
 @FAMILIES
 @pytest.mark.parametrize("tokens", [1, 1000])
 @pytest.mark.filterwarnings("ignore:.*longer than max_tokens")
@@ -39,22 +56,12 @@ def test_layers_are_those_of_transformers(tiny, texts, family, tokens, monkeypat
 @pytest.mark.parametrize(("buckets", "farthest"), [(-1, -1), (-1, 4), (4, 20)])
 @torch.inference_mode()
 def test_whatever_terms_and_buckets_a_configuration_asks_for(terms, shared, buckets, farthest):
-    torch.manual_seed(0)
-    config = transformers.DebertaV2Config(
-        vocab_size=30,
-        hidden_size=12,
-        num_attention_heads=3,
-        num_hidden_layers=2,
-        intermediate_size=8,
-        max_position_embeddings=16,
-        initializer_range=0.5,
-        relative_attention=True,
+    model = random_model(
         pos_att_type=terms,
         share_att_key=shared,
         position_buckets=buckets,
         max_relative_positions=farthest,
     )
-    model = transformers.DebertaV2Model(config).eval()
     batch = {
         "input_ids": torch.randint(1, 30, (3, 11)),
         "attention_mask": (torch.arange(11) < torch.tensor([[11], [4], [1]])).long(),
@@ -93,22 +100,12 @@ def test_gradients_are_those_of_transformers(tiny, give_weights):
 @torch.inference_mode()
 def test_padding_in_half_precision_gives_numbers():
     """All keys of a padding query are masked, and scores as low as -16 must not make that -inf."""
-    torch.manual_seed(0)
-    config = transformers.DebertaV2Config(
-        vocab_size=30,
-        hidden_size=12,
-        num_attention_heads=3,
-        num_hidden_layers=2,
-        intermediate_size=8,
-        initializer_range=0.5,
-        relative_attention=True,
-        pos_att_type=["p2c", "c2p"],
-        position_buckets=4,
-    )
-    model = transformers.DebertaV2Model(config).eval()
+    model = random_model(pos_att_type=["p2c", "c2p"], position_buckets=4)
     for block in model.encoder.layer:
-        block.attention.self.query_proj.weight.mul_(8)
-        block.attention.self.key_proj.weight.mul_(8)
+        block.attention.self.query_proj.bias.fill_(8)
+        block.attention.self.key_proj.bias.fill_(
+            -8
+        )  # all scores are about 4 * 64 / sqrt(12) below 0
     ids, mask = torch.randint(1, 30, (4, 9)), (torch.arange(9) < torch.tensor([[9], [5], [2], [1]]))
     for give_weights in (False, True):
         with deberta.attention_by_distance(model.half(), give_weights=give_weights):
