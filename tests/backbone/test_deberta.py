@@ -81,11 +81,9 @@ def test_whatever_terms_and_buckets_a_configuration_asks_for(terms, shared, buck
 
 @pytest.mark.parametrize("give_weights", [False, True])
 def test_gradients_are_those_of_transformers(tiny, give_weights):
-    """Also after a text of the same length has run without them."""
-    backbone = Backbone.from_pretrained(tiny.folder("deberta-v3"), device="cpu")
-    model, ids = backbone.model, torch.tensor([[2, 9, 8, 7, 3]])
+    model = Backbone.from_pretrained(tiny.folder("deberta-v3"), device="cpu").model
+    ids = torch.tensor([[2, 9, 8, 7, 3]])
     words = model.get_input_embeddings()(ids).detach()
-    backbone.embed(["the cat sat"])
     ways = contextlib.nullcontext(), deberta.attention_by_distance(model, give_weights=give_weights)
     gradients = []
     for way in ways:
@@ -102,10 +100,9 @@ def test_padding_in_half_precision_gives_numbers():
     """All keys of a padding query are masked, and scores as low as -16 must not make that -inf."""
     model = random_model(pos_att_type=["p2c", "c2p"], position_buckets=4)
     for block in model.encoder.layer:
+        # All scores are about 4 * 64 / sqrt(12) below 0.
         block.attention.self.query_proj.bias.fill_(8)
-        block.attention.self.key_proj.bias.fill_(
-            -8
-        )  # all scores are about 4 * 64 / sqrt(12) below 0
+        block.attention.self.key_proj.bias.fill_(-8)
     ids, mask = torch.randint(1, 30, (4, 9)), (torch.arange(9) < torch.tensor([[9], [5], [2], [1]]))
     for give_weights in (False, True):
         with deberta.attention_by_distance(model.half(), give_weights=give_weights):

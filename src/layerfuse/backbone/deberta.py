@@ -13,7 +13,7 @@ import functools
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -49,8 +49,7 @@ def attention_by_distance(model: Any, *, give_weights: bool = False) -> Iterator
     buckets = encoder.position_buckets, encoder.max_relative_positions
 
     def get_rel_pos(hidden: Tensor, *_others: object) -> _Distances:
-        found = _distances(hidden.shape[1], reach, *buckets)
-        return replace(found, rows=found.rows.to(hidden.device))
+        return _distances(hidden.shape[1], reach, *buckets).to(hidden.device)
 
     with ExitStack() as stack:
         # Attributes of the instances: the methods of the classes stand behind them.
@@ -77,9 +76,11 @@ class _Distances:
     near: slice
     rows: Tensor
 
+    def to(self, device: torch.device) -> "_Distances":
+        """Return them with the rows on a device."""
+        return _Distances(self.near, self.rows.to(device))
 
-@functools.lru_cache(maxsize=4096)
-@torch.inference_mode(mode=False)  # a tensor kept from inference could not take part in gradients
+
 def _distances(n_tokens: int, reach: int, n_buckets: int, max_distance: int) -> _Distances:
     """Return the distances between the tokens of a text; far ones share buckets."""
     apart = torch.arange(1 - n_tokens, n_tokens)

@@ -41,7 +41,7 @@ class Predicted:
 def predict_tfidf(
     texts: Sequence[str], supervision: Supervision, test_texts: Sequence[str]
 ) -> Targets:
-    """Predict by logistic regression on TF-IDF; penalty and length of terms are validated.
+    """Predict by logistic regression on TF-IDF; penalty, temperature and pairs are validated.
 
     Parameters
     ----------

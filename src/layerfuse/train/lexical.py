@@ -4,10 +4,9 @@ It sees what averaged token states blur, the very words, so that on topical text
 than the layers do: a complementary source that costs next to nothing.
 """
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Literal, NamedTuple
 
@@ -163,7 +162,7 @@ def fit_lexical(
     """
     n_classes = int(labels.max()) + 1
 
-    @functools.lru_cache(maxsize=2)  # settings that read alike follow each other
+    @lru_cache(maxsize=2)  # settings that read alike follow each other
     def read(longest: int, train: bytes, rest: bytes) -> _Read | None:
         seen, others = (
             [texts[i] for i in np.frombuffer(rows, dtype=np.intp).tolist()]
@@ -171,20 +170,20 @@ def fit_lexical(
         )
         return _read(seen, others, longest)
 
-    def fit(setting: _Setting, train: np.ndarray, rest: np.ndarray) -> _Fit | None:
-        found = read(setting.longest, *(rows.astype(np.intp).tobytes() for rows in (train, rest)))
-        if found is None:
-            return None
+    def read_rows(longest: int, train: np.ndarray, rest: np.ndarray) -> _Read | None:
+        return read(longest, *(rows.astype(np.intp).tobytes() for rows in (train, rest)))
+
+    def fit(setting: _Setting, found: _Read, train: np.ndarray) -> LexicalHead:
         columns = _fit_columns(
             found.features, labels[train], weights[train], n_classes, setting, random_state
         )
-        return _Fit(LexicalHead(found.terms, found.idf, *columns), found.others)
+        return LexicalHead(found.terms, found.idf, *columns)
 
     def fit_and_predict(setting: _Setting, train: np.ndarray, rest: np.ndarray) -> Targets:
-        found = fit(setting, train, rest)
+        found = read_rows(setting.longest, train, rest)
         if found is None:  # this fold alone is without a word that stands in two texts
             return np.zeros((len(rest), n_classes))
-        return found.head.of_features(found.others)
+        return fit(setting, found, train).of_features(found.others)
 
     settings = [
         _Setting(longest, loss, penalty)
@@ -199,24 +198,21 @@ def fit_lexical(
     candidate = HeadCandidate.from_logits(
         "lexical", setting.inverse_penalty, temperature * held_out, labels, weights
     )
+    every = np.arange(len(texts))
+    found = read_rows(setting.longest, every, every[:0])
+    if found is None:
+        return None
     with one_thread_each():
-        found = fit(setting, np.arange(len(texts)), np.arange(0))
-    return None if found is None else (candidate, replace(found.head, temperature=temperature))
+        head = fit(setting, found, every)
+    return candidate, replace(head, temperature=temperature)
 
 
 class _Read(NamedTuple):
-    """Texts as features."""
+    """Texts as features (text, feature), and others by the same terms."""
 
     terms: tuple[str, ...]
     idf: np.ndarray
     features: csr_array
-    others: csr_array
-
-
-class _Fit(NamedTuple):
-    """A head, and features of texts it has not seen."""
-
-    head: LexicalHead
     others: csr_array
 
 
