@@ -5,7 +5,7 @@
 Fits on a sample of train.parquet and measures prediction of texts of test.parquet as ``compare``
 does, in a fresh process each time. Least and most of every figure stand in the line, their spread
 (most over least, less 1), and the FLOPs a text beside those that torch's own counter adds up while
-the cut backbones read the same texts, one at a time.
+the cut backbones read the same texts, one at a time, with attention as extraction runs it.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from layerfuse import Backbone, FusionClassifier
+from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.flops import flops_per_text
 from layerfuse.report.measure import measure_prediction
 
@@ -73,7 +74,8 @@ def _counted(backbone: Backbone, texts: list[str]) -> float:
         tokens = backbone.tokenizer(text, return_tensors="pt", truncation=True, max_length=512)
         # Fused attention is one operation that the counter may not know; its plain form is two.
         plain = sdpa_kernel(SDPBackend.MATH)
-        with plain, FlopCounterMode(display=False) as counter, torch.inference_mode():
+        ours = attention_by_distance(backbone.model)
+        with plain, ours, FlopCounterMode(display=False) as counter, torch.inference_mode():
             backbone.model(**tokens)
         counts.append(counter.get_total_flops())
     return float(np.mean(counts))

@@ -8,8 +8,10 @@ import psutil
 import pytest
 import torch
 
-from layerfuse.backbone.heap import read_all_weights, return_freed_memory
+from layerfuse.backbone import heap
+from layerfuse.backbone.heap import allocated_bytes, read_all_weights, return_freed_memory
 
+COUNTS = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallinfo2")
 GLIBC = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim")
 
 
@@ -38,3 +40,56 @@ def test_all_weights_of_a_mapped_file_stand_in_memory(tmp_path):
     before = process.memory_info().rss
     read_all_weights(model)
     assert 0.9 < (process.memory_info().rss - before) / (4 * n_weights) < 1.3
+
+
+@pytest.fixture
+def counted_anew():
+    """Which way counts is found out again, before the test and after it."""
+    heap._counted_by_glibc.cache_clear()
+    yield
+    heap._counted_by_glibc.cache_clear()
+
+
+def resident_memory():
+    return psutil.Process().memory_info().rss
+
+
+@pytest.mark.skipif(not COUNTS, reason="only glibc from 2.33 on counts what is allocated")
+def test_allocated_is_what_is_held_and_not_the_holes_between():
+    before = allocated_bytes()
+    blocks = [np.ones(8_000) for _ in range(2_000)]
+    assert 64_000 * 2_000 <= allocated_bytes() - before < 1.05 * 64_000 * 2_000
+    held = blocks[::20]
+    resident = resident_memory()
+    del blocks
+    assert 64_000 * 100 <= allocated_bytes() - before < 1.2 * 64_000 * 100
+    assert resident - resident_memory() < 64_000 * 100  # glibc keeps nearly all
+    assert len(held) == 100
+
+
+@pytest.mark.skipif(not COUNTS, reason="only glibc from 2.33 on counts what is allocated")
+def test_what_is_mapped_alone_is_allocated_too():
+    before = allocated_bytes()
+    block = np.empty(2**27, np.uint8)
+    assert allocated_bytes() - before >= block.nbytes
+
+
+class Library:
+    """A C library with a count that does or does not follow what is allocated."""
+
+    def __init__(self, **functions):
+        self.__dict__ |= functions
+
+
+@pytest.mark.usefixtures("counted_anew")
+@pytest.mark.parametrize(
+    "functions",
+    [
+        pytest.param({}, id="no count"),
+        pytest.param({"mallinfo2": lambda: heap._Counts(uordblks=7)}, id="counts nothing of ours"),
+    ],
+)
+def test_resident_memory_where_nothing_counts(monkeypatch, functions):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Library(**functions))
+    found = allocated_bytes()
+    assert found == pytest.approx(resident_memory(), rel=0.2)

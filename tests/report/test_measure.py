@@ -1,5 +1,6 @@
 """measure_prediction: counts equal those of the parts, figures those of a clock we set."""
 
+import itertools
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from layerfuse.backbone.flops import flops_per_text
 from layerfuse.classifier import NotFittedError
 from layerfuse.core.errors import BundleFormatError, DataError, ReportError
 from layerfuse.report import measure as measure_module
+from layerfuse.report import measured
 from layerfuse.report.measure import measure_prediction
 from layerfuse.report.measured import N_ROUNDS, N_SINGLE, main, measure
 
@@ -177,3 +179,18 @@ def test_memory_above_what_is_loaded_is_that_of_predicting_many():
     figures = measure(predict, ["one", "two"], 0)
     assert 0.9 < figures["extra_memory_bytes"] / (80 * 2**20) < 1.2
     assert figures["peak_memory_bytes"] > figures["extra_memory_bytes"]
+
+
+def test_memory_above_what_is_loaded_leaves_out_its_widest_moments(monkeypatch):
+    reads = itertools.count()
+
+    def allocated_bytes():
+        n = next(reads)
+        return (
+            1_000 if n == 0 else 9_000 if n % 200 == 150 else 1_600
+        )  # loaded, one in 200, all else
+
+    monkeypatch.setattr(measured, "allocated_bytes", allocated_bytes)
+    figures = measure(lambda texts: time.sleep(0.4 if len(texts) > 1 else 0), ["one", "two"], 0)
+    assert next(reads) > 300
+    assert figures["extra_memory_bytes"] == 600
