@@ -1,6 +1,4 @@
-"""What stands in memory: ``return_freed_memory`` gives back, ``read_all_weights`` brings in,
-``allocated_bytes`` counts what is in use.
-"""
+"""What stands in memory: ``return_freed_memory``, ``read_all_weights``, ``allocated_bytes``."""
 
 import ctypes
 import functools
