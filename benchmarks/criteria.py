@@ -12,7 +12,9 @@ sees the training texts alone. Prints one JSON line:
   that of the one picked, in points), the rank correlation (Spearman) of the scores with the
   accuracies over the layers, and the seconds it took;
 - ``rules``: the regret of the last, the middle and the layer at two thirds, under ``mean``, and
-  that of a layer drawn at random, on average.
+  that of a layer drawn at random, on average;
+- ``half``: what chance costs. Test texts are halved again and again: mean regret on one half of the
+  layer that ``loo_ridge`` picks on training texts, and of the layer that is best on the other half.
 
 Ties between accuracies of layers are no regret; a layer that a criterion has no value for, such as
 the embedding output, which has no attention, is not picked and not ranked by it.
@@ -45,6 +47,7 @@ from layerfuse.score import (
 from layerfuse.train import fit_head
 
 _SEEDS = 3  # of the criteria that look at a sample of texts
+_HALVES = 200  # ways to halve the test texts
 
 
 def main() -> None:
@@ -60,10 +63,11 @@ def main() -> None:
     with store_at(DEFAULT_CACHE) as store:
         stored = embed_to_store(backbone, train, store)
         held_out = embed_to_store(backbone, test, store)
-        accuracies = {
-            ref: _probe_accuracy(stored, held_out, ref, classes, names, np.array(test_labels))
+        right = {
+            ref: _right(stored, held_out, ref, classes, names, np.array(test_labels))
             for ref in stored.refs
         }
+        accuracies = {ref: float(of_layer.mean()) for ref, of_layer in right.items()}
         # Each gathered once per seed; criteria that need several are charged for each.
         judged = [one for one in _criteria() if args.criterion in (None, one[0].name)]
         needed = {(name, seed) for info, seeds in judged for name in info.signals for seed in seeds}
@@ -92,6 +96,7 @@ def main() -> None:
             "accuracy": {str(ref): round(100 * value, 2) for ref, value in accuracies.items()},
             "criteria": criteria,
             "rules": _rules(backbone, accuracies),
+            "half": _half(right, score_layers(stored, train_labels, "loo_ridge").best),
         },
         args.out,
     )
@@ -146,21 +151,37 @@ def _rules(backbone: Backbone, accuracies: Mapping[LayerRef, float]) -> dict[str
     return {rule: round(100 * (best - accuracy), 2) for rule, accuracy in picked.items()}
 
 
-def _probe_accuracy(
+def _half(right: Mapping[LayerRef, np.ndarray], picked: LayerRef) -> dict[str, float]:
+    """Return the regret in points, on one half of the test texts, of what knows the other half."""
+    told = np.stack(list(right.values()))  # (layer, text)
+    position = list(right).index(picked)
+    rng = np.random.default_rng(0)
+    regrets = []
+    for _ in range(_HALVES):
+        one, other = np.array_split(rng.permutation(told.shape[1]), 2)
+        known, judged = told[:, one].mean(1), told[:, other].mean(1)
+        best_known = judged[known == known.max()].mean()
+        regrets.append([judged.max() - judged[position], judged.max() - best_known])
+    by_training, by_other_half = 100 * np.mean(regrets, axis=0)
+    return {"loo_ridge": round(by_training, 2), "other half": round(by_other_half, 2)}
+
+
+def _right(
     train: StoredEmbeddings,
     test: StoredEmbeddings,
     ref: LayerRef,
     classes: np.ndarray,
     names: np.ndarray,
     truth: np.ndarray,
-) -> float:
+) -> np.ndarray:
+    """Return for each test text whether a probe of one layer is right."""
     features = train.row(ref)
     standard = Standardizer.fit(features)
     if not standard.scale.any():  # the first token's embedding is the same for every text
-        return float((names[np.bincount(classes).argmax()] == truth).mean())
+        return np.asarray(names[np.bincount(classes).argmax()] == truth)
     head, _ = fit_head(standard.apply(features), classes, head="ridge")
     predicted = names[head.decisions(standard.apply(test.row(ref))).argmax(1)]
-    return float((predicted == truth).mean())
+    return np.asarray(predicted == truth)
 
 
 def _without_lone_labels(texts: list[str], labels: list[Any]) -> tuple[list[str], list[Any]]:

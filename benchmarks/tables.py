@@ -377,6 +377,26 @@ def criteria_grid() -> str:
     return _table([*headers, "the same, high entropy", "*last*", "*middle*"], rows)
 
 
+def criteria_chance() -> str:
+    """Return what the default criterion misses on half of the test texts, and the other half."""
+    lines = [line for line in _criteria_lines() if "half" in line]
+    rows = [
+        [
+            f"{line['backbone']}, {line['data']}",
+            f"{line['n_test'] // 2:,}",
+            *[f"{line['half'][name]:.2f}" for name in ("loo_ridge", "other half")],
+        ]
+        for line in lines
+    ]
+    means = [
+        f"{statistics.fmean(line['half'][name] for line in lines):.2f}"
+        for name in ("loo_ridge", "other half")
+    ]
+    rows.append(["mean", "", *means])
+    picked_by = ["`loo_ridge` on training texts", "the other half of the test texts"]
+    return _table(["backbone, data", "texts in a half", *picked_by], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "extraction": partial(extraction, "fp32"),
     "extraction bf16": partial(extraction, "bf16"),
@@ -390,6 +410,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "endless": endless,
     "criteria": criteria,
     "criteria grid": criteria_grid,
+    "criteria chance": criteria_chance,
     **{
         f"accuracy {data}": partial(accuracy, data)
         for data in ("mr", "sst2", "r8", "r52", "ohsumed", "trec6")
