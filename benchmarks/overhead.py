@@ -5,7 +5,7 @@
 Fits on a sample of train.parquet and measures prediction of texts of test.parquet as ``compare``
 does, in a fresh process each time. Least and most of every figure stand in the line, their spread
 (most over least, less 1), and the FLOPs a text beside those that torch's own counter adds up while
-the cut backbones read the same texts, one at a time, with attention as extraction runs it.
+the cut backbones read the same texts, one at a time, DeBERTa's attention by distance.
 """
 
 import argparse

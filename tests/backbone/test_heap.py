@@ -1,6 +1,7 @@
 """Freed memory goes back to the system between what is still held; weights of a file come in."""
 
 import ctypes
+import gc
 import sys
 
 import numpy as np
@@ -56,6 +57,7 @@ def resident_memory():
 
 @pytest.mark.skipif(not COUNTS, reason="only glibc from 2.33 on counts what is allocated")
 def test_allocated_is_what_is_held_and_not_the_holes_between():
+    gc.collect()
     before = allocated_bytes()
     blocks = [np.ones(8_000) for _ in range(2_000)]
     assert 64_000 * 2_000 <= allocated_bytes() - before < 1.05 * 64_000 * 2_000
@@ -69,6 +71,7 @@ def test_allocated_is_what_is_held_and_not_the_holes_between():
 
 @pytest.mark.skipif(not COUNTS, reason="only glibc from 2.33 on counts what is allocated")
 def test_what_is_mapped_alone_is_allocated_too():
+    gc.collect()
     before = allocated_bytes()
     block = np.empty(2**27, np.uint8)
     assert allocated_bytes() - before >= block.nbytes

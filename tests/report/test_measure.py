@@ -1,6 +1,5 @@
 """measure_prediction: counts equal those of the parts, figures those of a clock we set."""
 
-import itertools
 import json
 import os
 import sys
@@ -151,9 +150,10 @@ def test_times_are_of_single_texts_and_of_all_at_once(monkeypatch):
     texts = ["x" * n for n in range(1, 101)]
     figures = measure(predict, texts, 0)
     assert figures["texts_per_second"] == pytest.approx(100 / 5.050)
-    warm, many, single = seen[0], seen[1 : 1 + N_ROUNDS], seen[1 + N_ROUNDS :]
+    n_rounds = 2 * N_ROUNDS  # for times, then for memory
+    warm, many, single = seen[0], seen[1 : 1 + n_rounds], seen[1 + n_rounds :]
     assert warm == texts[:1]
-    assert many == [texts] * N_ROUNDS
+    assert many == [texts] * n_rounds
     assert len(single) == len({one for (one,) in single}) == N_SINGLE >= 30
     lengths = [len(one) for (one,) in single]
     assert figures["latency_p50_ms"] == pytest.approx(np.median(lengths))
@@ -164,9 +164,10 @@ def test_times_are_of_single_texts_and_of_all_at_once(monkeypatch):
 def test_few_texts_are_taken_again():
     seen = []
     measure(seen.append, ["one", "two"], 0)
-    assert seen[: 1 + N_ROUNDS] == [["one"], *[["one", "two"]] * N_ROUNDS]
-    assert len(seen) == 1 + N_ROUNDS + N_SINGLE
-    assert {text for (text,) in seen[1 + N_ROUNDS :]} == {"one", "two"}
+    n_rounds = 2 * N_ROUNDS
+    assert seen[: 1 + n_rounds] == [["one"], *[["one", "two"]] * n_rounds]
+    assert len(seen) == 1 + n_rounds + N_SINGLE
+    assert {text for (text,) in seen[1 + n_rounds :]} == {"one", "two"}
 
 
 def test_memory_above_what_is_loaded_is_that_of_predicting_many():
@@ -182,15 +183,40 @@ def test_memory_above_what_is_loaded_is_that_of_predicting_many():
 
 
 def test_memory_above_what_is_loaded_leaves_out_its_widest_moments(monkeypatch):
-    reads = itertools.count()
+    reads, rounds = [], []
+    loaded, widest, usual = 1_000, 9_000, 1_600
 
     def allocated_bytes():
-        n = next(reads)
-        return (
-            1_000 if n == 0 else 9_000 if n % 200 == 150 else 1_600
-        )  # loaded, one in 200, all else
+        reads.append(len(reads))
+        if reads[-1] == 0:
+            return loaded
+        return widest if reads[-1] % 200 == 150 else usual
+
+    def predict(texts):
+        rounds.extend([texts] if len(texts) > 1 else [])
+        deadline = time.monotonic() + 20
+        while len(rounds) > N_ROUNDS and len(reads) < 300 and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     monkeypatch.setattr(measured, "allocated_bytes", allocated_bytes)
-    figures = measure(lambda texts: time.sleep(0.4 if len(texts) > 1 else 0), ["one", "two"], 0)
-    assert next(reads) > 300
-    assert figures["extra_memory_bytes"] == 600
+    figures = measure(predict, ["one", "two"], 0)
+    assert figures["extra_memory_bytes"] == usual - loaded
+
+
+def test_times_are_taken_while_nobody_counts_what_is_allocated(monkeypatch):
+    counts, while_timed = [], []
+
+    def allocated_bytes():
+        counts.append(0)
+        return 0
+
+    def milliseconds(predict, texts):
+        while_timed.append((len(texts), len(counts)))
+        time.sleep(0.02)
+        return 1.0
+
+    monkeypatch.setattr(measured, "allocated_bytes", allocated_bytes)
+    monkeypatch.setattr(measured, "_milliseconds", milliseconds)
+    measure(lambda texts: None, ["one", "two"], 0)
+    many = [n_counts for n_texts, n_counts in while_timed if n_texts > 1]
+    assert many == [1] * N_ROUNDS  # that of what is loaded
