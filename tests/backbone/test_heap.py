@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system between what is still held; weights of a file come in."""
+"""Freed memory goes back to the system, weights of a file come in, and what is held is counted."""
 
 import ctypes
 import gc
