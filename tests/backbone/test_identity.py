@@ -70,6 +70,15 @@ def test_prompt_is_put_before_every_text(tiny, bert):
     assert np.abs(got[:, 1:] - bert.embed(tiny.texts[:2]).values).max() > 0.01
 
 
+def test_prompt_with_a_place_for_the_text_is_put_around_it(tiny):
+    prompt = "the dog {text} on the {text} mat"
+    prompted = Backbone.from_pretrained(tiny.folder("llama"), prompt=prompt, device="cpu")
+    texts = ["", *tiny.texts[:2], "{text}"]
+    want = [f"the dog {text} on the {text} mat" for text in texts]
+    plain = Backbone.from_pretrained(tiny.folder("llama"), device="cpu")
+    np.testing.assert_array_equal(prompted.embed(texts).values, plain.embed(want).values)
+
+
 def test_bfloat16_is_close_to_float32(family, tiny):
     values = []
     for dtype in ("float32", "bfloat16"):

@@ -93,6 +93,61 @@ def test_max_tokens_beyond_the_model_is_refused(tiny):
         Backbone.from_pretrained(tiny.folder("roberta"), max_tokens=47)
 
 
+def words_of(tokenizer, text, max_tokens, prompt):
+    tokens = tokenize(tokenizer, ["a", text], max_tokens, prompt)
+    assert tokens.truncated.tolist() == [False, True]
+    assert tokens.lengths[1] <= max_tokens
+    return tokenizer.decode(tokens.ids[tokens.starts[1] :], skip_special_tokens=True).split()
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize(
+    ("prompt", "before", "between", "after"),
+    [
+        ("the dog ", ["the", "dog"], None, []),
+        ("the dog {text} sat", ["the", "dog"], None, ["sat"]),
+        ("{text} sat", [], None, ["sat"]),
+        ("the {text} dog {text} sat", ["the"], ["dog"], ["sat"]),
+    ],
+)
+def test_a_text_is_cut_and_never_the_prompt(copy_of, side, prompt, before, between, after):
+    tokenizer = Backbone.from_pretrained(copy_of("bert"), device="cpu").tokenizer
+    tokenizer.truncation_side = side
+    text = [f"w{i % 20}" for i in range(30)]
+    n_special = tokenizer.num_special_tokens_to_add(pair=False)
+    for max_tokens in range(9, 20):
+        n_kept = max_tokens - n_special - len(before) - len(after) - len(between or [])
+        n_kept //= 1 if between is None else 2
+        kept = text[:n_kept] if side == "right" else text[-n_kept:]
+        want = [*before, *kept, *after]
+        if between is not None:
+            want = [*before, *kept, *between, *kept, *after]
+        assert words_of(tokenizer, " ".join(text), max_tokens, prompt) == want
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("seed", range(5))
+def test_pieces_that_merge_with_the_prompt_cut_more_of_the_text(family, tiny, side, seed):
+    """Pieces of words without spaces between: text and prompt share tokens."""
+    tokenizer = Backbone.from_pretrained(tiny.folder(family.name), device="cpu").tokenizer
+    tokenizer.truncation_side = side
+    rng = np.random.default_rng(seed)
+    text = "".join(rng.choice(list("abcthe dog.é日😀"), size=80))
+    for prompt in ("th{text}og", "{text}{text}e", "a{text}"):
+        for max_tokens in range(12, 20):
+            tokens = tokenize(tokenizer, [text, text[3:]], max_tokens, prompt)
+            assert (tokens.lengths <= max_tokens).all()
+            alone = tokenize(tokenizer, [text[3:]], max_tokens, prompt)
+            np.testing.assert_array_equal(tokens.ids[tokens.starts[1] :], alone.ids)
+
+
+def test_a_prompt_that_leaves_no_room_is_refused(tiny):
+    for max_tokens, prompt in [(4, "the dog "), (6, "the dog {text} sat on")]:
+        with pytest.raises(BackboneLoadError, match=f"={max_tokens} leaves no room for text: the"):
+            Backbone.from_pretrained(tiny.folder("bert"), prompt=prompt, max_tokens=max_tokens)
+        Backbone.from_pretrained(tiny.folder("bert"), prompt=prompt, max_tokens=max_tokens + 1)
+
+
 @pytest.mark.parametrize("max_tokens", [0, 1, 2])
 def test_max_tokens_without_room_for_text_is_refused(tiny, max_tokens):
     with pytest.raises(BackboneLoadError, match=f"max_tokens={max_tokens} leaves no room"):

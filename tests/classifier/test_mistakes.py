@@ -58,6 +58,8 @@ def test_lexical_is_auto_or_a_truth_value(make, toy_texts, toy_labels, value):
     [
         ("k", 1.5, "k=1.5: expected an integer"),
         ("max_tokens", "16", "max_tokens='16': expected an integer"),
+        ("prompt", None, "prompt=None: expected a string"),
+        ("prompt", ["a", 1], r"prompt=\['a', 1\]: expected a string"),
         ("random_state", None, "random_state=None: expected an integer"),
         ("random_state", -1, "random_state=-1: expected 0 to 4294967295"),
         ("class_weight", 3, "class_weight=3: expected 'balanced'"),
@@ -94,6 +96,14 @@ def test_a_bare_path_or_backbone_is_no_list(make, tiny_encoder):
     for bare in (tiny_encoder, loaded):
         with pytest.raises(ShapeError, match="expected a list of at least one backbone"):
             make(backbones=bare).load_backbones()
+
+
+@pytest.mark.usefixtures("no_loading")
+def test_prompts_are_one_or_one_for_each_backbone(make, toy_texts, toy_labels, tiny_encoder):
+    for prompts in (["a"], ["a", "b", ""], []):
+        classifier = make(backbones=[tiny_encoder, tiny_encoder], prompt=prompts)
+        with pytest.raises(ShapeError, match=f"prompt: got {len(prompts)} for 2 backbones"):
+            classifier.fit(toy_texts, toy_labels)
 
 
 def test_backbones_of_one_name_are_refused(make, tiny_encoder, toy_texts, toy_labels):

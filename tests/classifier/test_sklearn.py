@@ -56,6 +56,23 @@ def test_parameters_are_read_and_set(make):
     assert "fusion='mean'" in repr(make(fusion="mean"))
 
 
+def test_prompts_stay_with_the_backbones_in_use(make, toy, tiny_encoder, tiny_decoder, tmp_path):
+    texts, labels = toy(48)
+    backbones, prompts = [tiny_encoder, tiny_decoder], ["so: ", "{text} so"]
+    both = make(backbones=backbones, prompt=prompts, selector="best", k=1).fit(texts, labels)
+    assert [one.spec.prompt for one in both.backbones_.values()] == prompts
+    one = make(backbones=backbones, prompt=prompts, selector="top", k=1).fit(texts, labels)
+    (used,) = one.backbones_.values()
+    for fitted, kept in ((both, prompts), (one, used.spec.prompt)):
+        fitted.save(tmp_path / "saved")
+        loaded = FusionClassifier.load(tmp_path / "saved", device="cpu")
+        assert clone(loaded).prompt == kept
+        assert [b.spec for b in loaded.load_backbones()] == [
+            b.spec for b in fitted.backbones_.values()
+        ]
+        np.testing.assert_array_equal(loaded.predict_proba(texts), fitted.predict_proba(texts))
+
+
 def test_a_clone_has_the_parameters_and_shares_loaded_backbones(make, toy_texts, toy_labels):
     loaded = make().load_backbones()
     classifier = make(backbones=loaded, class_weight={"calm": 2.0}).fit(toy_texts, toy_labels)

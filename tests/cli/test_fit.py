@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from layerfuse import Backbone, FusionClassifier
+from layerfuse.core.errors import BackboneLoadError
 
 
 def test_from_every_format_to_predictions(run, data, extension, tiny_encoder, toy_texts, tmp_path):
@@ -66,7 +67,7 @@ def test_options_reach_the_classifier(run, data, tiny_encoder, tmp_path):
     more = (
         "--pooling max --pooling first --max-tokens 16 --dtype bfloat16 --device cpu --no-progress"
     )
-    arguments = [*options.split(), *more.split()]
+    arguments = [*options.split(), *more.split(), "--prompt", "a {text} mat"]
     assert run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out", *arguments).code == 0
     loaded = FusionClassifier.load(tmp_path / "out", device="cpu")
 
@@ -78,6 +79,33 @@ def test_options_reach_the_classifier(run, data, tiny_encoder, tmp_path):
     assert backbone.spec.poolings == ("max", "first")
     assert backbone.spec.max_tokens == 16
     assert backbone.spec.dtype == "bfloat16"
+    assert backbone.spec.prompt == "a {text} mat"
+
+
+@pytest.mark.parametrize("command", ["fit", "score", "compare"])
+def test_prompts_are_those_of_the_backbones_in_order(
+    run, data, tiny_encoder, tiny_decoder, tmp_path, monkeypatch, command
+):
+    real, asked = Backbone.from_pretrained, []
+
+    def note(folder, *, prompt, **options):
+        asked.append(prompt)
+        if len(asked) == 2:
+            raise BackboneLoadError("enough")
+        return real(folder, prompt=prompt, **options)
+
+    monkeypatch.setattr(Backbone, "from_pretrained", note)
+    file = ["--train", data()] if command == "compare" else [data()]
+    place = ["--out", tmp_path / "out"] if command == "fit" else []
+    arguments = [command, *file, *place, "-b", tiny_encoder, "-b", tiny_decoder]
+    for given, prompts in ((["", "so: {text}"], ["", "so: {text}"]), (["so:"], ["so:", "so:"])):
+        asked.clear()
+        done = run(*arguments, *(part for one in given for part in ("--prompt", one)))
+        assert (done.code, asked) == (2, prompts), done.err
+    asked.clear()
+    done = run(*arguments, *["--prompt", "a"] * 3)
+    assert (done.code, asked) == (2, [])
+    assert "prompt: got 3 for 2 backbones" in done.err
 
 
 def test_balanced_weighs_classes(run, data, tiny_encoder, toy, tmp_path):

@@ -82,10 +82,11 @@ def test_other_settings_are_another_run(config_file, quick, tmp_path):
     assert quick == ["one", "one"]
 
 
-def test_settings_reach_the_classifier(config_file, monkeypatch, tmp_path):
+def test_settings_reach_the_classifier(config_file, tiny_encoder, monkeypatch, tmp_path):
     config_file.write_text(
         'fusions = ["mean"]\nselector = "best"\nmax_tokens = 9\ndtype = "bfloat16"\n'
         + config_file.read_text()
+        + f"[prompts]\n'{tiny_encoder}' = 'so: {{text}}'\n"
     )
     seen = []
 
@@ -97,6 +98,7 @@ def test_settings_reach_the_classifier(config_file, monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         next(run_study(StudyConfig.load(config_file), tmp_path / "out", base=tmp_path, **QUIET))
     expected = {"fusion": "mean", "selector": "best", "max_tokens": 9, "dtype": "bfloat16"}
+    expected["prompt"] = ["so: {text}"]
     assert expected.items() <= seen[0].items()
 
 
@@ -241,6 +243,10 @@ def _without(report, name):
         (
             "seeds=[0,0]\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'",
             "seeds: expected each",
+        ),
+        (
+            "[prompts]\nb='x'\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'",
+            "prompts: 'b' is",
         ),
         ("[backbones]\n[data.a]\ntrain='x'\ntest='y'", "backbones: expected at least one"),
     ],

@@ -94,7 +94,7 @@ class Backbone:
         device : str, optional
             Such as ``cpu`` or ``cuda:0``. Default: a GPU if there is one.
         prompt : str
-            Put before every text.
+            Put before every text; around it, where it has ``{text}``. It is never truncated.
         skip_first_token : bool
             Leave the first token out of ``mean``, ``weighted_mean`` and ``max``: in decoders it is
             an attention sink.
@@ -140,7 +140,7 @@ class Backbone:
             n_layers=found.n_layers,
             hidden_size=states.shape[-1],
             poolings=choose_poolings(pooling, tokenizer, causal=is_causal(states)),
-            max_tokens=choose_max_tokens(max_tokens, model, tokenizer, name),
+            max_tokens=choose_max_tokens(max_tokens, model, tokenizer, name, prompt),
             dtype=dtype,
             prompt=prompt,
             skip_first_token=skip_first_token,

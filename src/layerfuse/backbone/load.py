@@ -17,6 +17,7 @@ from transformers import (
 
 from layerfuse.backbone.blocks import text_config
 from layerfuse.backbone.gguf import load_gguf
+from layerfuse.backbone.prompt import Prompt
 from layerfuse.core.errors import BackboneLoadError, as_integer
 
 MAX_TOKENS = 512
@@ -122,7 +123,9 @@ def move(model: nn.Module, device: str | None) -> None:
         raise BackboneLoadError(f"device={device!r} cannot be used: {err}") from err
 
 
-def choose_max_tokens(asked: int | None, model: nn.Module, tokenizer: Any, name: str) -> int:
+def choose_max_tokens(
+    asked: int | None, model: nn.Module, tokenizer: Any, name: str, prompt: str = ""
+) -> int:
     """Return the number of tokens at which texts are truncated.
 
     Parameters
@@ -135,16 +138,18 @@ def choose_max_tokens(asked: int | None, model: nn.Module, tokenizer: Any, name:
         Its tokenizer.
     name : str
         For messages.
+    prompt : str
+        What is put around every text.
 
     Returns
     -------
     int
-        Special tokens included.
+        Special tokens and those of the prompt included.
 
     Raises
     ------
     BackboneLoadError
-        If the model takes fewer, or there is no room beside the special tokens.
+        If the model takes fewer, or there is no room beside the special tokens and the prompt.
     """
     limit = token_limit(model, tokenizer)
     chosen = (
@@ -159,6 +164,14 @@ def choose_max_tokens(asked: int | None, model: nn.Module, tokenizer: Any, name:
             f"max_tokens={chosen} leaves no room for text: {name} adds {n_special} special tokens "
             "to each."
         )
+    if prompt:  # counted while nobody else has the tokenizer
+        tokenizer.backend_tokenizer.no_truncation()
+        n_taken = Prompt.parse(prompt).n_tokens(tokenizer.backend_tokenizer)
+        if chosen <= n_taken:
+            raise BackboneLoadError(
+                f"max_tokens={chosen} leaves no room for text: the prompt of {name} takes "
+                f"{n_taken} tokens. Use a shorter one."
+            )
     return chosen
 
 

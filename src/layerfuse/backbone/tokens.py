@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from layerfuse.backbone.prompt import Prompt
 from layerfuse.core.errors import BackboneLoadError
 
 _LEAST_TOKENS = 256  # of a batch that is made smaller to give every core some
@@ -115,7 +116,7 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str)
     max_tokens : int
         Special tokens included.
     prompt : str
-        Put before every text.
+        Put around every text, as ``Prompt`` reads it; it is never cut off.
 
     Returns
     -------
@@ -123,17 +124,25 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str)
         At least one token per text: where a text gives none, the tokenizer's start, end or padding
         token.
     """
-    rust = tokenizer.backend_tokenizer
+    rust, side = tokenizer.backend_tokenizer, tokenizer.truncation_side
     rust.no_padding()
-    rust.enable_truncation(max_length=max_tokens, direction=tokenizer.truncation_side)
+    rust.enable_truncation(max_length=max_tokens, direction=side)
+    template = Prompt.parse(_characters(prompt))
+    survives = template.survives(side)
     pieces: list[np.ndarray] = []
     truncated: list[bool] = []
     stand_in = np.array([stand_in_id(tokenizer)], dtype=np.int32)
     for start in range(0, len(texts), _CHUNK_TEXTS):
-        chunk = [_characters(prompt + text) for text in texts[start : start + _CHUNK_TEXTS]]
-        for encoding in rust.encode_batch_fast(chunk, add_special_tokens=True):
-            pieces.append(np.array(encoding.ids, dtype=np.int32) if encoding.ids else stand_in)
-            truncated.append(bool(encoding.overflowing))
+        chunk = [_characters(text) for text in texts[start : start + _CHUNK_TEXTS]]
+        whole = [template.around(text) for text in chunk]
+        encodings = rust.encode_batch_fast(whole, add_special_tokens=True)
+        for text, encoding in zip(chunk, encodings, strict=True):
+            too_long = bool(encoding.overflowing)
+            kept = encoding
+            if too_long and not survives:
+                kept = template.encode_cut(rust, text, max_tokens, side)
+            pieces.append(np.array(kept.ids, dtype=np.int32) if kept.ids else stand_in)
+            truncated.append(too_long)
     starts = np.concatenate([[0], np.cumsum([len(p) for p in pieces])]).astype(np.int64)
     ids = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
     return TokenizedTexts(ids, starts, np.array(truncated, dtype=bool))

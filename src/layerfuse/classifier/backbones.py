@@ -1,6 +1,6 @@
 """The backbones that a classifier's parameters name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -26,7 +26,7 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     Raises
     ------
     ShapeError
-        If there is none, or two have the same name.
+        If there is none, two have the same name, or there are not as many prompts.
     BackboneLoadError
         If one cannot be loaded.
     """
@@ -35,8 +35,10 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
         raise ShapeError(f"backbones={given!r}: expected a list of at least one backbone.")
     options = {name: parameters[name] for name in _OPTIONS}
     loaded = [
-        one if isinstance(one, Backbone) else Backbone.from_pretrained(str(one), **options)
-        for one in given
+        one
+        if isinstance(one, Backbone)
+        else Backbone.from_pretrained(str(one), prompt=prompt, **options)
+        for one, prompt in zip(given, _prompts(parameters["prompt"], len(given)), strict=True)
     ]
     names = [backbone.name for backbone in loaded]
     if len(set(names)) != len(names):
@@ -45,3 +47,15 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
             "with Backbone.from_pretrained(..., name=...)."
         )
     return loaded
+
+
+def _prompts(given: str | Sequence[str], n_backbones: int) -> Sequence[str]:
+    """Return the prompt of each backbone."""
+    if isinstance(given, str):
+        return [given] * n_backbones
+    if len(given) != n_backbones:
+        raise ShapeError(
+            f"prompt: got {len(given)} for {n_backbones} backbones. Expected one string for all, "
+            "or one for each, in order; an empty one is no prompt."
+        )
+    return given

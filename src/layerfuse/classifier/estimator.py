@@ -61,8 +61,10 @@ class FusionClassifier(
         Pool the head with a TF-IDF classifier; ``auto``: if that helps on held-out training texts.
     class_weight : "balanced", dict or None
         Weight of each class by label.
+    prompt : str or sequence of str
+        As in ``Backbone.from_pretrained``; a sequence has one for each backbone, in order.
     pooling, max_tokens, dtype, device, offline
-        As in ``Backbone.from_pretrained``, for the backbones given by name.
+        As in ``Backbone.from_pretrained``. All of these are for the backbones given by name.
     cache : str, path or None
         Where ``fit`` keeps embeddings, so that no text is ever embedded twice: ``default`` is the
         user's cache, None keeps nothing. ``predict`` neither reads nor writes it.
@@ -113,6 +115,7 @@ class FusionClassifier(
         head: HeadChoice = "auto",
         lexical: LexicalChoice = "auto",
         class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
+        prompt: str | Sequence[str] = "",
         pooling: Pooling | Sequence[Pooling] | None = None,
         max_tokens: int | None = None,
         dtype: Dtype = "float32",
@@ -132,6 +135,7 @@ class FusionClassifier(
         self.head = head
         self.lexical = lexical
         self.class_weight = class_weight
+        self.prompt = prompt
         self.pooling = pooling
         self.max_tokens = max_tokens
         self.dtype = dtype
@@ -283,12 +287,8 @@ class FusionClassifier(
         ----------
         folder : path
             The saved folder.
-        device : str, optional
-            Where to run. Default: a GPU if there is one.
-        offline : bool
-            Never reach for the network.
-        trust_remote_code : bool
-            Run Python code that comes with a backbone.
+        device, offline, trust_remote_code
+            As in ``Backbone.from_pretrained``.
 
         Returns
         -------

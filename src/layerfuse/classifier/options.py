@@ -58,6 +58,9 @@ def check_options(parameters: Mapping[str, Any]) -> None:
     for name in ("k", "max_tokens"):
         if parameters[name] is not None:
             as_integer(name, parameters[name])
+    prompt = parameters["prompt"]
+    if not (isinstance(prompt, Sequence) and all(isinstance(one, str) for one in prompt)):
+        raise UnknownOptionError(f"prompt={prompt!r}: expected a string, or one for each backbone.")
     pooling = parameters["pooling"]
     for one in (pooling,) if pooling is None or isinstance(pooling, str) else pooling:
         if one is not None:

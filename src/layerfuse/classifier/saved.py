@@ -100,8 +100,10 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> Non
     arrays = {f"fusion.{name}": array for name, array in fitted.fusion.arrays().items()}
     arrays |= {f"head.{name}": array for name, array in fitted.head.arrays().items()}
     origins = [backbone.origin for backbone in fitted.backbones.values()]
+    prompts = [backbone.spec.prompt for backbone in fitted.backbones.values()]
+    prompt = prompts if len(set(prompts)) > 1 else prompts[0]
     config = {
-        "parameters": {**fitted.parameters, "backbones": origins},
+        "parameters": {**fitted.parameters, "backbones": origins, "prompt": prompt},
         "classes": fitted.classes.tolist(),
         "classes_dtype": fitted.classes.dtype.str,
         "selection": {

@@ -20,8 +20,10 @@ from layerfuse.cli.options import (
     NoProgressOption,
     OfflineOption,
     PoolingOption,
+    PromptOption,
     SeedOption,
     TextColumnOption,
+    prompt_of,
     quiet_transformers,
     read_labelled,
     say,
@@ -99,6 +101,7 @@ def compare(
     ] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
+    prompt: PromptOption = None,
     pooling: PoolingOption = None,
     max_tokens: MaxTokensOption = None,
     seed: SeedOption = 0,
@@ -134,6 +137,7 @@ def compare(
         head=head,  # type: ignore[arg-type]
         lexical="auto" if lexical is None else lexical,
         class_weight="balanced" if balanced else None,
+        prompt=prompt_of(prompt),
         pooling=pooling,  # type: ignore[arg-type]
         max_tokens=max_tokens,
         dtype=dtype,  # type: ignore[arg-type]

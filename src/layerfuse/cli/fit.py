@@ -23,9 +23,11 @@ from layerfuse.cli.options import (
     NoProgressOption,
     OfflineOption,
     PoolingOption,
+    PromptOption,
     SeedOption,
     TextColumnOption,
     emit,
+    prompt_of,
     quiet_transformers,
     read_labelled,
     say_columns,
@@ -66,6 +68,7 @@ def fit(
     ] = False,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
+    prompt: PromptOption = None,
     pooling: PoolingOption = None,
     max_tokens: MaxTokensOption = None,
     seed: SeedOption = 0,
@@ -95,6 +98,7 @@ def fit(
         head=head,  # type: ignore[arg-type]
         lexical="auto" if lexical is None else lexical,
         class_weight="balanced" if balanced else None,
+        prompt=prompt_of(prompt),
         pooling=pooling,  # type: ignore[arg-type]
         max_tokens=max_tokens,
         dtype=dtype,  # type: ignore[arg-type]

@@ -28,6 +28,13 @@ TextColumnOption = Annotated[
 LabelColumnOption = Annotated[
     str | None, typer.Option("--label-column", help="Column of the labels. Default: guessed.")
 ]
+PromptOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        help="Put before every text, or around {text}. Repeatable: one for each backbone.",
+    ),
+]
 PoolingOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -68,6 +75,12 @@ OfflineOption = Annotated[bool, typer.Option("--offline", help="Never reach for 
 NoProgressOption = Annotated[bool, typer.Option("--no-progress", help="No progress bars.")]
 NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Keep no embeddings on disk.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def prompt_of(given: list[str] | None) -> str | list[str]:
+    """Return what ``FusionClassifier`` takes: one prompt for all backbones, or one for each."""
+    given = given or [""]
+    return given if len(given) > 1 else given[0]
 
 
 def say(message: str) -> None:

@@ -22,9 +22,11 @@ from layerfuse.cli.options import (
     NoProgressOption,
     OfflineOption,
     PoolingOption,
+    PromptOption,
     SeedOption,
     TextColumnOption,
     emit,
+    prompt_of,
     quiet_transformers,
     read_labelled,
     say,
@@ -67,6 +69,7 @@ def score(
     plot: Annotated[Path | None, typer.Option(help="SVG file: score against depth.")] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
+    prompt: PromptOption = None,
     pooling: PoolingOption = None,
     max_tokens: MaxTokensOption = None,
     seed: SeedOption = 0,
@@ -94,6 +97,7 @@ def score(
         k=k,
         max_ms=max_ms,
         max_mb=max_mb,
+        prompt=prompt_of(prompt),
         pooling=pooling,  # type: ignore[arg-type]
         max_tokens=max_tokens,
         dtype=dtype,  # type: ignore[arg-type]

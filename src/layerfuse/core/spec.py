@@ -38,7 +38,7 @@ class BackboneSpec:
     dtype : Dtype
         Precision of the weights and of the forward pass. Pooled values are float32 always.
     prompt : str
-        Put before every text.
+        Put before every text, or around it where it has ``{text}``.
     skip_first_token : bool
         Leave the first token out of mean, weighted_mean and max.
     extraction_version : int

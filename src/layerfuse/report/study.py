@@ -4,7 +4,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import chain, product
 from os import PathLike
@@ -69,6 +69,8 @@ class StudyConfig:
         Texts a class of the learning curves.
     max_ms, max_mb : float, optional
         For the selector ``budget``, as in ``FusionClassifier``.
+    prompts : dict of str to str
+        By backbone, as named in ``backbones``; as in ``Backbone.from_pretrained``.
     max_tokens : int, optional
         Longer texts are truncated.
     dtype : Dtype
@@ -86,6 +88,7 @@ class StudyConfig:
     curve: tuple[int, ...] = ()
     max_ms: float | None = None
     max_mb: float | None = None
+    prompts: dict[str, str] = field(default_factory=dict)
     max_tokens: int | None = None
     dtype: Dtype = "float32"
 
@@ -114,6 +117,8 @@ class StudyConfig:
         for part in ("data", "backbones", "fusions", "seeds"):
             if not getattr(config, part):
                 raise ReportError(f"{path}, {part}: expected at least one, got none.")
+        for one in config.prompts.keys() - set(chain.from_iterable(config.backbones.values())):
+            raise ReportError(f"{path}, prompts: {one!r} is none of the backbones.")
         for seed in config.seeds:
             check_seed(f"{path}, seeds", seed)
         if len(set(config.seeds)) < len(config.seeds):
@@ -212,6 +217,7 @@ def run_study(
                     max_ms=config.max_ms,
                     max_mb=config.max_mb,
                     fusion=config.fusions[0],
+                    prompt=[config.prompts.get(one, "") for one in config.backbones[set_name]],
                     max_tokens=config.max_tokens,
                     dtype=config.dtype,
                     cache=cache,
