@@ -1,0 +1,83 @@
+"""What a prompt is worth: the same backbones read with one and without, on the same texts.
+
+    python benchmarks/prompts.py --data DIR --backbone FOLDER --prompt "Review: {text} It was"
+
+One sample of train.parquet and one of test.parquet; the first ``--backbone`` is read with the
+prompt, others as they are. Prints a JSON line for each way: accuracy of ``fit`` with its defaults
+on all of the sample and on few texts a class, and the paired gain of the prompt over none.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import record
+
+from layerfuse import Backbone, FusionClassifier
+from layerfuse.extract import DEFAULT_CACHE, store_at
+from layerfuse.report.curve import learning_curve
+from layerfuse.report.quality import gain_over
+from layerfuse.report.split import Split
+from layerfuse.report.trial import Trial, embed_split
+
+
+def main() -> None:
+    """Fit with and without."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--backbone", type=Path, action="append", required=True)
+    parser.add_argument("--prompt", required=True)
+    parser.add_argument("--train", type=int, default=2000)
+    parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--curve", type=int, nargs="*", default=[8, 32], help="texts a class")
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    train, test = (
+        record.read_sample(args.data / f"{side}.parquet", n_texts, ("text", "label"))
+        for side, n_texts in (("train", args.train), ("test", args.test))
+    )
+    split = Split.of(*train, *test)
+    plain = None
+    for prompt in ("", args.prompt):
+        trial = _trial(args, split, prompt)
+        probabilities = trial.result()
+        right = probabilities.argmax(1) == trial.truth
+        gain = None if plain is None else gain_over(right, plain)
+        plain = right
+        points = [p for p in learning_curve(trial, args.curve, args.draws) if p.name == "layerfuse"]
+        truth = probabilities[np.arange(len(right)), trial.truth]
+        line = {
+            "benchmark": "prompts",
+            "data": args.data.name,
+            "backbones": [folder.name for folder in args.backbone],
+            "dtype": args.dtype,
+            "n_train": len(split.texts),
+            "n_test": len(right),
+            "prompt": prompt,
+            "accuracy": round(100 * float(right.mean()), 2),
+            "log_loss": round(float(-np.log(np.maximum(truth, 1e-300)).mean()), 4),
+            "gain": gain and [round(value, 2) for value in (gain.points, gain.low, gain.high)],
+            "few": {str(p.n_texts): [round(100 * a, 2) for a in p.accuracy] for p in points[:-1]},
+            "layers": [str(ref) for ref in trial.classifier.selection_],
+        }
+        record.write(line, args.out)
+
+
+def _trial(args: argparse.Namespace, split: Split, prompt: str) -> Trial:
+    prompts = [prompt, *[""] * (len(args.backbone) - 1)]
+    backbones = [
+        Backbone.from_pretrained(folder, prompt=one, dtype=args.dtype, device="cpu")
+        for folder, one in zip(args.backbone, prompts, strict=True)
+    ]
+    with store_at(DEFAULT_CACHE) as store:
+        sides = embed_split(split, backbones, store, progress=True)
+        classifier = FusionClassifier(backbones, dtype=args.dtype, device="cpu", progress=False)
+        return Trial.fit(classifier, split, *sides)
+
+
+if __name__ == "__main__":
+    main()
