@@ -5,6 +5,7 @@ through its own indexing.
 """
 
 import inspect
+import re
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,9 @@ def test_prompts_stay_with_the_backbones_in_use(make, toy, tiny_encoder, tiny_de
             b.spec for b in fitted.backbones_.values()
         ]
         np.testing.assert_array_equal(loaded.predict_proba(texts), fitted.predict_proba(texts))
+    both.save(tmp_path / "saved")
+    card = (tmp_path / "saved" / "README.md").read_text("utf-8")
+    assert re.findall(r"blocks, prompt (.*)", card) == ["so:", "{text} so"]
 
 
 def test_a_clone_has_the_parameters_and_shares_loaded_backbones(make, toy_texts, toy_labels):

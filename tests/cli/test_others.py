@@ -83,6 +83,19 @@ def test_cache_ls(run, filled, cache_folder):
     assert entry["disk_bytes"] >= filled.stat().st_size
 
 
+def test_cache_ls_tells_prompts_where_there_are_any(run, data, filled, tiny_encoder, tmp_path):
+    assert "prompt" not in run("cache", "ls").out
+    prompt = ["--prompt", "so: {text}\nIt is, as ever, one of these"]
+    assert run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out", *prompt).code == 0
+    done = run("cache", "ls").out.splitlines()
+    assert done[0].split()[-1] == "prompt"
+    assert sum(line.endswith("so: {text} It is, as ev…") for line in done) == 1
+    found = {
+        entry["prompt"]: entry["dtype"] for entry in json.loads(run("cache", "ls", "--json").out)
+    }
+    assert found == {"": "float32", prompt[1]: "float32"}
+
+
 def test_cache_of_nothing(run):
     assert json.loads(run("cache", "ls", "--json").out) == []
     assert run("cache", "ls").code == 0

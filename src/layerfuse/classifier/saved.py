@@ -10,6 +10,7 @@ import numpy as np
 from layerfuse.backbone import Backbone, load_again
 from layerfuse.bundle import Bundle, Card, model_card, read_bundle, with_prefix, write_bundle
 from layerfuse.core.errors import BundleFormatError
+from layerfuse.core.escape import literal
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.selection import Selection
 from layerfuse.core.spec import BackboneSpec
@@ -201,6 +202,7 @@ def _card(fitted: Fitted) -> Card:
         ],
         backbones=[
             f"`{b.origin}`, weights `{b.spec.weights}`, {b.deepest} of {b.spec.n_layers} blocks"
+            + (f", prompt {literal(b.spec.prompt)}" if b.spec.prompt else "")
             for b in fitted.backbones.values()
         ],
         n_parameters=sum(b.n_parameters for b in fitted.backbones.values()),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 cache_app = typer.Typer(help="The embeddings kept on disk.", rich_markup_mode=None)
 _DAMAGED = 1
+_PROMPT_CHARACTERS = 24
 
 
 def _store() -> "EmbeddingStore":
@@ -32,6 +33,9 @@ def list_entries(json: JsonOption = False) -> None:
                     "fingerprint": entry.fingerprint,
                     "backbone": entry.spec.name if entry.spec else None,
                     "poolings": list(entry.spec.poolings) if entry.spec else None,
+                    "max_tokens": entry.spec.max_tokens if entry.spec else None,
+                    "dtype": entry.spec.dtype if entry.spec else None,
+                    "prompt": entry.spec.prompt if entry.spec else None,
                     "n_texts": entry.n_texts,
                     "disk_bytes": entry.disk_bytes,
                 }
@@ -39,6 +43,7 @@ def list_entries(json: JsonOption = False) -> None:
             ]
         )
         return
+    from layerfuse.core.escape import shortened
     from layerfuse.report.tables import text_table
     from layerfuse.store import SHORT_FINGERPRINT
 
@@ -49,10 +54,13 @@ def list_entries(json: JsonOption = False) -> None:
             str(entry.n_texts),
             f"{entry.disk_bytes / 2**20:.0f} MiB",
             entry.fingerprint[:SHORT_FINGERPRINT],
+            shortened(entry.spec.prompt, _PROMPT_CHARACTERS) if entry.spec else "",
         )
         for entry in entries
     ]
-    typer.echo(text_table(("backbone", "pooling", "texts", "size", "fingerprint"), rows))
+    headers = ("backbone", "pooling", "texts", "size", "fingerprint", "prompt")
+    n_columns = len(headers) if any(row[-1] for row in rows) else len(headers) - 1
+    typer.echo(text_table(headers[:n_columns], [row[:n_columns] for row in rows]))
     typer.echo(f"\nin {store.folder}")
 
 
