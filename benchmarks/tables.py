@@ -397,6 +397,25 @@ def criteria_chance() -> str:
     return _table(["backbone, data", "texts in a half", *picked_by], rows)
 
 
+def prompts() -> str:
+    """Return accuracy without and with a prompt, on few texts and on all of the sample."""
+    cases: dict[tuple[str, ...], list[Line]] = {}
+    for line in _lines("prompts", ("data", "backbones", "prompt"), "prompts.jsonl"):
+        cases.setdefault((" + ".join(line["backbones"]), line["data"]), []).append(line)
+    rows = []
+    for (backbones, data), (plain, prompted) in cases.items():
+        few = [
+            " / ".join(f"{statistics.fmean(line['few'][size]):.1f}" for line in (plain, prompted))
+            for size in plain["few"]
+        ]
+        both = " / ".join(f"{line['accuracy']:.1f}" for line in (plain, prompted))
+        points, low, high = prompted["gain"]
+        gain = f"{points:+.1f} ({low:+.1f} to {high:+.1f})"
+        rows.append([f"{backbones}, {data.upper()}", *few, both, gain])
+    headers = ["backbones, data", "8 texts a class", "32 texts a class"]
+    return _table([*headers, "2,000 texts", "gain on 2,000, points"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "extraction": partial(extraction, "fp32"),
     "extraction bf16": partial(extraction, "bf16"),
@@ -418,6 +437,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fusions": partial(fusions, "mr"),
     "ancestors": ancestors,
     "learning curves": learning_curves,
+    "prompts": prompts,
 }
 
 if __name__ == "__main__":

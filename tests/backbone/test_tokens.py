@@ -1,5 +1,6 @@
 """Texts to batches: truncation, duplicates, odd texts, the token budget."""
 
+import re
 import warnings
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from layerfuse.backbone import Backbone
 from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.tokens import TokenizedTexts, check_fast, tokenize
-from layerfuse.core.errors import BackboneLoadError, DataError
+from layerfuse.core.errors import BackboneLoadError, DataError, UnknownOptionError
 
 
 def tokens_of(lengths):
@@ -126,24 +127,76 @@ def test_a_text_is_cut_and_never_the_prompt(copy_of, side, prompt, before, betwe
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-@pytest.mark.parametrize("seed", range(5))
-def test_pieces_that_merge_with_the_prompt_cut_more_of_the_text(family, tiny, side, seed):
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
+def test_a_cut_text_stands_in_the_prompt_as_it_would_uncut(tiny, side, name):
     """Pieces of words without spaces between: text and prompt share tokens."""
-    tokenizer = Backbone.from_pretrained(tiny.folder(family.name), device="cpu").tokenizer
+    tokenizer = Backbone.from_pretrained(tiny.folder(name), device="cpu").tokenizer
     tokenizer.truncation_side = side
-    rng = np.random.default_rng(seed)
-    text = "".join(rng.choice(list("abcthe dog.é日😀"), size=80))
-    for prompt in ("th{text}og", "{text}{text}e", "a{text}"):
-        for max_tokens in range(12, 20):
+    text = "".join(np.random.default_rng(0).choice([*"abcthe dog.é", "日", "😀"], size=80))
+    parts = [text[:i] if side == "right" else text[i:].lstrip() for i in range(len(text) + 1)]
+    for prompt in ("th{text}og", "{text} and {text}e", *(["a{text}"] if side == "left" else [])):
+        tokenizer.backend_tokenizer.no_truncation()
+        whole = [tokenizer(prompt.replace("{text}", part))["input_ids"] for part in parts]
+        for max_tokens in range(16, 28):
             tokens = tokenize(tokenizer, [text, text[3:]], max_tokens, prompt)
-            assert (tokens.lengths <= max_tokens).all()
-            alone = tokenize(tokenizer, [text[3:]], max_tokens, prompt)
-            np.testing.assert_array_equal(tokens.ids[tokens.starts[1] :], alone.ids)
+            got = tokens.ids[: tokens.starts[1]].tolist()
+            assert got == tokenize(tokenizer, [text], max_tokens, prompt).ids.tolist()
+            assert any(parts[i] for i, ids in enumerate(whole) if ids == got)
+            assert 0 <= max_tokens - len(got) <= (5 if prompt.count("{text}") == 1 else 9)
+
+
+def test_tokens_of_one_character_are_given_up_together(tiny):
+    """An emoji is four tokens of bytes: cut within it, it is kept whole and does not fit."""
+    backbone = Backbone.from_pretrained(tiny.folder("gpt2"), device="cpu")
+    for n_kept in range(1, 5):
+        for n_bytes in range(4):
+            max_tokens = 4 * n_kept + n_bytes + len(" sat")
+            tokens = tokenize(backbone.tokenizer, ["😀" * 30], max_tokens, "{text}@@@@")
+            want = backbone.tokenizer("😀" * n_kept + "@@@@")["input_ids"]
+            assert tokens.ids.tolist() == want
+
+
+def test_no_space_is_left_where_a_text_is_cut_on_the_left(tiny):
+    tokenizer = Backbone.from_pretrained(tiny.folder("gpt2"), device="cpu").tokenizer
+    tokenizer.truncation_side = "left"
+    tokens = tokenize(tokenizer, ["zebra " * 30 + "the cat sat"], 15, "dog: {text}")
+    assert tokenizer.decode(tokens.ids).startswith("dog: ")
+    assert not tokenizer.decode(tokens.ids).startswith("dog:  ")
+
+
+@pytest.mark.parametrize("prompt", ["caf\udce9: ", "caf\udce9: {text} so"])
+def test_what_is_no_character_in_a_prompt_counts_as_a_replacement(tiny, prompt):
+    folder = tiny.folder("gpt2")
+    got = Backbone.from_pretrained(folder, device="cpu", prompt=prompt).embed(["a"])
+    clean = prompt.replace("\udce9", "\ufffd")
+    want = Backbone.from_pretrained(folder, device="cpu", prompt=clean).embed(["a"])
+    np.testing.assert_array_equal(got.values, want.values)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("Review: {Text} It was", "has a place for {Text}. Write {text}"),
+        ("{ text }", "has a place for { text }. Write {text}"),
+        ("Review: {} It was", "has a place for {}. Write {text}"),
+        (None, "prompt=None: expected a string"),
+        (["a"], r"prompt=['a']: expected a string"),
+        (b"a", "prompt=b'a': expected a string"),
+    ],
+)
+def test_a_prompt_is_a_string_with_a_place_for_the_text_alone(tiny, prompt, said):
+    with pytest.raises(UnknownOptionError, match=re.escape(said)):
+        Backbone.from_pretrained(tiny.folder("bert"), prompt=prompt)
 
 
 def test_a_prompt_that_leaves_no_room_is_refused(tiny):
-    for max_tokens, prompt in [(4, "the dog "), (6, "the dog {text} sat on")]:
-        with pytest.raises(BackboneLoadError, match=f"={max_tokens} leaves no room for text: the"):
+    for max_tokens, prompt in [
+        (4, "the dog "),
+        (6, "the dog {text} sat on"),
+        (7, "the {text} dog {text} sat on"),
+    ]:
+        said = f"={max_tokens} leaves no room for text: bert adds . special tokens and those of"
+        with pytest.raises(BackboneLoadError, match=said):
             Backbone.from_pretrained(tiny.folder("bert"), prompt=prompt, max_tokens=max_tokens)
         Backbone.from_pretrained(tiny.folder("bert"), prompt=prompt, max_tokens=max_tokens + 1)
 

@@ -59,7 +59,9 @@ def test_lexical_is_auto_or_a_truth_value(make, toy_texts, toy_labels, value):
         ("k", 1.5, "k=1.5: expected an integer"),
         ("max_tokens", "16", "max_tokens='16': expected an integer"),
         ("prompt", None, "prompt=None: expected a string"),
-        ("prompt", ["a", 1], r"prompt=\['a', 1\]: expected a string"),
+        ("prompt", b"a", "prompt=b'a': expected a string"),
+        ("prompt", ["a", 1], "prompt=1: expected a string"),
+        ("prompt", ["a {sentence}"], "has a place for {sentence}. Write {text}"),
         ("random_state", None, "random_state=None: expected an integer"),
         ("random_state", -1, "random_state=-1: expected 0 to 4294967295"),
         ("class_weight", 3, "class_weight=3: expected 'balanced'"),
@@ -104,6 +106,16 @@ def test_prompts_are_one_or_one_for_each_backbone(make, toy_texts, toy_labels, t
         classifier = make(backbones=[tiny_encoder, tiny_encoder], prompt=prompts)
         with pytest.raises(ShapeError, match=f"prompt: got {len(prompts)} for 2 backbones"):
             classifier.fit(toy_texts, toy_labels)
+
+
+def test_a_loaded_backbone_takes_no_other_prompt(make, toy_texts, toy_labels, tiny_encoder):
+    loaded = Backbone.from_pretrained(tiny_encoder, prompt="so: ", device="cpu")
+    for prompt in ("a", ["a"]):
+        with pytest.raises(UnknownOptionError, match="prompt='a', but encoder is loaded with 'so"):
+            make(backbones=[loaded], prompt=prompt).fit(toy_texts, toy_labels)
+    for prompt in ("", "so: ", [""]):
+        (same,) = make(backbones=[loaded], prompt=prompt).load_backbones()
+        assert same is loaded
 
 
 def test_backbones_of_one_name_are_refused(make, tiny_encoder, toy_texts, toy_labels):

@@ -5,6 +5,7 @@ through its own indexing.
 """
 
 import inspect
+import json
 import re
 
 import numpy as np
@@ -74,7 +75,9 @@ def test_prompts_stay_with_the_backbones_in_use(make, toy, tiny_encoder, tiny_de
         np.testing.assert_array_equal(loaded.predict_proba(texts), fitted.predict_proba(texts))
     both.save(tmp_path / "saved")
     card = (tmp_path / "saved" / "README.md").read_text("utf-8")
-    assert re.findall(r"blocks, prompt (.*)", card) == ["so:", "{text} so"]
+    assert re.findall(r"blocks, prompt (.*)", card) == ['"so: "', '"{text} so"']
+    config = json.loads((tmp_path / "saved" / "config.json").read_text("utf-8"))
+    assert "prompt" not in config["parameters"]  # as in folders of before there was one
 
 
 def test_a_clone_has_the_parameters_and_shares_loaded_backbones(make, toy_texts, toy_labels):

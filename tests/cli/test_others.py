@@ -89,7 +89,7 @@ def test_cache_ls_tells_prompts_where_there_are_any(run, data, filled, tiny_enco
     assert run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out", *prompt).code == 0
     done = run("cache", "ls").out.splitlines()
     assert done[0].split()[-1] == "prompt"
-    assert sum(line.endswith("so: {text} It is, as ev…") for line in done) == 1
+    assert sum(line.endswith('"so: {text}\\nIt is, as …') for line in done) == 1
     found = {
         entry["prompt"]: entry["dtype"] for entry in json.loads(run("cache", "ls", "--json").out)
     }

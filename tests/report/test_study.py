@@ -82,11 +82,11 @@ def test_other_settings_are_another_run(config_file, quick, tmp_path):
     assert quick == ["one", "one"]
 
 
-def test_settings_reach_the_classifier(config_file, tiny_encoder, monkeypatch, tmp_path):
+def test_settings_reach_the_classifier(config_file, monkeypatch, tmp_path):
     config_file.write_text(
         'fusions = ["mean"]\nselector = "best"\nmax_tokens = 9\ndtype = "bfloat16"\n'
         + config_file.read_text()
-        + f"[prompts]\n'{tiny_encoder}' = 'so: {{text}}'\n"
+        + "[prompts]\ntiny = ['so: {text}']\n"
     )
     seen = []
 
@@ -98,7 +98,7 @@ def test_settings_reach_the_classifier(config_file, tiny_encoder, monkeypatch, t
     with pytest.raises(KeyboardInterrupt):
         next(run_study(StudyConfig.load(config_file), tmp_path / "out", base=tmp_path, **QUIET))
     expected = {"fusion": "mean", "selector": "best", "max_tokens": 9, "dtype": "bfloat16"}
-    expected["prompt"] = ["so: {text}"]
+    expected["prompt"] = ("so: {text}",)
     assert expected.items() <= seen[0].items()
 
 
@@ -118,6 +118,18 @@ def test_backbones_are_found_from_the_file_not_the_working_folder(
     with pytest.raises(KeyboardInterrupt):
         next(run_study(StudyConfig.load(config_file), tmp_path / "out", base=tmp_path, **QUIET))
     assert seen == [(str(tmp_path / "own"),)]
+
+
+def test_another_prompt_is_another_run_of_its_own_set_alone(config_file, quick, tmp_path):
+    plain = config_file.read_text()
+    again = re.search(r"tiny = (.*)", plain)[1]
+    plain = plain.replace("[data.one]", f"asked = {again}\n[data.one]")
+    for prompt in ("so: ", "{text}, so"):
+        config_file.write_text(plain + f"[prompts]\nasked = ['{prompt}']\n")
+        runs = run_study(StudyConfig.load(config_file), tmp_path / "out", base=tmp_path, **QUIET)
+        found = [run.report.prompts for _, run in zip(range(4), runs, strict=False)]
+        assert found == [{}, {}, {"encoder": prompt}, {"encoder": prompt}]
+    assert quick == ["one"] * 6
 
 
 def test_other_texts_are_another_run(config_file, quick, tmp_path):
@@ -245,8 +257,12 @@ def _without(report, name):
             "seeds: expected each",
         ),
         (
-            "[prompts]\nb='x'\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'",
-            "prompts: 'b' is",
+            "[prompts]\nb=['x']\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'",
+            "prompts.b: expected one for each of 0 backbones of that name, got 1",
+        ),
+        (
+            "[prompts]\na=['x', '']\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'",
+            "prompts.a: expected one for each of 1 backbones of that name, got 2",
         ),
         ("[backbones]\n[data.a]\ntrain='x'\ntest='y'", "backbones: expected at least one"),
     ],

@@ -12,6 +12,7 @@ from layerfuse.backbone.packaged_models import (
     is_fetched,
     packaged_folder,
 )
+from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.signals import attention_entropy, backbone_gradient, model_signals
 from layerfuse.backbone.source import digest as weights_digest
 
@@ -20,6 +21,7 @@ __all__ = [
     "Backbone",
     "PackagedModel",
     "ProbeLoss",
+    "Prompt",
     "attention_entropy",
     "backbone_gradient",
     "fastest_kernel",

@@ -14,6 +14,7 @@ from layerfuse.backbone.embed import embed_batches
 from layerfuse.backbone.kernels import KernelName, fastest_kernel
 from layerfuse.backbone.load import choose_max_tokens, load_model, move, tokenizer_digest
 from layerfuse.backbone.probe import choose_poolings, is_causal, probe_states
+from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.saved import SavedBackbone
 from layerfuse.backbone.source import find_source, lasting
 from layerfuse.backbone.tokens import check_fast
@@ -94,7 +95,7 @@ class Backbone:
         device : str, optional
             Such as ``cpu`` or ``cuda:0``. Default: a GPU if there is one.
         prompt : str
-            Put before every text; around it, where it has ``{text}``. It is never truncated.
+            Put before every text; around it, where it has ``{text}``. Texts are truncated, not it.
         skip_first_token : bool
             Leave the first token out of ``mean``, ``weighted_mean`` and ``max``: in decoders it is
             an attention sink.
@@ -115,13 +116,14 @@ class Backbone:
         Raises
         ------
         BackboneLoadError
-            If it is found nowhere, is incomplete, or its blocks cannot be found.
+            If it is found nowhere or incomplete, lacks blocks, or has no room beside the prompt.
         DownloadError
             If a packaged model cannot be downloaded.
         UnknownOptionError
-            If dtype or a pooling is unknown.
+            If dtype or a pooling is unknown, or the prompt has no place for the text but another.
         """
         check_option("dtype", dtype, _DTYPES)
+        Prompt.parse(prompt)
         source = find_source(
             name_or_path, revision=revision, offline=offline, trust_remote_code=trust_remote_code
         )
@@ -169,13 +171,7 @@ class Backbone:
         return cls(model, tokenizer, blocks, saved.spec, deepest=saved.deepest, origin=saved.origin)
 
     def save(self, folder: str | Path) -> None:
-        """Write the weights that are left, the tokenizer and the identity to a folder.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Made if it does not exist.
-        """
+        """Write the weights that are left, tokenizer and identity to a folder, made if need be."""
         folder = Path(folder)
         with self.blocks.turn:
             self.model.save_pretrained(folder)

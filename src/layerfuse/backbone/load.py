@@ -157,21 +157,16 @@ def choose_max_tokens(
     )
     if limit is not None and chosen > limit:
         raise BackboneLoadError(f"max_tokens={chosen}, but {name} takes at most {limit} tokens.")
-    n_special = tokenizer.num_special_tokens_to_add(pair=False)
+    template, rust = Prompt.parse(prompt), tokenizer.backend_tokenizer
+    rust.no_truncation()  # nobody else has the tokenizer yet
+    rust.no_padding()
+    n_taken = template.n_tokens(rust)
     # With fewer than its special tokens the Rust tokenizer silently does not truncate at all.
-    if chosen <= n_special:
+    if chosen < n_taken + template.n_places:
+        added = f"special tokens and those of prompt={prompt!r}" if prompt else "special tokens"
         raise BackboneLoadError(
-            f"max_tokens={chosen} leaves no room for text: {name} adds {n_special} special tokens "
-            "to each."
+            f"max_tokens={chosen} leaves no room for text: {name} adds {n_taken} {added} to each."
         )
-    if prompt:  # counted while nobody else has the tokenizer
-        tokenizer.backend_tokenizer.no_truncation()
-        n_taken = Prompt.parse(prompt).n_tokens(tokenizer.backend_tokenizer)
-        if chosen <= n_taken:
-            raise BackboneLoadError(
-                f"max_tokens={chosen} leaves no room for text: the prompt of {name} takes "
-                f"{n_taken} tokens. Use a shorter one."
-            )
     return chosen
 
 

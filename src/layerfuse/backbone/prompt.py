@@ -1,10 +1,16 @@
 """What stands around every text, and texts cut so that nothing of it is cut off."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from layerfuse.core.errors import UnknownOptionError
+
 TEXT = "{text}"
 """Marks the place of the text in a prompt."""
+
+_PLACE = re.compile(r"\{\s*\w*\s*\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +27,27 @@ class Prompt:
 
     @classmethod
     def parse(cls, prompt: str) -> "Prompt":
-        """Read what a user wrote: without ``{text}`` it is put before the text."""
-        return cls(prompt if TEXT in prompt else prompt + TEXT)
+        """Read what a user wrote: without ``{text}`` it is put before the text.
+
+        Raises
+        ------
+        UnknownOptionError
+            If it is no string, or has a place for something else than the text.
+        """
+        if not isinstance(prompt, str):
+            raise UnknownOptionError(f"prompt={prompt!r}: expected a string.")
+        if TEXT in prompt:
+            return cls(as_characters(prompt))
+        if place := _PLACE.search(prompt):
+            raise UnknownOptionError(
+                f"prompt={prompt!r} has a place for {place[0]}. Write {TEXT} where the text stands."
+            )
+        return cls(as_characters(prompt) + TEXT)
+
+    @property
+    def n_places(self) -> int:
+        """How often the text stands in it."""
+        return self.template.count(TEXT)
 
     def around(self, text: str) -> str:
         """Return the template with a text in its place."""
@@ -31,46 +56,65 @@ class Prompt:
     def survives(self, side: str) -> bool:
         """Tell whether cutting the whole at this side cuts nothing but text."""
         text_is_cut = self.template.endswith if side == "right" else self.template.startswith
-        return self.template.count(TEXT) == 1 and text_is_cut(TEXT)
+        return self.n_places == 1 and text_is_cut(TEXT)
 
     def n_tokens(self, rust: Any) -> int:
-        """Return how many tokens a text of none takes."""
+        """Return how many tokens it takes with no text, special tokens included."""
         return len(rust.encode(self.around(""), add_special_tokens=True).ids)
 
-    def encode_cut(self, rust: Any, text: str, max_tokens: int, side: str) -> Any:
-        """Return the encoding of the template around as much of a text as fits.
+    def encode_cut(self, rust: Any, texts: Sequence[str], max_tokens: int, side: str) -> list[Any]:
+        """Return encodings of the template around as much of each text as fits.
 
         Parameters
         ----------
         rust : tokenizers.Tokenizer
             Truncates at ``max_tokens``. Others may use it too: no setting of it is changed.
-        text : str
+        texts : sequence of str
             Too long to fit whole.
         max_tokens : int
-            More than ``n_tokens``.
+            At least ``n_tokens`` and one for each place.
         side : str
-            Where to cut the text: ``right`` or ``left``.
+            Where to cut the texts: ``right`` or ``left``.
 
         Returns
         -------
-        tokenizers.Encoding
-            Of at most ``max_tokens``; the last token or two may stay free.
+        list of tokenizers.Encoding
+            Of at most ``max_tokens``, of which some stay free: a token or two where the text stands
+            once.
         """
-        room = (max_tokens - self.n_tokens(rust)) // self.template.count(TEXT)
+        cut = list(texts)
+        found: list[Any] = [None] * len(texts)
+        room = (max_tokens - self.n_tokens(rust)) // self.n_places
+        left = list(range(len(texts)))
         # Where text and template meet, they may take more tokens together than apart.
         for n_tokens in range(room, -1, -1):
-            text = _cut(rust, text, n_tokens, side)
-            encoding = rust.encode(self.around(text), add_special_tokens=True)
-            if not encoding.overflowing:
+            alone = rust.encode_batch([cut[i] for i in left], add_special_tokens=False)
+            for i, encoding in zip(left, alone, strict=True):
+                cut[i] = _cut(cut[i], encoding.offsets, n_tokens, side)
+            whole = [self.around(cut[i]) for i in left]
+            for i, encoding in zip(left, rust.encode_batch_fast(whole), strict=True):
+                found[i] = encoding
+            left = [i for i in left if found[i].overflowing]
+            if not left:
                 break
-        return encoding
+        return found
 
 
-def _cut(rust: Any, text: str, n_tokens: int, side: str) -> str:
+def as_characters(text: str) -> str:
+    """Join surrogate pairs and replace lone surrogates, which the Rust tokenizer refuses."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _cut(text: str, offsets: Sequence[tuple[int, int]], n_tokens: int, side: str) -> str:
     """Return the first, or last, tokens of a text as they stand in it."""
-    offsets = rust.encode(text, add_special_tokens=False).offsets
-    if n_tokens == 0 or not offsets:
+    if len(offsets) <= n_tokens:
+        return text
+    if n_tokens == 0:
         return ""
     if side == "right":
-        return text[: offsets[:n_tokens][-1][1]]
-    return text[offsets[-n_tokens:][0][0] :]
+        return text[: offsets[n_tokens - 1][1]]
+    return text[offsets[-n_tokens][0] :].lstrip()  # a space belongs to the token behind it

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layerfuse.backbone.prompt import Prompt
+from layerfuse.backbone.prompt import Prompt, as_characters
 from layerfuse.core.errors import BackboneLoadError
 
 _LEAST_TOKENS = 256  # of a batch that is made smaller to give every core some
@@ -127,34 +127,25 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str)
     rust, side = tokenizer.backend_tokenizer, tokenizer.truncation_side
     rust.no_padding()
     rust.enable_truncation(max_length=max_tokens, direction=side)
-    template = Prompt.parse(_characters(prompt))
+    template = Prompt.parse(prompt)
     survives = template.survives(side)
     pieces: list[np.ndarray] = []
     truncated: list[bool] = []
     stand_in = np.array([stand_in_id(tokenizer)], dtype=np.int32)
     for start in range(0, len(texts), _CHUNK_TEXTS):
-        chunk = [_characters(text) for text in texts[start : start + _CHUNK_TEXTS]]
+        chunk = [as_characters(text) for text in texts[start : start + _CHUNK_TEXTS]]
         whole = [template.around(text) for text in chunk]
         encodings = rust.encode_batch_fast(whole, add_special_tokens=True)
-        for text, encoding in zip(chunk, encodings, strict=True):
-            too_long = bool(encoding.overflowing)
-            kept = encoding
-            if too_long and not survives:
-                kept = template.encode_cut(rust, text, max_tokens, side)
-            pieces.append(np.array(kept.ids, dtype=np.int32) if kept.ids else stand_in)
-            truncated.append(too_long)
+        truncated += [bool(encoding.overflowing) for encoding in encodings]
+        long = [i for i, encoding in enumerate(encodings) if encoding.overflowing]
+        if long and not survives:
+            cut = template.encode_cut(rust, [chunk[i] for i in long], max_tokens, side)
+            for i, encoding in zip(long, cut, strict=True):
+                encodings[i] = encoding
+        pieces += [np.array(e.ids, dtype=np.int32) if e.ids else stand_in for e in encodings]
     starts = np.concatenate([[0], np.cumsum([len(p) for p in pieces])]).astype(np.int64)
     ids = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
     return TokenizedTexts(ids, starts, np.array(truncated, dtype=bool))
-
-
-def _characters(text: str) -> str:
-    """Join surrogate pairs and replace lone surrogates, which the Rust tokenizer refuses."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def stand_in_id(tokenizer: Any) -> int:

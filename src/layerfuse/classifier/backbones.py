@@ -5,7 +5,7 @@ from os import PathLike
 from typing import Any
 
 from layerfuse.backbone import Backbone
-from layerfuse.core.errors import ShapeError
+from layerfuse.core.errors import ShapeError, UnknownOptionError
 
 _OPTIONS = ("pooling", "max_tokens", "dtype", "device", "offline")
 
@@ -27,6 +27,8 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     ------
     ShapeError
         If there is none, two have the same name, or there are not as many prompts.
+    UnknownOptionError
+        If one that is loaded already has another prompt.
     BackboneLoadError
         If one cannot be loaded.
     """
@@ -34,11 +36,12 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     if isinstance(given, str | PathLike | Backbone) or not given:
         raise ShapeError(f"backbones={given!r}: expected a list of at least one backbone.")
     options = {name: parameters[name] for name in _OPTIONS}
+    prompts = _prompts(parameters["prompt"], given)
     loaded = [
         one
         if isinstance(one, Backbone)
         else Backbone.from_pretrained(str(one), prompt=prompt, **options)
-        for one, prompt in zip(given, _prompts(parameters["prompt"], len(given)), strict=True)
+        for one, prompt in zip(given, prompts, strict=True)
     ]
     names = [backbone.name for backbone in loaded]
     if len(set(names)) != len(names):
@@ -49,13 +52,18 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     return loaded
 
 
-def _prompts(given: str | Sequence[str], n_backbones: int) -> Sequence[str]:
-    """Return the prompt of each backbone."""
-    if isinstance(given, str):
-        return [given] * n_backbones
-    if len(given) != n_backbones:
+def _prompts(asked: str | Sequence[str], given: Sequence[Any]) -> Sequence[str]:
+    """Return the prompt of each backbone, which one that is loaded already has for good."""
+    prompts = [asked] * len(given) if isinstance(asked, str) else asked
+    if len(prompts) != len(given):
         raise ShapeError(
-            f"prompt: got {len(given)} for {n_backbones} backbones. Expected one string for all, "
+            f"prompt: got {len(prompts)} for {len(given)} backbones. Expected one string for all, "
             "or one for each, in order; an empty one is no prompt."
         )
-    return given
+    for one, prompt in zip(given, prompts, strict=True):
+        if isinstance(one, Backbone) and prompt not in {"", one.spec.prompt}:
+            raise UnknownOptionError(
+                f"prompt={prompt!r}, but {one.name} is loaded with {one.spec.prompt!r}. Give the "
+                "prompt to Backbone.from_pretrained."
+            )
+    return prompts

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from layerfuse.backbone import Prompt
 from layerfuse.classifier.fusing import FusionChoice
 from layerfuse.core.errors import SelectionError, UnknownOptionError, as_integer, check_option
 from layerfuse.core.layers import POOLINGS, LayerRef
@@ -59,8 +60,10 @@ def check_options(parameters: Mapping[str, Any]) -> None:
         if parameters[name] is not None:
             as_integer(name, parameters[name])
     prompt = parameters["prompt"]
-    if not (isinstance(prompt, Sequence) and all(isinstance(one, str) for one in prompt)):
-        raise UnknownOptionError(f"prompt={prompt!r}: expected a string, or one for each backbone.")
+    if not isinstance(prompt, list | tuple | str):
+        raise UnknownOptionError(f"prompt={prompt!r}: expected a string, or a list of them.")
+    for one in (prompt,) if isinstance(prompt, str) else prompt:
+        Prompt.parse(one)
     pooling = parameters["pooling"]
     for one in (pooling,) if pooling is None or isinstance(pooling, str) else pooling:
         if one is not None:

@@ -1,6 +1,6 @@
 """A fitted classifier as a bundle, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from layerfuse.backbone import Backbone, load_again
 from layerfuse.bundle import Bundle, Card, model_card, read_bundle, with_prefix, write_bundle
 from layerfuse.core.errors import BundleFormatError
-from layerfuse.core.escape import literal
+from layerfuse.core.escape import literal, quoted
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.selection import Selection
 from layerfuse.core.spec import BackboneSpec
@@ -69,6 +69,7 @@ def lasting_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         Without what is of this machine; a criterion by its name, class weights as pairs.
     """
     gone = {"cache", "device", "offline", "progress"}
+    gone |= {"prompt"}  # the specs of the backbones in use have it
     lasting = {name: value for name, value in parameters.items() if name not in gone}
     criterion = parameters["criterion"]
     if isinstance(criterion, CriterionInfo):
@@ -101,10 +102,8 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> Non
     arrays = {f"fusion.{name}": array for name, array in fitted.fusion.arrays().items()}
     arrays |= {f"head.{name}": array for name, array in fitted.head.arrays().items()}
     origins = [backbone.origin for backbone in fitted.backbones.values()]
-    prompts = [backbone.spec.prompt for backbone in fitted.backbones.values()]
-    prompt = prompts if len(set(prompts)) > 1 else prompts[0]
     config = {
-        "parameters": {**fitted.parameters, "backbones": origins, "prompt": prompt},
+        "parameters": {**fitted.parameters, "backbones": origins},
         "classes": fitted.classes.tolist(),
         "classes_dtype": fitted.classes.dtype.str,
         "selection": {
@@ -168,6 +167,7 @@ def load_fitted(
         parameters = dict(config["parameters"])
         if isinstance(parameters.get("class_weight"), list):
             parameters["class_weight"] = dict(parameters["class_weight"])
+        parameters["prompt"] = _prompt([spec for _, spec, _ in saved])
         classes = np.array(config["classes"], dtype=config["classes_dtype"])
     except (KeyError, TypeError) as err:
         raise BundleFormatError(f"{folder} is damaged: its config.json lacks {err}.") from err
@@ -190,6 +190,12 @@ def load_fitted(
     return Fitted(*parts, portable=included.is_dir())
 
 
+def _prompt(specs: Sequence[BackboneSpec]) -> str | list[str]:
+    """Return what the constructor takes: one prompt for all backbones in use, or one for each."""
+    prompts = [spec.prompt for spec in specs]
+    return prompts if len(set(prompts)) > 1 else prompts[0]
+
+
 def _card(fitted: Fitted) -> Card:
     return Card(
         classes=[str(label) for label in fitted.classes],
@@ -202,7 +208,7 @@ def _card(fitted: Fitted) -> Card:
         ],
         backbones=[
             f"`{b.origin}`, weights `{b.spec.weights}`, {b.deepest} of {b.spec.n_layers} blocks"
-            + (f", prompt {literal(b.spec.prompt)}" if b.spec.prompt else "")
+            + (f", prompt {literal(quoted(b.spec.prompt))}" if b.spec.prompt else "")
             for b in fitted.backbones.values()
         ],
         n_parameters=sum(b.n_parameters for b in fitted.backbones.values()),

@@ -43,7 +43,7 @@ def list_entries(json: JsonOption = False) -> None:
             ]
         )
         return
-    from layerfuse.core.escape import shortened
+    from layerfuse.core.escape import quoted, shortened
     from layerfuse.report.tables import text_table
     from layerfuse.store import SHORT_FINGERPRINT
 
@@ -54,7 +54,9 @@ def list_entries(json: JsonOption = False) -> None:
             str(entry.n_texts),
             f"{entry.disk_bytes / 2**20:.0f} MiB",
             entry.fingerprint[:SHORT_FINGERPRINT],
-            shortened(entry.spec.prompt, _PROMPT_CHARACTERS) if entry.spec else "",
+            shortened(quoted(entry.spec.prompt), _PROMPT_CHARACTERS)
+            if entry.spec and entry.spec.prompt
+            else "",
         )
         for entry in entries
     ]

@@ -1,6 +1,7 @@
 """Words that come from data, made safe to show: in a line of text, HTML, SVG, Markdown."""
 
 import html
+import json
 import re
 
 # Neither HTML nor XML nor a terminal can show these: some would end a file or steer a terminal. The
@@ -43,6 +44,17 @@ def literal(text: str) -> str:
     """
     entities = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", entities)
+
+
+def quoted(text: str) -> str:
+    r"""Return a text between quotes, its line breaks and quotes as Python and JSON write them.
+
+    Examples
+    --------
+    >>> print(quoted(f"Review: {chr(10)}"))
+    "Review: \n"
+    """
+    return json.dumps(text, ensure_ascii=False)
 
 
 def shortened(text: str, length: int) -> str:

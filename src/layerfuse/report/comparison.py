@@ -222,6 +222,9 @@ def _report(
         agreement=agreement,
         curve=curve,
         seeds=seeds,
+        prompts={
+            own.backbone: own.model.spec.prompt for own in lead.train if own.model.spec.prompt
+        },
     )
 
 

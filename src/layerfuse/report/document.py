@@ -1,6 +1,6 @@
 """``Report``: what a comparison found, as one value that is saved as JSON and drawn from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Final, Literal
@@ -80,6 +80,8 @@ class Report:
         Learning curve; empty if not asked for.
     seeds : Seeds
         Other seeds.
+    prompts : dict of str to str
+        By backbone, of those that were read with one.
     version : int
         Of this form.
     """
@@ -108,6 +110,7 @@ class Report:
     agreement: dict[str, dict[str, float]]
     curve: tuple[CurvePoint, ...]
     seeds: Seeds
+    prompts: dict[str, str] = field(default_factory=dict)
     version: Literal[1] = REPORT_VERSION
 
     def __post_init__(self) -> None:

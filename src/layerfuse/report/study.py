@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pydantic
 
-from layerfuse.backbone import weights_digest
+from layerfuse.backbone import Prompt, weights_digest
 from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.options import SelectorChoice, check_seed
 from layerfuse.core.errors import ReportError
@@ -69,8 +69,8 @@ class StudyConfig:
         Texts a class of the learning curves.
     max_ms, max_mb : float, optional
         For the selector ``budget``, as in ``FusionClassifier``.
-    prompts : dict of str to str
-        By backbone, as named in ``backbones``; as in ``Backbone.from_pretrained``.
+    prompts : dict of str to tuple of str
+        By set of backbones: one for each of them, as in ``FusionClassifier``.
     max_tokens : int, optional
         Longer texts are truncated.
     dtype : Dtype
@@ -88,7 +88,7 @@ class StudyConfig:
     curve: tuple[int, ...] = ()
     max_ms: float | None = None
     max_mb: float | None = None
-    prompts: dict[str, str] = field(default_factory=dict)
+    prompts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     max_tokens: int | None = None
     dtype: Dtype = "float32"
 
@@ -101,7 +101,7 @@ class StudyConfig:
         ReportError
             If it is no TOML or does not say what a study needs; names the first place.
         UnknownOptionError
-            If a seed is none.
+            If a seed is none, or a prompt has a place for something else than the text.
         OSError
             If it cannot be read.
         """
@@ -117,8 +117,15 @@ class StudyConfig:
         for part in ("data", "backbones", "fusions", "seeds"):
             if not getattr(config, part):
                 raise ReportError(f"{path}, {part}: expected at least one, got none.")
-        for one in config.prompts.keys() - set(chain.from_iterable(config.backbones.values())):
-            raise ReportError(f"{path}, prompts: {one!r} is none of the backbones.")
+        for name, prompts in config.prompts.items():
+            n_backbones = len(config.backbones.get(name, ()))
+            if len(prompts) != n_backbones:
+                raise ReportError(
+                    f"{path}, prompts.{name}: expected one for each of {n_backbones} backbones of "
+                    f"that name, got {len(prompts)}."
+                )
+            for prompt in prompts:
+                Prompt.parse(prompt)
         for seed in config.seeds:
             check_seed(f"{path}, seeds", seed)
         if len(set(config.seeds)) < len(config.seeds):
@@ -194,9 +201,8 @@ def run_study(
     weights = {one: _weights(one) for one in chain.from_iterable(sets.values())}
 
     def place(name: str, set_name: str, seed: int) -> Path:
-        data, backbones = config.data[name], config.backbones[set_name]
         read = [*files[name], *(weights[one] for one in sets[set_name])]
-        settings = _settings(config, data, backbones, seed, read)
+        settings = _settings(config, config.data[name], set_name, seed, read)
         run = f"{_safe(name)}--{_safe(set_name)}--{seed}-{settings}"
         return Path(folder).expanduser() / "runs" / run
 
@@ -217,7 +223,7 @@ def run_study(
                     max_ms=config.max_ms,
                     max_mb=config.max_mb,
                     fusion=config.fusions[0],
-                    prompt=[config.prompts.get(one, "") for one in config.backbones[set_name]],
+                    prompt=config.prompts.get(set_name, ""),
                     max_tokens=config.max_tokens,
                     dtype=config.dtype,
                     cache=cache,
@@ -297,7 +303,7 @@ def _weights(backbone: str) -> str:
 def _settings(
     config: StudyConfig,
     data: StudyData,
-    backbones: Sequence[str],
+    set_name: str,
     seed: int,
     files: Sequence[str],
 ) -> str:
@@ -305,7 +311,8 @@ def _settings(
     asked: Mapping[str, object] = _ADAPTER.dump_python(config, mode="json") | {
         "data": [data.train, data.test, data.text_column, data.label_column],
         "files": list(files),
-        "backbones": list(backbones),
+        "backbones": list(config.backbones[set_name]),
+        "prompts": list(config.prompts.get(set_name, ())),
         "seeds": [seed, config.seeds[0] == seed],
         "versions": [REPORT_VERSION, version("layerfuse")],
     }

@@ -2,6 +2,7 @@
 
 from itertools import zip_longest
 
+from layerfuse.core.escape import quoted
 from layerfuse.core.layers import LayerRef
 from layerfuse.report.contents.numbers import percent, yes
 from layerfuse.report.contents.table import Table
@@ -38,6 +39,7 @@ def selection_table(report: Report) -> Table:
         ("part", "choice"),
         (
             *((source, f"layers {', '.join(own)}") for source, own in layers.items()),
+            *((f"{name}, prompt", quoted(prompt)) for name, prompt in report.prompts.items()),
             ("why these", report.reason),
             ("fusion", report.fusion),
             ("head", report.head),
