@@ -1,9 +1,9 @@
 """What a prompt is worth: the same backbones read with one and without, on the same texts.
 
-    python benchmarks/prompts.py --data DIR --backbone FOLDER --prompt "Review: {text} It was"
+    python benchmarks/prompts.py --data DIR --asked FOLDER --prompt "Review: {text} It was"
 
-One sample of train.parquet and one of test.parquet; the first ``--backbone`` is read with the
-prompt, others as they are. Prints a JSON line for each way: accuracy of ``fit`` with its defaults
+One sample of train.parquet and one of test.parquet. Backbones that are ``--asked`` are read with the
+prompt and without, others (``--backbone``) as they are. Prints a JSON line for each way: accuracy of ``fit`` with its defaults
 on all of the sample and on few texts a class, and the paired gain of the prompt over none.
 """
 
@@ -19,6 +19,7 @@ from layerfuse.report.curve import learning_curve
 from layerfuse.report.quality import gain_over
 from layerfuse.report.split import Split
 from layerfuse.report.trial import Trial, embed_split
+from layerfuse.store import EmbeddingStore
 
 
 def main() -> None:
@@ -27,7 +28,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--backbone", type=Path, action="append", required=True)
+    parser.add_argument("--asked", type=Path, action="append", required=True)
+    parser.add_argument("--backbone", type=Path, action="append", default=[])
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--train", type=int, default=2000)
     parser.add_argument("--test", type=int, default=1000)
@@ -41,18 +43,25 @@ def main() -> None:
         for side, n_texts in (("train", args.train), ("test", args.test))
     )
     split = Split.of(*train, *test)
+    with store_at(DEFAULT_CACHE) as store:
+        _run(args, split, store)
+
+
+def _run(args: argparse.Namespace, split: Split, store: EmbeddingStore) -> None:
     plain = None
     for prompt in ("", args.prompt):
-        trial = _trial(args, split, prompt)
+        trial = _trial(args, split, store, prompt)
         probabilities = trial.result()
         right = probabilities.argmax(1) == trial.truth
         gain = None if plain is None else gain_over(right, plain)
         plain = right
-        points = [p for p in learning_curve(trial, args.curve, args.draws) if p.name == "layerfuse"]
+        points = learning_curve(trial, args.curve, args.draws)
+        few = [p for p in points if p.name == "layerfuse" and p.n_texts < len(split.texts)]
         truth = probabilities[np.arange(len(right)), trial.truth]
         line = {
             "benchmark": "prompts",
             "data": args.data.name,
+            "asked": [folder.name for folder in args.asked],
             "backbones": [folder.name for folder in args.backbone],
             "dtype": args.dtype,
             "n_train": len(split.texts),
@@ -61,22 +70,21 @@ def main() -> None:
             "accuracy": round(100 * float(right.mean()), 2),
             "log_loss": round(float(-np.log(np.maximum(truth, 1e-300)).mean()), 4),
             "gain": gain and [round(value, 2) for value in (gain.points, gain.low, gain.high)],
-            "few": {str(p.n_texts): [round(100 * a, 2) for a in p.accuracy] for p in points[:-1]},
+            "few": {str(p.n_texts): [round(100 * a, 2) for a in p.accuracy] for p in few},
             "layers": [str(ref) for ref in trial.classifier.selection_],
         }
         record.write(line, args.out)
 
 
-def _trial(args: argparse.Namespace, split: Split, prompt: str) -> Trial:
-    prompts = [prompt, *[""] * (len(args.backbone) - 1)]
+def _trial(args: argparse.Namespace, split: Split, store: EmbeddingStore, prompt: str) -> Trial:
     backbones = [
         Backbone.from_pretrained(folder, prompt=one, dtype=args.dtype, device="cpu")
-        for folder, one in zip(args.backbone, prompts, strict=True)
+        for folders, one in ((args.asked, prompt), (args.backbone, ""))
+        for folder in folders
     ]
-    with store_at(DEFAULT_CACHE) as store:
-        sides = embed_split(split, backbones, store, progress=True)
-        classifier = FusionClassifier(backbones, dtype=args.dtype, device="cpu", progress=False)
-        return Trial.fit(classifier, split, *sides)
+    sides = embed_split(split, backbones, store, progress=True)
+    classifier = FusionClassifier(backbones, dtype=args.dtype, device="cpu", progress=False)
+    return Trial.fit(classifier, split, *sides)
 
 
 if __name__ == "__main__":

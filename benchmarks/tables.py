@@ -400,8 +400,9 @@ def criteria_chance() -> str:
 def prompts() -> str:
     """Return accuracy without and with a prompt, on few texts and on all of the sample."""
     cases: dict[tuple[str, ...], list[Line]] = {}
-    for line in _lines("prompts", ("data", "backbones", "prompt"), "prompts.jsonl"):
-        cases.setdefault((" + ".join(line["backbones"]), line["data"]), []).append(line)
+    for line in _lines("prompts", ("data", "asked", "backbones", "prompt"), "prompts.jsonl"):
+        backbones = " + ".join([*line["asked"], *line["backbones"]])
+        cases.setdefault((backbones, line["data"]), []).append(line)
     rows = []
     for (backbones, data), (plain, prompted) in cases.items():
         few = [

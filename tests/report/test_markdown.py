@@ -31,6 +31,13 @@ def tables(document):
     return found
 
 
+def test_prompts_are_told_between_quotes(report):
+    assert "prompt" not in report_markdown(report)
+    asked = dataclasses.replace(report, prompts={"m": "so:\n{text} | "})
+    choices = tables(report_markdown(asked))["Layers, fusion and head"]
+    assert ["m, prompt", '"so:\\n{text} | "'] in choices
+
+
 def test_every_row_of_a_table_has_as_many_cells(report):
     found = tables(report_markdown(report))
     assert len(found) >= 15

@@ -101,8 +101,9 @@ def embed_batches(
                 yield positions + first, repeated
                 bar.update(len(positions))
     if n_truncated:
+        prompted = " with the prompt" if spec.prompt else ""
         warnings.warn(
-            f"{spec.name}: {n_truncated} of {n_texts} texts are longer than "
+            f"{spec.name}: {n_truncated} of {n_texts} texts are{prompted} longer than "
             f"max_tokens={spec.max_tokens} and were truncated.",
             stacklevel=4,
         )

@@ -318,8 +318,8 @@ class FusionClassifier(
         Raises
         ------
         UnknownOptionError, ShapeError
-            Before anything is loaded, if an option has an unknown value; or if there is no
-            backbone, or two have the same name.
+            Before anything is loaded, if an option has an unknown value, or there is no backbone
+            or not a prompt for each; if two have the same name.
         BackboneLoadError
             If one cannot be loaded.
         SelectionError

@@ -32,7 +32,7 @@ PromptOption = Annotated[
     list[str] | None,
     typer.Option(
         "--prompt",
-        help="Put before every text, or around {text}. Repeatable: one for each backbone.",
+        help="Put before texts, or around {text}. One for all backbones, or one for each.",
     ),
 ]
 PoolingOption = Annotated[
