@@ -2,9 +2,10 @@
 
     python benchmarks/prompts.py --data DIR --asked FOLDER --prompt "Review: {text} It was"
 
-One sample of train.parquet and one of test.parquet. Backbones that are ``--asked`` are read with the
-prompt and without, others (``--backbone``) as they are. Prints a JSON line for each way: accuracy of ``fit`` with its defaults
-on all of the sample and on few texts a class, and the paired gain of the prompt over none.
+One sample of train.parquet and one of test.parquet. Backbones that are ``--asked`` are read with
+the prompt and without, others (``--backbone``) as they are. Prints a JSON line for each way:
+accuracy of ``fit`` with its defaults on all of the sample and on few texts a class, and the paired
+gain of the prompt over none.
 """
 
 import argparse
