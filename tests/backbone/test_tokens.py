@@ -179,13 +179,17 @@ def test_what_is_no_character_in_a_prompt_counts_as_a_replacement(tiny, prompt):
         ("Review: {Text} It was", "has a place for {Text}. Write {text}"),
         ("{ text }", "has a place for { text }. Write {text}"),
         ("Review: {} It was", "has a place for {}. Write {text}"),
-        (None, "prompt=None: expected a string"),
-        (["a"], r"prompt=['a']: expected a string"),
-        (b"a", "prompt=b'a': expected a string"),
     ],
 )
-def test_a_prompt_is_a_string_with_a_place_for_the_text_alone(tiny, prompt, said):
+def test_a_prompt_has_no_place_but_for_the_text(tiny, prompt, said):
     with pytest.raises(UnknownOptionError, match=re.escape(said)):
+        Backbone.from_pretrained(tiny.folder("bert"), prompt=prompt)
+
+
+@pytest.mark.unchecked  # of a type that no signature allows
+@pytest.mark.parametrize("prompt", [None, ["a"], b"a", 3])
+def test_a_prompt_is_a_string(tiny, prompt):
+    with pytest.raises(UnknownOptionError, match=re.escape(f"prompt={prompt!r}: expected a")):
         Backbone.from_pretrained(tiny.folder("bert"), prompt=prompt)
 
 
