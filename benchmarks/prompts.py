@@ -16,6 +16,7 @@ import record
 
 from layerfuse import Backbone, FusionClassifier
 from layerfuse.extract import DEFAULT_CACHE, store_at
+from layerfuse.report.baselines import RESULT
 from layerfuse.report.curve import learning_curve
 from layerfuse.report.quality import gain_over
 from layerfuse.report.split import Split
@@ -57,7 +58,7 @@ def _run(args: argparse.Namespace, split: Split, store: EmbeddingStore) -> None:
         gain = None if plain is None else gain_over(right, plain)
         plain = right
         points = learning_curve(trial, args.curve, args.draws)
-        few = [p for p in points if p.name == "layerfuse" and p.n_texts < len(split.texts)]
+        few = [p for p in points if p.name == RESULT and p.n_texts < len(split.texts)]
         truth = probabilities[np.arange(len(right)), trial.truth]
         line = {
             "benchmark": "prompts",

@@ -32,17 +32,23 @@ class Prompt:
         Raises
         ------
         UnknownOptionError
-            If it is no string, or has a place for something else than the text.
+            If it is no string, holds what is no character, or has a place for something else than
+            the text.
         """
         if not isinstance(prompt, str):
             raise UnknownOptionError(f"prompt={prompt!r}: expected a string.")
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as err:
+            msg = f"prompt={prompt!r} holds half a surrogate pair, which is no character."
+            raise UnknownOptionError(msg) from err
         if TEXT in prompt:
-            return cls(as_characters(prompt))
+            return cls(prompt)
         if place := _PLACE.search(prompt):
             raise UnknownOptionError(
                 f"prompt={prompt!r} has a place for {place[0]}. Write {TEXT} where the text stands."
             )
-        return cls(as_characters(prompt) + TEXT)
+        return cls(prompt + TEXT)
 
     @property
     def n_places(self) -> int:
@@ -85,28 +91,19 @@ class Prompt:
         cut = list(texts)
         found: list[Any] = [None] * len(texts)
         room = (max_tokens - self.n_tokens(rust)) // self.n_places
-        left = list(range(len(texts)))
+        too_long = list(range(len(texts)))
         # Where text and template meet, they may take more tokens together than apart.
-        for n_tokens in range(room, -1, -1):
-            alone = rust.encode_batch([cut[i] for i in left], add_special_tokens=False)
-            for i, encoding in zip(left, alone, strict=True):
-                cut[i] = _cut(cut[i], encoding.offsets, n_tokens, side)
-            whole = [self.around(cut[i]) for i in left]
-            for i, encoding in zip(left, rust.encode_batch_fast(whole), strict=True):
+        for n_kept in range(room, -1, -1):
+            alone = rust.encode_batch([cut[i] for i in too_long], add_special_tokens=False)
+            for i, encoding in zip(too_long, alone, strict=True):
+                cut[i] = _cut(cut[i], encoding.offsets, n_kept, side)
+            whole = [self.around(cut[i]) for i in too_long]
+            for i, encoding in zip(too_long, rust.encode_batch_fast(whole), strict=True):
                 found[i] = encoding
-            left = [i for i in left if found[i].overflowing]
-            if not left:
+            too_long = [i for i in too_long if found[i].overflowing]
+            if not too_long:
                 break
         return found
-
-
-def as_characters(text: str) -> str:
-    """Join surrogate pairs and replace lone surrogates, which the Rust tokenizer refuses."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _cut(text: str, offsets: Sequence[tuple[int, int]], n_tokens: int, side: str) -> str:

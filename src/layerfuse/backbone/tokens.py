@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layerfuse.backbone.prompt import Prompt, as_characters
+from layerfuse.backbone.prompt import Prompt
 from layerfuse.core.errors import BackboneLoadError
 
 _LEAST_TOKENS = 256  # of a batch that is made smaller to give every core some
@@ -133,7 +133,7 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str)
     truncated: list[bool] = []
     stand_in = np.array([stand_in_id(tokenizer)], dtype=np.int32)
     for start in range(0, len(texts), _CHUNK_TEXTS):
-        chunk = [as_characters(text) for text in texts[start : start + _CHUNK_TEXTS]]
+        chunk = [_characters(text) for text in texts[start : start + _CHUNK_TEXTS]]
         whole = [template.around(text) for text in chunk]
         encodings = rust.encode_batch_fast(whole, add_special_tokens=True)
         truncated += [bool(encoding.overflowing) for encoding in encodings]
@@ -146,6 +146,15 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str)
     starts = np.concatenate([[0], np.cumsum([len(p) for p in pieces])]).astype(np.int64)
     ids = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
     return TokenizedTexts(ids, starts, np.array(truncated, dtype=bool))
+
+
+def _characters(text: str) -> str:
+    """Join surrogate pairs and replace lone surrogates, which the Rust tokenizer refuses."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def stand_in_id(tokenizer: Any) -> int:

@@ -66,10 +66,10 @@ def lasting_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Without what is of this machine; a criterion by its name, class weights as pairs.
+        Without what is of this machine, and without prompts, which the specs of the backbones in
+        use have; a criterion by its name, class weights as pairs.
     """
-    gone = {"cache", "device", "offline", "progress"}
-    gone |= {"prompt"}  # the specs of the backbones in use have it
+    gone = {"cache", "device", "offline", "progress", "prompt"}
     lasting = {name: value for name, value in parameters.items() if name not in gone}
     criterion = parameters["criterion"]
     if isinstance(criterion, CriterionInfo):
