@@ -118,11 +118,18 @@ def test_a_loaded_backbone_takes_no_other_prompt(make, toy_texts, toy_labels, ti
         assert same is loaded
 
 
-def test_backbones_of_one_name_are_refused(make, tiny_encoder, toy_texts, toy_labels):
-    classifier = make(backbones=[tiny_encoder, str(tiny_encoder)])
+def test_loaded_backbones_of_one_name_are_refused(make, tiny_encoder, toy_texts, toy_labels):
+    two = [Backbone.from_pretrained(tiny_encoder, pooling=p, device="cpu") for p in ("max", "mean")]
 
     with pytest.raises(ShapeError, match=r"different names, got encoder, encoder.*name="):
-        classifier.fit(toy_texts, toy_labels)
+        make(backbones=two).fit(toy_texts, toy_labels)
+
+
+def test_a_backbone_given_twice_is_refused(make, tiny_encoder, toy_texts, toy_labels):
+    for prompts, same in ((("", ""), "''"), (("a", "b", "b"), "'b'")):
+        classifier = make(backbones=[tiny_encoder] * len(prompts), prompt=prompts)
+        with pytest.raises(ShapeError, match=f"encoder is given twice, with the same prompt {same}"):
+            classifier.fit(toy_texts, toy_labels)
 
 
 def test_the_same_model_twice_under_two_names_is_fine(make, tiny_encoder, toy_texts, toy_labels):

@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from layerfuse import FusionClassifier
+from layerfuse import Backbone, FusionClassifier
 
 COLUMNS = {
     "list": list,
@@ -78,6 +78,25 @@ def test_prompts_stay_with_the_backbones_in_use(make, toy, tiny_encoder, tiny_de
     assert re.findall(r"blocks, prompt (.*)", card) == ['"so: "', '"{text} so"']
     config = json.loads((tmp_path / "saved" / "config.json").read_text("utf-8"))
     assert "prompt" not in config["parameters"]  # as in folders of before there was one
+
+
+def test_one_backbone_may_stand_under_several_prompts(make, toy, tiny_encoder, tmp_path):
+    texts, labels = toy(48)
+    taken = Backbone.from_pretrained(tiny_encoder, pooling="max", name="encoder-2", device="cpu")
+    backbones, prompts = [tiny_encoder, taken, tiny_encoder], ["", "", "{text} so"]
+    fitted = make(backbones=backbones, prompt=prompts, selector="best", k=1).fit(texts, labels)
+
+    assert list(fitted.backbones_) == ["encoder", "encoder-2", "encoder-3"]
+    asked = Backbone.from_pretrained(tiny_encoder, prompt="{text} so", device="cpu")
+    (layer,) = {ref.layer for ref in fitted.selection_ if ref.backbone == "encoder-3"}
+    np.testing.assert_array_equal(
+        fitted.backbones_["encoder-3"].embed(texts, [layer], progress=False).values,
+        asked.embed(texts, [layer], progress=False).values,
+    )
+    fitted.save(tmp_path / "saved", include_backbones=True)
+    loaded = FusionClassifier.load(tmp_path / "saved", device="cpu")
+    assert list(loaded.backbones_) == list(fitted.backbones_)
+    np.testing.assert_array_equal(loaded.predict_proba(texts), fitted.predict_proba(texts))
 
 
 def test_a_clone_has_the_parameters_and_shares_loaded_backbones(make, toy_texts, toy_labels):

@@ -213,8 +213,8 @@ def test_a_backbone_folder_that_lacks_something(refused, fit, new_encoder):
     assert "cannot be loaded" in refused(*fit[:2], "-b", folder, *fit[4:])
 
 
-def test_two_backbones_of_one_name(refused, fit):
-    assert "different names" in refused(*fit, "-b", fit[3])
+def test_a_backbone_given_twice(refused, fit):
+    assert "is given twice" in refused(*fit, "-b", fit[3])
 
 
 def test_a_device_that_is_not_there(refused, fit):

@@ -1,6 +1,7 @@
 """``Backbone``: a frozen transformer that embeds texts at all of its layers in one pass."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,8 +220,7 @@ class Backbone:
         """
         if layers is None:
             return self.refs
-        poolings = self.spec.poolings
-        refs = tuple(LayerRef(self.name, int(i), pooling) for i in layers for pooling in poolings)
+        refs = tuple(LayerRef(self.name, int(i), p) for i in layers for p in self.spec.poolings)
         self._check(refs)
         return refs
 
@@ -327,9 +327,13 @@ class Backbone:
         with self.blocks.turn:
             model = cut_model(self.model, self.blocks, deepest)
         blocks = self.blocks if model is self.model else find_blocks(model, self.blocks.path)
-        return Backbone(
-            model, self.tokenizer, blocks, self.spec, deepest=deepest, origin=self.origin
-        )
+        parts = model, self.tokenizer, blocks, self.spec
+        return Backbone(*parts, deepest=deepest, origin=self.origin)
+
+    def renamed(self, name: str) -> "Backbone":
+        """Return this backbone under another name, sharing its tensors; the numbers stay."""
+        parts = self.model, self.tokenizer, self.blocks, replace(self.spec, name=name)
+        return Backbone(*parts, deepest=self.deepest, origin=self.origin)
 
     def __deepcopy__(self, _memo: dict[int, object]) -> "Backbone":
         """Return itself: it never changes, and scikit-learn's ``clone`` copies parameters."""

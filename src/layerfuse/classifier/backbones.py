@@ -1,6 +1,7 @@
 """The backbones that a classifier's parameters name."""
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from os import PathLike
 from typing import Any
 
@@ -12,6 +13,9 @@ _OPTIONS = ("pooling", "max_tokens", "dtype", "device", "offline")
 
 def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     """Load the backbones given by name; those given ready are taken as they are.
+
+    Where another has the name already, such as the same model with another prompt or a folder that
+    is called alike, the later one is called ``NAME-2``, and so on.
 
     Parameters
     ----------
@@ -26,7 +30,8 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     Raises
     ------
     ShapeError
-        If there is none, two have the same name, or there are not as many prompts.
+        If there is none, one is given twice, two given ready have the same name, or there are not
+        as many prompts.
     UnknownOptionError
         If one that is loaded already has another prompt.
     BackboneLoadError
@@ -37,19 +42,35 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
         raise ShapeError(f"backbones={given!r}: expected a list of at least one backbone.")
     options = {name: parameters[name] for name in _OPTIONS}
     prompts = _prompts(parameters["prompt"], given)
-    loaded = [
-        one
-        if isinstance(one, Backbone)
-        else Backbone.from_pretrained(str(one), prompt=prompt, **options)
-        for one, prompt in zip(given, prompts, strict=True)
-    ]
-    names = [backbone.name for backbone in loaded]
-    if len(set(names)) != len(names):
+    ready = [one for one in given if isinstance(one, Backbone)]
+    taken = {one.name: one.spec.fingerprint for one in ready}
+    if len(taken) < len(ready):
         raise ShapeError(
-            f"Expected backbones of different names, got {', '.join(names)}. Load one of them "
-            "with Backbone.from_pretrained(..., name=...)."
+            f"Expected backbones of different names, got {', '.join(one.name for one in ready)}. "
+            "Load one of them with Backbone.from_pretrained(..., name=...)."
         )
+    loaded = []
+    for one, prompt in zip(given, prompts, strict=True):
+        if isinstance(one, Backbone):
+            loaded.append(one)
+        else:
+            new = Backbone.from_pretrained(str(one), prompt=prompt, **options)
+            loaded.append(_told_apart(new, taken))
+            taken[loaded[-1].name] = new.spec.fingerprint
     return loaded
+
+
+def _told_apart(new: Backbone, taken: Mapping[str, str]) -> Backbone:
+    """Return it under a name that none has yet, given the fingerprints of the others by name."""
+    if new.name not in taken:
+        return new
+    if new.spec.fingerprint in taken.values():
+        raise ShapeError(
+            f"{new.name} is given twice, with the same prompt {new.spec.prompt!r}. Leave one out, "
+            "or give each a prompt of its own."
+        )
+    numbered = (f"{new.name}-{number}" for number in count(2))
+    return new.renamed(next(name for name in numbered if name not in taken))
 
 
 def _prompts(asked: str | Sequence[str], given: Sequence[Any]) -> Sequence[str]:
