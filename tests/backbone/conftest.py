@@ -244,13 +244,18 @@ FAMILIES = [
 
 
 def write_model(family: Family, folder: Path, seed: int = 0, **changed: object) -> Path:
-    """Save a random model of the family; norms and biases are random too, so none is a no-op."""
+    """Save a random model of the family."""
     tokenizer = family.tokenizer()
     ids = {
         f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")
     }
     config = family.config(**{"vocab_size": len(tokenizer), **ids, **family.options, **changed})
-    kind = tf.T5EncoderModel if family.name == "t5" else tf.AutoModel
+    return save_random(config, tokenizer, folder, seed)
+
+
+def save_random(config, tokenizer, folder: Path, seed: int = 0) -> Path:
+    """Save a random model; norms and biases are random too, so none is a no-op."""
+    kind = tf.T5EncoderModel if config.model_type == "t5" else tf.AutoModel
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = kind(config) if kind is tf.T5EncoderModel else kind.from_config(config)
@@ -261,6 +266,13 @@ def write_model(family: Family, folder: Path, seed: int = 0, **changed: object) 
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def write_as(folder: Path, kind: type, options: dict[str, object]) -> Path:
+    """Save a random model of a family that is not in the table."""
+    tokenizer = bert_tokenizer()
+    config = kind(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **options)
+    return save_random(config, tokenizer, folder)
 
 
 def run_plain(model, tokenizer, text: str) -> list[np.ndarray]:
@@ -303,6 +315,7 @@ def tiny(tmp_path_factory) -> SimpleNamespace:
         max_positions=MAX_POSITIONS,
         folder=folder,
         write=lambda name, path, **changed: write_model(table[name], path, **changed),
+        write_as=write_as,
         run_plain=run_plain,
         pool_plain=pool_plain,
     )

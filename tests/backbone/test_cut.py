@@ -1,9 +1,11 @@
 """A cut backbone gives the same numbers, is smaller and runs nothing deeper."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
+import transformers as tf
 
 from layerfuse.backbone import Backbone
 from layerfuse.core.errors import BackboneLoadError, LayerError
@@ -107,20 +109,71 @@ def test_layer_beyond_the_cut_is_refused(bert):
         bert.cut(-1)
 
 
-def test_lists_of_the_configuration_that_count_no_blocks_stay(tiny, tmp_path):
-    """With two blocks DeBERTa's two kinds of position terms look like one entry a block."""
-    folder = tiny.write("deberta-v3", tmp_path / "two", num_hidden_layers=2)
-    cut = Backbone.from_pretrained(folder, device="cpu").cut(1)
-    cut.save(tmp_path / "cut")
-    loaded = Backbone.load(tmp_path / "cut", device="cpu")
-    assert list(loaded.model.config.pos_att_type) == ["p2c", "c2p"]
-    np.testing.assert_array_equal(loaded.embed(tiny.texts).values, cut.embed(tiny.texts).values)
+HEADS = {"q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4}
+GEMMA4 = {
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "global_head_dim": 8,
+    "num_kv_shared_layers": 0,
+    "sliding_window": 8,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+}
 
 
-def test_lists_of_the_configuration_that_count_blocks_are_cut(tiny):
-    backbone = Backbone.from_pretrained(tiny.folder("gemma3"), device="cpu")
-    assert len(backbone.cut(2).model.config.layer_types) == 2
-    assert len(backbone.model.config.layer_types) == 4
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        # Every block's output is divided by the square root of the number of blocks.
+        ("MiniCPM3Config", {"num_key_value_heads": 4, "v_head_dim": 8, **HEADS}),
+        # The last block that the configuration counts has another kind of attention.
+        ("Gemma4TextConfig", {**GEMMA4, "hidden_size_per_layer_input": 0}),
+        # Every block has inputs of its own, in one tensor for all of them.
+        ("Gemma4TextConfig", {**GEMMA4, "hidden_size_per_layer_input": 8}),
+        # A head for contacts reads the attention of all blocks.
+        ("EsmConfig", {"mask_token_id": 4}),
+        # As many groups as blocks.
+        ("AlbertConfig", {"embedding_size": 16, "num_hidden_groups": 4}),
+        # With two blocks the two kinds of position terms look like one entry a block.
+        ("DebertaV2Config", {"pos_att_type": ["p2c", "c2p"]}),
+    ],
+)
+def test_what_follows_from_the_number_of_blocks_stays(tiny, tmp_path, config, options):
+    kind = getattr(tf, config, None)
+    if kind is None:
+        pytest.skip("the release of transformers does not know it")
+    options = {
+        "num_hidden_layers": 2 if config == "DebertaV2Config" else 4,
+        "hidden_size": 32,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+        "max_position_embeddings": 64,
+        "initializer_range": 0.2,
+        **options,
+    }
+    folder = tiny.write_as(tmp_path / "whole", kind, options)
+    whole = Backbone.from_pretrained(folder, pooling="mean", device="cpu")
+    want = whole.embed(tiny.texts).values
+    for deepest in range(whole.spec.n_layers):
+        cut = whole.cut(deepest)
+        cut.save(tmp_path / f"{deepest}")
+        loaded = Backbone.load(tmp_path / f"{deepest}", device="cpu")
+        loaded.cut(max(0, deepest - 1)).save(tmp_path / f"{deepest}-again")
+        again = Backbone.load(tmp_path / f"{deepest}-again", device="cpu")
+        assert cut.n_parameters == loaded.n_parameters < whole.n_parameters
+        for one in (cut, loaded, again):
+            got = one.embed(tiny.texts).values
+            np.testing.assert_allclose(got, want[: one.deepest + 1], atol=1e-5)
+
+
+def test_a_folder_whose_configuration_counts_what_is_left_is_loaded_too(bert, tiny, tmp_path):
+    """Folders of before were saved so."""
+    bert.cut(2).save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    assert config["num_hidden_layers"] == 3
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}), "utf-8")
+    loaded = Backbone.load(tmp_path, device="cpu")
+    want = bert.embed(tiny.texts, layers=[0, 1, 2]).values
+    np.testing.assert_allclose(loaded.embed(tiny.texts).values, want, atol=1e-6)
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"spec": {}}'])

@@ -128,7 +128,9 @@ def test_loaded_backbones_of_one_name_are_refused(make, tiny_encoder, toy_texts,
 def test_a_backbone_given_twice_is_refused(make, tiny_encoder, toy_texts, toy_labels):
     for prompts, same in ((("", ""), "''"), (("a", "b", "b"), "'b'")):
         classifier = make(backbones=[tiny_encoder] * len(prompts), prompt=prompts)
-        with pytest.raises(ShapeError, match=f"encoder is given twice, with the same prompt {same}"):
+        with pytest.raises(
+            ShapeError, match=f"encoder is given twice, with the same prompt {same}"
+        ):
             classifier.fit(toy_texts, toy_labels)
 
 

@@ -22,9 +22,7 @@ from layerfuse.backbone.tokens import check_fast
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import LayerError, check_option
 from layerfuse.core.layers import LayerEmbeddings, LayerRef, Pooling
-from layerfuse.core.spec import BackboneSpec, Dtype
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+from layerfuse.core.spec import DTYPES, BackboneSpec, Dtype
 
 
 class Backbone:
@@ -123,14 +121,12 @@ class Backbone:
         UnknownOptionError
             If dtype or a pooling is unknown, or the prompt has no place for the text but another.
         """
-        check_option("dtype", dtype, _DTYPES)
+        check_option("dtype", dtype, DTYPES)
         Prompt.parse(prompt)
         source = find_source(
             name_or_path, revision=revision, offline=offline, trust_remote_code=trust_remote_code
         )
-        model, tokenizer = load_model(
-            source.path, _DTYPES[dtype], trust_remote_code=trust_remote_code
-        )
+        model, tokenizer = load_model(source.path, dtype, trust_remote_code=trust_remote_code)
         name = name or source.name
         check_fast(tokenizer, name)
         move(model, device)
@@ -165,10 +161,12 @@ class Backbone:
             If the folder is not one that ``save`` wrote.
         """
         saved = SavedBackbone.read(Path(folder))
-        dtype = _DTYPES[saved.spec.dtype]
-        model, tokenizer = load_model(Path(folder), dtype, trust_remote_code=trust_remote_code)
+        dtype, cut_to = saved.spec.dtype, (saved.blocks, max(1, saved.deepest))
+        model, tokenizer = load_model(
+            Path(folder), dtype, trust_remote_code=trust_remote_code, cut_to=cut_to
+        )
         move(model, device)
-        blocks = find_blocks(model, saved.blocks)
+        blocks = find_blocks(model, *cut_to)
         return cls(model, tokenizer, blocks, saved.spec, deepest=saved.deepest, origin=saved.origin)
 
     def save(self, folder: str | Path) -> None:
@@ -325,8 +323,7 @@ class Backbone:
         """
         self._check((LayerRef(self.name, deepest, self.spec.poolings[0]),))
         with self.blocks.turn:
-            model = cut_model(self.model, self.blocks, deepest)
-        blocks = self.blocks if model is self.model else find_blocks(model, self.blocks.path)
+            model, blocks = cut_model(self.model, self.blocks, deepest)
         parts = model, self.tokenizer, blocks, self.spec
         return Backbone(*parts, deepest=deepest, origin=self.origin)
 

@@ -39,7 +39,7 @@ class Blocks:
         return len(self.outputs) != self.n_layers
 
 
-def find_blocks(model: nn.Module, path: str | None = None) -> Blocks:
+def find_blocks(model: nn.Module, path: str | None = None, n_layers: int | None = None) -> Blocks:
     """Find the block list of a model.
 
     Parameters
@@ -48,6 +48,8 @@ def find_blocks(model: nn.Module, path: str | None = None) -> Blocks:
         A transformers model with a config.
     path : str, optional
         Attribute path of the block list, as in ``encoder.layer``, where it cannot be found alone.
+    n_layers : int, optional
+        Number of block calls of a model that was cut. Default: what its configuration says.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def find_blocks(model: nn.Module, path: str | None = None) -> Blocks:
     BackboneLoadError
         If the path names no block list, or none or several lists could be the blocks.
     """
-    n_layers = _config_n_layers(model)
+    n_layers = n_layers or _config_n_layers(model)
     lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList)}
     if path is not None:
         if path not in lists:

@@ -3,12 +3,10 @@
 import copy
 from typing import Any
 
-from torch import nn
-
-from layerfuse.backbone.blocks import Blocks, text_config
+from layerfuse.backbone.blocks import Blocks, find_blocks
 
 
-def cut_model(model: Any, blocks: Blocks, deepest: int) -> Any:
+def cut_model(model: Any, blocks: Blocks, deepest: int) -> tuple[Any, Blocks]:
     """Return a model that ends after a block and shares its tensors with the original.
 
     Parameters
@@ -22,34 +20,46 @@ def cut_model(model: Any, blocks: Blocks, deepest: int) -> Any:
 
     Returns
     -------
-    PreTrainedModel
-        The cut model; its configuration says how many blocks it has.
+    model : PreTrainedModel
+        The cut model, which runs as far as a tap lets it. Its configuration is that of the whole:
+        families derive more from the number of blocks than the blocks, such as a factor in each.
+    blocks : Blocks
+        Its block list.
     """
     keep = max(1, deepest)
     if blocks.shared or keep >= blocks.n_layers:
-        return model
+        return model, blocks
     # deepcopy takes from the memo what it finds there: so tensors are shared, deeper blocks gone.
     memo: dict[int, object] = {id(t): t for t in (*model.parameters(), *model.buffers())}
     memo.update({id(block): None for block in blocks.container[keep:]})
     cut = copy.deepcopy(model, memo)
-    container = cut.get_submodule(blocks.path)
-    del container[keep:]
-    _shorten(cut, blocks.n_layers, keep)
-    return cut
+    del cut.get_submodule(blocks.path)[keep:]
+    return cut, find_blocks(cut, blocks.path, keep)
 
 
-def _shorten(model: nn.Module, n_layers: int, keep: int) -> None:
-    """Make the configuration tell the new number of blocks; cut its lists of one entry a block."""
-    for config in {id(c): c for c in (model.config, text_config(model))}.values():
-        for name, value in vars(config).items():
-            if not isinstance(value, list | tuple) or _is_other_list(name):
-                continue
-            if len(value) == n_layers:
-                setattr(config, name, value[:keep])
-        attribute = "num_hidden_layers" if hasattr(config, "num_hidden_layers") else "num_layers"
-        setattr(config, attribute, keep)
+def cut_class(kind: type[Any], path: str, keep: int) -> type[Any]:
+    """Return a class of models that are built whole, without weights, and cut before these come.
 
+    Parameters
+    ----------
+    kind : type
+        A class of transformers.
+    path : str
+        Attribute path of the block list.
+    keep : int
+        Number of blocks to keep.
 
-def _is_other_list(name: str) -> bool:
-    """Tell whether a list of a configuration has an entry for something else than each block."""
-    return name in {"architectures", "pos_att_type"} or "token_id" in name
+    Returns
+    -------
+    type
+        Its name is that of ``kind``, which ``save_pretrained`` writes down.
+    """
+
+    class Cut(kind):  # type: ignore[misc]
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            del self.get_submodule(path)[keep:]
+
+    Cut.__name__, Cut.__qualname__ = kind.__name__, kind.__qualname__
+    Cut.__module__ = kind.__module__
+    return Cut

@@ -16,9 +16,11 @@ from transformers import (
 )
 
 from layerfuse.backbone.blocks import text_config
+from layerfuse.backbone.cut import cut_class
 from layerfuse.backbone.gguf import load_gguf
 from layerfuse.backbone.prompt import Prompt
 from layerfuse.core.errors import BackboneLoadError, as_integer
+from layerfuse.core.spec import Dtype
 
 MAX_TOKENS = 512
 """Default limit where the model allows more: attention costs grow with the square of it."""
@@ -27,17 +29,25 @@ MAX_TOKENS = 512
 _TOKENIZER_FILES = ("tokenizer.json", "*vocab*", "*.model", "*.tiktoken")
 
 
-def load_model(path: Path, dtype: torch.dtype, *, trust_remote_code: bool) -> tuple[Any, Any]:
+def load_model(
+    path: Path,
+    dtype: Dtype,
+    *,
+    trust_remote_code: bool,
+    cut_to: tuple[str, int] | None = None,
+) -> tuple[Any, Any]:
     """Load model and tokenizer, frozen and in evaluation mode.
 
     Parameters
     ----------
     path : Path
         Folder or ``.gguf`` file.
-    dtype : torch.dtype
+    dtype : Dtype
         Precision of the weights.
     trust_remote_code : bool
         Run Python that comes with the model.
+    cut_to : (str, int), optional
+        Path of the block list and number of its blocks that the folder has.
 
     Returns
     -------
@@ -53,10 +63,10 @@ def load_model(path: Path, dtype: torch.dtype, *, trust_remote_code: bool) -> tu
     """
     if path.is_file():
         model, tokenizer = load_gguf(path)
-        model = model.to(dtype)
+        model = model.to(getattr(torch, dtype))
     else:
         tokenizer = _load_tokenizer(path, trust_remote_code=trust_remote_code)
-        model = _load_weights(path, dtype, trust_remote_code=trust_remote_code)
+        model = _load_weights(path, dtype, cut_to, trust_remote_code=trust_remote_code)
     model.requires_grad_(requires_grad=False)
     return model.eval(), tokenizer
 
@@ -74,12 +84,20 @@ def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
         raise BackboneLoadError(f"The tokenizer in {path} cannot be loaded: {err}") from err
 
 
-def _load_weights(path: Path, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:
+def _load_weights(
+    path: Path, dtype: Dtype, cut_to: tuple[str, int] | None, *, trust_remote_code: bool
+) -> Any:
     try:
         config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
-        model, info = _auto_class(config).from_pretrained(
+        kind = _auto_class(config)
+        if cut_to is not None:
+            with torch.device("meta"):  # to learn the class; nothing is allocated
+                whole = kind.from_config(config, trust_remote_code=trust_remote_code)
+            kind, config = cut_class(type(whole), *cut_to), whole.config
+        model, info = kind.from_pretrained(
             path,
-            dtype=dtype,
+            config=config,
+            dtype=getattr(torch, dtype),
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,

@@ -10,6 +10,7 @@ from layerfuse.core.errors import ShapeError, check_option
 from layerfuse.core.layers import POOLINGS, LayerRef, Pooling
 
 Dtype = Literal["float32", "bfloat16"]
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
 EXTRACTION_VERSION = 1
 """Raised whenever extraction gives other numbers for the same spec; old cache entries then miss."""
@@ -64,7 +65,7 @@ class BackboneSpec:
             raise ShapeError(msg)
         for pooling in self.poolings:
             check_option("pooling", pooling, POOLINGS)
-        check_option("dtype", self.dtype, get_args(Dtype))
+        check_option("dtype", self.dtype, DTYPES)
         if self.max_tokens < 1:
             msg = f"max_tokens={self.max_tokens}: expected at least 1."
             raise ShapeError(msg)
