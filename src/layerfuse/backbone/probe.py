@@ -1,4 +1,4 @@
-"""Run a few tokens through a fresh model to learn its width and its kind of attention."""
+"""Run a few tokens through a fresh model: whether it runs, its width, what its attention sees."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,17 @@ import torch
 
 from layerfuse.backbone.blocks import Blocks
 from layerfuse.backbone.tap import LayerTap
+from layerfuse.backbone.tokens import stand_in_id
+from layerfuse.core.errors import BackboneLoadError, LayerFuseError
 from layerfuse.core.layers import LayerRef, Pooling
+
+_MOST_CHANGE = {torch.float32: 1e-3, torch.bfloat16: 0.05}
+"""Of a layer, relative to its norm, when padding stands behind a text: more than rounding does."""
 
 
 @torch.inference_mode()
 def probe_states(model: Any, tokenizer: Any, blocks: Blocks, name: str) -> torch.Tensor:
-    """Run two inputs that differ in the last token through all blocks.
+    """Run two inputs that differ in the last token through all blocks, and one with padding.
 
     Parameters
     ----------
@@ -29,13 +34,41 @@ def probe_states(model: Any, tokenizer: Any, blocks: Blocks, name: str) -> torch
     -------
     Tensor of shape (2, hidden)
         The first token's state after the deepest block.
+
+    Raises
+    ------
+    BackboneLoadError
+        If the model does not run, or what it gives for a text depends on the padding behind it.
     """
     usable = [i for i in range(16) if i != tokenizer.pad_token_id]
     ids = torch.tensor([[*usable[:4], usable[4]], [*usable[:4], usable[5]]], device=model.device)
-    refs = tuple(LayerRef(name, layer, "first") for layer in range(blocks.n_layers + 1))
-    tap = LayerTap(blocks, refs)
-    with tap:
-        return torch.from_numpy(tap.run(model, ids, torch.ones_like(ids)))[-1]
+    pad_id = stand_in_id(tokenizer) if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    padding = torch.full((1, 3), pad_id, device=model.device)
+    padded = torch.cat([ids[:1], padding], 1)
+    mask = torch.cat([torch.ones_like(ids[:1]), torch.zeros_like(padding)], 1)
+    layers = range(blocks.n_layers + 1)
+    refs = tuple(
+        LayerRef(name, layer, pooling) for pooling in ("first", "mean") for layer in layers
+    )
+    try:
+        tap = LayerTap(blocks, refs)
+        with tap:
+            alone = torch.from_numpy(tap.run(model, ids, torch.ones_like(ids)))
+            beside = torch.from_numpy(tap.run(model, padded, mask))
+    except LayerFuseError:
+        raise
+    except Exception as err:  # whatever a model of any family may do with five tokens
+        msg = f"{name}: {type(model).__name__} does not run on five tokens and a mask: {err}"
+        raise BackboneLoadError(msg) from err
+    means, padded_means = alone[len(layers) :, 0], beside[len(layers) :, 0]
+    change = ((padded_means - means).norm(dim=1) / means.norm(dim=1)).max()
+    if change > _MOST_CHANGE[model.dtype]:
+        raise BackboneLoadError(
+            f"{name}: {type(model).__name__} does not keep padding apart: three tokens of it "
+            f"change a layer by {change:.2g} of its norm, so that what a text is would depend on "
+            "the texts beside it. Use a model that goes by the attention mask."
+        )
+    return alone[len(layers) - 1]
 
 
 def is_causal(states: torch.Tensor) -> bool:

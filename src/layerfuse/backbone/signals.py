@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from tqdm import tqdm
 
 from layerfuse.backbone.attention import AttentionEar, eager_attention, must_be_asked
@@ -220,8 +221,10 @@ class _SignalTap(BlockTap):
                 if self.ear is not None:
                     measured["attention_entropy"] = torch.stack(self._entropies, dim=1)
                 if self.loss is not None:
+                    deepest = self._states[-1]
+                    mask = functional.pad(mask, (0, deepest.shape[1] - mask.shape[1]))
                     pooled = pool(
-                        self._states[-1],
+                        deepest,
                         mask,
                         self.loss.pooling,
                         skip_first_token=self.skip_first_token,

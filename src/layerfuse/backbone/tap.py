@@ -61,7 +61,7 @@ class BlockTap(ABC):
 
     @abstractmethod
     def _take(self, layer: int, hidden: Tensor) -> None:
-        """Receive the (batch, token, hidden) states of a layer."""
+        """Receive the (batch, token, hidden) states of a layer, perhaps with more padding."""
 
     def _forward(
         self, model: nn.Module, input_ids: Tensor, mask: Tensor, *, ask_attention: bool = False
@@ -71,9 +71,10 @@ class BlockTap(ABC):
         Raises
         ------
         LayerError
-            If the model ran fewer blocks than its configuration promises.
+            If the model ran fewer blocks than its configuration promises, or one gives no states
+            (batch, token, hidden).
         """
-        self._here.layer = 0
+        self._here.layer, self._here.shape = 0, tuple(mask.shape)
         options = _no_cache(model) | ({"output_attentions": True} if ask_attention else {})
         try:
             model(input_ids=input_ids, attention_mask=mask, **options)
@@ -95,6 +96,14 @@ class BlockTap(ABC):
         self._hand_over(output[0] if isinstance(output, tuple) else output)
 
     def _hand_over(self, hidden: Tensor) -> None:
+        batch, n_tokens = self._here.shape
+        # Some families pad to a multiple of their window behind the tokens, Longformer is one.
+        if hidden.ndim != 3 or len(hidden) != batch or hidden.shape[1] < n_tokens:  # noqa: PLR2004
+            raise LayerError(
+                f"{self.name}: layer {self._here.layer} has states of shape "
+                f"{tuple(hidden.shape)}, expected (batch, token, hidden) = ({batch}, {n_tokens}, "
+                "any). Models that lay them out otherwise cannot be read."
+            )
         self._take(self._here.layer, hidden)
         if self._here.layer == self.deepest:
             raise _DeepestLayerReached
@@ -161,7 +170,8 @@ class LayerTap(BlockTap):
         for row in self._rows.get(layer, ()):
             pooling = self.refs[row].pooling
             mask = self._here.spread_mask if pooling in SPREAD_POOLINGS else self._here.mask
-            self._here.pooled[row] = POOLING_FUNCTIONS[pooling](hidden, mask)
+            states = hidden[:, : mask.shape[1]]
+            self._here.pooled[row] = POOLING_FUNCTIONS[pooling](states, mask)
 
 
 def _no_cache(model: nn.Module) -> dict[str, bool]:
