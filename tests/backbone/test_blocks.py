@@ -66,6 +66,7 @@ def test_blocks_of_known_families(tiny, name):
 def test_lists_of_other_lengths_and_lists_inside_blocks_are_passed_over():
     blocks = find_blocks(Model(blocks=3, adapters=5))
     assert (blocks.path, blocks.n_layers, len(blocks.outputs)) == ("blocks", 3, 3)
+    assert (blocks.asked, find_blocks(Model(blocks=3, adapters=5), "blocks").asked) == ("", "")
 
 
 def test_two_fitting_lists_are_an_error_that_names_them_and_a_path_cures_it():
@@ -79,6 +80,7 @@ def test_two_fitting_lists_are_an_error_that_names_them_and_a_path_cures_it():
     assert "parts" not in message
     found = find_blocks(model, "documents")
     assert found.container is model.documents
+    assert found.asked == "documents"
     assert found.n_layers == 3
 
 

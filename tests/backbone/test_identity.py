@@ -1,6 +1,8 @@
 """A frozen backbone: what its fingerprint covers, what it never touches, what it refuses."""
 
 import copy
+import dataclasses
+import json
 import pickle
 import shutil
 import threading
@@ -12,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
 from layerfuse.backbone import Backbone
-from layerfuse.core.errors import FeatureError, LayerError
+from layerfuse.core.errors import BackboneLoadError, FeatureError, LayerError
+from layerfuse.core.spec import BackboneSpec
 
 
 def fingerprint(folder, **options):
@@ -55,6 +58,59 @@ def test_fingerprint_follows_the_tokenizer(bert, copy_of):
     path = folder / "tokenizer.json"
     path.write_text(path.read_text("utf-8").replace('"zebra"', '"zebrb"'), "utf-8")
     assert fingerprint(folder) != bert.spec.fingerprint
+
+
+@pytest.fixture
+def own_code(copy_of, tmp_path, monkeypatch):
+    """Make a BERT whose folder has a model class of its own, which counts embeddings double."""
+    folder = copy_of("bert")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["auto_map"] = {"AutoModel": "own.OwnModel"}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    (folder / "own.py").write_text(
+        "from transformers import BertModel\n"
+        "FACTOR = 2.0\n"
+        "class OwnModel(BertModel):\n"
+        "    def __init__(self, config):\n"
+        "        super().__init__(config)\n"
+        "        word = self.embeddings.word_embeddings\n"
+        "        word.register_forward_hook(lambda _m, _a, out: out * FACTOR)\n",
+        "utf-8",
+    )
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
+    return folder
+
+
+def test_fingerprint_follows_code_that_is_run(own_code, tiny):
+    plain = Backbone.from_pretrained(own_code, device="cpu")
+    trusted = Backbone.from_pretrained(own_code, trust_remote_code=True, device="cpu")
+    assert [type(b.model).__name__ for b in (plain, trusted)] == ["BertModel", "OwnModel"]
+    assert np.abs(plain.embed(tiny.texts).values - trusted.embed(tiny.texts).values).max() > 0.1
+    code = own_code / "own.py"
+    code.write_text(code.read_text("utf-8").replace("2.0", "3.0"), "utf-8")
+    edited = Backbone.from_pretrained(own_code, trust_remote_code=True, device="cpu")
+    assert len({b.spec.fingerprint for b in (plain, trusted, edited)}) == 3
+    assert "code" not in plain.spec.to_dict()  # so that keys of before stay
+    for one in (plain, trusted, edited):
+        assert BackboneSpec.from_dict(one.spec.to_dict()) == one.spec
+
+
+def test_a_saved_cut_runs_its_own_code_or_is_refused(own_code, tiny, tmp_path):
+    cut = Backbone.from_pretrained(own_code, trust_remote_code=True, device="cpu").cut(2)
+    cut.save(tmp_path / "cut")
+    with pytest.raises(BackboneLoadError, match=r"code of its own.*trust_remote_code=True"):
+        Backbone.load(tmp_path / "cut", device="cpu")
+    loaded = Backbone.load(tmp_path / "cut", device="cpu", trust_remote_code=True)
+    assert loaded.n_parameters == cut.n_parameters
+    np.testing.assert_array_equal(loaded.embed(tiny.texts).values, cut.embed(tiny.texts).values)
+
+
+def test_fingerprint_follows_blocks_that_are_not_found_alone(tiny, bert):
+    same = Backbone.from_pretrained(tiny.folder("bert"), blocks="encoder.layer", device="cpu")
+    assert same.spec == bert.spec
+    other = dataclasses.replace(bert.spec, blocks="other.layers")
+    assert other.fingerprint != bert.spec.fingerprint
+    assert BackboneSpec.from_dict(other.to_dict()) == other
 
 
 def test_fingerprint_is_the_same_after_use(tiny, bert):

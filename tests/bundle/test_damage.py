@@ -127,5 +127,5 @@ def test_a_model_folder_with_another_tokenizer_is_refused(on_own_model):
     text = (origin / "tokenizer.json").read_text("utf-8")
     (origin / "tokenizer.json").write_text(text.replace('"loud1"', '"loudest"'), "utf-8")
 
-    with pytest.raises(BackboneLoadError, match="weights, tokenizer or"):
+    with pytest.raises(BackboneLoadError, match="weights, tokenizer, Python code or"):
         FusionClassifier.load(saved, device="cpu")

@@ -30,6 +30,8 @@ OTHER = {
     "prompt": "query: ",
     "skip_first_token": True,
     "extraction_version": SPEC.extraction_version + 1,
+    "blocks": "other.layers",
+    "code": "sha256:c",
 }
 
 

@@ -59,8 +59,8 @@ def load_again(
     )
     if backbone.spec.fingerprint != spec.fingerprint:
         raise BackboneLoadError(
-            f"{origin} is not the backbone that was used before: its weights, tokenizer or the "
-            "extraction code differ. Load the same version; a classifier saved with "
+            f"{origin} is not the backbone that was used before: its weights, tokenizer, Python "
+            "code or the extraction differ. Load the same version; a classifier saved with "
             "include_backbones=True carries its own."
         )
     return backbone

@@ -17,7 +17,7 @@ from layerfuse.backbone.load import choose_max_tokens, load_model, move, tokeniz
 from layerfuse.backbone.probe import choose_poolings, is_causal, probe_states
 from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.saved import SavedBackbone
-from layerfuse.backbone.source import find_source, lasting
+from layerfuse.backbone.source import code_digest, find_source, lasting
 from layerfuse.backbone.tokens import check_fast
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import LayerError, check_option
@@ -143,6 +143,8 @@ class Backbone:
             dtype=dtype,
             prompt=prompt,
             skip_first_token=skip_first_token,
+            blocks=found.asked,
+            code=code_digest(model, source.path),
         )
         origin = lasting(name_or_path)
         return cls(model, tokenizer, found, spec, deepest=found.n_layers, origin=origin)
@@ -161,12 +163,9 @@ class Backbone:
             If the folder is not one that ``save`` wrote.
         """
         saved = SavedBackbone.read(Path(folder))
-        dtype, cut_to = saved.spec.dtype, (saved.blocks, max(1, saved.deepest))
-        model, tokenizer = load_model(
-            Path(folder), dtype, trust_remote_code=trust_remote_code, cut_to=cut_to
-        )
+        model, tokenizer = saved.load_model(Path(folder), trust_remote_code=trust_remote_code)
         move(model, device)
-        blocks = find_blocks(model, *cut_to)
+        blocks = find_blocks(model, saved.blocks, saved.n_blocks)
         return cls(model, tokenizer, blocks, saved.spec, deepest=saved.deepest, origin=saved.origin)
 
     def save(self, folder: str | Path) -> None:

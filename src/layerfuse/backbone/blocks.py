@@ -23,6 +23,8 @@ class Blocks:
         Distinct modules whose outputs, in the order of their calls, are layers 1 .. n_layers.
     n_layers : int
         Number of block calls in one forward pass.
+    asked : str
+        The path, where it was asked for and is not the one that is found alone.
     turn : Turn
         Held while one listens: the hooks of two listeners would hear each other's texts.
     """
@@ -31,6 +33,7 @@ class Blocks:
     container: nn.ModuleList
     outputs: tuple[nn.Module, ...]
     n_layers: int
+    asked: str = ""
     turn: Turn = field(default_factory=Turn)
 
     @property
@@ -63,16 +66,14 @@ def find_blocks(model: nn.Module, path: str | None = None, n_layers: int | None 
     """
     n_layers = n_layers or _config_n_layers(model)
     lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList)}
-    if path is not None:
-        if path not in lists:
-            raise BackboneLoadError(
-                f"blocks={path!r} is no list of blocks in {type(model).__name__}. "
-                f"It has these: {_describe(lists)}."
-            )
-        candidates = [path]
-    else:
-        candidates = [name for name, m in _outermost(lists).items() if len(m) == n_layers]
-        candidates = candidates or [n for n in lists if n.endswith("albert_layer_groups")]
+    alone = [name for name, m in _outermost(lists).items() if len(m) == n_layers]
+    alone = alone or [n for n in lists if n.endswith("albert_layer_groups")]
+    if path is not None and path not in lists:
+        raise BackboneLoadError(
+            f"blocks={path!r} is no list of blocks in {type(model).__name__}. "
+            f"It has these: {_describe(lists)}."
+        )
+    candidates = alone if path is None else [path]
     if len(candidates) != 1:
         raise BackboneLoadError(
             f"Expected exactly one list of {n_layers} blocks in {type(model).__name__}, "
@@ -85,7 +86,8 @@ def find_blocks(model: nn.Module, path: str | None = None, n_layers: int | None 
     convolution = getattr(parent, "conv", None)
     if isinstance(convolution, nn.Module):
         outputs[0] = convolution
-    return Blocks(candidates[0], container, tuple(outputs), n_layers or len(outputs))
+    asked = "" if candidates == alone else candidates[0]
+    return Blocks(candidates[0], container, tuple(outputs), n_layers or len(outputs), asked)
 
 
 def text_config(model: nn.Module) -> Any:

@@ -89,7 +89,7 @@ def _load_weights(
 ) -> Any:
     try:
         config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
-        kind = _auto_class(config)
+        kind = _auto_class(config, trust_remote_code=trust_remote_code)
         if cut_to is not None:
             with torch.device("meta"):  # to learn the class; nothing is allocated
                 whole = kind.from_config(config, trust_remote_code=trust_remote_code)
@@ -114,8 +114,10 @@ def _load_weights(
     return model
 
 
-def _auto_class(config: Any) -> Any:
+def _auto_class(config: Any, *, trust_remote_code: bool) -> Any:
     """Take the encoder alone of a model that has encoder and decoder, as T5 does."""
+    if trust_remote_code and "AutoModel" in (getattr(config, "auto_map", None) or {}):
+        return AutoModel  # the name under which code of their own is written down
     # A T5 encoder saved alone says is_encoder_decoder=False, yet AutoModel would add a decoder.
     if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
         return AutoModelForTextEncoding

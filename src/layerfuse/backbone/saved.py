@@ -3,7 +3,10 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from layerfuse.backbone.load import load_model
+from layerfuse.backbone.source import code_digest
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.spec import BackboneSpec
 
@@ -35,6 +38,32 @@ class SavedBackbone:
         """Put it beside the weights."""
         fields = {**asdict(self), "spec": self.spec.to_dict()}
         (folder / _FILE).write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks in the folder, unless they are shared."""
+        return max(1, self.deepest)
+
+    def load_model(self, folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
+        """Load model and tokenizer from beside it.
+
+        Raises
+        ------
+        BackboneLoadError
+            If something is missing or damaged, or code that came with it is not trusted.
+        """
+        model, tokenizer = load_model(
+            folder,
+            self.spec.dtype,
+            trust_remote_code=trust_remote_code,
+            cut_to=(self.blocks, self.n_blocks),
+        )
+        if self.spec.code and not code_digest(model, folder):
+            raise BackboneLoadError(
+                f"{self.spec.name} in {folder} is computed by Python code of its own. Pass "
+                "trust_remote_code=True to run it."
+            )
+        return model, tokenizer
 
     @classmethod
     def read(cls, folder: Path) -> "SavedBackbone":

@@ -1,8 +1,11 @@
 """Find where a backbone comes from: local folder or ``.gguf`` file, package, hub; in this order."""
 
 import hashlib
+import inspect
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 
@@ -11,6 +14,7 @@ from layerfuse.backbone.packaged_models import PACKAGED_MODELS
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.texts import encodable
 
+_OWN_CODE = "transformers_modules"  # the package in which transformers runs code of a model
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _HUB_IGNORED = ["*/*", "consolidated*"]  # exports of the same weights for other programs
 
@@ -98,6 +102,32 @@ def digest(path: Path) -> str:
     for file in [path] if path.is_file() else _model_files(path):
         with file.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256:{total.hexdigest()}"
+
+
+def code_digest(model: Any, path: Path) -> str:
+    """Return a digest of the Python code that came with the weights, empty if none was run.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        The loaded model.
+    path : Path
+        Where it was loaded from.
+
+    Returns
+    -------
+    str
+        Of all its Python files.
+    """
+    modules = {c.__module__ for c in type(model).__mro__ if c.__module__.startswith(_OWN_CODE)}
+    if not modules:
+        return ""
+    # Code may lie in another repository than the weights: transformers keeps a copy of it.
+    run = [Path(inspect.getfile(sys.modules[name])) for name in sorted(modules)]
+    total = hashlib.sha256()
+    for file in (*run, *sorted(path.glob("*.py"))):
+        total.update(hashlib.sha256(file.read_bytes()).digest())
     return f"sha256:{total.hexdigest()}"
 
 

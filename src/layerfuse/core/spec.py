@@ -15,6 +15,8 @@ DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 EXTRACTION_VERSION = 1
 """Raised whenever extraction gives other numbers for the same spec; old cache entries then miss."""
 
+_SELDOM = frozenset({"blocks", "code"})
+
 
 @dataclass(frozen=True, slots=True)
 class BackboneSpec:
@@ -44,6 +46,10 @@ class BackboneSpec:
         Leave the first token out of mean, weighted_mean and max.
     extraction_version : int
         Version of the extraction code.
+    blocks : str
+        Path of the block list, where another than the one that is found alone was asked for.
+    code : str
+        Digest of the Python code that came with the weights and was run, if there was some.
     """
 
     name: str
@@ -57,6 +63,8 @@ class BackboneSpec:
     prompt: str = ""
     skip_first_token: bool = False
     extraction_version: int = EXTRACTION_VERSION
+    blocks: str = ""
+    code: str = ""
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -87,8 +95,9 @@ class BackboneSpec:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {**dataclasses.asdict(self), "poolings": list(self.poolings)}
+        """Return plain JSON types; what most backbones lack is left out, so that old keys stay."""
+        fields = {**dataclasses.asdict(self), "poolings": list(self.poolings)}
+        return {name: value for name, value in fields.items() if value or name not in _SELDOM}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "BackboneSpec":
