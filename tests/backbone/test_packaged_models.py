@@ -1,11 +1,13 @@
 """Models that packages carry are put together whole or not at all."""
 
+import dataclasses
 import importlib.util
 import io
 import itertools
 import zipfile
 
 import pytest
+import transformers as tf
 
 from layerfuse.backbone import (
     PACKAGED_MODELS,
@@ -165,6 +167,26 @@ def test_another_process_may_be_faster(index, tiny, monkeypatch):
     monkeypatch.setitem(packaged_module._BUILDERS, "folder", slow)
     assert (fetch_packaged("race") / "config.json").read_text("utf-8") == "theirs"
     assert [p.name for p in packaged_folder("race").parent.iterdir()] == ["race"]
+
+
+def test_what_is_built_here_is_known_by_its_wheels(index, tiny, monkeypatch):
+    """What transformers writes names its release: another one would make another model of it."""
+
+    def build(_name, _wheels, _work, built):
+        for name, data in model_files(tiny).items():
+            (built / name).write_bytes(data)
+
+    monkeypatch.setitem(packaged_module._BUILDERS, "gguf", build)
+    index("built", "gguf", r"\.gguf$", {"g==1": {"pkg/a.gguf": b""}})
+    before = Backbone.from_pretrained("built", device="cpu").spec
+    config = packaged_folder("built") / "config.json"
+    written = config.read_text("utf-8")
+    assert tf.__version__ in written
+    config.write_text(written.replace(tf.__version__, "5.99.0"), "utf-8")
+    assert Backbone.from_pretrained("built", device="cpu").spec == before
+    other = dataclasses.replace(PACKAGED_MODELS["built"], wheels={"g==1": "1" * 64})
+    monkeypatch.setitem(PACKAGED_MODELS, "built", other)
+    assert Backbone.from_pretrained("built", device="cpu").spec.fingerprint != before.fingerprint
 
 
 def test_table_is_complete():

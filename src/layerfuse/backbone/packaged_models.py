@@ -1,5 +1,6 @@
 """The table of packaged models: which wheels carry which model, by digest."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,12 @@ class PackagedModel:
     download_bytes: int
     about: str
     licence: str
+
+    @property
+    def digest(self) -> str:
+        """One digest of all wheels, in order."""
+        joined = "".join(self.wheels.values())
+        return f"sha256:{hashlib.sha256(joined.encode()).hexdigest()}"
 
 
 PACKAGED_MODELS: Mapping[str, PackagedModel] = {

