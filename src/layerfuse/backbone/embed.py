@@ -21,7 +21,7 @@ from layerfuse.backbone.mpnet import fused_attention
 from layerfuse.backbone.tap import LayerTap
 from layerfuse.backbone.tokens import TokenizedTexts, stand_in_id, tokenize
 from layerfuse.core.arrays import LayerArray
-from layerfuse.core.errors import DataError, FeatureError
+from layerfuse.core.errors import DataError, FeatureError, TruncationWarning
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.spec import BackboneSpec
 
@@ -79,6 +79,11 @@ def embed_batches(
         If the model gives values that are no numbers.
     OutOfMemoryError
         If memory does not suffice for one text alone.
+
+    Warns
+    -----
+    TruncationWarning
+        Once at the end, if texts are longer than the backbone reads.
     """
     if isinstance(texts, str):
         raise DataError(f"Expected a sequence of texts, got one string. Pass [{texts[:20]!r}].")
@@ -101,10 +106,9 @@ def embed_batches(
                 yield positions + first, repeated
                 bar.update(len(positions))
     if n_truncated:
-        prompted = " with the prompt" if spec.prompt else ""
+        prompted = bool(spec.prompt)
         warnings.warn(
-            f"{spec.name}: {n_truncated} of {n_texts} texts are{prompted} longer than "
-            f"max_tokens={spec.max_tokens} and were truncated.",
+            TruncationWarning(spec.name, n_truncated, n_texts, spec.max_tokens, prompted),
             stacklevel=4,
         )
 

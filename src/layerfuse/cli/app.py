@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import sys
+import warnings
 
 import typer
 
@@ -17,6 +18,7 @@ from layerfuse.cli.predict import predict
 from layerfuse.cli.report import report
 from layerfuse.cli.score import score
 from layerfuse.cli.study import study
+from layerfuse.cli.warned import show_warning
 from layerfuse.core.errors import LayerFuseError
 
 app = typer.Typer(
@@ -38,6 +40,7 @@ _NO_READER = 1
 def main() -> None:
     """Run the command line; exit 2 with one line on standard error for a mistake of the user."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    warnings.showwarning = show_warning
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as input is read, whatever the locale can hold

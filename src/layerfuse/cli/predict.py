@@ -18,6 +18,7 @@ from layerfuse.cli.options import (
     quiet_transformers,
     say,
 )
+from layerfuse.cli.warned import TruncationTotals
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,9 +66,11 @@ def predict(
     classifier.progress = not no_progress
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(table) if table else None
+        totals = stack.enter_context(TruncationTotals())
         if stream:
             say(f"texts from {stream.source}, column {column!r}")
         for batch in batches:
+            totals.n_texts += batch.num_rows
             predicted = _add_predictions(classifier, batch, column)
             if writer:
                 writer.write(predicted)

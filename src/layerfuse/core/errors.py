@@ -1,11 +1,13 @@
 """Every error of the library: what was expected, what came with its values, what to do.
 
-Each is a ``LayerFuseError`` and also the builtin that a caller would catch.
+Each is a ``LayerFuseError`` and also the builtin that a caller would catch. And the one warning
+that carries numbers, for who wants to add them up.
 """
 
 import difflib
 import operator
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -101,6 +103,38 @@ class MissingExtraError(LayerFuseError, ImportError):
     def for_extra(cls, what: str, extra: str) -> "MissingExtraError":
         """Name what needs the extra and the command that installs it."""
         return cls(f"{what} needs an optional dependency. Run: pip install 'layerfuse[{extra}]'")
+
+
+@dataclass(eq=False)
+class TruncationWarning(UserWarning):
+    """Texts are longer than a backbone reads.
+
+    Parameters
+    ----------
+    backbone : str
+        Its name.
+    n_truncated : int
+        Texts that were truncated.
+    n_texts : int
+        Of so many.
+    max_tokens : int
+        What it reads of a text.
+    prompted : bool
+        A prompt takes a part of these.
+    """
+
+    backbone: str
+    n_truncated: int
+    n_texts: int
+    max_tokens: int
+    prompted: bool
+
+    def __str__(self) -> str:
+        prompted = " with the prompt" if self.prompted else ""
+        return (
+            f"{self.backbone}: {self.n_truncated} of {self.n_texts} texts are{prompted} longer "
+            f"than max_tokens={self.max_tokens} and were truncated."
+        )
 
 
 def check_option(option: str, value: object, options: Iterable[str]) -> None:
