@@ -86,6 +86,15 @@ def test_json_is_one_object_a_line(run, data, saved, fitted, toy_texts):
     assert 0.5 <= rows[0]["probability"] <= 1
 
 
+def test_json_has_null_for_what_is_no_number(run, saved, tmp_path):
+    columns = {"text": ["loud1", "calm1"], "x": [float("nan"), 0.1], "at": [[float("inf")], None]}
+    pq.write_table(pa.table(columns), tmp_path / "numbers.parquet")
+    done = run("predict", saved, tmp_path / "numbers.parquet", "--json")
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in done.out.splitlines()]
+
+    assert [(row["x"], row["at"]) for row in rows] == [(None, [None]), (0.1, None)]
+
+
 def test_many_lines_are_predicted_as_they_come(run, saved, toy, monkeypatch):
     texts, topics = toy(2500, seed=5)
     sizes: list[int] = []

@@ -125,6 +125,37 @@ def test_json_lines_hold_lists_and_dates_but_no_bytes(tmp_path: Path) -> None:
         write(tmp_path / "bytes.jsonl", [{"x": b"a"}])
 
 
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (NAN, None),
+        (-INF, None),
+        ([1.5, NAN, None], [1.5, None, None]),
+        ({"a": [{"b": INF, "c": 1e300}], "d": "NaN"}, {"a": [{"b": None, "c": 1e300}], "d": "NaN"}),
+    ],
+)
+def test_json_lines_hold_null_for_what_is_no_number(
+    tmp_path: Path, value: Any, written: Any
+) -> None:
+    write(tmp_path / "out.jsonl", [{"text": "é", "x": value, "day": dt.date(2020, 1, 2)}])
+    line = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+    assert json.loads(line, parse_constant=pytest.fail) == {
+        "text": "é",
+        "x": written,
+        "day": "2020-01-02",
+    }
+
+
+def test_json_lines_hold_null_for_what_is_no_number_in_a_map(tmp_path: Path) -> None:
+    pairs = pa.array([[("a", NAN), ("b", 0.5)]], pa.map_(pa.string(), pa.float64()))
+    with TableWriter(tmp_path / "out.jsonl") as writer:
+        writer.write(pa.record_batch({"x": pairs}))
+    assert (tmp_path / "out.jsonl").read_text() == '{"x": [["a", null], ["b", 0.5]]}\n'
+
+
 @pytest.mark.parametrize("extension", [".csv", ".parquet"])
 def test_later_batches_follow_the_first(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"out{extension}"

@@ -1,7 +1,6 @@
 """``layerfuse predict``."""
 
 import itertools
-import json as json_format
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +45,7 @@ def predict(
 
     With --output all columns are kept and two are added. Without, a line per text goes to standard
     output: prediction, tab, probability; or with --json one JSON object per line with all columns.
+    JSON has neither NaN nor infinity: null stands for them.
     """
     import contextlib
 
@@ -106,13 +106,13 @@ def _add_predictions(
 
 
 def _print(batch: "pa.RecordBatch", *, json: bool) -> None:
-    from layerfuse.data import readable
+    from layerfuse.data import json_line, readable
 
     shown = readable(batch) if json else batch.select(["prediction", "probability"])
     rows: list[dict[str, Any]] = shown.to_pylist()
     for row in rows:
         if json:
-            typer.echo(json_format.dumps(row, ensure_ascii=False, default=str))
+            typer.echo(json_line(row))
         else:
             label = " ".join(str(row["prediction"]).split())  # one line, no tab of its own
             typer.echo(f"{label}\t{row['probability']:.4f}")

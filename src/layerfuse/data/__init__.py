@@ -1,6 +1,6 @@
 """Texts and labels from files, folders, the hub and packages; tables out again, atomically."""
 
-from layerfuse.data.encode import readable
+from layerfuse.data.encode import json_line, readable
 from layerfuse.data.formats import EXTENSIONS
 from layerfuse.data.labels import check_labels, index_labels
 from layerfuse.data.load import TextData, TextStream, iter_batches, load_texts
@@ -17,6 +17,7 @@ __all__ = [
     "find_file",
     "index_labels",
     "iter_batches",
+    "json_line",
     "load_texts",
     "readable",
     "test_split",

@@ -2,7 +2,9 @@
 
 import csv
 import json
-from typing import IO, Protocol, runtime_checkable
+import math
+from collections.abc import Callable, Mapping
+from typing import IO, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -96,11 +98,34 @@ class _JsonLines:
 
     def write(self, batch: pa.RecordBatch) -> None:
         for row in readable(batch).to_pylist():
-            line = json.dumps(row, ensure_ascii=False, default=_plain)
-            self._file.write(line.encode() + b"\n")
+            self._file.write(json_line(row, _plain).encode() + b"\n")
 
     def close(self) -> None:
         pass
+
+
+def json_line(row: Mapping[str, Any], plain: Callable[[object], str] = str) -> str:
+    """Return a row as one JSON object; null stands for NaN and infinity, which JSON has not.
+
+    Parameters
+    ----------
+    row : mapping of str to object
+        Values as Arrow gives them to Python, nested ones too.
+    plain : callable
+        Writes out what JSON has no form for, such as a date.
+    """
+    try:
+        return json.dumps(row, ensure_ascii=False, allow_nan=False, default=plain)
+    except ValueError:  # looked for only where there are any: most rows have none
+        return json.dumps(_finite(row), ensure_ascii=False, allow_nan=False, default=plain)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def readable(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -17,7 +17,8 @@ class TableWriter:
 
     The rows go to a temporary file in the same folder, which takes the place of ``path`` when the
     block ends; if the block raises, or nothing was written, no file is left and one that was there
-    stays as it was. The first batch settles the columns.
+    stays as it was. The first batch settles the columns. In ``.jsonl`` null stands for NaN and
+    infinity, which JSON has not.
 
     Parameters
     ----------
