@@ -294,6 +294,34 @@ def test_bad_files(put: Put, name: str, content: str | bytes, message: str) -> N
         load_texts(put(name, content), labelled=False)
 
 
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        ('text\tlabel\n"a b\tx\nc d\ty\ne f"\tx\ng\ty\n', "data row 1 .lines 2 to 4.: a field"),
+        ('label\ttext\nx\ta\n\nx\t"b\ny\tc"\n', "data row 2 .lines 4 to 5."),
+        ('text\tlabel\r\n"b\tx\r\n\r\nc"\ty\r\n', "data row 1 .lines 2 to 4."),
+        ('text\t"label\na\tx"\nb\ty\n', "data row 0 .lines 1 to 2."),
+    ],
+)
+def test_quotes_that_swallow_rows_of_tabs(put: Put, content: str, lines: str) -> None:
+    with pytest.raises(DataError, match=rf"t.tsv, {lines}.*write that one twice; or save .*jsonl"):
+        load_texts(put("t.tsv", content), labelled=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("t.tsv", 'text\tlabel\n"a\n\nb"\tx\n"c\td"\ty\n', ["a\n\nb", "c\td"]),
+        ("t.tsv", 'label\ttext\nx\t"a\tb\nc"\ny\td\n', ["a\tb\nc", "d"]),
+        ("t.tsv", 'text\tlabel\n"""a\nb"""\tx\n"c"""\ty\n', ['"a\nb"', 'c"']),
+        ("t.tsv", 'text\n"a\nb"\nc\n', ["a\nb", "c"]),
+        ("t.csv", 'text,label\n"a,x\nb",x\nc,y\n', ["a,x\nb", "c"]),
+    ],
+)
+def test_quoted_lines_that_are_no_rows(put: Put, name: str, content: str, texts: list[str]) -> None:
+    assert load_texts(put(name, content), labelled=False).texts == texts
+
+
 def test_a_file_that_goes_away(tmp_path: Path) -> None:
     batches = read_file(tmp_path / "gone.csv", 1)
     with pytest.raises(DataError, match=r"gone.csv cannot be read: No such file"):

@@ -72,7 +72,8 @@ def read_delimited(
     Raises
     ------
     DataError
-        If a row is ragged, a quote is not closed or the text is not UTF-8.
+        If a row is ragged, a quote is not closed or the text is not UTF-8; where tabs delimit, also
+        if quotes make one row of lines that are whole rows without them.
     """
     rows = _delimited_rows(lines, name, delimiter)
     header = next(rows, None)
@@ -149,6 +150,15 @@ def _delimited_rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterat
                     f"{delimiter!r}."
                 )
                 raise DataError(msg)
+            if delimiter == "\t" and _holds_rows(row):
+                first_line = reader.line_num - "".join(row).count("\n")
+                msg = (
+                    f"{name}, data row {number} (lines {first_line} to {reader.line_num}): a field "
+                    "begins with a quote and ends with one some lines later, but each of these "
+                    "lines reads as a row of its own. Put quotes around a field that begins with a "
+                    "quote of its own, and write that one twice; or save the file as .jsonl."
+                )
+                raise DataError(msg)
             yield row
     except csv.Error as err:
         msg = (
@@ -156,6 +166,16 @@ def _delimited_rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterat
             "and write a quote inside it twice."
         )
         raise DataError(msg) from err
+
+
+def _holds_rows(row: list[str]) -> bool:
+    """Tell whether a row would be several if quotes were characters like others.
+
+    To many programs that write tabs they are, so that a text may begin with one.
+    """
+    n_tabs = len(row) - 1
+    lines = [line for line in "\t".join(row).split("\n") if line.strip("\r")]
+    return n_tabs > 0 and len(lines) > 1 and all(line.count("\t") == n_tabs for line in lines)
 
 
 def _json_objects(lines: Iterable[bytes], name: str) -> Iterator[dict[str, Any]]:
