@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from layerfuse.core.errors import UnknownOptionError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.spec import BackboneSpec
 from layerfuse.store import EmbeddingStore
+from layerfuse.store import writer as writer_module
 
 Values = Callable[[Sequence[LayerRef], Sequence[str]], np.ndarray]
 Fill = Callable[..., None]
@@ -148,6 +150,72 @@ def test_prune_everything(two: EmbeddingStore, spec: BackboneSpec, other: Backbo
     assert two.prune(everything=True) == before
     assert list(two.folder.iterdir()) == []
     assert two.entries() == []
+
+
+def test_prune_leaves_a_file_that_is_being_written(two: EmbeddingStore, spec: BackboneSpec) -> None:
+    temporary = two.folder / spec.fingerprint / "00ff.tmp"
+    temporary.write_bytes(b"half a shard")
+    two.prune(["tiny"])
+    assert [path.name for path in temporary.parent.iterdir()] == ["00ff.tmp"]
+    os.utime(temporary, (0, 0))
+    assert two.prune([spec.fingerprint]) == 12
+    assert not temporary.parent.exists()
+
+
+def test_a_folder_that_a_writer_has_just_made_is_left_to_it(
+    two: EmbeddingStore, spec: BackboneSpec
+) -> None:
+    two.prune(everything=True)
+    folder = two.folder / spec.fingerprint
+    folder.mkdir()
+    two.prune(everything=True)
+    assert folder.exists()
+    os.utime(folder, (0, 0))
+    two.prune(everything=True)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("moment", ["write_shard", "fsync"])
+def test_a_prune_in_the_middle_of_a_write_loses_nothing_of_it(
+    two: EmbeddingStore,
+    spec: BackboneSpec,
+    values: Values,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    place = (writer_module, moment) if moment == "write_shard" else (os, moment)
+    real = getattr(*place)
+
+    def pruned(*arguments: object) -> None:
+        monkeypatch.undo()  # later calls are of files that are complete
+        EmbeddingStore(two.folder).prune(everything=True)
+        real(*arguments)
+
+    refs = spec.refs()
+    with two.writer(spec, refs) as writer:
+        writer.add(TEXTS, values(refs, TEXTS))
+        monkeypatch.setattr(*place, pruned)
+    assert two.missing(spec, refs, TEXTS) == []
+    assert names(two) == {"tiny"}
+
+
+def test_a_writer_beside_prune_without_end_never_fails(
+    store: EmbeddingStore, spec: BackboneSpec, values: Values
+) -> None:
+    refs, done = spec.refs(), threading.Event()
+
+    def prune() -> None:
+        while not done.is_set():
+            EmbeddingStore(store.folder).prune(everything=True)
+
+    pruner = threading.Thread(target=prune)
+    pruner.start()
+    try:
+        with store.writer(spec, refs, shard_texts=1) as writer:
+            writer.add(TEXTS, values(refs, TEXTS))
+    finally:
+        done.set()
+        pruner.join()
 
 
 def test_a_writer_at_work_survives_prune(

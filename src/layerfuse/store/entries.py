@@ -146,26 +146,32 @@ def remove_debris(folder: Path) -> int:
     StoreError
         If the disk refuses.
     """
-    return sum(
-        remove(path)
-        for path in listing(folder)
-        if path.suffix == DAMAGED
-        or (path.suffix == TEMPORARY and idle_seconds(path) >= STALE_SECONDS)
-    )
+    return sum(remove(path) for path in listing(folder) if _is_debris(path))
 
 
 def remove_entry(folder: Path) -> int:
     """Remove an entry, but no file that is not the store's; return the bytes freed.
+
+    What a writer may be at stays: a temporary file that is no debris, a folder as good as new.
 
     Raises
     ------
     StoreError
         If the disk refuses.
     """
-    ours = {SHARD, DAMAGED, TEMPORARY}
+    paths = listing(folder)
+    if not paths and idle_seconds(folder) < STALE_SECONDS:  # made for a file that is about to come
+        return 0
     freed = sum(
-        remove(path) for path in listing(folder) if path.suffix in ours or path.name == SPEC
+        remove(path)
+        for path in paths
+        if path.suffix == SHARD or path.name == SPEC or _is_debris(path)
     )
     with contextlib.suppress(OSError):  # not empty: someone's own file, or a writer at work
         folder.rmdir()
     return freed
+
+
+def _is_debris(path: Path) -> bool:
+    stale = path.suffix == TEMPORARY and idle_seconds(path) >= STALE_SECONDS
+    return stale or path.suffix == DAMAGED

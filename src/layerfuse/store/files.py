@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+from io import BufferedWriter
 from pathlib import Path
 
 from layerfuse.core.errors import StoreError
@@ -21,6 +22,8 @@ def store_error(verb: str, path: Path, cause: OSError) -> StoreError:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a kill or power cut at any moment leaves it whole or absent.
 
+    A folder that another process prunes before the file is begun is made again.
+
     Raises
     ------
     StoreError
@@ -28,7 +31,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f"{secrets.token_hex(8)}{TEMPORARY}")
     try:
-        with temporary.open("xb") as file:
+        with _begin(temporary) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -40,6 +43,14 @@ def write_whole(path: Path, data: bytes) -> None:
         if isinstance(err, OSError):
             raise store_error("write", path, err) from err
         raise
+
+
+def _begin(path: Path) -> BufferedWriter:
+    with contextlib.suppress(FileNotFoundError):
+        return path.open("xb")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sync_folder(path.parent.parent)
+    return path.open("xb")
 
 
 def make_folder(folder: Path) -> None:

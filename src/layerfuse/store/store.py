@@ -208,7 +208,8 @@ class EmbeddingStore:
     ) -> int:
         """Remove entries, and what killed processes and damage left behind in any entry.
 
-        Without arguments only the debris goes. Names and age together: what meets both.
+        Without arguments only the debris goes. Names and age together: what meets both. Writers may
+        be at work: a file that one began in the last ten minutes stays.
 
         Parameters
         ----------

@@ -115,6 +115,7 @@ class ShardWriter:
         try:
             prepare_entry(self._folder, self._spec)
             write_shard(self._folder, self._digests[: self._n_texts], rows)
+            prepare_entry(self._folder, self._spec)  # another process may have pruned it meanwhile
         except StoreError:
             self._n_texts = 0  # told once; the exit must not try and tell again
             raise
