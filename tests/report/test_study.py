@@ -169,6 +169,24 @@ def test_other_weights_are_another_run(config_file, quick, tiny_encoder, tmp_pat
     assert quick == ["one", "one"]
 
 
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "special_tokens_map.json", "vocab.txt", "own.py"]
+)
+def test_another_tokenizer_or_code_is_another_run(config_file, quick, tiny_encoder, tmp_path, name):
+    own = tmp_path / "own"
+    shutil.copytree(tiny_encoder, own)
+    config_file.write_text(config_file.read_text().replace(str(tiny_encoder), str(own)))
+    config, out = StudyConfig.load(config_file), tmp_path / "out"
+    next(run_study(config, out, base=tmp_path, **QUIET))
+    (own / "README.md").write_text("What people read changes no number.")
+    next(run_study(config, out, base=tmp_path, **QUIET))
+    assert quick == ["one"]
+    text = (own / name).read_text("utf-8") if (own / name).exists() else "{}"
+    (own / name).write_text(text + "\n", "utf-8")
+    next(run_study(config, out, base=tmp_path, **QUIET))
+    assert quick == ["one", "one"]
+
+
 def test_a_path_that_leads_nowhere_is_told_before_the_first_run(config_file, quick, tmp_path):
     (tmp_path / "two_&-test.jsonl").unlink()
     with pytest.raises(DataError, match=r"two_&-test\.jsonl is no file"):

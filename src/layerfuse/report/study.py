@@ -26,6 +26,16 @@ from layerfuse.report.save import save_report
 from layerfuse.report.split import Split
 from layerfuse.score import CriterionName
 
+_BESIDE_WEIGHTS = (  # what changes a backbone's numbers though its weights stay: tokenizer and code
+    "tokenizer*",
+    "*vocab*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "*.model",
+    "*.tiktoken",
+    "*.py",
+)
 _STRICT = pydantic.ConfigDict(extra="forbid")
 
 
@@ -295,9 +305,13 @@ def _digests(data: StudyData, base: str | PathLike[str]) -> list[str]:
 
 
 def _weights(backbone: str) -> str:
-    """Return a digest of a backbone's files, if it is a local one: others are what they are."""
+    """Return digests of a backbone's files, if it is a local one: others are what they are."""
     path = Path(backbone).expanduser()
-    return weights_digest(path) if path.exists() else ""
+    if not path.exists():
+        return ""
+    found = {file for name in _BESIDE_WEIGHTS for file in path.glob(name) if file.is_file()}
+    beside = [f"{file.name} {_file_digest(file)}" for file in sorted(found)]
+    return "\n".join([weights_digest(path), *beside])
 
 
 def _settings(
