@@ -62,6 +62,19 @@ def test_every_line_fits_a_terminal(run, data, new_encoder):
     assert ":3:mean" in done.out
 
 
+def test_json_names_the_prompt_of_each_backbone_that_has_one(run, data, tiny_encoder):
+    two = ["-b", tiny_encoder, "-b", tiny_encoder, "--prompt", "", "--prompt", "about {text}"]
+    options = ["--criterion", "depth", "--criterion", "fisher", "--resamples", 0, "--json"]
+    document = json.loads(run("score", data(), *two, *MEAN, *options).out)
+
+    assert [document[name]["prompts"] for name in ("depth", "fisher")] == [
+        {"encoder-2": "about {text}"},
+        {"encoder-2": "about {text}"},
+    ]
+    plain = json.loads(run("score", data(), "-b", tiny_encoder, *MEAN, *options).out)
+    assert plain["depth"]["prompts"] == {}
+
+
 def test_several_criteria_as_json(run, data, tiny_encoder):
     criteria = ["--criterion", "depth", "--criterion", "probe", *COSTLY]
     document = json.loads(run("score", data(), "-b", tiny_encoder, *MEAN, *criteria, "--json").out)

@@ -134,7 +134,8 @@ def score(
     if plot is not None:
         plot.write_text(score_plot(choices, f"Layers of {Path(data).name}"), "utf-8")
     if json:
-        emit({choice.scores.criterion: _document(choice) for choice in choices})
+        prompts = {one.name: one.spec.prompt for one in backbones if one.spec.prompt}
+        emit({choice.scores.criterion: _document(choice, prompts) for choice in choices})
     else:
         _print(choices)
 
@@ -211,7 +212,7 @@ def _check_plot(plot: Path | None) -> None:
         raise PermissionError(f"{plot} cannot be written: {target} is no place one may write to.")
 
 
-def _document(choice: "LayerChoice") -> dict[str, Any]:
+def _document(choice: "LayerChoice", prompts: dict[str, str]) -> dict[str, Any]:
     scores, stability = choice.scores, choice.stability
     names = [str(ref) for ref in scores.refs]
     return {
@@ -221,6 +222,7 @@ def _document(choice: "LayerChoice") -> dict[str, Any]:
         "reason": choice.selection.reason,
         "stability": {} if stability is None else dict(zip(names, stability.shares, strict=True)),
         "resamples": 0 if stability is None else stability.n_resamples,
+        "prompts": prompts,
     }
 
 
