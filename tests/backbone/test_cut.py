@@ -118,6 +118,16 @@ GEMMA4 = {
     "sliding_window": 8,
     "layer_types": ["sliding_attention", "full_attention"] * 2,
 }
+ZAMBA2 = {
+    "layers_block_type": ["mamba", "hybrid"] * 2,
+    "num_mem_blocks": 1,
+    "adapter_rank": 4,
+    "mamba_d_state": 4,
+    "mamba_headdim": 8,
+    "mamba_ngroups": 1,
+    "n_mamba_heads": 8,
+    "chunk_size": 8,
+}
 
 
 @pytest.mark.parametrize(
@@ -131,6 +141,8 @@ GEMMA4 = {
         ("Gemma4TextConfig", {**GEMMA4, "hidden_size_per_layer_input": 8}),
         # A head for contacts reads the attention of all blocks.
         ("EsmConfig", {"mask_token_id": 4}),
+        # Blocks two and four have the same weights.
+        ("Zamba2Config", ZAMBA2),
         # As many groups as blocks.
         ("AlbertConfig", {"embedding_size": 16, "num_hidden_groups": 4}),
         # With two blocks the two kinds of position terms look like one entry a block.

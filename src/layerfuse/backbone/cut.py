@@ -33,7 +33,7 @@ def cut_model(model: Any, blocks: Blocks, deepest: int) -> tuple[Any, Blocks]:
     memo: dict[int, object] = {id(t): t for t in (*model.parameters(), *model.buffers())}
     memo.update({id(block): None for block in blocks.container[keep:]})
     cut = copy.deepcopy(model, memo)
-    del cut.get_submodule(blocks.path)[keep:]
+    _drop_deeper(cut, blocks.path, keep)
     return cut, find_blocks(cut, blocks.path, keep)
 
 
@@ -58,8 +58,16 @@ def cut_class(kind: type[Any], path: str, keep: int) -> type[Any]:
     class Cut(kind):  # type: ignore[misc]
         def __init__(self, config: Any) -> None:
             super().__init__(config)
-            del self.get_submodule(path)[keep:]
+            _drop_deeper(self, path, keep)
 
     Cut.__name__, Cut.__qualname__ = kind.__name__, kind.__qualname__
     Cut.__module__ = kind.__module__
     return Cut
+
+
+def _drop_deeper(model: Any, path: str, keep: int) -> None:
+    del model.get_submodule(path)[keep:]
+    left = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    # Some families tie weights of deeper blocks to those of others, Zamba2 is one.
+    tied = model.all_tied_weights_keys.items()
+    model.all_tied_weights_keys = {one: other for one, other in tied if {one, other} <= left}
