@@ -11,7 +11,7 @@ from layerfuse.classifier.supervise import keep_distinct, supervise
 from layerfuse.extract import embed_to_store
 from layerfuse.fuse import gate
 from layerfuse.learn import committee
-from layerfuse.train import fit, pooled, ridge
+from layerfuse.train import fit, logistic, pooled, ridge
 
 
 @pytest.fixture
@@ -219,6 +219,7 @@ def test_whatever_judges_held_out_texts_knows_which_repeat_each_other(
     spy(pooled, "fit_pool_weights", 3)
     spy(pooled, "fit_lexical", 4)
     spy(ridge, "fit_temperature", 3)
+    spy(logistic, "fit_temperature", 3)
     spy(fusing, "gain_in_errors", 2)
     spy(gate, "gain_in_errors", 2)
     spy(committee, "learn", 9)
@@ -235,6 +236,7 @@ def test_whatever_judges_held_out_texts_knows_which_repeat_each_other(
     if option == {"fusion": "gated"}:
         expected |= {"layerfuse.fuse.gate.gain_in_errors", "layerfuse.train.ridge.fit_temperature"}
         expected |= {"layerfuse.train.fit.fit_blend", "layerfuse.train.fit.pool_gain_in_errors"}
+        expected |= {"layerfuse.train.logistic.fit_temperature"}
     assert expected <= seen.keys()
     assert all(seen.values()), seen
 

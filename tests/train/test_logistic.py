@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -9,46 +11,74 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from layerfuse.train.logistic import INVERSE_PENALTIES, fit_logistic
 
 
-def unit_rows(n_texts=120, n_classes=3, width=6, seed=0):
+def unit_rows(n_texts=120, n_classes=3, width=6, seed=0, shift=2):
     """Centred, mean squared norm of a row exactly 1."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n_texts) % n_classes)
     features = rng.normal(size=(n_texts, width))
-    features[np.arange(n_texts), labels] += 2
+    features[np.arange(n_texts), labels] += shift
     features -= features.mean(0)
     return features / np.sqrt(np.square(features).sum(1).mean()), labels
 
 
+def as_logits(margins):
+    """Return logits (text, class) of margins, which two classes have one of."""
+    return margins if margins.ndim > 1 else np.stack([-margins, margins], axis=1) / 2
+
+
+def best_factor(logits, labels):
+    """Return the factor that makes labels likeliest, and one more text of all classes alike."""
+
+    def loss(log_factor):
+        logs = log_softmax(np.exp(log_factor) * logits, axis=1)
+        return -(len(labels) * logs[np.arange(len(labels)), labels] + logs.mean(1)).mean()
+
+    return np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_penalty_and_quality_are_those_of_cross_validation(n_classes):
+    """Each penalty as sure as it best is, on the first fold; that of the lowest loss, on all."""
     features, labels = unit_rows(n_classes=n_classes)
     folds = StratifiedKFold(5, shuffle=True, random_state=7)
     _, first = next(folds.split(features, labels))
-    chances, losses = [], []
+    held_out, losses = [], []
     for inverse_penalty in INVERSE_PENALTIES:
         model = LogisticRegression(C=inverse_penalty, max_iter=2000, tol=1e-6)
-        chances.append(cross_val_predict(model, features, labels, cv=folds, method="predict_proba"))
-        losses.append(log_loss(labels[first], chances[-1][first]))
-    best = int(np.argmin(losses))  # on the first fold; judged on all
-    candidate, _ = fit_logistic(features, labels, np.ones(120), 7)
+        margins = cross_val_predict(model, features, labels, cv=folds, method="decision_function")
+        held_out.append(as_logits(margins))
+        factor = best_factor(held_out[-1][first], labels[first])
+        losses.append(log_loss(labels[first], softmax(factor * held_out[-1][first], axis=1)))
+    best = int(np.argmin(losses))
+    candidate, head = fit_logistic(features, labels, np.ones(120), 7)
     assert candidate.penalty == INVERSE_PENALTIES[best]
-    assert candidate.log_loss == pytest.approx(log_loss(labels, chances[best]), abs=2e-3)
-    accuracy = (chances[best].argmax(1) == labels).mean()
+    factor = best_factor(held_out[best], labels)
+    assert head.temperature == pytest.approx(factor, rel=0.02)
+    chances = softmax(factor * held_out[best], axis=1)
+    assert candidate.log_loss == pytest.approx(log_loss(labels, chances), abs=2e-3)
+    accuracy = (chances.argmax(1) == labels).mean()
     assert candidate.accuracy == pytest.approx(accuracy, abs=0.01)
+
+
+def test_few_texts_of_many_dimensions_are_told_as_surely_as_they_can_be():
+    """The weakest penalty of the grid still leaves it less sure than it could be of new texts."""
+    train, labels = unit_rows(150, 6, width=300, shift=6)
+    _, head = fit_logistic(train, labels, np.ones(150), 0)
+    others, truth = unit_rows(3000, 6, width=300, seed=1, shift=6)
+    chances = head.probabilities(others)
+    assert chances.max(1).mean() == pytest.approx((chances.argmax(1) == truth).mean(), abs=0.05)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_probabilities_are_those_of_scikit_learn(n_classes, weighted):
+def test_probabilities_are_those_of_scikit_learn_but_for_the_temperature(n_classes, weighted):
     features, labels = unit_rows(n_classes=n_classes)
     weights = np.random.default_rng(0).uniform(0.5, 3, 120) if weighted else np.ones(120)
     candidate, head = fit_logistic(features, labels, weights, 0)
     model = LogisticRegression(C=candidate.penalty, max_iter=2000, tol=1e-6)
     model.fit(features, labels, sample_weight=weights)
-    np.testing.assert_allclose(
-        head.probabilities(features), model.predict_proba(features), atol=0.03
-    )
-    assert head.temperature == 1
+    logits = head.temperature * as_logits(model.decision_function(features))
+    np.testing.assert_allclose(head.probabilities(features), softmax(logits, axis=1), atol=0.03)
 
 
 def test_random_state_draws_the_folds():

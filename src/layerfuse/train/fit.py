@@ -58,8 +58,9 @@ def fit_head(
     labels : int array of shape (text,)
         Class indices 0 .. n_classes - 1, each present.
     head : HeadChoice
-        ``auto`` fits both linear kinds and keeps their blend if its held-out log loss is lower by
-        more than one standard error of the paired difference, else the better of the two.
+        ``auto`` fits both linear kinds, each with a temperature, and keeps their blend if its
+        held-out log loss is lower by more than one standard error of the paired difference, else
+        the better of the two.
     weights : array of shape (text,), optional
         Weight of each text. Default: all equal.
     groups : int array of shape (text,), optional

@@ -26,14 +26,13 @@ def cross_validate(
     weights: PerText,
     random_state: int,
     groups: np.ndarray | None = None,
-    *,
-    calibrated: bool = False,
 ) -> tuple[Setting, Targets]:
     """Choose a setting and return logits that no label of its own text has touched.
 
     Every setting is tried on the first fold, the one with the lowest log loss there on all others:
     settings that one fold cannot tell apart, such as penalties a factor of four apart, differ
-    little, and a full search costs several times as much.
+    little, and a full search costs several times as much. Each is judged under the temperature that
+    is best for it there, since the logits of the one chosen get one too.
 
     Parameters
     ----------
@@ -49,23 +48,19 @@ def cross_validate(
         Draws the folds.
     groups : int array of shape (text,), optional
         Texts of one group stay in one fold, where ``stratified_folds`` can hold them so.
-    calibrated : bool
-        Compare settings under the temperature that is best for each, where their logits will get
-        one. Logits come back as they are.
 
     Returns
     -------
     setting
         The chosen one.
     logits : array of shape (text, class)
-        Each text by the fit that did not see it.
+        Each text by the fit that did not see it, without a temperature.
     """
     (train, rest), *others = stratified_folds(labels, random_state, groups)
     tried = _fits(fit_and_predict, [(setting, train, rest) for setting in settings])
     counted = held_out_weights(labels, weights)[rest]
     factors = [
-        likeliest_factor(logits, labels[rest], counted, _of(groups, rest)) if calibrated else 1.0
-        for logits in tried
+        likeliest_factor(logits, labels[rest], counted, _of(groups, rest)) for logits in tried
     ]
     losses = [
         held_out_log_loss(factor * logits, labels[rest], counted)

@@ -58,8 +58,9 @@ class LinearHead:
     intercept : float32 array of shape (class,)
         Added.
     temperature : float
-        Factor on decision values before the softmax: fitted on leave-one-out decisions for ridge,
-        1 for all others (temperature scaling, Guo et al. 2017, arXiv:1706.04599).
+        Factor on decision values before the softmax, fitted on decisions about held-out texts; 1
+        for a blend, whose exponents hold it (temperature scaling, Guo et al. 2017,
+        arXiv:1706.04599).
     """
 
     kind: HeadName

@@ -192,7 +192,7 @@ def fit_lexical(
         for penalty in INVERSE_PENALTIES[loss]
     ]
     setting, held_out = cross_validate(
-        fit_and_predict, settings, labels, weights, random_state, groups, calibrated=True
+        fit_and_predict, settings, labels, weights, random_state, groups
     )
     temperature = fit_temperature(held_out, labels, weights, groups)
     candidate = HeadCandidate.from_logits(

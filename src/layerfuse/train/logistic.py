@@ -1,14 +1,17 @@
-"""The logistic head: multinomial, L2-penalised, its penalty cross-validated."""
+"""The logistic head: multinomial, L2-penalised, its penalty and temperature cross-validated."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
+from layerfuse.core.calibrate import fit_temperature
 from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate, LinearHead
 
 INVERSE_PENALTIES = (4.0, 16.0, 64.0, 256.0)
-"""For features whose rows have mean squared norm 1."""
+"""For features whose rows have mean squared norm 1. Weaker ones make decisions larger, which a
+temperature does too: 1024 beside these lowers the held-out log loss of 46 problems of few texts by
+0.001 on average, for the slowest fits of all."""
 
 
 def fit_logistic(
@@ -53,11 +56,15 @@ def fit_logistic(
     penalty, held_out = cross_validate(
         fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state, groups
     )
-    candidate = HeadCandidate.from_logits("logistic", penalty, held_out, labels, weights)
+    temperature = fit_temperature(held_out, labels, weights, groups)
+    candidate = HeadCandidate.from_logits(
+        "logistic", penalty, temperature * held_out, labels, weights
+    )
     with one_thread_each():
         model = _model(penalty).fit(scaled, labels, sample_weight=weights)
     coefficients, intercept = _columns(model, n_classes)
-    head = LinearHead("logistic", (coefficients / scale).astype(np.float32), intercept)
+    coefficients = (coefficients / scale).astype(np.float32)
+    head = LinearHead("logistic", coefficients, intercept, temperature)
     return candidate, head
 
 
