@@ -108,6 +108,20 @@ def test_gain_in_errors_of_texts_that_all_gain_the_same(gain, want):
     assert gain_in_errors(np.full(4, gain), np.ones(4)) == want
 
 
+@pytest.mark.parametrize("n_texts", [4, 40])
+def test_what_says_nothing_adds_nothing_to_a_pool(n_texts):
+    """All that differs is where two searches for the exponent of the other end, if they do."""
+    labels, weights = np.arange(n_texts) % 2, np.ones(n_texts)
+    nothing = np.full((n_texts, 2), np.log(0.5))
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(size=(n_texts, 2)) + rng.uniform(0, 3) * np.eye(2)[labels]
+        alone = np.log(softmax(logits, axis=1))
+        exponents = fit_pool_weights([alone, nothing], labels, weights)
+        pooled = np.log(softmax(exponents[0] * alone, axis=1))
+        assert pool_gain_in_errors(alone, pooled, labels, weights) <= 1
+
+
 def test_the_only_text_of_a_class_counts_nothing_among_held_out_texts():
     labels, weights = np.array([0, 2, 0, 1, 2]), np.array([1.0, 2, 3, 4, 5])
     np.testing.assert_array_equal(held_out_weights(labels), [1, 1, 1, 0, 1])

@@ -200,6 +200,13 @@ def test_texts_that_share_no_word_have_no_lexical_head(texts):
     assert fit_lexical(texts, np.array([0, 0, 1, 1]), np.ones(4)) is None
 
 
+def test_words_that_no_fold_can_read_are_no_lexical_head():
+    """Each stands in two texts, of which one is held out: what it tells nobody knows."""
+    texts = ["red apple", "red cherry", "blue sky", "blue sea"]
+    assert fit_lexical(texts, np.array([0, 0, 1, 1]), np.ones(4)) is None
+    assert fit_lexical(texts * 2, np.array([0, 0, 1, 1] * 2), np.ones(8)) is not None
+
+
 def test_the_number_of_terms_is_bounded(monkeypatch):
     monkeypatch.setattr("layerfuse.train.lexical.MAX_TERMS", 5)
     texts, labels = topical()

@@ -11,6 +11,9 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from layerfuse.core.arrays import ClassIndices, PerText, Targets
 
+_NO_GAIN = 1e-6
+"""Nats: what two searches for the same best exponent may differ by, for all texts alike."""
+
 
 def fit_temperature(
     decisions: Targets,
@@ -129,7 +132,7 @@ def gain_in_errors(gains: PerText, weights: PerText, groups: np.ndarray | None =
     Parameters
     ----------
     gains : array of shape (text,)
-        What each text gains.
+        What each text gains, in nats.
     weights : array of shape (text,)
         Weight of each text.
     groups : int array of shape (text,), optional
@@ -138,7 +141,8 @@ def gain_in_errors(gains: PerText, weights: PerText, groups: np.ndarray | None =
     Returns
     -------
     float
-        Above 1 by chance in one of six draws of texts; infinite where all texts gain the same.
+        Above 1 by chance in one of six draws of texts; infinite where all texts gain the same; 0
+        where they gain less than a millionth of a nat, which may be all that a search left over.
 
     Source
     ------
@@ -146,12 +150,14 @@ def gain_in_errors(gains: PerText, weights: PerText, groups: np.ndarray | None =
     """
     shares = weights / weights.sum()
     mean = float(shares @ gains)
+    if abs(mean) < _NO_GAIN:
+        return 0.0
     parts = shares * (gains - mean)
     sums = parts if groups is None else np.bincount(groups, weights=parts)
     error = float(np.sqrt(np.square(sums).sum()))
     if error > 0:
         return mean / error
-    return float(np.sign(mean)) * np.inf if mean else 0.0
+    return float(np.sign(mean)) * np.inf
 
 
 def pool_gain_in_errors(

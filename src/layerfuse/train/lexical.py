@@ -152,7 +152,8 @@ def fit_lexical(
     head : LexicalHead
         Fitted on all texts.
 
-    None is returned instead where no word stands in two texts.
+    None is returned instead where no word stands in two texts, or in two of those that any fold
+    trains on: nothing tells then how sure words are.
 
     Source
     ------
@@ -194,6 +195,8 @@ def fit_lexical(
     setting, held_out = cross_validate(
         fit_and_predict, settings, labels, weights, random_state, groups
     )
+    if not held_out.any():  # no fold read a word
+        return None
     temperature = fit_temperature(held_out, labels, weights, groups)
     candidate = HeadCandidate.from_logits(
         "lexical", setting.inverse_penalty, temperature * held_out, labels, weights

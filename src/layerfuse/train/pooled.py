@@ -137,7 +137,7 @@ def fit_words(
     groups: np.ndarray | None = None,
     random_state: int = 0,
 ) -> Words | None:
-    """Fit a lexical head, if one is wanted and some word stands in two texts.
+    """Fit a lexical head, if one is wanted and held-out texts share words with others.
 
     Parameters
     ----------
@@ -157,7 +157,8 @@ def fit_words(
     Raises
     ------
     FeatureError
-        If a lexical head was asked for, but no word stands in two texts.
+        If a lexical head was asked for, but no word stands in two texts of those that are left
+        where others are held out.
     """
     if not lexical:
         return None
@@ -168,7 +169,8 @@ def fit_words(
     if lexical == "auto":
         return None
     raise FeatureError(
-        "lexical=True needs words that stand in two texts or more, found none. Leave it at 'auto'."
+        "lexical=True needs words that stand in two texts or more, where some are held out too: "
+        "found none. Leave it at 'auto', or add texts."
     )
 
 
