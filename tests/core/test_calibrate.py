@@ -146,7 +146,11 @@ def test_members_that_are_always_wrong_count_alike():
     labels = np.arange(40) % 2
     wrong = np.log(np.where(np.eye(2)[labels] == 1, 0.3, 0.7))
     weights = np.ones(40)
-    np.testing.assert_array_equal(fit_pool_weights([wrong, wrong], labels, weights), [0.5, 0.5])
+    one, other = fit_pool_weights([wrong, wrong], labels, weights)
+    assert one == other > 0
+    assert 2 * one == pytest.approx(fit_temperature(wrong, labels, weights))
+    # As it was left, at exponents of one half, it lost 1.20.
+    assert held_out_log_loss(2 * one * wrong, labels) == pytest.approx(np.log(2), abs=0.01)
     np.testing.assert_array_equal(fit_pool_weights([wrong], labels, weights), [0.0])
 
 

@@ -207,7 +207,7 @@ def fit_pool_weights(
 
     How sure the pool is on the whole, ``fit_temperature`` says in the end: else exponents were
     without end where no text is wrong. Of several members of which none knows anything all count
-    alike: a pool shall decide something.
+    alike, and next to nothing: a pool shall decide something, and be sure of nothing.
     """
     told = held_out_weights(labels, weights)
     stacked = np.stack(members)
@@ -225,7 +225,6 @@ def fit_pool_weights(
     start = np.full(len(members), 1 / len(members))
     bounds = [(0.0, None)] * len(members)
     found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    if not found.x.any():
-        return found.x if len(members) == 1 else start
-    temperature = fit_temperature(pool(members, found.x), labels, weights, groups)
-    return np.asarray(temperature * found.x)
+    exponents = found.x if found.x.any() or len(members) == 1 else start
+    temperature = fit_temperature(pool(members, exponents), labels, weights, groups)
+    return np.asarray(temperature * exponents)
