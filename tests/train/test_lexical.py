@@ -179,6 +179,24 @@ def test_arrays_are_the_whole_state():
     np.testing.assert_array_equal(again.log_probabilities(others), head.log_probabilities(others))
 
 
+def test_heads_of_older_folders_read_words_as_they_did():
+    """Without marks of any script: of फिल्म they have लम, of अच्छी अचछ."""
+    texts, labels = topical()
+    words = [("फिल्म", "अच्छी")[label % 2] for label in labels]
+    texts = [f"{text} {word}" for text, word in zip(texts, words, strict=True)]
+    _, head = fit_lexical(texts, labels, np.ones(len(texts)))
+    assert {"फिल्म", "अच्छी"} <= set(head.terms)
+
+    older = dict(head.arrays())
+    del older["marks"]
+    terms = "\n".join(head.terms).replace("फिल्म", "लम").replace("अच्छी", "अचछ")
+    older["terms"] = np.frombuffer(terms.encode(), dtype=np.uint8)
+    loaded = LexicalHead.from_arrays(older)
+    np.testing.assert_array_equal(loaded.log_probabilities(texts), head.log_probabilities(texts))
+    again = LexicalHead.from_arrays(loaded.arrays())
+    np.testing.assert_array_equal(again.log_probabilities(texts), head.log_probabilities(texts))
+
+
 def test_temperatures_are_kept_and_older_folders_have_none():
     texts, labels = topical()
     _, head = fit_lexical(texts, labels, np.ones(len(texts)), losses=["squared_hinge"])

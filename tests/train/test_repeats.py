@@ -74,6 +74,22 @@ def test_a_phrase_of_the_form_tells_of_no_repeat():
     assert len(np.unique(repeat_groups(["the same"] * 200))) == 1
 
 
-def test_texts_without_words_are_one_group():
-    assert repeat_groups(["!", "...", "word"]).tolist() == [0, 0, 1]
-    assert repeat_groups(["好电影。", "好电影", "坏电影"])[:2].tolist() == [0, 0]
+def test_texts_in_any_script():
+    assert repeat_groups(["好电影。", "好电影", "坏电影"]).tolist() == [0, 0, 1]
+    for text in ("अच्छा", "ดี", "\U0001f600", "C++", "$"):
+        assert repeat_groups([text, f" {text}!", text.lower()]).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["अच्छा", "अच्छी", "अच्छे"],
+        ["ดี", "ดู"],
+        ["\U0001f600", "\U0001f622", "\U0001f600 \U0001f622"],
+        [":)", ":(", "!", "..."],
+        ["C++", "C#"],
+        ["<", ">", "="],
+    ],
+)
+def test_texts_that_differ_in_marks_or_symbols_alone_are_no_repeats(texts):
+    assert repeat_groups(texts).tolist() == [*range(len(texts))]

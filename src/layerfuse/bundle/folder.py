@@ -19,9 +19,9 @@ from safetensors.numpy import load_file, save_file
 
 from layerfuse.core.errors import BundleFormatError
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """2: a lexical head may stand beside the other; 3: names the fusion in use; 4: a lexical head has a
-temperature."""
+temperature; 5: and tells whether its words keep their marks."""
 _CONFIG = "config.json"
 _ARRAYS = "arrays.safetensors"
 _CARD = "README.md"

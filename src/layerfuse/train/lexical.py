@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from threading import Lock
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -21,6 +21,7 @@ from layerfuse.core.arrays import ClassIndices, Coefficients, PerText, Targets
 from layerfuse.core.calibrate import fit_temperature
 from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate
+from layerfuse.train.words import bare_words
 
 MAX_TERMS = 50_000
 """Words and word pairs kept, the most frequent: bounds the coefficients, one per term and class."""
@@ -71,6 +72,9 @@ class LexicalHead:
     temperature : float
         Factor on log probabilities, fitted on held-out texts: margins know nothing of
         probabilities, and logistic regressions of one class each little of each other's.
+    marks : bool
+        Words are those of ``bare_words``, which keep the marks of their script; heads in folders of
+        format 4 and before were fitted without.
     """
 
     terms: tuple[str, ...]
@@ -78,6 +82,7 @@ class LexicalHead:
     coefficients: Coefficients
     intercept: np.ndarray
     temperature: float = 1.0
+    marks: bool = True
 
     def log_probabilities(self, texts: Sequence[str]) -> Targets:
         """Return log probabilities (text, class)."""
@@ -97,6 +102,7 @@ class LexicalHead:
             "coefficients": self.coefficients,
             "intercept": self.intercept,
             "temperature": np.array([self.temperature]),
+            "marks": np.array([self.marks]),
         }
 
     @classmethod
@@ -105,12 +111,14 @@ class LexicalHead:
         terms = tuple(arrays["terms"].tobytes().decode().split("\n"))
         # Folders of format 3 and before hold none.
         temperature = float(arrays["temperature"][0]) if "temperature" in arrays else 1.0
-        return cls(terms, arrays["idf"], arrays["coefficients"], arrays["intercept"], temperature)
+        marks = "marks" in arrays and bool(arrays["marks"][0])  # none of format 4 and before
+        idf, coefficients = arrays["idf"], arrays["coefficients"]
+        return cls(terms, idf, coefficients, arrays["intercept"], temperature, marks)
 
     @cached_property
     def _vectorizer(self) -> TfidfVectorizer:
         longest = 2 if any(" " in term for term in self.terms) else 1
-        vectorizer = _vectorizer(longest, vocabulary=self.terms)
+        vectorizer = _vectorizer(longest, vocabulary=self.terms, marks=self.marks)
         vectorizer.idf_ = self.idf
         return vectorizer
 
@@ -286,11 +294,17 @@ def _vectorizer(
     vocabulary: Sequence[str] | None = None,
     min_df: int = 1,
     max_features: int | None = None,
+    marks: bool = True,
 ) -> TfidfVectorizer:
+    reading: dict[str, Any] = (
+        {"lowercase": False, "tokenizer": bare_words, "token_pattern": None}
+        if marks
+        else {"strip_accents": "unicode"}
+    )
     return TfidfVectorizer(
+        **reading,
         sublinear_tf=True,
         ngram_range=(1, longest),
-        strip_accents="unicode",
         vocabulary=vocabulary,
         min_df=min_df,
         max_features=max_features,

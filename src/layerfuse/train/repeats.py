@@ -1,12 +1,13 @@
 """Texts that repeat each other: phrases cut from one sentence, reposts, forms filled in twice."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import HashingVectorizer
+
+from layerfuse.train.words import words_and_symbols
 
 RUN = 5
 """Words in a row, of which two texts seldom share one by chance."""
@@ -19,8 +20,9 @@ def repeat_groups(texts: Sequence[str]) -> np.ndarray:
     """Return the groups of texts that repeat each other.
 
     Two texts do if they share more than half of the distinct runs of five words that one of them
-    has, case and punctuation aside; a text of fewer words is one run. A group is whatever such
-    pairs connect.
+    has, case and punctuation aside; a text of fewer words is one run. Symbols, as emoji are, count
+    as words, and punctuation does where there is nothing else. A group is whatever such pairs
+    connect.
 
     Parameters
     ----------
@@ -42,14 +44,10 @@ def repeat_groups(texts: Sequence[str]) -> np.ndarray:
     (shingles).
     """
     numbers: dict[str, int] = {}
-    which = [numbers.setdefault(" ".join(_words(text)), len(numbers)) for text in texts]
+    which = [numbers.setdefault(" ".join(words_and_symbols(text)), len(numbers)) for text in texts]
     pairs = np.concatenate([*_pairs(*_runs(list(numbers)))], axis=1)
     linked = csr_array((np.ones(pairs.shape[1]), pairs), shape=(len(numbers), len(numbers)))
     return np.asarray(connected_components(linked, directed=False)[1][which], dtype=int)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
 
 
 def _word_runs(text: str) -> list[str]:
