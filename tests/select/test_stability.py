@@ -150,6 +150,43 @@ def test_every_half_has_two_of_each_class_and_rare_ones_are_left_out():
         assert len(set(half.tolist())) == len(half)
 
 
+@pytest.mark.parametrize(("size", "n_large"), [(2, 0), (3, 0), (2, 1), (3, 2)])
+def test_of_classes_of_two_or_three_texts_half_are_in_a_half(size, n_large):
+    classes = np.repeat(np.arange(10 + n_large), [size] * 10 + [8] * n_large)
+    drawn = np.zeros(len(classes))
+    for seed in range(200):
+        half = stability._half(classes, np.random.default_rng(seed))
+        counts = np.bincount(classes[half], minlength=10 + n_large)
+        assert sorted(counts[:10].tolist()) == [0] * 5 + [2] * 5
+        assert counts[10:].tolist() == [4] * n_large
+        drawn[half] += 1
+    expected = np.repeat([1 / size, 0.5], [10 * size, 8 * n_large])
+    np.testing.assert_allclose(drawn / 200, expected, atol=0.15)
+
+
+def test_few_texts_a_class_make_no_choice_sure(embed):
+    """Layers of noise: what one half has best, another has not, though classes have two texts."""
+    labels = np.repeat(np.arange(12), 2)
+    block = embed(np.random.default_rng(0).normal(size=(6, 24, 4)))
+    scores = rescored(block, labels)
+    given = {"embeddings": block, "labels": labels, "rescore": rescored}
+    got = selection_stability(scores, "best", k=1, **given)
+    assert max(got.shares) < 1
+    assert min(got.standard_errors) > 0
+
+
+@pytest.mark.parametrize("labels", ["aabb", "aabbc"])
+def test_halves_that_cannot_differ_are_refused(embed, labels):
+    block = embed(np.random.default_rng(0).normal(size=(2, len(labels), 4)))
+    scores = LayerScores("c", block.refs, (0.1, 0.2))
+    given = {"embeddings": block, "labels": [*labels], "rescore": lambda *_: scores}
+    with pytest.raises(LabelError, match=r"three texts of a class, or three .* counts \[2, 2"):
+        selection_stability(scores, "best", **given)
+    enough = embed(np.random.default_rng(0).normal(size=(2, 5, 4)))
+    given |= {"embeddings": enough, "labels": [*"aabbb"]}
+    assert sum(selection_stability(scores, "best", k=1, **given).shares) == 1
+
+
 def test_what_is_needed_to_choose_again_is_asked_for(embed, complements):
     a, b, labels = complements
     block = embed([a, b])

@@ -24,6 +24,8 @@ from layerfuse.select.layers import (
 MAX_TEXTS = 600
 """Most texts held in memory, at all layers, where scores must be computed again."""
 
+_PAIR = 2  # texts of a class: of fewer none can be held out
+
 Rescore = Callable[[Sequence[LayerRows], ClassIndices], LayerScores]
 """``score_layers`` for one criterion."""
 
@@ -47,10 +49,11 @@ def selection_stability(
     leaves out how the fits themselves would change, which the leave-one-out errors of thousands of
     texts hardly notice.
 
-    Else the work is repeated on halves of the texts, drawn without replacement and with every class
-    in them: a text drawn twice would be its own training text in every leave-one-out or
-    cross-validated score. At most 600 texts are drawn from, so halves hold 300 or fewer, and
-    shares err on the side of instability.
+    Else the work is repeated on halves of the texts, drawn without replacement: a text drawn twice
+    would be its own training text in every leave-one-out or cross-validated score. Every class of
+    four texts or more is in them; of those of two or three, whose half could not be left out in
+    turn, half the classes are, by two texts each. At most 600 texts are drawn from, so halves hold
+    300 or fewer, and shares err on the side of instability.
 
     Parameters
     ----------
@@ -76,7 +79,8 @@ def selection_stability(
     SelectionError
         If ``n_resamples`` is below 1, or what is needed to score or choose again is missing.
     LabelError
-        If halves are drawn and there are not two classes of two texts or more.
+        If halves are drawn and there are not two classes of two texts or more, or all halves would
+        be the same: three texts of a class, or three classes of two texts, make a difference.
 
     Source
     ------
@@ -172,10 +176,15 @@ def _in_memory(block: LayerRows, refs: tuple[LayerRef, ...], texts: np.ndarray) 
     return LayerEmbeddings(np.stack([block.row(ref)[texts] for ref in refs]), refs)
 
 
-def _enough(classes: ClassIndices) -> bool:
-    """Tell whether two classes have two texts or more; where there is one class, whether it has."""
+def _lacking(classes: ClassIndices) -> str:
+    """Return what halves would need to differ, and to have two classes where there are two."""
     counts = np.bincount(classes)
-    return bool((counts > 1).sum() >= min(2, np.count_nonzero(counts)))
+    several = int((counts > 1).sum())
+    if several < min(2, int((counts > 0).sum())):
+        return "two classes of two texts or more"
+    if counts.max() <= _PAIR and several <= 2:  # noqa: PLR2004 - no half can do without either
+        return "three texts of a class, or three classes of two, to differ"
+    return ""
 
 
 def _pool(classes: ClassIndices, rng: np.random.Generator) -> np.ndarray:
@@ -183,25 +192,31 @@ def _pool(classes: ClassIndices, rng: np.random.Generator) -> np.ndarray:
 
     Where there are so many classes that each had one text, whole classes are drawn instead.
     """
-    if not _enough(classes):
+    if lacking := _lacking(classes):
         raise LabelError(
-            "Stability draws halves of the texts, which need two classes of two texts or more, got "
-            f"counts {np.bincount(classes).tolist()}. Add texts, or ask for no resamples."
+            f"Stability draws halves of the texts, which need {lacking}, got counts "
+            f"{np.bincount(classes).tolist()}. Add texts, or ask for no resamples."
         )
     pool = sample_texts(classes, MAX_TEXTS, int(rng.integers(2**31)))
-    if _enough(classes[pool]):
+    if not _lacking(classes[pool]):
         return pool
     counts = np.bincount(classes)
     several = rng.permutation(np.flatnonzero(counts > 1))
-    fit = max(2, int((np.cumsum(counts[several]) <= MAX_TEXTS).sum()))
+    fit = max(3, int((np.cumsum(counts[several]) <= MAX_TEXTS).sum()))
     return np.flatnonzero(np.isin(classes, several[:fit]))
 
 
 def _half(classes: ClassIndices, rng: np.random.Generator) -> np.ndarray:
-    """Return positions of half of the texts of each class, at least 2; classes of 1 are left out.
+    """Return positions of half of the texts of each class, or of two texts of half of the classes.
 
-    No leave-one-out or cross-validated score knows what to do with a class of one text.
+    No leave-one-out or cross-validated score knows what to do with a class of one text: such
+    classes are left out. Of two or three texts halves are therefore two, and were all such classes
+    in all halves, these would be much the same. Two classes are in every half, if there are two.
     """
     shuffled = rng.permutation(len(classes))
     parts = [shuffled[classes[shuffled] == label] for label in np.unique(classes)]
-    return np.sort(np.concatenate([p[: max(2, len(p) // 2)] for p in parts if len(p) > 1]))
+    large = [part[: len(part) // 2] for part in parts if len(part) >= 2 * _PAIR]
+    small = [part[:_PAIR] for part in parts if _PAIR <= len(part) < 2 * _PAIR]
+    n_small = max(-(-len(small) // 2), 2 - len(large))
+    drawn = rng.permutation(len(small))[:n_small].tolist()
+    return np.sort(np.concatenate([*large, *(small[i] for i in drawn)]))
