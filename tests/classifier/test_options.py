@@ -4,6 +4,7 @@ import pytest
 
 from layerfuse.classifier.options import FEWER_LAYERS_FROM_TEXTS, selectors_of
 from layerfuse.core.errors import SelectionError
+from layerfuse.core.scores import LayerScores
 
 MANY = FEWER_LAYERS_FROM_TEXTS
 
@@ -21,6 +22,39 @@ MANY = FEWER_LAYERS_FROM_TEXTS
 )
 def test_auto_is_several_selectors_or_one(selector, k, fusion, n_texts, expected):
     assert list(selectors_of(selector, k, fusion, n_texts)) == expected
+
+
+def test_a_fusion_of_sources_gets_them_of_one_backbone_under_its_poolings(make, toy, monkeypatch):
+    """Where all layers that ``upper_top`` takes are of one pooling, the best of the other joins."""
+    texts, labels = toy(48)
+
+    def scored(ref):
+        return ref.layer + 10 * (ref.pooling == "mean")
+
+    monkeypatch.setattr(
+        "layerfuse.classifier.choice.score_layers",
+        lambda stored, *_, **__: LayerScores(
+            "made up", stored[0].refs, tuple(map(scored, stored[0].refs))
+        ),
+    )
+    plain = make().fit(texts, labels)
+    assert {ref.pooling for ref in plain.selection_} == {"mean"}
+    paired = make(fusion="residual_sum").fit(texts, labels)
+    *own, added = paired.selection_.refs
+    assert tuple(own) == plain.selection_.refs
+    assert (added.layer, added.pooling) == (3, "first")
+    assert paired.selection_.reason.endswith(", and the best of each other source")
+    with pytest.raises(SelectionError, match="all layers are of encoder:mean"):
+        make(fusion="residual_sum", selector="upper_top").fit(texts, labels)
+
+
+@pytest.mark.parametrize("selector", ["auto", "top", "best"])
+def test_one_layer_for_a_fusion_of_sources_is_refused_before_anything_is_embedded(
+    make, toy, monkeypatch, selector
+):
+    monkeypatch.setattr("layerfuse.classifier.estimator.embed_to_store", None)
+    with pytest.raises(SelectionError, match="residual_sum combines sources, but k=1"):
+        make(fusion="residual_sum", selector=selector, k=1).fit(*toy(20, seed=0))
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,24 @@
 """``choose_layers``: score, select, and tell how sure that is."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from layerfuse.classifier.limits import measured_budget
+from layerfuse.classifier.options import selectors_of, wants_sources
 from layerfuse.classifier.signals import gather_signals
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.choice import LayerChoice
 from layerfuse.core.costs import Budget
 from layerfuse.core.errors import LabelError
-from layerfuse.core.layers import LayerRows
-from layerfuse.core.scores import Criterion, LayerScores
+from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
 from layerfuse.core.signals import LayerSignals
 from layerfuse.extract import StoredEmbeddings
+from layerfuse.fuse.sources import source_names
 from layerfuse.score import CriterionInfo, CriterionName, score_layers
 from layerfuse.select import (
     SelectorName,
@@ -104,12 +106,8 @@ def choose_layers(
 def propose_layers(
     stored: Sequence[StoredEmbeddings],
     labels: Any,
-    criterion: CriterionName | CriterionInfo | Criterion,
-    selectors: Sequence[tuple[SelectorName, int | None]],
-    *,
-    max_ms: float | None = None,
-    max_mb: float | None = None,
-    random_state: int = 0,
+    n_texts: int,
+    parameters: Mapping[str, Any],
 ) -> tuple[LayerScores, list[Selection]]:
     """Score all layers, and return every selection that ``fit`` shall judge.
 
@@ -119,10 +117,10 @@ def propose_layers(
         One per backbone, of texts that do not repeat each other: held out, they would be known.
     labels : sequence of shape (text,)
         One per text.
-    selectors : sequence of (SelectorName, int or None)
-        From ``selectors_of``.
-    criterion, max_ms, max_mb, random_state
-        As in ``FusionClassifier``.
+    n_texts : int
+        Training texts, those that repeat others too.
+    parameters : mapping
+        Constructor arguments of the classifier by name.
 
     Returns
     -------
@@ -131,10 +129,13 @@ def propose_layers(
     selections : list of Selection
         What each selector makes of them, the one with fewer layers first.
     """
+    criterion, random_state = parameters["criterion"], parameters["random_state"]
+    asked = parameters["selector"], parameters["k"], parameters["fusion"]
+    limits = parameters["max_ms"], parameters["max_mb"]
     signals = gather_signals(stored, labels, [criterion], random_state=random_state)
     scores = score_layers(stored, labels, criterion, signals=signals, random_state=random_state)
     backbones = [own.model for own in stored]
-    budget = measured_budget(backbones, stored[0].texts, max_ms, max_mb, random_state=random_state)
+    budget = measured_budget(backbones, stored[0].texts, *limits, random_state=random_state)
     selections = [
         select_layers(
             scores,
@@ -145,9 +146,24 @@ def propose_layers(
             budget=budget,
             random_state=random_state,
         )
-        for one, own_k in selectors
+        for one, own_k in selectors_of(*asked, n_texts)
     ]
+    if wants_sources(*asked):
+        selections = [_of_several_sources(one, scores) for one in selections]
     return scores, selections
+
+
+def _of_several_sources(selection: Selection, scores: LayerScores) -> Selection:
+    """Return a selection with the best layer of every other source, if it is of one only."""
+    own = source_names(selection.refs)
+    if len(own) > 1:
+        return selection
+    bests: dict[tuple[str, ...], LayerRef] = {}
+    for ref in scores.ranked():
+        bests.setdefault(source_names([ref]), ref)
+    others = [ref for source, ref in bests.items() if source != own]
+    why = f"{selection.reason}, and the best of each other source"
+    return Selection((*selection.refs, *others), why)
 
 
 def _redrawn(signal: LayerSignals, rng: np.random.Generator) -> LayerSignals:

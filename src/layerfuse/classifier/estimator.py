@@ -48,7 +48,8 @@ class FusionClassifier(
         Scores a layer for these labels; higher is better.
     selector : SelectorChoice
         Chooses layers, as in ``select_layers``. ``auto``: ``upper_top``; from 2,000 texts on fewer
-        where held-out texts do not ask for more, unless ``fusion`` names one that combines sources.
+        where held-out texts do not ask for more, unless ``fusion`` names one that combines sources;
+        ``residual_*`` get a layer of each other source where all are of one.
     k : int, optional
         Layers to choose, as in ``select_layers``. Default: the selector's.
     max_ms, max_mb : float, optional
@@ -185,11 +186,8 @@ class FusionClassifier(
             scores, selections = propose_layers(
                 [own.take(distinct) for own in stored],
                 [labels[i] for i in distinct],
-                self.criterion,
-                options.selectors_of(self.selector, self.k, self.fusion, len(texts)),
-                max_ms=self.max_ms,
-                max_mb=self.max_mb,
-                random_state=self.random_state,
+                len(texts),
+                self.get_params(deep=False),
             )
             selection, fused = fuse_best(
                 selections,

@@ -116,6 +116,18 @@ def selectors_of(
     return (("top", 1), ("best_backbone", None), ("upper_top", None))
 
 
+def wants_sources(selector: SelectorChoice, k: int | None, fusion: FusionChoice) -> bool:
+    """Tell whether the fusion cannot do with one source, and nobody says which layers it gets.
+
+    Parameters
+    ----------
+    selector, k, fusion
+        As in ``selectors_of``.
+    """
+    named = selector != "auto" or k is not None
+    return not named and fusion != "auto" and issubclass(FUSIONS[fusion], Residual)
+
+
 def check_refs(
     selector: SelectorChoice,
     k: int | None,
@@ -139,15 +151,21 @@ def check_refs(
     ------
     SelectionError
         If there are not k layers to choose from, or the selector takes no k; if the fusion combines
-        sources and there can be one only.
+        sources and there is one only, or one layer of all is asked for.
     """
     if k is not None:
         most, which = most_layers("upper_top" if selector == "auto" else selector, refs)
         if not 1 <= k <= most:
             raise SelectionError(f"k={k} of {which}: {most} layers. Choose 1 to {most}.")
     kind = None if fusion == "auto" else FUSIONS[fusion]
-    if kind is not None and issubclass(kind, Residual):
-        kind.check_sources([ref for own in refs for ref in own])
+    if kind is None or not issubclass(kind, Residual):
+        return
+    kind.check_sources([ref for own in refs for ref in own])
+    if k == 1 and (len(refs) == 1 or selector not in {"best", "budget"}):
+        raise SelectionError(
+            f"{fusion} combines sources, but k=1 is a single layer. Leave k out, or choose another "
+            "fusion."
+        )
 
 
 def weight_by_index(

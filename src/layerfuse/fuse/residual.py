@@ -109,7 +109,7 @@ class Residual:
         if len(names) == 1:
             raise SelectionError(
                 f"residual_{cls.operation} combines sources, but all layers are of {names[0]}. Add "
-                "a backbone or pooling, or choose another fusion."
+                "some of another backbone or pooling, or choose another fusion."
             )
 
     @property
