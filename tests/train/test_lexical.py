@@ -1,5 +1,7 @@
 """The lexical head against scikit-learn's own pipeline, and on texts where words are all."""
 
+import time
+
 import numpy as np
 import pytest
 from scipy.special import log_expit, log_softmax
@@ -10,7 +12,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-from layerfuse.train import LexicalHead, repeat_groups
+from layerfuse.train import LexicalHead, lexical, repeat_groups
 from layerfuse.train.lexical import INVERSE_PENALTIES, MAX_TERMS, fit_lexical
 
 LOSSES = pytest.mark.parametrize("loss", ["logistic", "squared_hinge"])
@@ -223,6 +225,23 @@ def test_words_that_no_fold_can_read_are_no_lexical_head():
     texts = ["red apple", "red cherry", "blue sky", "blue sea"]
     assert fit_lexical(texts, np.array([0, 0, 1, 1]), np.ones(4)) is None
     assert fit_lexical(texts * 2, np.array([0, 0, 1, 1] * 2), np.ones(8)) is not None
+
+
+@pytest.mark.parametrize("n_threads", [1, 4])
+def test_texts_are_read_once_for_all_settings_that_read_them_alike(monkeypatch, n_threads):
+    """By words and by pairs on the first fold, as one of these on the others and on all texts."""
+    monkeypatch.setattr("layerfuse.core.threads._product_threads", lambda: n_threads)
+    read, reads = lexical._read, []
+
+    def watched(texts, others, longest):
+        reads.append((longest, tuple(texts)))
+        time.sleep(0.02)  # so that others come by meanwhile
+        return read(texts, others, longest)
+
+    monkeypatch.setattr(lexical, "_read", watched)
+    texts, labels = topical(60)
+    assert fit_lexical(texts, labels, np.ones(60)) is not None
+    assert len(reads) == len(set(reads)) == 7
 
 
 def test_the_number_of_terms_is_bounded(monkeypatch):

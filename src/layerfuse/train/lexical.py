@@ -4,7 +4,7 @@ It sees what averaged token states blur, the very words, so that on topical text
 than the layers do: a complementary source that costs next to nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from threading import Lock
@@ -171,16 +171,20 @@ def fit_lexical(
     """
     n_classes = int(labels.max()) + 1
 
+    asking = Lock()
+
     @lru_cache(maxsize=2)  # settings that read alike follow each other
-    def read(longest: int, train: bytes, rest: bytes) -> _Read | None:
+    def reading(longest: int, train: bytes, rest: bytes) -> _Once:
         seen, others = (
             [texts[i] for i in np.frombuffer(rows, dtype=np.intp).tolist()]
             for rows in (train, rest)
         )
-        return _read(seen, others, longest)
+        return _Once(lambda: _read(seen, others, longest))
 
     def read_rows(longest: int, train: np.ndarray, rest: np.ndarray) -> _Read | None:
-        return read(longest, *(rows.astype(np.intp).tobytes() for rows in (train, rest)))
+        with asking:  # the cache lets several threads through that ask for the same at once
+            once = reading(longest, *(rows.astype(np.intp).tobytes() for rows in (train, rest)))
+        return once.result()
 
     def fit(setting: _Setting, found: _Read, train: np.ndarray) -> LexicalHead:
         columns = _fit_columns(
@@ -225,6 +229,20 @@ class _Read(NamedTuple):
     idf: np.ndarray
     features: csr_array
     others: csr_array
+
+
+class _Once:
+    """What threads that ask for the same find out once, while all others wait for it."""
+
+    def __init__(self, find: Callable[[], _Read | None]) -> None:
+        self._find, self._turn = find, Lock()
+        self._found: list[_Read | None] = []
+
+    def result(self) -> _Read | None:
+        with self._turn:
+            if not self._found:
+                self._found.append(self._find())
+        return self._found[0]
 
 
 def _read(texts: Sequence[str], others: Sequence[str], longest: int) -> _Read | None:
