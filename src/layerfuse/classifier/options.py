@@ -188,7 +188,7 @@ def weight_by_index(
     Raises
     ------
     UnknownOptionError
-        If it is something else, weighs a label that is no class, or not by a number.
+        If it is something else, weighs a label that is no class, or not by a positive number.
     """
     if class_weight is None:
         return None
@@ -203,8 +203,8 @@ def weight_by_index(
     for label, weight in class_weight.items():
         if label not in labels:
             raise UnknownOptionError.from_options("class_weight", label, map(str, labels))
-        if not isinstance(weight, int | float | np.number):
+        if not isinstance(weight, int | float | np.number) or not 0 < weight < np.inf:
             raise UnknownOptionError(
-                f"class_weight of {label!r}: expected a number, got {weight!r}."
+                f"class_weight of {label!r}: expected a positive, finite number, got {weight!r}."
             )
     return {labels.index(label): weight for label, weight in class_weight.items()}

@@ -41,8 +41,8 @@ def supervise(
 
     Raises
     ------
-    UnknownOptionError, LabelError
-        As from ``weight_by_index`` and ``class_weights``.
+    UnknownOptionError
+        As from ``weight_by_index``.
 
     Warns
     -----
