@@ -5,9 +5,10 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from layerfuse.train.folds import cross_validate
+from layerfuse.train.folds import cross_validate, one_thread_each
 
 LABELS = np.array([0, 1] * 20)
 
@@ -64,6 +65,32 @@ def test_a_fit_that_fails_gives_threads_and_warnings_back():
     with pytest.raises(ZeroDivisionError):
         cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0)
     assert blas_threads() == before
+    assert warnings.filters == filters
+
+
+def test_fits_that_overlap_give_warnings_back_and_say_nothing_meanwhile():
+    """The one that begins first ends first: what the other found it would restore as it left."""
+    filters = list(warnings.filters)
+    begun, ended = threading.Event(), threading.Event()
+    heard = []
+
+    def first():
+        with one_thread_each():
+            begun.set()
+            second_in.wait(20)
+        ended.set()
+
+    second_in = threading.Event()
+    thread = threading.Thread(target=first)
+    thread.start()
+    begun.wait(20)
+    with one_thread_each():
+        second_in.set()
+        ended.wait(20)
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.warn("too few", ConvergenceWarning, stacklevel=1)
+    thread.join(20)
+    assert heard == []
     assert warnings.filters == filters
 
 

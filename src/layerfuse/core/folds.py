@@ -12,7 +12,8 @@ N_FOLDS = 5
 
 # Filters of warnings are the whole process's: of two threads that change them at once the last
 # would restore the first's.
-_FILTERS = Lock()
+FILTERS = Lock()
+"""Held whenever filters of warnings are changed or restored."""
 
 
 def stratified_folds(
@@ -103,7 +104,7 @@ def _split(
     units = class_of_each_group(labels, members)
     n_folds = min(N_FOLDS, int(np.bincount(units).max()))
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
-    with _FILTERS, warnings.catch_warnings():
+    with FILTERS, warnings.catch_warnings():
         # A class with fewer texts than folds stands in some of them only; that is fine here, while
         # fewer folds for the rarest class would validate all others on half of their texts.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from layerfuse.core.arrays import ClassIndices, PerText, Targets
 from layerfuse.core.calibrate import held_out_log_loss, held_out_weights, likeliest_factor
-from layerfuse.core.folds import stratified_folds
+from layerfuse.core.folds import FILTERS, stratified_folds
 from layerfuse.core.threads import product_threads, side_by_side
 
 Setting = TypeVar("Setting")
@@ -84,21 +84,38 @@ def _fits(
     fit_and_predict: FitAndPredict[Setting],
     works: Sequence[tuple[Setting, np.ndarray, np.ndarray]],
 ) -> list[Targets]:
-    with _no_word_of_iterations():
+    with _QUIET:  # around all fits: within threads it cannot be
         return side_by_side(lambda work: fit_and_predict(*work), works)
 
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
     """Let products run on one thread, as in the fits of the folds, and fits say as little."""
-    with product_threads(1), _no_word_of_iterations():
+    with product_threads(1), _QUIET:
         yield
 
 
-@contextmanager
-def _no_word_of_iterations() -> Iterator[None]:
-    # Set around all fits: within threads it cannot be.
-    with warnings.catch_warnings():
-        # The weakest penalties may stop early; validation then judges what came out, as it should.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
+class _Quiet:
+    """No word of iterations while any thread is inside, and filters as they were when none is.
+
+    The weakest penalties may stop early; validation then judges what came out, as it should.
+    """
+
+    def __init__(self) -> None:
+        self._n_inside, self._caught = 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with FILTERS:
+            if not self._n_inside:
+                self._caught.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore", ConvergenceWarning)
+            self._n_inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with FILTERS:
+            self._n_inside -= 1
+            if not self._n_inside:  # whoever is last, be it not the first
+                self._caught.close()
+
+
+_QUIET = _Quiet()
