@@ -62,6 +62,9 @@ def test_lexical_is_auto_or_a_truth_value(make, toy_texts, toy_labels, value):
         ("prompt", b"a", "prompt=b'a': expected a string"),
         ("prompt", ["a", 1], "prompt=1: expected a string"),
         ("prompt", ["a {sentence}"], "has a place for {sentence}. Write {text}"),
+        ("pooling", 5, "pooling=5: expected one of mean, "),
+        ("pooling", iter(["mean"]), "expected one of mean, .*, or a list of them"),
+        ("pooling", ["mean", 5], "pooling=5 is unknown"),
         ("random_state", None, "random_state=None: expected an integer"),
         ("random_state", -1, "random_state=-1: expected 0 to 4294967295"),
         ("class_weight", 3, "class_weight=3: expected 'balanced'"),
@@ -91,7 +94,9 @@ def test_options_are_checked_where_backbones_are_loaded_alone(make, option, no_l
 
 
 @pytest.mark.usefixtures("no_loading")
-@pytest.mark.parametrize("backbones", [(), [], "all-MiniLM-L6-v2", None])
+@pytest.mark.parametrize(
+    "backbones", [(), [], "all-MiniLM-L6-v2", None, 5, iter(["a"]), {"a"}, {"a": 1}]
+)
 def test_backbones_are_a_list_of_at_least_one(make, toy_texts, toy_labels, backbones):
     with pytest.raises(ShapeError, match="expected a list of at least one backbone"):
         make(backbones=backbones).fit(toy_texts, toy_labels)

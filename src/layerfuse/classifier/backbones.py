@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from os import PathLike
 from typing import Any
+
+import numpy as np
 
 from layerfuse.backbone import Backbone
 from layerfuse.core.errors import ShapeError, UnknownOptionError
@@ -30,15 +31,16 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     Raises
     ------
     ShapeError
-        If there is none, one is given twice, two given ready have the same name, or there are not
-        as many prompts.
+        If it is no list or an empty one, one is given twice, two given ready have the same name, or
+        there are not as many prompts.
     UnknownOptionError
         If one that is loaded already has another prompt.
     BackboneLoadError
         If one cannot be loaded.
     """
     given = parameters["backbones"]
-    if isinstance(given, str | PathLike | Backbone) or not given:
+    several = isinstance(given, Sequence | np.ndarray) and not isinstance(given, str | bytes)
+    if not several or not len(given):
         raise ShapeError(f"backbones={given!r}: expected a list of at least one backbone.")
     options = {name: parameters[name] for name in _OPTIONS}
     prompts = _prompts(parameters["prompt"], given)

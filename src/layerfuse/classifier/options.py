@@ -59,15 +59,20 @@ def check_options(parameters: Mapping[str, Any]) -> None:
     for name in ("k", "max_tokens"):
         if parameters[name] is not None:
             as_integer(name, parameters[name])
-    prompt = parameters["prompt"]
-    if not isinstance(prompt, list | tuple | str):
-        raise UnknownOptionError(f"prompt={prompt!r}: expected a string, or a list of them.")
-    for one in (prompt,) if isinstance(prompt, str) else prompt:
+    for one in _one_or_several("prompt", parameters["prompt"], "a string"):
         Prompt.parse(one)
-    pooling = parameters["pooling"]
-    for one in (pooling,) if pooling is None or isinstance(pooling, str) else pooling:
-        if one is not None:
+    if parameters["pooling"] is not None:
+        poolings = f"one of {', '.join(POOLINGS)}"
+        for one in _one_or_several("pooling", parameters["pooling"], poolings):
             check_option("pooling", one, POOLINGS)
+
+
+def _one_or_several(name: str, value: Any, expected: str) -> Sequence[Any]:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise UnknownOptionError(f"{name}={value!r}: expected {expected}, or a list of them.")
+    return value
 
 
 def check_seed(name: str, seed: Any) -> None:
