@@ -86,6 +86,37 @@ def test_logme_is_the_highest_evidence_that_a_search_finds(n_texts, width):
     assert logme(features, labels) == pytest.approx(np.mean(found), abs=1e-6)
 
 
+@pytest.mark.parametrize(("n_texts", "width"), [(60, 16), (60, 200)])
+def test_logme_knows_no_unit_of_the_features(n_texts, width):
+    features, labels = problem(n_texts, width)
+    plain = logme(features, labels)
+    with np.errstate(all="raise"):
+        for unit in (1e-7, 1e-3, 1e4, 1e8):
+            assert logme(features * np.float32(unit), labels) == pytest.approx(plain, abs=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_logme_is_the_highest_of_several_maxima(unit):
+    """Of texts that share a large mean; one tells how many there are of each class, no more."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    features = rng.normal(size=(200, 100)) + 100 * rng.normal(size=100)
+    features[:, 0] += labels
+    squares, vectors = np.linalg.eigh(features @ features.T)
+
+    def log_densities(column):
+        """Return those of the Gaussian F F' / alpha + I / beta, for many alpha / beta."""
+        projected = np.square(vectors.T @ column)
+        for ratio in squares[-1] * 10.0 ** np.arange(-9, 9, 0.02):
+            spread = np.maximum(squares, 0) / ratio + 1
+            noise = (projected / spread).mean()
+            yield -(np.log(2 * np.pi * noise) + np.log(spread).mean() + 1) / 2
+
+    highest = np.mean([max(log_densities(column)) for column in np.eye(2)[labels].T])
+    found = logme((unit * features).astype(np.float32), labels)
+    assert found == pytest.approx(highest, abs=1e-4)
+
+
 def test_evidence_is_the_density_of_the_labels():
     """The reference above, against the Gaussian it claims to be."""
     features = problem(12, 4)[0].astype(np.float64)

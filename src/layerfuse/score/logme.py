@@ -11,6 +11,7 @@ from layerfuse.score.info import CriterionInfo, by_layer
 _MAX_STEPS = 1000
 _TOLERANCE = 1e-7  # of alpha / beta; the evidence is flat there and moves by its square
 _FARTHEST = 1e9  # of alpha / beta from the largest square, either way
+_N_STARTS = 73  # four in a factor of ten
 _TINY = 1e-12  # of the texts: the least residual, where a feature is the label itself
 
 
@@ -26,7 +27,10 @@ def logme(features: Features, labels: ClassIndices) -> float:
         m = sum_k (u_k'y)^2 s_k / (t + s_k)^2.
 
     MacKay's fixed point, alpha = g / m and beta = (n - g) / r with g = sum_k s_k / (t + s_k), finds
-    the maximum; each class starts anew from alpha = beta = 1. Higher is better.
+    a maximum. Each class starts anew from the best of several t around the largest s_k, under the
+    best beta for each: there may be two maxima, where all texts share a large mean, and from
+    alpha = beta = 1, as published, the unit of the features decides which is found. Higher is
+    better.
 
     Parameters
     ----------
@@ -78,18 +82,27 @@ def _max_evidence(
     From squared singular values (component, 1), squared projections of the targets
     (component, class) and what of the targets lies outside the features (class,).
     """
-    ratio = np.ones(len(rest))
-    top = float(squares.max(initial=1.0))
+    known = squares, projected, rest, n_texts
+    top = float(squares.max(initial=0.0)) or 1.0
+    starts = top * np.logspace(-np.log10(_FARTHEST), np.log10(_FARTHEST), _N_STARTS)
+    ratio = starts[np.argmax([_evidence(np.full(len(rest), start), *known) for start in starts], 0)]
     for _ in range(_MAX_STEPS):
-        residual, size = _misfit(ratio, squares, projected, rest, n_texts)
+        residual, size = _misfit(ratio, *known)
         used = (squares / (ratio + squares)).sum(0)
         before, ratio = ratio, (used / size) * (residual / (n_texts - used))
         # Labels that features tell nothing of, or all, send it to infinity or to 0.
         ratio = np.clip(ratio, top / _FARTHEST, top * _FARTHEST)
         if np.all(np.abs(ratio - before) <= _TOLERANCE * before):
             break
+    return _evidence(ratio, *known)
+
+
+def _evidence(
+    ratio: np.ndarray, squares: np.ndarray, projected: np.ndarray, rest: np.ndarray, n_texts: int
+) -> np.ndarray:
+    """Return the log evidence per text at some alpha / beta under the best beta, (class,)."""
     residual, size = _misfit(ratio, squares, projected, rest, n_texts)
-    noise = (residual + ratio * size) / n_texts  # 1 / beta, the best at this ratio
+    noise = (residual + ratio * size) / n_texts  # 1 / beta
     shrunk = np.log1p(squares / ratio).sum(0) / n_texts
     return np.asarray(-(np.log(2 * np.pi * noise) + shrunk + 1) / 2)
 
