@@ -57,7 +57,7 @@ class RidgePath:
     eigenvalues : array of shape (component,)
         Squares of the singular values, descending.
     penalties : array of shape (penalty,)
-        The grid, in units of the mean eigenvalue, so that it fits features of any scale.
+        The grid, each to be added to every eigenvalue.
     weights : array of shape (text,)
         Weight of each text; they sum to the number of texts.
     """
