@@ -11,6 +11,7 @@ import pytest
 from layerfuse.core.errors import FeatureError, SelectionError, ShapeError
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse import FUSIONS, FusionName, GatedFusion, Supervision
+from layerfuse.fuse.concat import Concat
 from layerfuse.learn import Schedule
 
 FUSION = pytest.mark.parametrize("fusion", sorted(FUSIONS))
@@ -90,6 +91,15 @@ def test_shape_and_dtype(fusion, dtype):
     assert vectors.dtype == fused.dtype == np.float32
     assert type(one.out_width) is int
     assert one.out_width == BY_CLASS.get(fusion, one.out_width)
+
+
+@FUSION
+def test_blocks_are_standardised_once_to_be_fused(fusion, monkeypatch):
+    """It takes a copy of all of them, and on wide ones most of the time."""
+    one, fuse, calls = fitted(fusion), Concat.fuse, []
+    monkeypatch.setattr(Concat, "fuse", lambda *given: calls.append(1) or fuse(*given))
+    one.fuse(blocks_of(9))
+    assert len(calls) == 1
 
 
 @FUSION

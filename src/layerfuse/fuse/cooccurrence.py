@@ -66,7 +66,7 @@ class Cooccurrence:
         alive = normalised.std(0, dtype=np.float64) > _ROUNDING
         scale = np.where(alive, fitted.scale / np.sqrt(max(1, alive.sum())), 0)
         fusion = cls(mean, common, sigma, Standardizer(fitted.mean, scale.astype(np.float32)))
-        return fusion, fusion.fuse(blocks)
+        return fusion, fusion._beside_averages(normalised, raw)
 
     @property
     def out_width(self) -> int:
@@ -81,10 +81,13 @@ class Cooccurrence:
         ShapeError
             If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
         """
-        averages = self.mean.fuse(blocks)
-        scores = np.stack([*self.common.scores(self.common.concat.fuse(blocks))], axis=1)
-        normalised = power_normalised(inner_products(scores), self.sigma)
-        return np.concatenate([averages, self.standardizer.apply(normalised)], axis=1)
+        raw = self.common.concat.fuse(blocks)
+        products = inner_products(np.stack([*self.common.scores(raw)], axis=1))
+        return self._beside_averages(power_normalised(products, self.sigma), raw)
+
+    def _beside_averages(self, normalised: Features, raw: Features) -> Features:
+        products = self.standardizer.apply(normalised)
+        return np.concatenate([self.mean.averages(raw), products], axis=1)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state."""

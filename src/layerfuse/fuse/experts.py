@@ -77,12 +77,16 @@ class Experts:
         ShapeError
             If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
         """
-        said = np.exp(self.probes.log_probabilities(blocks))
-        return centred(mixture(np, self.gates(blocks), [said]))
+        fused = self.common.concat.fuse(blocks)  # as that of the probes, which saw the same texts
+        said = np.exp(self.probes.of_fused(fused))
+        return centred(mixture(np, self._gates(fused), [said]))
 
     def gates(self, blocks: Sequence[Block]) -> Gates:
         """Return the weight of each source for each text, (text, source); rows sum to 1."""
-        scores = self.common.scores(self.common.concat.fuse(blocks), self.gate.n_inputs)
+        return self._gates(self.common.concat.fuse(blocks))
+
+    def _gates(self, fused: Features) -> Gates:
+        scores = self.common.scores(fused, self.gate.n_inputs)
         return self.gate.of(np.stack([*scores], axis=1))
 
     def gate_names(self, refs: Sequence[LayerRef]) -> tuple[str, ...]:

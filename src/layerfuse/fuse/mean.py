@@ -58,7 +58,11 @@ class Mean:
         ShapeError
             If the blocks are not as wide as those of ``fit``, or not all of the same texts.
         """
-        parts = np.split(self.concat.fuse(blocks), np.cumsum(self.concat.widths)[:-1], axis=1)
+        return self.averages(self.concat.fuse(blocks))
+
+    def averages(self, fused: Features) -> Features:
+        """Return (text, out_width) vectors of what ``concat`` fused."""
+        parts = np.split(fused, np.cumsum(self.concat.widths)[:-1], axis=1)
         averages = []
         for group in np.unique(self.groups):
             members = [parts[i] for i in np.flatnonzero(self.groups == group)]

@@ -79,7 +79,10 @@ class Probes:
 
     def log_probabilities(self, blocks: Sequence[Block]) -> np.ndarray:
         """Return what each source says of each text, float32 (text, source, class)."""
-        fused = self.concat.fuse(blocks)
+        return self.of_fused(self.concat.fuse(blocks))
+
+    def of_fused(self, fused: Features) -> np.ndarray:
+        """Return the same of what ``concat`` fused."""
         columns, owners = self.concat.columns(), np.repeat(self.parts, self.concat.widths)
         said = [
             _source(fused, columns, self.parts == part) @ self.coefficients[owners == part] + own
