@@ -1,5 +1,7 @@
 """What criteria need of the models is gathered on a sample, and ``fit`` scores with it."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from layerfuse.backbone import attention_entropy
 from layerfuse.classifier import gather_signals, signals
 from layerfuse.core.errors import LabelError, ShapeError, UnknownOptionError
 from layerfuse.extract import embed_to_store
-from layerfuse.score import importance, score_layers
+from layerfuse.score import criterion_info, importance, score_layers
 from layerfuse.train import fit_head
 
 
@@ -118,6 +120,18 @@ def test_fit_scores_with_what_it_gathers(make, stored, toy_texts, toy_labels, cr
     assert fitted.scores_.refs == expected.refs
     np.testing.assert_allclose(fitted.scores_.values, expected.values, rtol=1e-4, atol=1e-6)
     assert set(fitted.predict(toy_texts)) <= {"calm", "loud"}
+
+
+@pytest.mark.parametrize(
+    "criterion", [importance(weight=0.8), criterion_info("loo_ridge"), criterion_info("rankme")]
+)
+def test_a_classifier_pickles_with_its_criterion(make, toy_texts, toy_labels, criterion):
+    unfitted = make(criterion=criterion, selector="best", lexical=True)
+    fitted = pickle.loads(pickle.dumps(unfitted)).fit(toy_texts, toy_labels)
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again.criterion == fitted.criterion == criterion
+    np.testing.assert_array_equal(again.predict_proba(toy_texts), fitted.predict_proba(toy_texts))
+    assert again.fit(toy_texts, toy_labels).scores_ == fitted.scores_
 
 
 def test_fit_takes_a_criterion_with_parameters_and_saves_its_name(

@@ -1,6 +1,7 @@
 """What holds for every criterion, found by reflection so that a new one cannot be forgotten."""
 
 import importlib
+import pickle
 import pkgutil
 from pathlib import Path
 
@@ -106,6 +107,14 @@ def test_every_file_gives_its_source(criterion):
     file = Path(layerfuse.score.__file__).with_name(f"{criterion}.py")
     text = file.read_text(encoding="utf-8")
     assert "arXiv:" in text or any(f" {year}" in text for year in range(1936, 2027))
+
+
+@EVERY
+def test_every_criterion_may_be_copied_to_another_process(criterion):
+    """As scikit-learn does with a classifier that has one for its parameter."""
+    again = pickle.loads(pickle.dumps(criterion_info(criterion)))
+    layers, labels = problem()
+    np.testing.assert_array_equal(score(layers, labels, again), score(layers, labels, criterion))
 
 
 @LEARNING

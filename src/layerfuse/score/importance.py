@@ -1,6 +1,7 @@
 """``importance``: gradient magnitude and attention entropy together, as the paper names them."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -54,15 +55,6 @@ def importance(
     check_option("gradient", gradient, get_args(GradientName))
     pull = GRADIENT if gradient == "gradient" else BACKBONE_GRADIENT
     spread = attention_entropy(prefer)
-
-    def scorer(evidence: Evidence) -> Measured:
-        entropies = _means(spread.scorer(evidence))
-        pulls = _means(pull.scorer(evidence))
-        refs = [ref for ref in evidence.block.refs if ref in entropies and ref in pulls]
-        pulled = _normalise(np.array([pulls[ref] for ref in refs]))
-        spread_out = _normalise(np.array([entropies[ref] for ref in refs]))
-        return dict(zip(refs, (weight * pulled + (1 - weight) * spread_out).tolist(), strict=True))
-
     needs: frozenset[Need] = pull.needs | spread.needs
     default = (weight, prefer, gradient) == (0.5, "low", "gradient")
     return CriterionInfo(
@@ -71,8 +63,19 @@ def importance(
         cost=f"gradient: {pull.cost}; entropy: {spread.cost}",
         source="Gwak and Jung 2025, arXiv:2504.05764",
         summary=f"{gradient} and {prefer} entropy of attention, normalised and weighted",
-        scorer=scorer,
+        scorer=partial(_combined, weight, pull, spread),
     )
+
+
+def _combined(
+    weight: float, pull: CriterionInfo, spread: CriterionInfo, evidence: Evidence
+) -> Measured:
+    entropies = _means(spread.scorer(evidence))
+    pulls = _means(pull.scorer(evidence))
+    refs = [ref for ref in evidence.block.refs if ref in entropies and ref in pulls]
+    pulled = _normalise(np.array([pulls[ref] for ref in refs]))
+    spread_out = _normalise(np.array([entropies[ref] for ref in refs]))
+    return dict(zip(refs, (weight * pulled + (1 - weight) * spread_out).tolist(), strict=True))
 
 
 def _means(measured: Measured) -> Mapping[LayerRef, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -144,22 +145,18 @@ def by_layer(
         (features, class indices) to a number, or one per text.
     at_once : int
         Layers measured side by side, each in a thread of its own; 1 for what threads may not share.
+
+    Returns
+    -------
+    Scorer
+        One that pickles where ``measure`` does, as a classifier with a criterion must.
     """
-
-    def scorer(evidence: Evidence) -> Measured:
-        return _measured(lambda row: measure(row, evidence.labels), evidence, at_once)
-
-    return scorer
+    return partial(_by_layer, measure, at_once)
 
 
 def by_draw(measure: Callable[[Features, ClassIndices, int], PerText | float]) -> Scorer:
     """Score each layer alone, from its features, the labels and a seed: the same for all layers."""
-
-    def scorer(evidence: Evidence) -> Measured:
-        labels, seed = evidence.labels, evidence.random_state
-        return _measured(lambda row: measure(row, labels, seed), evidence, _AT_ONCE)
-
-    return scorer
+    return partial(_by_draw, measure)
 
 
 def without_labels(measure: Callable[[Features], float]) -> Scorer:
@@ -170,16 +167,29 @@ def without_labels(measure: Callable[[Features], float]) -> Scorer:
     ShapeError
         When called with fewer than three texts: nothing can be said of so few.
     """
+    return partial(_without_labels, measure)
 
-    def scorer(evidence: Evidence) -> Measured:
-        if evidence.block.n_texts < _MIN_TEXTS:
-            raise ShapeError(
-                f"Expected at least {_MIN_TEXTS} texts, got {evidence.block.n_texts} "
-                f"of {evidence.block.backbone}."
-            )
-        return _measured(measure, evidence, _AT_ONCE)
 
-    return scorer
+def _by_layer(
+    measure: Callable[[Features, ClassIndices], PerText | float], at_once: int, evidence: Evidence
+) -> Measured:
+    return _measured(lambda row: measure(row, evidence.labels), evidence, at_once)
+
+
+def _by_draw(
+    measure: Callable[[Features, ClassIndices, int], PerText | float], evidence: Evidence
+) -> Measured:
+    labels, seed = evidence.labels, evidence.random_state
+    return _measured(lambda row: measure(row, labels, seed), evidence, _AT_ONCE)
+
+
+def _without_labels(measure: Callable[[Features], float], evidence: Evidence) -> Measured:
+    if evidence.block.n_texts < _MIN_TEXTS:
+        raise ShapeError(
+            f"Expected at least {_MIN_TEXTS} texts, got {evidence.block.n_texts} "
+            f"of {evidence.block.backbone}."
+        )
+    return _measured(measure, evidence, _AT_ONCE)
 
 
 def _measured(
