@@ -7,7 +7,13 @@ import numpy as np
 
 from layerfuse.backbone import Prompt
 from layerfuse.classifier.fusing import FusionChoice
-from layerfuse.core.errors import SelectionError, UnknownOptionError, as_integer, check_option
+from layerfuse.core.errors import (
+    LabelError,
+    SelectionError,
+    UnknownOptionError,
+    as_integer,
+    check_option,
+)
 from layerfuse.core.layers import POOLINGS, LayerRef
 from layerfuse.core.spec import Dtype
 from layerfuse.fuse import FUSIONS, Residual
@@ -193,7 +199,9 @@ def weight_by_index(
     Raises
     ------
     UnknownOptionError
-        If it is something else, weighs a label that is no class, or not by a positive number.
+        If it is something else, weighs a label that is no class, or not by a number.
+    LabelError
+        If a weight is not positive and finite.
     """
     if class_weight is None:
         return None
@@ -208,8 +216,12 @@ def weight_by_index(
     for label, weight in class_weight.items():
         if label not in labels:
             raise UnknownOptionError.from_options("class_weight", label, map(str, labels))
-        if not isinstance(weight, int | float | np.number) or not 0 < weight < np.inf:
+        if not isinstance(weight, int | float | np.number):
             raise UnknownOptionError(
-                f"class_weight of {label!r}: expected a positive, finite number, got {weight!r}."
+                f"class_weight of {label!r}: expected a number, got {weight!r}."
+            )
+        if not 0 < weight < np.inf:
+            raise LabelError(
+                f"class_weight of {label!r}: expected positive, finite class weights, got {weight}."
             )
     return {labels.index(label): weight for label, weight in class_weight.items()}

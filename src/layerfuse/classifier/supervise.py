@@ -41,7 +41,7 @@ def supervise(
 
     Raises
     ------
-    UnknownOptionError
+    UnknownOptionError, LabelError
         As from ``weight_by_index``.
 
     Warns
