@@ -75,6 +75,7 @@ def test_a_phrase_of_the_form_tells_of_no_repeat():
 
 
 def test_texts_in_any_script():
+    assert repeat_groups(["lone \ud800", "lone", "\ud800"]).tolist() == [0, 0, 1]
     assert repeat_groups(["好电影。", "好电影", "坏电影"]).tolist() == [0, 0, 1]
     for text in ("अच्छा", "ดี", "\U0001f600", "C++", "$"):
         assert repeat_groups([text, f" {text}!", text.lower()]).tolist() == [0, 0, 0]

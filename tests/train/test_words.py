@@ -56,6 +56,8 @@ def test_equal_characters_in_other_codes_are_the_same_words():
         ("\u2764\ufe0f", ["\u2764"]),
         (":) :(", [":)", ":("]),
         ("", []),
+        ("lone \ud800", ["lone"]),
+        ("\ud800 :)", ["?", ":)"]),
     ],
 )
 def test_symbols_are_words_and_punctuation_is_where_there_is_nothing_else(text, words):

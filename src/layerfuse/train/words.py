@@ -3,6 +3,8 @@
 import unicodedata
 from collections.abc import Callable
 
+from layerfuse.core.texts import encodable
+
 _ACCENTS = {*range(0x300, 0x370), *range(0x590, 0x700)}
 """Marks that many writers leave out: of Latin, Greek and Cyrillic; of Hebrew and Arabic."""
 
@@ -36,7 +38,7 @@ def words_and_symbols(text: str) -> list[str]:
 
     Of a text without any, such as ``:)``, what stands between its spaces.
     """
-    return _normal(text).translate(_WITH_SYMBOLS).split() or text.split()
+    return _normal(text).translate(_WITH_SYMBOLS).split() or encodable(text).split()
 
 
 def _normal(text: str) -> str:
@@ -55,9 +57,10 @@ def _with_symbols(character: str) -> str:
         return ""
     if _is_of_words(character):
         return character
-    # Punctuation, separators, control and format; what is unassigned may be an emoji of next year.
+    # Punctuation and separators, control, format and halves of surrogate pairs; what is unassigned
+    # may be an emoji of next year.
     kind = unicodedata.category(character)
-    return " " if kind[0] in "PZ" or kind in {"Cc", "Cf"} else f" {character} "
+    return " " if kind[0] in "PZ" or kind in {"Cc", "Cf", "Cs"} else f" {character} "
 
 
 def _is_of_words(character: str) -> bool:
