@@ -85,7 +85,7 @@ class Cooccurrence:
         products = inner_products(np.stack([*self.common.scores(raw)], axis=1))
         return self._beside_averages(power_normalised(products, self.sigma), raw)
 
-    def _beside_averages(self, normalised: Features, raw: Features) -> Features:
+    def _beside_averages(self, normalised: Block, raw: Block) -> Features:
         products = self.standardizer.apply(normalised)
         return np.concatenate([self.mean.averages(raw), products], axis=1)
 

@@ -85,7 +85,7 @@ class Experts:
         """Return the weight of each source for each text, (text, source); rows sum to 1."""
         return self._gates(self.common.concat.fuse(blocks))
 
-    def _gates(self, fused: Features) -> Gates:
+    def _gates(self, fused: Block) -> Gates:
         scores = self.common.scores(fused, self.gate.n_inputs)
         return self.gate.of(np.stack([*scores], axis=1))
 

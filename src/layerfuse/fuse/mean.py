@@ -60,7 +60,7 @@ class Mean:
         """
         return self.averages(self.concat.fuse(blocks))
 
-    def averages(self, fused: Features) -> Features:
+    def averages(self, fused: Block) -> Features:
         """Return (text, out_width) vectors of what ``concat`` fused."""
         parts = np.split(fused, np.cumsum(self.concat.widths)[:-1], axis=1)
         averages = []

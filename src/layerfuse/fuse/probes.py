@@ -81,7 +81,7 @@ class Probes:
         """Return what each source says of each text, float32 (text, source, class)."""
         return self.of_fused(self.concat.fuse(blocks))
 
-    def of_fused(self, fused: Features) -> np.ndarray:
+    def of_fused(self, fused: Block) -> np.ndarray:
         """Return the same of what ``concat`` fused."""
         columns, owners = self.concat.columns(), np.repeat(self.parts, self.concat.widths)
         said = [
