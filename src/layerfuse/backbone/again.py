@@ -1,6 +1,10 @@
 """Load the very backbone that some earlier work was done with, or refuse."""
 
+from dataclasses import replace
+
 from layerfuse.backbone.backbone import Backbone
+from layerfuse.backbone.packaged_models import PACKAGED_MODELS, is_fetched, packaged_folder
+from layerfuse.backbone.source import digest
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.spec import BackboneSpec
 
@@ -36,7 +40,8 @@ def load_again(
     Returns
     -------
     Backbone
-        With exactly that spec.
+        With exactly that spec; but for a packaged decoder's of before, whose ``weights`` are now
+        those of its packages.
 
     Raises
     ------
@@ -57,10 +62,19 @@ def load_again(
         blocks=blocks,
         name=spec.name,
     )
-    if backbone.spec.fingerprint != spec.fingerprint:
+    same = backbone.spec.fingerprint == spec.fingerprint
+    if not same and not _was_known_by_its_folder(origin, spec, backbone.spec):
         raise BackboneLoadError(
             f"{origin} is not the backbone that was used before: its weights, tokenizer, Python "
             "code or the extraction differ. Load the same version; a classifier saved with "
             "include_backbones=True carries its own."
         )
     return backbone
+
+
+def _was_known_by_its_folder(origin: str, before: BackboneSpec, now: BackboneSpec) -> bool:
+    """Tell whether both are one packaged decoder, which was known by what lies unpacked."""
+    if origin not in PACKAGED_MODELS or not is_fetched(origin):
+        return False
+    by_folder = replace(now, weights=digest(packaged_folder(origin)))
+    return by_folder.fingerprint == before.fingerprint

@@ -115,7 +115,8 @@ class Backbone:
         Raises
         ------
         BackboneLoadError
-            If it is found nowhere or incomplete, lacks blocks, or has no room beside the prompt.
+            If it is found nowhere or incomplete, lacks blocks, has no room beside the prompt, does
+            not run, or reads padding.
         DownloadError
             If a packaged model cannot be downloaded.
         UnknownOptionError

@@ -52,7 +52,7 @@ def cut_class(kind: type[Any], path: str, keep: int) -> type[Any]:
     Returns
     -------
     type
-        Its name is that of ``kind``, which ``save_pretrained`` writes down.
+        A subclass, for as long as weights are loaded.
     """
 
     class Cut(kind):  # type: ignore[misc]
@@ -60,8 +60,12 @@ def cut_class(kind: type[Any], path: str, keep: int) -> type[Any]:
             super().__init__(config)
             _drop_deeper(self, path, keep)
 
-    Cut.__name__, Cut.__qualname__ = kind.__name__, kind.__qualname__
-    Cut.__module__ = kind.__module__
+    # transformers looks up what it knows of a class by these.
+    Cut.__name__, Cut.__qualname__, Cut.__module__ = (
+        kind.__name__,
+        kind.__qualname__,
+        kind.__module__,
+    )
     return Cut
 
 

@@ -93,7 +93,8 @@ def _load_weights(
         if cut_to is not None:
             with torch.device("meta"):  # to learn the class; nothing is allocated
                 whole = kind.from_config(config, trust_remote_code=trust_remote_code)
-            kind, config = cut_class(type(whole), *cut_to), whole.config
+            own, config = type(whole), whole.config
+            kind = cut_class(own, *cut_to)
         model, info = kind.from_pretrained(
             path,
             config=config,
@@ -102,6 +103,8 @@ def _load_weights(
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
         )
+        if cut_to is not None:
+            model.__class__ = own  # which pickle finds again by its name
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as err:
         raise BackboneLoadError(f"The model in {path} cannot be loaded: {err}") from err
     # The pooler follows the last block and is never run here; all else missing would be random.

@@ -8,7 +8,7 @@ import torch
 from layerfuse.backbone.blocks import Blocks
 from layerfuse.backbone.tap import LayerTap
 from layerfuse.backbone.tokens import stand_in_id
-from layerfuse.core.errors import BackboneLoadError, LayerFuseError
+from layerfuse.core.errors import BackboneLoadError, LayerError
 from layerfuse.core.layers import LayerRef, Pooling
 
 _MOST_CHANGE = {torch.float32: 1e-3, torch.bfloat16: 0.05}
@@ -55,8 +55,8 @@ def probe_states(model: Any, tokenizer: Any, blocks: Blocks, name: str) -> torch
         with tap:
             alone = torch.from_numpy(tap.run(model, ids, torch.ones_like(ids)))
             beside = torch.from_numpy(tap.run(model, padded, mask))
-    except LayerFuseError:
-        raise
+    except LayerError as err:
+        raise BackboneLoadError(str(err)) from err
     except Exception as err:  # whatever a model of any family may do with five tokens
         msg = f"{name}: {type(model).__name__} does not run on five tokens and a mask: {err}"
         raise BackboneLoadError(msg) from err

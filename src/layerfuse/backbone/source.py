@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+from transformers.dynamic_module_utils import get_relative_import_files
 
 from layerfuse.backbone.packaged import fetch_packaged
 from layerfuse.backbone.packaged_models import PACKAGED_MODELS
@@ -120,15 +121,17 @@ def code_digest(model: Any, path: Path) -> str:
     Returns
     -------
     str
-        Of all its Python files.
+        Of the files of its class, of what they import from beside them, and of all Python files in
+        the folder.
     """
     modules = {c.__module__ for c in type(model).__mro__ if c.__module__.startswith(_OWN_CODE)}
     if not modules:
         return ""
     # Code may lie in another repository than the weights: transformers keeps a copy of it.
-    run = [Path(inspect.getfile(sys.modules[name])) for name in sorted(modules)]
+    run = {Path(inspect.getfile(sys.modules[name])) for name in modules}
+    run |= {Path(file) for one in list(run) for file in get_relative_import_files(one)}
     total = hashlib.sha256()
-    for file in (*run, *sorted(path.glob("*.py"))):
+    for file in (*sorted(run, key=lambda one: one.name), *sorted(path.glob("*.py"))):
         total.update(hashlib.sha256(file.read_bytes()).digest())
     return f"sha256:{total.hexdigest()}"
 

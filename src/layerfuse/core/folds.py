@@ -13,7 +13,7 @@ N_FOLDS = 5
 # Filters of warnings are the whole process's: of two threads that change them at once the last
 # would restore the first's.
 FILTERS = Lock()
-"""Held whenever filters of warnings are changed or restored."""
+"""Held while ``fit`` changes or restores filters of warnings."""
 
 
 def stratified_folds(

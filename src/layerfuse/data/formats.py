@@ -153,10 +153,9 @@ def _delimited_rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterat
             if delimiter == "\t" and _holds_rows(row):
                 first_line = reader.line_num - "".join(row).count("\n")
                 msg = (
-                    f"{name}, data row {number} (lines {first_line} to {reader.line_num}): a field "
-                    "begins with a quote and ends with one some lines later, but each of these "
-                    "lines reads as a row of its own. Put quotes around a field that begins with a "
-                    "quote of its own, and write that one twice; or save the file as .jsonl."
+                    f"{name}, data row {number} (lines {first_line} to {reader.line_num}): is this "
+                    "one row with a quoted field of several lines, or several rows of which two "
+                    "texts have a quote of their own? Save the file as .csv or .jsonl, which tell."
                 )
                 raise DataError(msg)
             yield row
@@ -174,6 +173,8 @@ def _holds_rows(row: list[str]) -> bool:
     To many programs that write tabs they are, so that a text may begin with one.
     """
     n_tabs = len(row) - 1
+    if not any("\n" in field for field in row):
+        return False
     lines = [line for line in "\t".join(row).split("\n") if line.strip("\r")]
     return n_tabs > 0 and len(lines) > 1 and all(line.count("\t") == n_tabs for line in lines)
 
