@@ -62,11 +62,15 @@ def test_every_line_fits_a_terminal(run, data, new_encoder):
     assert ":3:mean" in done.out
 
 
-def test_json_names_the_prompt_of_each_backbone_that_has_one(run, data, tiny_encoder):
+def test_the_prompt_of_each_backbone_that_has_one_is_told(run, data, tiny_encoder):
     two = ["-b", tiny_encoder, "-b", tiny_encoder, "--prompt", "", "--prompt", "about {text}"]
     options = ["--criterion", "depth", "--criterion", "fisher", "--resamples", 0, "--json"]
     document = json.loads(run("score", data(), *two, *MEAN, *options).out)
+    shown = run("score", data(), *two, *MEAN, *options[:-1]).out
+    plainly = run("score", data(), "-b", tiny_encoder, *MEAN, *options[:-1]).out
 
+    assert shown.splitlines()[:2] == ['encoder-2 reads "about {text}"', ""]
+    assert plainly.splitlines()[0].startswith("layer")
     assert [document[name]["prompts"] for name in ("depth", "fisher")] == [
         {"encoder-2": "about {text}"},
         {"encoder-2": "about {text}"},

@@ -133,11 +133,11 @@ def score(
         ]
     if plot is not None:
         plot.write_text(score_plot(choices, f"Layers of {Path(data).name}"), "utf-8")
+    prompts = {one.name: one.spec.prompt for one in backbones if one.spec.prompt}
     if json:
-        prompts = {one.name: one.spec.prompt for one in backbones if one.spec.prompt}
         emit({choice.scores.criterion: _document(choice, prompts) for choice in choices})
     else:
-        _print(choices)
+        _print(choices, prompts)
 
 
 def _read(
@@ -226,9 +226,14 @@ def _document(choice: "LayerChoice", prompts: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _print(choices: "Sequence[LayerChoice]") -> None:
+def _print(choices: "Sequence[LayerChoice]", prompts: dict[str, str]) -> None:
+    from layerfuse.core.escape import quoted
     from layerfuse.report import score_table
 
+    for name, prompt in prompts.items():
+        typer.echo(f"{name} reads {quoted(prompt)}")
+    if prompts:
+        typer.echo("")
     for choice in choices:
         typer.echo(score_table(choice.scores, choice.selection, choice.stability))
         typer.echo(textwrap.fill(f"Chosen: {choice.selection.reason}.", 80, break_on_hyphens=False))
