@@ -3,7 +3,7 @@
 import itertools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +143,18 @@ def make(tiny_encoder) -> "Callable[..., FusionClassifier]":
         return FusionClassifier(**(plain | options))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def modules_of_models(tmp_path_factory) -> Iterator[None]:
+    """Let transformers keep code of models in a folder of the session.
+
+    One for all tests: Python finds modules under the first that it imported one from.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("modules"))
+        patch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", folder)
+        yield
 
 
 @pytest.fixture

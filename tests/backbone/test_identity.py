@@ -61,7 +61,7 @@ def test_fingerprint_follows_the_tokenizer(bert, copy_of):
 
 
 @pytest.fixture
-def own_code(copy_of, tmp_path, monkeypatch):
+def own_code(copy_of, modules_of_models):
     """Make a BERT whose folder has a model class of its own, which counts embeddings double."""
     folder = copy_of("bert")
     config = json.loads((folder / "config.json").read_text("utf-8"))
@@ -77,7 +77,6 @@ def own_code(copy_of, tmp_path, monkeypatch):
         "        word.register_forward_hook(lambda _m, _a, out: out * FACTOR)\n",
         "utf-8",
     )
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
     return folder
 
 

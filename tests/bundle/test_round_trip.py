@@ -250,7 +250,7 @@ def test_a_backbone_is_found_from_every_folder(toy, tiny_encoder, tmp_path, monk
 
 
 @pytest.fixture
-def own_code(tiny_encoder, tmp_path, monkeypatch):
+def own_code(tiny_encoder, tmp_path, modules_of_models):
     """Make a backbone that comes with Python code of its own."""
     folder = tmp_path / "own"
     shutil.copytree(tiny_encoder, folder)
@@ -263,7 +263,6 @@ def own_code(tiny_encoder, tmp_path, monkeypatch):
         "class OwnConfig(BertConfig):\n    model_type = 'own'\n"
         "class OwnModel(BertModel):\n    config_class = OwnConfig\n"
     )
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
     return Backbone.from_pretrained(folder, trust_remote_code=True, device="cpu")
 
 
