@@ -146,7 +146,7 @@ ZAMBA2 = {
         # As many groups as blocks.
         ("AlbertConfig", {"embedding_size": 16, "num_hidden_groups": 4}),
         # With two blocks the two kinds of position terms look like one entry a block.
-        ("DebertaV2Config", {"pos_att_type": ["p2c", "c2p"]}),
+        ("DebertaV2Config", {"pos_att_type": ["p2c", "c2p"], "relative_attention": True}),
     ],
 )
 def test_what_follows_from_the_number_of_blocks_stays(tiny, tmp_path, config, options):

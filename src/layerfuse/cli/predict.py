@@ -17,7 +17,7 @@ from layerfuse.cli.options import (
     quiet_transformers,
     say,
 )
-from layerfuse.cli.warned import TruncationTotals
+from layerfuse.cli.warned import truncation_told_once
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +66,7 @@ def predict(
     classifier.progress = not no_progress
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(table) if table else None
-        totals = stack.enter_context(TruncationTotals())
+        totals = stack.enter_context(truncation_told_once())
         if stream:
             say(f"texts from {stream.source}, column {column!r}")
         for batch in batches:

@@ -1,9 +1,10 @@
 """Warnings as one plain line each, and those of truncated texts as one total for each backbone."""
 
-import dataclasses
 import sys
 import warnings
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TextIO
 
 from layerfuse.core.errors import TruncationWarning
@@ -21,8 +22,9 @@ def show_warning(
     sys.stderr.write(f"layerfuse: warning: {' '.join(str(message).split())}\n")
 
 
+@dataclass
 class TruncationTotals:
-    """Context manager that adds up what batches truncate, and tells it at the end.
+    """What batches truncate, added up.
 
     Attributes
     ----------
@@ -30,44 +32,53 @@ class TruncationTotals:
         Of all batches; who runs them counts, since a batch without a long text warns of nothing.
     """
 
-    def __init__(self) -> None:
-        self.n_texts = 0
-        self._totals: dict[str, TruncationWarning] = {}
+    n_texts: int = 0
+    _totals: dict[str, TruncationWarning] = field(default_factory=dict)
 
-    def __enter__(self) -> "TruncationTotals":
-        # Once around all batches: entering anew, Python forgets which other warnings it has shown.
-        self._caught = warnings.catch_warnings()
-        self._caught.__enter__()
-        warnings.simplefilter("always", TruncationWarning)
-        self._show_others = warnings.showwarning
-        warnings.showwarning = self._take
-        return self
+    def add(self, one: TruncationWarning) -> None:
+        """Add what a batch truncated."""
+        before = self._totals.get(one.backbone)
+        n_truncated = one.n_truncated + (before.n_truncated if before else 0)
+        self._totals[one.backbone] = replace(one, n_truncated=n_truncated)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Tell it also where the batches end early: what was predicted until then may be in use."""
-        self._caught.__exit__(kind, error, trace)
+    def tell(self) -> None:
+        """Warn once of each backbone."""
         for total in self._totals.values():
-            warnings.warn(dataclasses.replace(total, n_texts=self.n_texts), stacklevel=2)
+            warnings.warn(replace(total, n_texts=self.n_texts), stacklevel=2)
 
-    def _take(
-        self,
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if not isinstance(message, TruncationWarning):
-            self._show_others(message, category, filename, lineno, file, line)
-            return
-        before = self._totals.get(message.backbone)
-        n_before = 0 if before is None else before.n_truncated
-        self._totals[message.backbone] = dataclasses.replace(
-            message, n_truncated=n_before + message.n_truncated
-        )
+
+@contextmanager
+def truncation_told_once() -> Iterator[TruncationTotals]:
+    """Let warnings of truncated texts wait for the end, also where the batches end early.
+
+    What was predicted until then may be in use.
+
+    Yields
+    ------
+    TruncationTotals
+        Whose ``n_texts`` is for the caller to count.
+    """
+    totals = TruncationTotals()
+    # Once around all batches: entering anew, Python forgets which other warnings it has shown.
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", TruncationWarning)
+            show_others = warnings.showwarning
+
+            def take(
+                message: Warning | str,
+                category: type[Warning],
+                filename: str,
+                lineno: int,
+                file: TextIO | None = None,
+                line: str | None = None,
+            ) -> None:
+                if isinstance(message, TruncationWarning):
+                    totals.add(message)
+                else:
+                    show_others(message, category, filename, lineno, file, line)
+
+            warnings.showwarning = take
+            yield totals
+    finally:
+        totals.tell()
