@@ -5,12 +5,9 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 INSTALL := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt
 
-# Packages that hold arrays: their tests check shapes and types of every signature at run time. Each
-# test runs once, with these checks or without.
-CHECKED := $(addprefix tests/,backbone contract core fuse report score select store train)
-OTHERS := $(filter-out $(CHECKED) tests/conftest.py tests/__pycache__,$(wildcard tests/*)) src
+# Each test runs once: with checks of types and shapes of every signature, or without.
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal -q --cov
-PART := --cov-report= --cov-fail-under=0
+CHECKS := --jaxtyping-packages=layerfuse,beartype.beartype
 
 .PHONY: demo test clean
 
@@ -24,9 +21,8 @@ test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) $(PART) -m "not unchecked" --jaxtyping-packages=layerfuse,beartype.beartype $(CHECKED)
-	$(PYTEST) $(PART) --cov-append -m unchecked $(CHECKED)
-	$(PYTEST) --cov-append --cov-report=term:skip-covered $(OTHERS)
+	$(PYTEST) -m "not unchecked" $(CHECKS) --cov-report= --cov-fail-under=0
+	$(PYTEST) -m unchecked --cov-append --cov-report=term:skip-covered
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
