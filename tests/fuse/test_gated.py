@@ -64,6 +64,19 @@ def test_gates_follow_the_source_that_carries_the_label_of_a_text(by_text, name)
     assert gates[test[2] == 0, 0].mean() > 0.7
 
 
+@pytest.mark.parametrize("name", ["gated", "experts"])
+def test_classes_of_one_text_do_not_spoil_gates(by_text, name):
+    """Whatever the gates, what did not see them is wrong about them, and sure of it."""
+    (blocks, labels, which), _ = by_text
+    more, *_ = problem(250, by_text=True, seed=2)
+    both = [np.concatenate(pair) for pair in zip(blocks, more, strict=True)]
+    every = np.concatenate([labels, 2 + np.arange(250)])
+    fusion, _ = FUSIONS[name].fit_fuse(both, REFS, Supervision.of(every))
+    gates = fusion.gates(blocks)
+    assert gates[which == 1, 1].mean() > 0.7
+    assert gates[which == 0, 0].mean() > 0.7
+
+
 @pytest.mark.parametrize("name", ["static_gate", "gated", "stacking"])
 def test_gates_go_to_the_one_source_that_knows(name):
     train, test = problem(300, by_text=False), problem(300, by_text=False, seed=1)

@@ -72,6 +72,20 @@ def test_weights_go_to_the_layer_that_knows(fusion, informative):
     assert gates[informative] > gates[rival] + 0.3
 
 
+@pytest.mark.parametrize("fusion", [ScalarMix, Attention])
+def test_classes_of_one_text_say_nothing_of_layers(fusion):
+    """Whatever the weights, what did not see them is wrong about them, and sure of it."""
+    train, labels = layers_of()
+    more, _ = layers_of(120, seed=1)
+    both = [np.concatenate(pair) for pair in zip(train, more, strict=True)]
+    every = np.concatenate([labels, 3 + np.arange(120)])
+    without, with_them = (
+        fusion.fit_fuse(blocks, REFS, Supervision.of(known))[0].gates(train).mean(0)
+        for blocks, known in ((train, labels), (both, every))
+    )
+    np.testing.assert_allclose(with_them, without, atol=0.1)
+
+
 def test_labels_that_nothing_tells_leave_weights_about_even():
     train, labels = layers_of()
     shuffled = np.random.default_rng(9).permutation(labels)

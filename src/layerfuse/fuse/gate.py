@@ -107,8 +107,13 @@ class Gate:
 
 
 def learning_texts(supervision: Supervision) -> np.ndarray:
-    """Return the positions of the training texts that gates are learned on, ascending."""
-    return sample_texts(supervision.labels, MAX_LEARNING_TEXTS, supervision.random_state)
+    """Return the positions of the training texts that gates are learned on, ascending.
+
+    Of a class of one text none: nothing that did not see it knows its class, so that what the parts
+    say of it is wrong whatever the gates are.
+    """
+    drawn = sample_texts(supervision.labels, MAX_LEARNING_TEXTS, supervision.random_state)
+    return np.asarray(drawn[held_out_weights(supervision.labels[drawn]) > 0])
 
 
 def fit_gate(
@@ -182,12 +187,13 @@ def fit_gate(
         }
 
     known = supervision.of_texts(rows)
+    labels, text_weights = known.labels, known.weights
     members = learn_committee(
         forward,
         initial,
         [inputs[rows] * scale, *said],
-        known.labels,
-        known.weights,
+        labels,
+        text_weights,
         names=["the inputs of the gate", *("what the sources say" for _ in said)],
         schedule=_SCHEDULE,
         random_state=supervision.random_state,
@@ -200,12 +206,11 @@ def fit_gate(
         own = inputs[rows[rest]] * scale
         bias = parameters["bias"] + logs
         unseen[rows[rest]] = _weights(np, parameters["weights"], bias, own, sets)
-    text_weights = held_out_weights(known.labels, known.weights)
 
     def losses(trust: float) -> PerText:
         mixed = _stacked(members, scale, sets, prior, trust)._tempered(unseen[rows])  # noqa: SLF001
         logits = combine(np, mixed * sizes, said)
-        return text_log_losses(log_softmax(logits.astype(float), axis=1), known.labels)
+        return text_log_losses(log_softmax(logits.astype(float), axis=1), labels)
 
     found = minimize_scalar(
         lambda trust: float(np.average(losses(trust), weights=text_weights)),

@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from layerfuse.core.arrays import Block, Features, Gates
+from layerfuse.core.calibrate import held_out_weights
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.ridge import one_hot
 from layerfuse.core.sample import sample_texts
@@ -156,7 +157,8 @@ def _likeliest(
     """
     parts = evidence.parts / before[:, None]
     targets = one_hot(known.labels)
-    text_weights = known.weights / known.weights.sum()
+    text_weights = held_out_weights(known.labels, known.weights)
+    text_weights = text_weights / text_weights.sum()
     prior = _PRIOR_TEXTS / len(known.labels)
     sizes = np.bincount(sources)[sources]
 
