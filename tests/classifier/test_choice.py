@@ -1,5 +1,7 @@
 """choose_layers: scores, selection and stability belong together, for every kind of criterion."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,19 @@ def test_the_texts_of_signals_are_drawn_again_too(block):
     assert choice.scores.refs == REFS[1:]
     assert choice.stability.shares[1] == 0
     assert 0 < choice.stability.shares[0] < 1
+
+
+def test_errors_of_signals_are_those_of_their_sample():
+    """Of 40 texts of 8,000, which say as much about the mean as 40 texts do."""
+    rng = np.random.default_rng(0)
+    block = LayerEmbeddings(rng.normal(size=(4, 8000, 2)).astype(np.float32), REFS)
+    signal = LayerSignals("attention_entropy", "toy", (1, 2, 3), rng.random((40, 3)))
+    entropy_alone = importance(weight=0.0)
+    labels = ["a", "b"] * 4000
+    found = [
+        choose_layers([block], labels, entropy_alone, "best", k=1, signals=[own], n_resamples=200)
+        for own in (signal, dataclasses.replace(signal, values=np.tile(signal.values, (100, 1))))
+    ]
+    few, many = (np.array(choice.stability.standard_errors) for choice in found)
+    assert few.sum() == pytest.approx(10 * many.sum(), rel=0.5)
+    assert few.max() > 0.1  # scores lie between 0 and 1, and 40 texts tell them hardly apart

@@ -38,6 +38,29 @@ def test_labels_without_meaning_are_told_to_be_chance(make, toy):
         assert real.accuracy > 0.85
 
 
+@pytest.mark.parametrize("selector", ["top", "greedy", "best"])
+def test_a_first_token_that_never_varies_is_no_layer_to_choose(make, toy, selector):
+    """Where labels mean nothing, what says nothing scores best, and no head can learn from it."""
+    texts, _ = toy(60)
+    for seed in range(8):
+        labels = np.random.default_rng(seed).integers(2, size=60)
+        classifier = make(selector=selector, k=1).fit(texts, labels)
+        if (best := classifier.scores_.best) not in classifier.selection_:
+            break
+    assert (best.layer, best.pooling) == (0, "first")
+
+
+@pytest.mark.parametrize("head", ["ridge", "logistic"])
+def test_weights_of_classes_that_are_not_there_change_nothing(make, toy, head):
+    texts, labels = toy()
+    weights = {"calm": 2.0, "loud": 1.0}
+    with_more, plain = (
+        make(head=head, class_weight=own).fit(texts, labels).decision_function(texts)
+        for own in (weights | {"wild": 9.0}, weights)
+    )
+    np.testing.assert_array_equal(with_more, plain)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_words_join_the_layers_and_are_saved_with_them(make, toy, tmp_path, n_classes):
     texts, labels = toy(60, TOPICS[:n_classes])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from layerfuse.core.layers import LayerRef
-from layerfuse.fuse import FUSIONS, Concat, Gated, Supervision
+from layerfuse.fuse import FUSIONS, Concat, Gated, StaticGate, Supervision
 from layerfuse.fuse.gate import Gate, _weights
 from layerfuse.fuse.gated import weighted_sum
 from layerfuse.learn import Schedule, learn_committee
@@ -108,6 +108,8 @@ def test_gates_start_where_static_ones_are(by_text, monkeypatch):
     np.testing.assert_allclose(started.gates(blocks), [started.gate.prior] * 500, atol=1e-6)
     np.testing.assert_allclose(vectors, started.fuse(blocks), atol=1e-6)
     assert np.abs(started.gate.prior - 0.5).max() < 0.1
+    static, _ = StaticGate.fit_fuse(blocks, REFS, Supervision.of(labels))
+    np.testing.assert_allclose(static.gates(blocks), started.gates(blocks), atol=1e-6)
 
 
 def test_noise_is_hardly_ever_trusted(by_text, hasty):

@@ -1,6 +1,7 @@
 """score_layers: several backbones, own functions, and the criterion that looks at nothing."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -80,6 +81,23 @@ def test_layers_side_by_side_score_as_they_do_alone(criterion):
         beside = score_layers(block, LABELS, criterion)
     assert beside.refs == alone.refs
     np.testing.assert_allclose(beside.values, alone.values, rtol=1e-5)
+
+
+@pytest.mark.parametrize("criterion", ["loo_ridge", "twonn", "anisotropy"])
+def test_rows_in_half_precision_are_measured_in_single(criterion):
+    """Sums of their squares are more than 65,504."""
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=(2, 300, 64)) * 15 + 50).astype(np.float16)
+    values[1, ::2, :5] += 30
+    refs = (LayerRef("toy", 0, "mean"), LayerRef("toy", 1, "mean"))
+
+    def scores(dtype):
+        rows = dict(zip(refs, values.astype(dtype), strict=True))
+        block = SimpleNamespace(backbone="toy", refs=refs, n_texts=300, row=rows.get)
+        found = score_layers(block, ["a", "b"] * 150, criterion)
+        return [found[ref] for ref in refs]
+
+    assert scores(np.float16) == scores(np.float32)
 
 
 def test_layers_are_read_and_own_functions_called_by_one_thread():

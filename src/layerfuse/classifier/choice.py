@@ -8,7 +8,7 @@ import numpy as np
 
 from layerfuse.classifier.limits import measured_budget
 from layerfuse.classifier.options import selectors_of, wants_sources
-from layerfuse.classifier.signals import gather_signals
+from layerfuse.classifier.signals import gather_signals, needed_signals
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.choice import LayerChoice
 from layerfuse.core.costs import Budget
@@ -97,6 +97,7 @@ def choose_layers(
         labels=kinds,
         budget=budget,
         rescore=rescore,
+        sampled=bool(needed_signals([criterion])),
         n_resamples=n_resamples,
         random_state=random_state,
     )
@@ -136,9 +137,10 @@ def propose_layers(
     scores = score_layers(stored, labels, criterion, signals=signals, random_state=random_state)
     backbones = [own.model for own in stored]
     budget = measured_budget(backbones, stored[0].texts, *limits, random_state=random_state)
+    telling = _that_vary(scores, stored)
     selections = [
         select_layers(
-            scores,
+            telling,
             one,
             k=own_k,
             embeddings=stored,
@@ -149,8 +151,24 @@ def propose_layers(
         for one, own_k in selectors_of(*asked, n_texts)
     ]
     if wants_sources(*asked):
-        selections = [_of_several_sources(one, scores) for one in selections]
+        selections = [_of_several_sources(one, telling) for one in selections]
     return scores, selections
+
+
+def _that_vary(scores: LayerScores, embeddings: Sequence[LayerRows]) -> LayerScores:
+    """Leave out embedding outputs that are equal for all texts, as those of a first token are.
+
+    Where nothing tells the labels, what says nothing scores best, and no head can be fitted on it.
+    Deeper layers have seen the other tokens.
+    """
+    left = set(scores.refs)
+    for block in embeddings:
+        for ref in [ref for ref in block.refs if ref.layer == 0 and ref in left]:
+            row = block.row(ref)
+            others = any(other.backbone == ref.backbone for other in left - {ref})
+            if others and (row == row[0]).all():
+                left.remove(ref)
+    return scores.among(left)
 
 
 def _of_several_sources(selection: Selection, scores: LayerScores) -> Selection:

@@ -199,7 +199,8 @@ def weight_by_index(
     Raises
     ------
     UnknownOptionError
-        If it is something else, weighs a label that is no class, or not by a number.
+        If it is something else, weighs by no number, or weighs a label that is no class though it
+        leaves a class out.
     LabelError
         If a weight is not positive and finite.
     """
@@ -213,8 +214,10 @@ def weight_by_index(
             f"class_weight={class_weight!r}: expected 'balanced', a dict of weights by label, or "
             "None."
         )
+    # Folds may be of fewer classes than weights are of; where one is mistyped, another has none.
+    fewer = all(label in class_weight for label in labels)
     for label, weight in class_weight.items():
-        if label not in labels:
+        if label not in labels and not fewer:
             raise UnknownOptionError.from_options("class_weight", label, map(str, labels))
         if not isinstance(weight, int | float | np.number):
             raise UnknownOptionError(
@@ -224,4 +227,4 @@ def weight_by_index(
             raise LabelError(
                 f"class_weight of {label!r}: expected positive, finite class weights, got {weight}."
             )
-    return {labels.index(label): weight for label, weight in class_weight.items()}
+    return {i: class_weight[label] for i, label in enumerate(labels) if label in class_weight}

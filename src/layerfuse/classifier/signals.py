@@ -67,7 +67,7 @@ def gather_signals(
     OutOfMemoryError
         If memory does not suffice for one text alone.
     """
-    names = _needed(criteria)
+    names = needed_signals(criteria)
     found: list[LayerSignals] = []
     for embeddings in stored if names else ():
         texts = embeddings.texts
@@ -90,7 +90,7 @@ def _classes(labels: Any, n_texts: int) -> ClassIndices:
     return classes
 
 
-def _needed(
+def needed_signals(
     criteria: Sequence[CriterionName | CriterionInfo | Criterion],
 ) -> tuple[SignalName, ...]:
     """Return the signals that any of the criteria needs; a function of the caller needs none."""

@@ -67,8 +67,12 @@ class StaticGate:
         return self.concat.fuse(blocks)
 
     def gates(self, blocks: Sequence[Block]) -> Gates:
-        """Return the weight of each source, the same in every row, (text, source)."""
-        return np.tile(self.weights.astype(np.float32), (len(blocks[0]), 1))
+        """Return what each source is multiplied by, the same in every row, (text, source).
+
+        The roots of ``weights``, made to sum to 1, as gates that depend on the text do.
+        """
+        roots = np.sqrt(self.weights)
+        return np.tile((roots / roots.sum()).astype(np.float32), (len(blocks[0]), 1))
 
     def gate_names(self, refs: Sequence[LayerRef]) -> tuple[str, ...]:
         """Return ``backbone:pooling`` of each source."""

@@ -73,7 +73,7 @@ class Evidence:
     random_state: int = 0
 
     def row(self, ref: LayerRef) -> Features:
-        """Return the (text, feature) matrix of one layer.
+        """Return the (text, feature) matrix of one layer, in float32 at least.
 
         Raises
         ------
@@ -84,6 +84,8 @@ class Evidence:
         pieces = (features[i : i + _ROWS] for i in range(0, len(features), _ROWS))
         if not all(np.isfinite(piece).all() for piece in pieces):
             raise FeatureError(f"{ref}: Expected finite features, found NaN or infinity.")
+        if features.dtype.itemsize < np.dtype(np.float32).itemsize:  # sums of squares overflow soon
+            return features.astype(np.float32)
         return features
 
 

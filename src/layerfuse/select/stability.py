@@ -39,6 +39,7 @@ def selection_stability(
     labels: Any = None,
     budget: Budget | None = None,
     rescore: Rescore | None = None,
+    sampled: bool = False,
     n_resamples: int | None = None,
     random_state: int = 0,
 ) -> Stability:
@@ -64,6 +65,9 @@ def selection_stability(
     rescore : callable, optional
         From embeddings and class indices to LayerScores, such as ``score_layers`` with its
         criterion, for halves. Needed where scores have no number per text.
+    sampled : bool
+        Whether ``rescore`` looks at a sample that is no larger where there are more texts, as
+        signals are: then the errors do not fall with the number of texts either.
     n_resamples : int, optional
         Default: 200, or 20 where work is repeated.
     random_state : int
@@ -105,7 +109,7 @@ def selection_stability(
         blocks, classes = check_evidence(scores, embeddings, labels)
         pool = _pool(classes, rng)
         draws = _halved(scores, blocks, classes, pool, rescore, rng, n_resamples or 20)
-        share = len(pool) / len(classes)
+        share = 1.0 if sampled else len(pool) / len(classes)
     counts = dict.fromkeys(scores.refs, 0)
     values = []
     for draw in draws:

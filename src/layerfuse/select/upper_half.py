@@ -18,7 +18,7 @@ def upper_half(scores: LayerScores) -> Selection:
     Returns
     -------
     Selection
-        Layers ceil(L / 2) .. L of each backbone of depth L, under every pooling.
+        Layers ceil(L / 2) .. L of each backbone, under every pooling; L is its deepest scored one.
     """
     refs = [ref for name in scores.backbones for ref in upper_refs(scores.of(name).refs)]
     return Selection(tuple(refs), "the upper half of each backbone")
