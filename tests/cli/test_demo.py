@@ -21,7 +21,7 @@ INTERVAL = r"\d+\.\d"
 @pytest.mark.slow
 def test_the_demo_ends_with_a_prediction_by_a_new_process(subprocess_environment, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "layerfuse", "demo", "--train", "60", "--test", "40", "--no-costs"],
+        [sys.executable, "-m", "layerfuse", "demo", "--train", "40", "--test", "20", "--no-costs"],
         env=subprocess_environment,
         cwd=tmp_path,
         capture_output=True,

@@ -69,6 +69,25 @@ def test_few_texts_of_many_dimensions_are_told_as_surely_as_they_can_be():
     assert chances.max(1).mean() == pytest.approx((chances.argmax(1) == truth).mean(), abs=0.05)
 
 
+def test_classes_that_folds_lack_make_no_other_text_less_sure():
+    """Forty classes of one text, beside two of forty: of these, as sure as one may be."""
+    surely, rightly = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        labels = np.concatenate([np.arange(80) % 2, np.arange(2, 42)])
+        train, others = rng.normal(size=(120, 20)), rng.normal(size=(3000, 20))
+        truth = np.arange(3000) % 2
+        train[:80, 0] += 2 * (2 * labels[:80] - 1)
+        others[:, 0] += 2 * (2 * truth - 1)
+        train[80:] *= 3
+        mean = train.mean(0)
+        _, head = fit_logistic(train - mean, labels, np.ones(120), seed)
+        chances = head.probabilities(others - mean)
+        surely.append(chances.max(1).mean())
+        rightly.append((chances.argmax(1) == truth).mean())
+    assert np.mean(surely) == pytest.approx(np.mean(rightly), abs=0.01)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_probabilities_are_those_of_scikit_learn_but_for_the_temperature(n_classes, weighted):

@@ -1,6 +1,7 @@
 """The logistic head: multinomial, L2-penalised, its penalty and temperature cross-validated."""
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
@@ -50,8 +51,13 @@ def fit_logistic(
     def fit_and_predict(penalty: float, train: np.ndarray, rest: np.ndarray) -> Targets:
         # From nothing each time: a start from another fold would have seen the held-out labels.
         model = _model(penalty).fit(scaled[train], labels[train], sample_weight=weights[train])
-        coefficients, intercept = _columns(model, n_classes)
-        return np.asarray(scaled[rest] @ coefficients + intercept)
+        coefficients, intercept = _columns(model)
+        known = scaled[rest] @ coefficients + intercept
+        # Of a class that is not among those it saw: as rare as one more text.
+        absent = logsumexp(known, axis=1, keepdims=True) - np.log(len(train) + 1)
+        decisions = np.repeat(absent, n_classes, axis=1)
+        decisions[:, model.classes_] = known
+        return np.asarray(decisions)
 
     penalty, held_out = cross_validate(
         fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state, groups
@@ -62,7 +68,7 @@ def fit_logistic(
     )
     with one_thread_each():
         model = _model(penalty).fit(scaled, labels, sample_weight=weights)
-    coefficients, intercept = _columns(model, n_classes)
+    coefficients, intercept = _columns(model)
     coefficients = (coefficients / scale).astype(np.float32)
     head = LinearHead("logistic", coefficients, intercept, temperature)
     return candidate, head
@@ -74,14 +80,10 @@ def _model(inverse_penalty: float) -> LogisticRegression:
     return LogisticRegression(C=inverse_penalty, max_iter=500, tol=1e-4)
 
 
-def _columns(model: LogisticRegression, n_classes: int) -> tuple[Features, np.ndarray]:
+def _columns(model: LogisticRegression) -> tuple[Features, np.ndarray]:
     """Return (feature, class) coefficients and (class,) intercept; two columns for two classes."""
     coefficients, intercept = model.coef_.T, model.intercept_
     if coefficients.shape[1] == 1:
         coefficients = np.concatenate([-coefficients, coefficients], axis=1) / 2
         intercept = np.concatenate([-intercept, intercept]) / 2
-    whole = np.zeros((len(coefficients), n_classes), dtype=np.float32)
-    floor = np.full(n_classes, -30.0, dtype=np.float32)
-    whole[:, model.classes_] = coefficients
-    floor[model.classes_] = intercept
-    return whole, floor
+    return coefficients.astype(np.float32), intercept.astype(np.float32)
