@@ -398,23 +398,26 @@ def criteria_chance() -> str:
 
 
 def prompts() -> str:
-    """Return accuracy without and with a prompt, on few texts and on all of the sample."""
-    cases: dict[tuple[str, ...], list[Line]] = {}
-    for line in _lines("prompts", ("data", "asked", "backbones", "prompt"), "prompts.jsonl"):
-        backbones = " + ".join([*line["asked"], *line["backbones"]])
-        cases.setdefault((backbones, line["data"]), []).append(line)
+    """Return accuracy without and with a prompt, on few texts and on all of a sample."""
+    cases: dict[tuple[str, str, int], list[Line]] = {}
+    for line in _lines(
+        "prompts", ("data", "asked", "backbones", "n_train", "prompt"), "prompts.jsonl"
+    ):
+        asked = [f"{name} (asked)" for name in line["asked"]]
+        backbones = " + ".join([*asked, *line["backbones"]])
+        cases.setdefault((backbones, line["data"].upper(), line["n_train"]), []).append(line)
     rows = []
-    for (backbones, data), (plain, prompted) in cases.items():
+    for (backbones, data, n_train), (plain, prompted) in cases.items():
         few = [
             " / ".join(f"{statistics.fmean(line['few'][size]):.1f}" for line in (plain, prompted))
             for size in plain["few"]
-        ]
+        ] or ["", ""]
         both = " / ".join(f"{line['accuracy']:.1f}" for line in (plain, prompted))
         points, low, high = prompted["gain"]
         gain = f"{points:+.1f} ({low:+.1f} to {high:+.1f})"
-        rows.append([f"{backbones}, {data.upper()}", *few, both, gain])
-    headers = ["backbones, data", "8 texts a class", "32 texts a class"]
-    return _table([*headers, "2,000 texts", "gain on 2,000, points"], rows)
+        rows.append([f"{backbones}, {data}", *few, f"{n_train:,}", both, gain])
+    headers = ["backbones, data", "8 texts a class", "32 texts a class", "texts in all"]
+    return _table([*headers, "all of them", "gain on all, points"], rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
