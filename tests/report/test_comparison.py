@@ -16,6 +16,7 @@ from layerfuse.report import Report, compare, comparison, fitted, report_schema
 from layerfuse.report import trial as trial_module
 from layerfuse.report.baselines import predict_all
 from layerfuse.report.contents.predictions import seed_table
+from layerfuse.report.curve import learning_curve
 from layerfuse.report.facts import SeededBaseline, Seeds
 from layerfuse.report.split import Split
 from layerfuse.report.trial import Trial
@@ -382,6 +383,12 @@ def test_another_seed_is_that_of_another_classifier(plain, toy, tiny_encoder):
     second = {row.name: row.accuracy[1] for row in one.seeds.baselines}
     assert second == {row.name: row.accuracy for row in other.baselines}
     assert other.seeds == Seeds((11,), other.seeds.accuracy)
+
+
+def test_a_curve_has_no_size_twice(plain, toy, tiny_encoder, tmp_path):
+    trial = fitted_trial(tmp_path, plain, (*toy(20, seed=0), *toy(10, seed=1)), tiny_encoder)
+    points = learning_curve(trial, [30, 3, 99, 3], n_draws=1)
+    assert [point.n_texts for point in points] == [6] * 3 + [20] * 3
 
 
 def test_the_table_of_seeds_tells_how_all_varies(report):

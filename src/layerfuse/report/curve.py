@@ -1,5 +1,6 @@
 """Learning curves: how accuracy grows with the number of training texts."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from tqdm import tqdm
@@ -43,7 +44,8 @@ def learning_curve(
     trial : Trial
         Of the classifier, on all texts.
     per_class : sequence of int
-        Training texts a class; classes that have fewer give all.
+        Training texts a class; classes that have fewer give all. Each size is tried once, as are
+        those that no class has more texts than: all are drawn then.
     n_draws : int
         Draws of so many texts.
 
@@ -61,7 +63,8 @@ def learning_curve(
     check_curve(per_class, n_draws)
     hidden = None if trial.classifier.progress else True
     points: list[CurvePoint] = []
-    for size in per_class:
+    most = max(Counter(trial.split.labels).values())
+    for size in sorted({min(int(size), most) for size in per_class}):
         rows = [drawn(trial.split.labels, size, seed) for seed in range(n_draws)]
         draws = [
             _accuracies(trial.again(seed, chosen))
