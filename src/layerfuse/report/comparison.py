@@ -13,7 +13,7 @@ from layerfuse.backbone import measure_costs
 from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.options import check_seed, weight_by_index
 from layerfuse.core.arrays import ClassIndices
-from layerfuse.core.errors import DataError, ReportError, check_option
+from layerfuse.core.errors import DataError, ReportError, UnknownOptionError, check_option
 from layerfuse.core.texts import encodable
 from layerfuse.extract import store_at
 from layerfuse.fuse import FUSIONS, FusionName, fusion_name
@@ -83,7 +83,8 @@ def compare(
     criteria : sequence of CriterionName
         To be compared with the classifier's own by the order they give to layers.
     seeds : sequence of int
-        Classifier and baselines are fitted again with each as the ``random_state``.
+        Classifier and baselines are fitted again with each as the ``random_state``; none twice, and
+        not the classifier's own, which is the first.
     curve : sequence of int
         Texts a class: the classifier is fitted on ``n_draws`` draws of so many; the last point is
         that of all texts.
@@ -102,14 +103,15 @@ def compare(
     DataError, LabelError, ShapeError, UnknownOptionError
         If texts, labels or options are not what they should be; before anything is loaded.
     """
-    splits = _splits(texts, labels, test_texts, test_labels, folds, groups, classifier.random_state)
+    if not isinstance(name, str):
+        raise UnknownOptionError(f"name={name!r}: expected a string.")
     for fusion in fusions:
         check_option("fusions", fusion, FUSIONS)
     for criterion in criteria:
         check_option("criteria", criterion, CRITERIA)
     check_curve(curve, n_draws)
-    for seed in seeds:
-        check_seed("seeds", seed)
+    _check_seeds(classifier.random_state, seeds)
+    splits = _splits(texts, labels, test_texts, test_labels, folds, groups, classifier.random_state)
     names, classes = np.unique(splits[0].labels, return_inverse=True)
     class_weights(classes, weight_by_index(classifier.class_weight, names.tolist()))
     backbones = classifier.load_backbones()
@@ -139,6 +141,18 @@ def compare(
             learning_curve(trials[0], curve, n_draws),
             criteria_agreement(lead, criteria),
             _measured_if_possible(lead, trials[0], fitting) if costs else Overheads(fitting),
+        )
+
+
+def _check_seeds(first: int, others: Sequence[int]) -> None:
+    """Raise unless all are seeds, each once: a fit repeated would pass for one more."""
+    check_seed("random_state", first)
+    for seed in others:
+        check_seed("seeds", seed)
+    if len({first, *others}) <= len(others):
+        raise UnknownOptionError(
+            f"seeds={list(others)}: expected each once, and none that is the classifier's "
+            f"random_state, {first}, which is fitted first."
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from layerfuse.core.errors import DataError, LabelError, ShapeError
 from layerfuse.core.texts import as_list, as_texts
 from layerfuse.data import check_labels
-from layerfuse.data.labels import check_present
+from layerfuse.data.labels import check_present, label_array
 from layerfuse.report.facts import DataFacts
 
 _SHOWN = 5
@@ -43,8 +43,8 @@ class Split:
         ShapeError
             If there is not a label per text.
         LabelError
-            If nothing can be trained on the labels, one is missing, or a test label never occurs
-            among the training labels.
+            If nothing can be trained on the labels, one is missing or fits no array, or a test
+            label never occurs among the training labels.
         """
         tests = as_list(test_texts, "test texts")
         if not tests:
@@ -58,6 +58,8 @@ class Split:
                 )
         check_labels(own)
         own, others = check_present(own), check_present(others, "test labels")
+        for column, source in ((own, "labels"), (others, "test labels")):
+            label_array(column, source)
         known = set(own)
         unknown = sorted({repr(label) for label in others if label not in known})
         if unknown:
