@@ -56,6 +56,18 @@ def test_a_share_can_be_held_out_instead_and_groups_stay_together(run, arguments
     assert "held out to test on (seed 0)" in done.err
 
 
+def test_groups_may_be_whole_numbers_that_a_table_made_floats_of(run, tables, toy, tmp_path):
+    texts, labels = toy(24)
+    columns = {"text": texts, "label": labels, "author": [i // 2 * 1.0 for i in range(24)]}
+    train = tables.write(tmp_path / "train.parquet", columns)
+    done = run("compare", "--train", train, "-b", "nowhere", "--group-column", "author")
+    assert "nowhere" in done.err.splitlines()[-1]  # nothing was wrong before
+    columns["author"][3] = None
+    tables.write(train, columns)
+    done = run("compare", "--train", train, "-b", "nowhere", "--group-column", "author")
+    assert "column 'author': the group is missing in 1 of 24 data rows: 4." in done.err
+
+
 def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
     done = run(*arguments, "--test", str(files[1].parent), "--json")
     assert json.loads(done.out)["data"]["n_test"] == 20

@@ -197,24 +197,24 @@ def _read(
         return _Data((data.texts, _labels(data)), (tests.texts, _labels(tests)))
     groups = None
     if group_column is not None:
-        groups = _labels(_groups(train, data.text_column, group_column, offline=offline))
+        groups = _groups(train, group_column, offline=offline)
     if test_share is None:
         return _Data(own, groups=groups)
     return _held_out(data, groups, test_share, seed)
 
 
-def _groups(train: str, text_column: str, group_column: str, *, offline: bool) -> "TextData":
-    """Read the column of groups, which is read as labels are."""
-    from layerfuse.core.errors import DataError
-    from layerfuse.data import load_texts
+def _groups(train: str, group_column: str, *, offline: bool) -> list[object]:
+    """Read the column of groups."""
+    from layerfuse.data.columns import check_column
+    from layerfuse.data.labels import check_groups
+    from layerfuse.data.sources import open_source
 
-    try:
-        return load_texts(
-            train, text_column=text_column, label_column=group_column, offline=offline
-        )
-    except DataError as err:
-        message = str(err).replace("label_column=", "group_column=")
-        raise DataError(message) from err
+    table = open_source(train, offline=offline)
+    check_column(table.first, table.name, group_column, "group_column")
+    groups = [one for batch in table.batches for one in batch.column(group_column).to_pylist()]
+    if not table.typed:  # how such a file says that one is missing, as of labels
+        groups = [None if one in {"nan", "NaN"} else one for one in groups]
+    return list(check_groups(groups, f"{table.name}, column {group_column!r}"))
 
 
 def _held_out(data: "TextData", groups: "list[object] | None", share: float, seed: int) -> _Data:
