@@ -68,6 +68,17 @@ def test_groups_may_be_whole_numbers_that_a_table_made_floats_of(run, tables, to
     assert "column 'author': the group is missing in 1 of 24 data rows: 4." in done.err
 
 
+def test_a_class_that_the_draw_left_none_of_is_told(run, files):
+    """Both of its texts are of one author, whom some seeds hold out."""
+    train, _ = files
+    train.write_text(train.read_text() + "word1,rare,x\nword2,rare,x\n")
+    options = ["--train", train, "-b", "nowhere", "--test-share", "0.5", "--group-column", "author"]
+    told = [run("compare", *options, "--seed", seed).err.splitlines()[-1] for seed in range(4)]
+    lost = [one for one in told if "of class 'rare' no text is left" in one]
+    assert 0 < len(lost) < 4
+    assert all("Try another --seed" in one for one in lost)
+
+
 def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
     done = run(*arguments, "--test", str(files[1].parent), "--json")
     assert json.loads(done.out)["data"]["n_test"] == 20

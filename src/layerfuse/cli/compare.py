@@ -234,6 +234,14 @@ def _held_out(data: "TextData", groups: "list[object] | None", share: float, see
             f"{data.source} cannot be split with {share:.0%} held out: {err} Give --test a file."
         ) from err
     train, test = (([data.texts[i] for i in side], [labels[i] for i in side]) for side in sides)
+    known = set(train[1])
+    lost = next((label for label in test[1] if label not in known), None)
+    if lost is not None:
+        raise DataError(
+            f"{data.source}: of class {lost!r} no text is left to train on with {share:.0%} held "
+            f"out by seed {seed}. Try another --seed, hold out less, or leave out --test-share to "
+            "cross-validate."
+        )
     say(f"{len(test[0])} of them held out to test on (seed {seed})")
     return _Data(train, test)
 
