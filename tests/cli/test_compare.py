@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from layerfuse.cli import compare
 from layerfuse.report import Report
 
 
@@ -77,6 +78,16 @@ def test_a_class_that_the_draw_left_none_of_is_told(run, files):
     lost = [one for one in told if "of class 'rare' no text is left" in one]
     assert 0 < len(lost) < 4
     assert all("Try another --seed" in one for one in lost)
+
+
+@pytest.mark.parametrize(
+    ("train", "name"),
+    [(".", "v1.0"), ("../v1.0", "v1.0"), ("train.csv", "train"), ("a/reviews.v2", "reviews.v2")],
+)
+def test_data_are_called_what_their_source_is(tmp_path, monkeypatch, train, name):
+    (tmp_path / "v1.0").mkdir()
+    monkeypatch.chdir(tmp_path / "v1.0")
+    assert compare._name(train) == name
 
 
 def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):

@@ -153,7 +153,7 @@ def compare(
         *(data.test or (None, None)),
         folds=folds or 5,
         groups=data.groups,
-        name=name or Path(train).stem,
+        name=name or _name(train),
         fusions=fusions[1:],  # type: ignore[arg-type]
         criteria=criteria[1:],  # type: ignore[arg-type]
         seeds=[(seed + i) % 2**32 for i in range(1, seeds)],
@@ -164,6 +164,17 @@ def compare(
     if out is not None:
         for path in save_report(report, out):
             say(f"wrote {path}")
+
+
+def _name(train: str) -> str:
+    """Return what a source is called: a file without its extension, all else as it is."""
+    from layerfuse.data import EXTENSIONS
+
+    path = Path(train)
+    if not path.name.strip("."):  # the working folder, or one above it
+        path = path.resolve()
+    is_file = path.suffix.lower() in EXTENSIONS and not path.is_dir()
+    return path.stem if is_file else path.name
 
 
 def _read(
