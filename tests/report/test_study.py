@@ -14,7 +14,8 @@ from safetensors.numpy import load_file, save_file
 
 from layerfuse.core.errors import DataError, LayerFuseError, ReportError, UnknownOptionError
 from layerfuse.report import study as study_module
-from layerfuse.report.study import StudyConfig, run_study
+from layerfuse.report.study import run_study
+from layerfuse.report.study_config import StudyConfig
 from layerfuse.report.study_tables import save_study, study_csv, study_latex, study_markdown
 
 pytestmark = pytest.mark.unchecked  # whole fits, whose parts are checked by tests of their own

@@ -26,7 +26,8 @@ def study(
     """Compare on several data sets with several backbones and seeds; goes on if stopped."""
     from layerfuse.extract import DEFAULT_CACHE
     from layerfuse.report import check_report_folder
-    from layerfuse.report.study import StudyConfig, run_study
+    from layerfuse.report.study import run_study
+    from layerfuse.report.study_config import StudyConfig
     from layerfuse.report.study_tables import save_study, study_markdown
 
     quiet_transformers()

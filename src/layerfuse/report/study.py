@@ -2,29 +2,22 @@
 
 import hashlib
 import json
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import chain, product
 from os import PathLike
 from pathlib import Path
 
-import pydantic
-
-from layerfuse.backbone import Prompt, weights_digest
+from layerfuse.backbone import weights_digest
 from layerfuse.classifier import FusionClassifier
-from layerfuse.classifier.options import SelectorChoice, check_seed
-from layerfuse.core.errors import ReportError
-from layerfuse.core.spec import Dtype
 from layerfuse.data import EXTENSIONS, find_file, load_texts, test_split
 from layerfuse.extract import DEFAULT_CACHE
-from layerfuse.fuse import FusionName
 from layerfuse.report.comparison import compare
 from layerfuse.report.document import JSON_NAME, REPORT_VERSION, Report
 from layerfuse.report.save import save_report
 from layerfuse.report.split import Split
-from layerfuse.score import CriterionName
+from layerfuse.report.study_config import StudyConfig, StudyData
 
 _BESIDE_WEIGHTS = (  # what changes a backbone's numbers though its weights stay: tokenizer and code
     "tokenizer*",
@@ -36,111 +29,6 @@ _BESIDE_WEIGHTS = (  # what changes a backbone's numbers though its weights stay
     "*.tiktoken",
     "*.py",
 )
-_STRICT = pydantic.ConfigDict(extra="forbid")
-
-
-@dataclass(frozen=True)
-class StudyData:
-    """One data set of a study.
-
-    Parameters
-    ----------
-    train, test : str
-        Files, folders, hub data sets or packages; a relative path is relative to the configuration.
-    text_column, label_column : str, optional
-        Default: guessed.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    train: str
-    test: str
-    text_column: str | None = None
-    label_column: str | None = None
-
-
-@dataclass(frozen=True)
-class StudyConfig:
-    """What a study goes over.
-
-    Parameters
-    ----------
-    data : dict of str to StudyData
-        By the name that stands in tables.
-    backbones : dict of str to tuple of str
-        Sets of backbones by name.
-    fusions : tuple of FusionName
-        The first makes the result; others stand beside it.
-    seeds : tuple of int
-        Each is a run.
-    criterion, selector
-        As in ``FusionClassifier``.
-    curve : tuple of int
-        Texts a class of the learning curves.
-    max_ms, max_mb : float, optional
-        For the selector ``budget``, as in ``FusionClassifier``.
-    prompts : dict of str to tuple of str
-        By set of backbones: one for each of them, as in ``FusionClassifier``.
-    max_tokens : int, optional
-        Longer texts are truncated.
-    dtype : Dtype
-        Precision of the backbones.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    data: dict[str, StudyData]
-    backbones: dict[str, tuple[str, ...]]
-    fusions: tuple[FusionName, ...] = ("concat",)
-    seeds: tuple[int, ...] = (0,)
-    criterion: CriterionName = "loo_ridge"
-    selector: SelectorChoice = "auto"
-    curve: tuple[int, ...] = ()
-    max_ms: float | None = None
-    max_mb: float | None = None
-    prompts: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    max_tokens: int | None = None
-    dtype: Dtype = "float32"
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> "StudyConfig":
-        """Read a TOML file.
-
-        Raises
-        ------
-        ReportError
-            If it is no TOML or does not say what a study needs; names the first place.
-        UnknownOptionError
-            If a seed is none, or a prompt has a place for something else than the text.
-        OSError
-            If it cannot be read.
-        """
-        try:
-            values = tomllib.loads(Path(path).read_text("utf-8"))
-            config = _ADAPTER.validate_python(values)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-            raise ReportError(f"{path} is no TOML file: {err}.") from err
-        except pydantic.ValidationError as err:
-            first = err.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the file"
-            raise ReportError(f"{path}, {place}: {first['msg']}. See examples/.") from err
-        for part in ("data", "backbones", "fusions", "seeds"):
-            if not getattr(config, part):
-                raise ReportError(f"{path}, {part}: expected at least one, got none.")
-        for name, prompts in config.prompts.items():
-            n_backbones = len(config.backbones.get(name, ()))
-            if len(prompts) != n_backbones:
-                raise ReportError(
-                    f"{path}, prompts.{name}: expected one for each of {n_backbones} backbones of "
-                    f"that name, got {len(prompts)}."
-                )
-            for prompt in prompts:
-                Prompt.parse(prompt)
-        for seed in config.seeds:
-            check_seed(f"{path}, seeds", seed)
-        if len(set(config.seeds)) < len(config.seeds):
-            raise ReportError(f"{path}, seeds: expected each once, got {list(config.seeds)}.")
-        return config
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +210,7 @@ def _settings(
     files: Sequence[str],
 ) -> str:
     """Return a digest of all that one run depends on, so that another one does not pass for it."""
-    asked: Mapping[str, object] = _ADAPTER.dump_python(config, mode="json") | {
+    asked = config.as_json() | {
         "data": [data.train, data.test, data.text_column, data.label_column],
         "files": list(files),
         "backbones": list(config.backbones[set_name]),
@@ -340,6 +228,3 @@ def _file_digest(file: Path) -> str:
 
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
-
-
-_ADAPTER = pydantic.TypeAdapter(StudyConfig)
