@@ -216,6 +216,19 @@ def test_texts_of_the_working_folder_are_never_meant(config_file, quick, tmp_pat
     assert not quick
 
 
+def test_columns_are_those_of_the_training_texts(config_file, quick, tmp_path):
+    """Test texts have a column more, of a name that is usual too."""
+    train, test = (tmp_path / f"one-{side}.jsonl" for side in ("train", "test"))
+    train.write_text(train.read_text().replace('"text"', '"sentence"'))
+    lines = test.read_text().replace('"text"', '"text": "x", "sentence"')
+    test.write_text(lines)
+    next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+    assert quick == ["one"]
+    train.write_text(lines)
+    with pytest.raises(DataError, match=r"Name it with text_column= in \[data\.one\]\."):
+        next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+
+
 def test_names_are_literal_in_every_table(config_file, quick, tmp_path):
     text = config_file.read_text().replace("[data.one]", '[data."[<b>\\n| one"]')
     config_file.write_text(text)

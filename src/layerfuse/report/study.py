@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from layerfuse.backbone import weights_digest
 from layerfuse.classifier import FusionClassifier
+from layerfuse.core.errors import DataError
 from layerfuse.data import EXTENSIONS, find_file, load_texts, test_split
 from layerfuse.extract import DEFAULT_CACHE
 from layerfuse.report.comparison import compare
@@ -107,13 +109,14 @@ def run_study(
     runs = list(product(sets, config.seeds))
     for name, data in config.data.items():
         if not all((place(name, *run) / JSON_NAME).is_file() for run in runs):
-            _load(data, base, offline=offline)  # and again when needed: all may be too many to hold
+            # And again when needed: all may be too many to hold.
+            _load(name, data, base, offline=offline)
     for name, data in config.data.items():
         split: Split | None = None
         for set_name, seed in runs:
             where = place(name, set_name, seed)
             if not (where / JSON_NAME).is_file():
-                split = split or _load(data, base, offline=offline)
+                split = split or _load(name, data, base, offline=offline)
                 classifier = FusionClassifier(
                     sets[set_name],
                     criterion=config.criterion,
@@ -148,18 +151,26 @@ def _compare(classifier: FusionClassifier, split: Split, name: str, config: Stud
     )
 
 
-def _load(data: StudyData, base: str | PathLike[str], *, offline: bool) -> Split:
+def _load(name: str, data: StudyData, base: str | PathLike[str], *, offline: bool) -> Split:
     """Read training and test texts, and refuse what no run could be made of."""
-    train, test = (
-        load_texts(
+    (source, _), (test_source, split) = _sources(data, base)
+    try:
+        train = load_texts(
             source,
-            split=split,
             text_column=data.text_column,
             label_column=data.label_column,
             offline=offline,
         )
-        for source, split in _sources(data, base)
-    )
+        test = load_texts(
+            test_source,
+            split=split,
+            text_column=train.text_column,
+            label_column=train.label_column,
+            offline=offline,
+        )
+    except DataError as err:  # which names the options of commands
+        message = re.sub(r"\(--(text|label)-column\)", lambda _: f"in [data.{name}]", str(err))
+        raise DataError(message) from err
     own, others = train.with_label_type_of(test), test.with_label_type_of(train)
     return Split.of(own.texts, own.labels, others.texts, others.labels)
 

@@ -26,7 +26,7 @@ class StudyData:
     train, test : str
         Files, folders, hub data sets or packages; a relative path is relative to the configuration.
     text_column, label_column : str, optional
-        Default: guessed.
+        Of both sides. Default: guessed from the training texts.
     """
 
     __pydantic_config__ = _STRICT
