@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from layerfuse.core.errors import DataError, LayerFuseError, ReportError, UnknownOptionError
+from layerfuse.core.errors import (
+    BackboneLoadError,
+    DataError,
+    LayerFuseError,
+    ReportError,
+    UnknownOptionError,
+)
 from layerfuse.report import study as study_module
 from layerfuse.report.study import run_study
 from layerfuse.report.study_config import StudyConfig
@@ -214,6 +220,17 @@ def test_texts_of_the_working_folder_are_never_meant(config_file, quick, tmp_pat
     with pytest.raises(DataError, match=re.escape(str(tmp_path / "one-train.jsonl"))):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
     assert not quick
+
+
+def test_a_packaged_model_is_not_a_folder_of_its_name(config_file, quick, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "all-MiniLM-L6-v2").mkdir(parents=True)
+    config_file.write_text(
+        re.sub(r"tiny = .*", 'tiny = ["all-MiniLM-L6-v2"]', config_file.read_text())
+    )
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(BackboneLoadError, match=r"only in the working folder .* another folder"):
+        next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
 
 
 def test_columns_are_those_of_the_training_texts(config_file, quick, tmp_path):

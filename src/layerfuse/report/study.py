@@ -12,7 +12,7 @@ from pathlib import Path
 
 from layerfuse.backbone import weights_digest
 from layerfuse.classifier import FusionClassifier
-from layerfuse.core.errors import DataError
+from layerfuse.core.errors import BackboneLoadError, DataError
 from layerfuse.data import EXTENSIONS, find_file, load_texts, test_split
 from layerfuse.extract import DEFAULT_CACHE
 from layerfuse.report.comparison import compare
@@ -95,7 +95,7 @@ def run_study(
     # All of them first: a path that leads nowhere is told before the first run, not after hours.
     files = {name: _digests(data, base) for name, data in config.data.items()}
     sets = {
-        set_name: tuple(_source(one, base) for one in backbones)
+        set_name: tuple(_source(one, base, BackboneLoadError) for one in backbones)
         for set_name, backbones in config.backbones.items()
     }
     weights = {one: _weights(one) for one in chain.from_iterable(sets.values())}
@@ -177,18 +177,28 @@ def _load(name: str, data: StudyData, base: str | PathLike[str], *, offline: boo
 
 def _sources(data: StudyData, base: str | PathLike[str]) -> list[tuple[str, str | None]]:
     """Return source and split of training and test texts."""
-    train, test = (_source(side, base) for side in (data.train, data.test))
+    train, test = (_source(side, base, DataError) for side in (data.train, data.test))
     return [(train, None), (test, test_split(test))]
 
 
-def _source(side: str, base: str | PathLike[str]) -> str:
+def _source(
+    side: str, base: str | PathLike[str], error: type[BackboneLoadError | DataError]
+) -> str:
     """Return the path under ``base``, or what no file is named like: a name on the hub.
 
-    What the working folder happens to hold is never meant.
+    What the working folder happens to hold is never meant. Whatever reads a name would look there
+    first, so that it is refused.
     """
     path = Path(base) / Path(side).expanduser()
-    is_file = path.exists() or Path(side).exists() or path.suffix.lower() in EXTENSIONS
-    return str(path) if is_file else side
+    if path.exists():
+        return str(path)
+    if Path(side).exists():
+        raise error(
+            f"Expected {side} at {path}, relative to the configuration, and found it only in the "
+            f"working folder {Path.cwd()}. Give its path from the configuration; or if a name is "
+            "meant, run from another folder, where nothing is called the same."
+        )
+    return str(path) if path.suffix.lower() in EXTENSIONS else side
 
 
 def _digests(data: StudyData, base: str | PathLike[str]) -> list[str]:
