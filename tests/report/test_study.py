@@ -255,6 +255,16 @@ def test_names_are_literal_in_every_table(config_file, quick, tmp_path):
     assert quick == [run.data]
 
 
+def test_names_may_be_longer_than_those_of_folders(config_file, quick, tmp_path):
+    name, text = "日" * 300, config_file.read_text()
+    text = text.replace("[data.one]", f'[data."{name}"]').replace("tiny =", f"{'x' * 300} =")
+    config_file.write_text(text, "utf-8")
+    run = next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+    assert run.data == run.report.data.name == name
+    (folder,) = (tmp_path / "o" / "runs").iterdir()
+    assert folder.name.startswith(f"{'日' * 33}--{'x' * 100}--0-")
+
+
 def test_tables_hold_the_numbers_of_the_runs(config_file, quick, tmp_path):
     runs = list(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
     rows = list(csv.DictReader(io.StringIO(study_csv(runs))))

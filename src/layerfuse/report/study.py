@@ -248,4 +248,6 @@ def _file_digest(file: Path) -> str:
 
 
 def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
+    """Return a part of a folder's name: at most 100 bytes, since two and a seed must fit in 255."""
+    kept = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
+    return kept.encode()[:100].decode(errors="ignore")
