@@ -1,5 +1,7 @@
 """The logistic head against scikit-learn's own cross-validation."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -98,6 +100,13 @@ def test_probabilities_are_those_of_scikit_learn_but_for_the_temperature(n_class
     model.fit(features, labels, sample_weight=weights)
     logits = head.temperature * as_logits(model.decision_function(features))
     np.testing.assert_allclose(head.probabilities(features), softmax(logits, axis=1), atol=0.03)
+
+
+def test_many_classes_of_few_texts_are_no_reason_to_warn():
+    features, labels = unit_rows(61, 31, width=31)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_logistic(features, labels, np.ones(61), 0)
 
 
 def test_random_state_draws_the_folds():

@@ -96,9 +96,10 @@ def one_thread_each() -> Iterator[None]:
 
 
 class _Quiet:
-    """No word of iterations while any thread is inside, and filters as they were when none is.
+    """No word of fits while any thread is inside, and filters as they were when none is.
 
-    The weakest penalties may stop early; validation then judges what came out, as it should.
+    The weakest penalties may stop early; validation then judges what came out, as it should. And
+    classes of one text or two are classes, though scikit-learn guesses that they are numbers.
     """
 
     def __init__(self) -> None:
@@ -109,6 +110,7 @@ class _Quiet:
             if not self._n_inside:
                 self._caught.enter_context(warnings.catch_warnings())
                 warnings.simplefilter("ignore", ConvergenceWarning)
+                warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             self._n_inside += 1
 
     def __exit__(self, *_: object) -> None:
