@@ -23,7 +23,8 @@ def test_every_text_is_tested_on_once_and_never_trained_on_then():
         assert split.labels == [label_of[text] for text in split.texts]
         assert split.test_labels == [label_of[text] for text in split.test_texts]
         assert np.unique(split.test_labels, return_counts=True)[1].tolist() == [2, 2, 2]
-    whole = joined(splits)
+    whole = joined(TEXTS, LABELS, splits)
+    assert (whole.texts, whole.labels) == (TEXTS, LABELS)
     assert whole.test_texts == [text for split in splits for text in split.test_texts]
 
 
@@ -41,15 +42,18 @@ def test_groups_stay_in_one_fold():
         assert not trained & tested
 
 
+def facts_of(texts, labels, n_folds, **options):
+    splits = fold_splits(texts, labels, n_folds, **options)
+    return pooled_facts(joined(texts, labels, splits), splits, "texts")
+
+
 def test_a_text_is_leaked_if_it_stands_outside_its_fold_too():
-    texts = [*TEXTS, "Text  0"]
-    facts = pooled_facts(fold_splits(texts, [*LABELS, "a"], 8), "twice")
+    facts = facts_of([*TEXTS, "Text  0"], [*LABELS, "a"], 8)
     assert (facts.n_train, facts.n_test, facts.n_folds, facts.n_repeated) == (25, 25, 8, 1)
-    alone = pooled_facts(fold_splits(TEXTS, LABELS, 4), "once")
-    assert alone.n_leaked == 0
+    assert facts_of(TEXTS, LABELS, 4).n_leaked == 0
     pair = ["x", "x", "y", "y", "z", "z", "v", "v"]
-    apart = fold_splits(pair, [0, 0, 0, 0, 1, 1, 1, 1], 4, groups=[0, 1, 2, 3, 0, 1, 2, 3])
-    assert pooled_facts(apart, "apart").n_leaked == 8
+    groups = [0, 1, 2, 3, 0, 1, 2, 3]
+    assert facts_of(pair, [0, 0, 0, 0, 1, 1, 1, 1], 4, groups=groups).n_leaked == 8
 
 
 @pytest.mark.parametrize(
@@ -107,12 +111,14 @@ def test_the_result_is_that_of_classifiers_fitted_without_each_fold(make, noisy)
     assert "without its own fold" in str(report)
 
 
-def test_the_classifier_is_fitted_on_all_texts_in_the_end(make, noisy):
+@pytest.mark.parametrize("head", ["ridge", "logistic"])
+def test_the_classifier_is_fitted_on_all_texts_in_the_end(make, noisy, head):
+    """In the order in which they came, by which folds are drawn that heads are validated on."""
     texts, labels = noisy
-    classifier, alone = make(head="ridge"), make(head="ridge").fit(texts, labels)
+    classifier, alone = make(head=head), make(head=head).fit(texts, labels)
     compare(classifier, texts, labels, folds=2, costs=False)
     np.testing.assert_allclose(
-        classifier.predict_proba(texts), alone.predict_proba(texts), atol=1e-4
+        classifier.predict_proba(texts), alone.predict_proba(texts), atol=1e-5
     )
 
 

@@ -14,7 +14,7 @@ from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.options import check_seed, weight_by_index
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.errors import DataError, ReportError, UnknownOptionError, check_option
-from layerfuse.core.texts import encodable
+from layerfuse.core.texts import as_list, encodable
 from layerfuse.extract import store_at
 from layerfuse.fuse import FUSIONS, FusionName, fusion_name
 from layerfuse.meter import Meter
@@ -111,12 +111,13 @@ def compare(
         check_option("criteria", criterion, CRITERIA)
     check_curve(curve, n_draws)
     _check_seeds(classifier.random_state, seeds)
-    splits = _splits(texts, labels, test_texts, test_labels, folds, groups, classifier.random_state)
-    names, classes = np.unique(splits[0].labels, return_inverse=True)
+    whole, splits = _splits(
+        texts, labels, test_texts, test_labels, folds, groups, classifier.random_state
+    )
+    names, classes = np.unique(whole.labels, return_inverse=True)
     class_weights(classes, weight_by_index(classifier.class_weight, names.tolist()))
     backbones = classifier.load_backbones()
     with store_at(classifier.cache) as store:
-        whole = joined(splits)
         with Meter() as extraction:
             embedded = embed_split(whole, backbones, store, progress=classifier.progress)
         with Meter() as fit:
@@ -136,7 +137,7 @@ def compare(
             trials,
             lead,
             predicted,
-            pooled_facts(splits, encodable(name)),
+            pooled_facts(whole, splits, encodable(name)),
             _under_seeds(trials, lead, predicted, seeds, fusions),
             learning_curve(trials[0], curve, n_draws),
             criteria_agreement(lead, criteria),
@@ -164,14 +165,18 @@ def _splits(
     folds: int,
     groups: Any,
     random_state: int,
-) -> tuple[Split, ...]:
+) -> tuple[Split, tuple[Split, ...]]:
+    """Return all texts, and the splits that are trained and tested on; the same without folds."""
     if (test_texts is None) != (test_labels is None):
         raise DataError("Expected test texts with their labels, got one without the other.")
     if test_texts is None:
-        return fold_splits(texts, labels, folds, groups=groups, random_state=random_state)
+        own = as_list(texts, "texts"), as_list(labels, "labels")  # a generator is read once
+        splits = fold_splits(*own, folds, groups=groups, random_state=random_state)
+        return joined(*own, splits), splits
     if groups is not None:
         raise DataError("Groups are for cross-validation; leave them out beside test texts.")
-    return (Split.of(texts, labels, test_texts, test_labels),)
+    split = Split.of(texts, labels, test_texts, test_labels)
+    return split, (split,)
 
 
 def _under_seeds(

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from layerfuse.core.errors import DataError, ShapeError
-from layerfuse.core.texts import as_list
-from layerfuse.data.labels import check_groups
+from layerfuse.core.texts import as_list, as_texts
+from layerfuse.data.labels import check_groups, check_present
 from layerfuse.report.facts import DataFacts
 from layerfuse.report.split import Split
 
@@ -106,21 +106,27 @@ def _split(whole: Split, train: Sequence[int], test: Sequence[int], number: int)
     )
 
 
-def joined(splits: Sequence[Split]) -> Split:
-    """Return the whole: a split alone as it is; of folds every text, to train and to test on.
+def joined(texts: Any, labels: Any, splits: Sequence[Split]) -> Split:
+    """Return the whole: all texts to train on, as they came, and to test on, as predictions come.
 
-    Test texts stand fold by fold, as predictions do.
+    Parameters
+    ----------
+    texts, labels : columns of shape (text,)
+        As ``fold_splits`` got them: what is fitted may depend on their order.
+    splits : sequence of Split
+        What it gave. Test texts stand fold by fold.
     """
-    if len(splits) == 1:
-        return splits[0]
-    texts = [text for split in splits for text in split.test_texts]
-    labels = [label for split in splits for label in split.test_labels]
-    return Split(texts, labels, texts, labels)
+    return Split(
+        as_texts(texts),
+        check_present(as_list(labels, "labels")),
+        [text for split in splits for text in split.test_texts],
+        [label for split in splits for label in split.test_labels],
+    )
 
 
-def pooled_facts(splits: Sequence[Split], name: str) -> DataFacts:
+def pooled_facts(whole: Split, splits: Sequence[Split], name: str) -> DataFacts:
     """Count over all folds; a text is leaked if it also stands outside its own."""
-    facts = joined(splits).facts(name)
+    facts = whole.facts(name)
     if len(splits) == 1:
         return facts
     n_leaked = sum(split.facts(name).n_leaked for split in splits)
