@@ -170,7 +170,8 @@ def _read(document: str | bytes, name: str) -> Report:
     try:
         return _ADAPTER.validate_json(document)
     except pydantic.ValidationError as err:
-        first = err.errors()[0]
+        errors = err.errors()  # another version says why all else is not as expected
+        first = next((one for one in errors if one["loc"] == ("version",)), errors[0])
         place = ".".join(map(str, first["loc"])) or "as a whole"
         found = f" (found {first['input']!r})" if place == "version" else ""
         raise ReportError(
