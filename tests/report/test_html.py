@@ -10,6 +10,7 @@ import pytest
 
 from layerfuse.report import costs as c
 from layerfuse.report.contents.answer import leak_warning, quality_table, sentences
+from layerfuse.report.contents.numbers import p_value
 from layerfuse.report.facts import Seeds
 from layerfuse.report.html import report_html
 from layerfuse.report.sections import SECTIONS
@@ -206,21 +207,22 @@ def test_a_leak_is_told_before_all_else(report, n_leaked):
 
 
 @pytest.mark.parametrize(
-    ("points", "low", "high", "words"),
+    ("points", "low", "high", "p", "words"),
     [
-        (1.3, 0.4, 2.4, "1.3 points more than the best baseline"),
-        (-1.3, -2.4, -0.4, "1.3 points less than the best baseline"),
-        (0.3, -0.2, 0.9, "within chance"),
-        (0.3, 0.0, 0.9, "within chance"),
+        (1.3, 0.4, 2.4, 0.031, "1.3 points more than the best baseline"),
+        (-1.3, -2.4, -0.4, 0.031, "1.3 points less than the best baseline"),
+        (0.3, -0.2, 0.9, 0.031, "within chance"),
+        (0.3, 0.0, 0.9, 0.031, "within chance"),
+        (-25.0, -45.0, -5.0, 0.0625, "within chance"),  # five texts of twenty
     ],
 )
-def test_the_gain_in_words(report, points, low, high, words):
-    gain = dataclasses.replace(report.gain, points=points, low=low, high=high)
+def test_the_gain_in_words(report, points, low, high, p, words):
+    gain = dataclasses.replace(report.gain, points=points, low=low, high=high, mcnemar_p=p)
     sentence = sentences(dataclasses.replace(report, gain=gain))[1]
 
     assert words in sentence
     assert f"{low:+.1f} to {high:+.1f}" in sentence
-    assert "McNemar p = 0.031" in sentence
+    assert f"McNemar p {p_value(p)}" in sentence
 
 
 def test_costs_are_told_if_measured(report, bare):

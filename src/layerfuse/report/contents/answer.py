@@ -5,6 +5,8 @@ from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
 from layerfuse.report.facts import Quality
 
+_CHANCE = 0.05  # of McNemar's p, as 95 % are of the interval
+
 
 def sentences(report: Report) -> tuple[str, ...]:
     """Return how good the result is, how much better than the best baseline, and what it costs.
@@ -39,7 +41,7 @@ def _accuracy(report: Report) -> str:
 def _gain(report: Report) -> str:
     gain, best = report.gain, report.best_baseline
     sure = f"95 % interval {gain.low:+.1f} to {gain.high:+.1f}, McNemar p {p_value(gain.mcnemar_p)}"
-    if gain.low <= 0 <= gain.high:
+    if gain.low <= 0 <= gain.high or gain.mcnemar_p >= _CHANCE:  # few texts: they may disagree
         return (
             f"The difference of {gain.points:+.1f} points from the best baseline, {best}, is "
             f"within chance ({sure})."
