@@ -158,6 +158,21 @@ def test_confusions_of_few_classes_are_read_as_numbers(report):
     assert shown[n:] == [count for row in report.confusion for count in row]
 
 
+@pytest.mark.parametrize(
+    ("n_classes", "title"),
+    [
+        (12, "predicted class, by its number"),
+        (24, "predicted class, in the order of the rows"),
+        (25, "rows and columns in the order of the table of classes"),
+    ],
+)
+def test_the_axis_of_confusions_says_what_can_be_seen(make_report, n_classes, title):
+    shown = texts(ET.fromstring(of_predictions.confusion_map(make_report(n_classes=n_classes))))
+    assert title in shown
+    assert (str(n_classes) in shown) == ("number" in title)
+    assert any(words.startswith("2 ") for words in shown) == ("table" not in title)
+
+
 def test_the_area_of_a_bin_grows_with_its_texts(report):
     tree = ET.fromstring(of_predictions.reliability_plot(report))
     radii = {

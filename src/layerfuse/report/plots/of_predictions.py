@@ -63,6 +63,12 @@ def confusion_map(report: Report) -> str:
     """Draw test texts by true and predicted class, each row shaded by its share."""
     labels = report.data.classes
     few = len(labels) <= MOST_CLASSES
+    if few:
+        title = "predicted class, by its number"
+    elif len(labels) <= heatmap.MOST_NAMED_ROWS:
+        title = "predicted class, in the order of the rows"
+    else:
+        title = "rows and columns in the order of the table of classes"
     drawn = [
         heatmap.Row(
             heatmap.with_number(i, label),
@@ -80,7 +86,7 @@ def confusion_map(report: Report) -> str:
     return heatmap.heatmap(
         "Heat map: test texts by true class (row) and predicted class (column)",
         drawn,
-        "predicted class, by its number",
+        title,
         ("no text of a class", "all of them"),
         columns=[f"{i}" for i in range(1, len(labels) + 1)] if few else (),
     )
