@@ -14,6 +14,7 @@ from layerfuse.report.plots.points import Point, Scale, Series, points_plot, sca
 from layerfuse.report.trade import knee, pareto_front
 
 _UP, _DOWN = COLOURS[2], COLOURS[3]
+_LEAST_RADIUS = 2.0  # of a point that can be seen
 _APART = 0.12  # of the width, between the words of two ticks
 
 
@@ -101,7 +102,7 @@ def reliability_plot(report: Report) -> str:
             b.confidence,
             b.accuracy,
             f"{b.confidence:.1%}: {b.accuracy:.1%} of {b.n_texts:,}",
-            radius=2 + 8 * math.sqrt(b.n_texts / most),
+            radius=max(_LEAST_RADIUS, 10 * math.sqrt(b.n_texts / most)),
         )
         for b in bins
     )
