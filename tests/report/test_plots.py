@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from layerfuse.report.drawing import enclose
 from layerfuse.report.html import report_html
 from layerfuse.report.plots import heatmap, of_layers, of_predictions
 from layerfuse.report.plots.points import Point, Series, points_plot, scale
@@ -196,6 +197,22 @@ def test_the_curve_shows_means(report):
     for point in report.curve:
         words = f"{point.name}, {point.n_texts:,} training texts: {np.mean(point.accuracy):.1%}"
         assert words in told
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [
+        ([0.95], True, (0.9, 1.0)),
+        ([1.0, 1.0], True, (0.95, 1.0)),
+        ([0.0], True, (0.0, 0.05)),
+        ([0.0, 1.0], True, (0.0, 1.0)),
+        ([0.2], False, (0.1, 0.3)),
+        ([0.1, 10.1], False, (0.0, 10.6)),
+        ([-1.0, 1.0], False, (-1.1, 1.1)),
+    ],
+)
+def test_no_axis_holds_what_cannot_be(values, percent, expected):
+    assert enclose(values, percent=percent) == pytest.approx(expected)
 
 
 def test_one_point_and_one_row_can_be_drawn(report):

@@ -64,14 +64,29 @@ def write(
     )
 
 
-def enclose(values: Iterable[float]) -> tuple[float, float]:
-    """Return an interval a little wider than the values."""
+def enclose(values: Iterable[float], *, percent: bool = False) -> tuple[float, float]:
+    """Return an interval a little wider than the values, without values that cannot be.
+
+    Parameters
+    ----------
+    values : iterable of float
+        At least one.
+    percent : bool
+        Whether they are shares: none lies below 0 or above 1.
+
+    Returns
+    -------
+    low, high : float
+        They differ. The lower one is negative only if a value is: costs and counts are not.
+    """
     held = list(values)
     low, high = min(held), max(held)
     room = 0.05 * (high - low)
     if room <= 1e-9 * max(1.0, abs(low)):
-        room = 0.5 * max(1.0, abs(low))
-    return low - room, high + room
+        room = 0.05 if percent else 0.5 * abs(low) or 1.0
+    floor = -math.inf if low < 0 else 0.0
+    ceiling = 1.0 if percent and high <= 1 else math.inf
+    return max(floor, low - room), min(ceiling, high + room)
 
 
 def round_numbers(low: float, high: float) -> list[float]:

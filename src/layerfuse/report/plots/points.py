@@ -110,7 +110,7 @@ def scale(title: str, values: Iterable[float], *, percent: bool = False) -> Scal
     percent : bool
         Whether they are shares.
     """
-    low, high = enclose(values)
+    low, high = enclose(values, percent=percent)
     return Scale(title, low, high, ticks(low, high, percent=percent))
 
 
@@ -136,7 +136,7 @@ def points_plot(
         An SVG element with a legend.
     """
     bottom = _TOP + height
-    x = Axis(x_scale.low, x_scale.high, LEFT, WIDTH - RIGHT)
+    x = Axis(x_scale.low, x_scale.high, LEFT + 6, WIDTH - RIGHT - 6)  # room for the words beneath
     y = Axis(y_scale.low, y_scale.high, bottom, _TOP)
     parts = [write(y_scale.title, 8.0, 18.0, "bold")]
     parts += grid(x_scale.ticks, y_scale.ticks, x, y, x_scale.title)

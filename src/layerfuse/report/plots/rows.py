@@ -109,7 +109,7 @@ def rows_plot(
     values = [mark.value for row in rows for mark in row.marks]
     values += [end for row in rows if row.bar for end in row.bar]
     values += [] if reference is None else [reference]
-    low, high = enclose(values)
+    low, high = enclose(values, percent=percent)
     x = Axis(low, high, _LEFT, WIDTH - RIGHT - 8)
     bottom = _TOP + _ROW * len(rows) + 4
     parts = [*_grid(ticks(low, high, percent=percent), x, len(rows), title)]
