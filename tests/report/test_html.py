@@ -243,6 +243,15 @@ def test_a_budget_admits_what_it_is_for(report, page):
         assert ("knee" in by_weight) == choice.is_knee
 
 
+def test_where_there_is_one_set_of_backbones_nothing_is_traded(report):
+    overhead = dataclasses.replace(report.overhead, choices=report.overhead.choices[1:2])
+    draw = {key: draw for key, _, draw in SECTIONS}["choices"]
+    body = draw(dataclasses.replace(report, overhead=overhead))
+
+    assert "14.20" in body
+    assert not re.search("svg|knee|Numbers stand for", body)
+
+
 def test_many_classes_stay_small(make_report):
     report = make_report(n_classes=52, n_layers=24)
     document = report_html(report)

@@ -60,6 +60,9 @@ def _pairs(report: Report) -> str:
 def _choices(report: Report) -> str:
     if not report.overhead.choices:
         return ""
+    choices = costs.choice_table(report)
+    if len(choices.rows) == 1:  # nothing is traded: one point would be all of both plots
+        return _first_fold_note(report) + table(choices)
     by_time = of_predictions.cost_plot(
         report, "ms a text, many at once", lambda choice: choice.milliseconds
     )
@@ -70,7 +73,7 @@ def _choices(report: Report) -> str:
         "Numbers stand for sets of backbones; the table names them and their limits."
         + _first_fold(report)
     )
-    return paragraph(note, "note") + figure(by_time + by_weight, costs.choice_table(report))
+    return paragraph(note, "note") + figure(by_time + by_weight, choices)
 
 
 def _first_fold(report: Report) -> str:

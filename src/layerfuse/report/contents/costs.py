@@ -48,8 +48,12 @@ def fit_table(report: Report) -> Table:
 
 
 def choice_table(report: Report) -> Table:
-    """Return what every set of backbones gives and costs, and the budgets that lead to it."""
+    """Return what every set of backbones gives and costs, and the budgets that lead to it.
+
+    Knees are marked where there is more than one set.
+    """
     choices = report.overhead.choices
+    several = len(choices) > 1
     light = [(choice.held_out_accuracy, float(choice.weight_bytes)) for choice in choices]
     on_light_front, light_knee = pareto_front(light), knee(light) + 1 if light else 0
     return Table(
@@ -70,10 +74,10 @@ def choice_table(report: Report) -> Table:
                 percent(choice.accuracy),
                 f"{choice.milliseconds:.2f}",
                 mebibytes(choice.weight_bytes),
-                _limit(f"{_up(choice.milliseconds, 2):.2f}", choice.is_knee)
+                _limit(f"{_up(choice.milliseconds, 2):.2f}", several and choice.is_knee)
                 if choice.on_front
                 else "",
-                _limit(f"{_up(choice.weight_bytes / 2**20, 1):.1f}", i == light_knee)
+                _limit(f"{_up(choice.weight_bytes / 2**20, 1):.1f}", several and i == light_knee)
                 if is_light
                 else "",
             )
