@@ -86,6 +86,12 @@ def test_saved_cut_is_loaded_bit_equal(backbone, family, tiny, tmp_path):
     np.testing.assert_array_equal(loaded.embed(tiny.texts).values, cut.embed(tiny.texts).values)
 
 
+def test_whoever_may_read_the_folder_may_read_its_weights(bert, tmp_path):
+    bert.cut(1).save(tmp_path)
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert modes["model.safetensors"] == modes["backbone.json"]
+
+
 def test_saved_cut_can_be_cut_and_saved_again(bert, tiny, tmp_path):
     bert.cut(2).save(tmp_path / "first")
     again = Backbone.load(tmp_path / "first", device="cpu").cut(1)

@@ -8,6 +8,7 @@ from typing import Any
 from layerfuse.backbone.load import load_model
 from layerfuse.backbone.source import code_digest
 from layerfuse.core.errors import BackboneLoadError
+from layerfuse.core.files import open_to_readers
 from layerfuse.core.spec import BackboneSpec
 
 _FILE = "backbone.json"
@@ -35,9 +36,10 @@ class SavedBackbone:
     origin: str
 
     def write(self, folder: Path) -> None:
-        """Put it beside the weights."""
+        """Put it beside the weights, and let all read them who may read it."""
         fields = {**asdict(self), "spec": self.spec.to_dict()}
         (folder / _FILE).write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
+        open_to_readers(folder, like=folder / _FILE)
 
     @property
     def n_blocks(self) -> int:

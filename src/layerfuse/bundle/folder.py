@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from layerfuse.core.errors import BundleFormatError
+from layerfuse.core.files import open_to_readers
 
 FORMAT_VERSION = 5
 """2: a lexical head may stand beside the other; 3: names the fusion in use; 4: a lexical head has a
@@ -96,21 +97,13 @@ def _write_files(
     arrays = {name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}
     save_file(arrays, folder / _ARRAYS)
     (folder / _CARD).write_text(bundle.card, "utf-8")
+    open_to_readers(folder, like=folder / _CARD)
     if write_backbones is not None:
         write_backbones(folder)
-    _open_to_readers(folder)
     config = {"format_version": FORMAT_VERSION, **bundle.config, "files": _digests(folder)}
     plain = json.loads(json.dumps(config, default=_plain))
     text = json.dumps({**plain, _DIGEST: _config_digest(plain)}, indent=2, ensure_ascii=False)
     (folder / _CONFIG).write_text(text + "\n", "utf-8")
-
-
-def _open_to_readers(folder: Path) -> None:
-    """Give every file the mode of a new one: safetensors makes files only their owner can read."""
-    mode = (folder / _CARD).stat().st_mode
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.chmod(mode)
 
 
 def check_place(folder: str | Path) -> Path:

@@ -7,6 +7,7 @@ from io import BufferedWriter
 from pathlib import Path
 
 from layerfuse.core.errors import StoreError
+from layerfuse.core.files import sync_folder
 
 TEMPORARY = ".tmp"
 
@@ -67,20 +68,6 @@ def make_folder(folder: Path) -> None:
             sync_folder(folder.parent)
     except OSError as err:
         raise store_error("make", folder, err) from err
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the system can.
-
-    Windows and some network file systems cannot open or sync a folder. The file itself is whole by
-    then, so this is no reason to fail.
-    """
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def listing(folder: Path) -> list[Path]:
