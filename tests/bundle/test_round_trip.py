@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from layerfuse import Backbone, FusionClassifier
+from layerfuse.backbone.parts import load_parts
 from layerfuse.bundle import FORMAT_VERSION
 from layerfuse.core.errors import BackboneLoadError
 
@@ -201,10 +202,9 @@ def test_labels_that_are_no_ascii_come_back(toy, tiny_encoder, tmp_path):
 def test_the_block_list_that_was_named_is_named_again(fitted, tmp_path, monkeypatch):
     fitted.save(tmp_path / "saved")
     asked = []
-    real = Backbone.from_pretrained
     monkeypatch.setattr(
-        "layerfuse.backbone.again.Backbone.from_pretrained",
-        lambda origin, **options: asked.append(options["blocks"]) or real(origin, **options),
+        "layerfuse.backbone.again.load_parts",
+        lambda source, **options: asked.append(options["blocks"]) or load_parts(source, **options),
     )
     loaded = FusionClassifier.load(tmp_path / "saved", device="cpu", offline=True)
 

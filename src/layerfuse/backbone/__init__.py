@@ -14,7 +14,7 @@ from layerfuse.backbone.packaged_models import (
 )
 from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.signals import attention_entropy, backbone_gradient, model_signals
-from layerfuse.backbone.source import digest as weights_digest
+from layerfuse.backbone.weights import digest as weights_digest
 
 __all__ = [
     "PACKAGED_MODELS",

@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from layerfuse.backbone.backbone import Backbone
-from layerfuse.backbone.packaged_models import PACKAGED_MODELS, is_fetched, packaged_folder
-from layerfuse.backbone.source import digest
+from layerfuse.backbone.packaged_models import PACKAGED_MODELS
+from layerfuse.backbone.parts import load_parts
+from layerfuse.backbone.source import Source, find_source, lasting
+from layerfuse.backbone.weights import digest
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.spec import BackboneSpec
 
@@ -25,7 +27,8 @@ def load_again(
     Parameters
     ----------
     origin : str
-        What ``from_pretrained`` was given then; for a hub model the commit of then is taken.
+        What ``from_pretrained`` was given then; for a hub model the commit of then is taken. The
+        name of a packaged or a hub model is not looked for on this disk.
     spec : BackboneSpec
         What the backbone was then.
     device : str, optional
@@ -48,33 +51,40 @@ def load_again(
     BackboneLoadError
         If it cannot be found, or its weights, tokenizer or the extraction code are others now.
     """
-    backbone = Backbone.from_pretrained(
+    # A folder is known by its whole path: one of that name here is another thing.
+    local = origin not in PACKAGED_MODELS and not spec.weights.startswith(_HUB)
+    source = find_source(
         origin,
         revision=spec.weights.rpartition("@")[2] if spec.weights.startswith(_HUB) else None,
-        pooling=spec.poolings,
-        max_tokens=spec.max_tokens,
-        dtype=spec.dtype,
-        device=device,
-        prompt=spec.prompt,
-        skip_first_token=spec.skip_first_token,
         offline=offline,
         trust_remote_code=trust_remote_code,
-        blocks=blocks,
-        name=spec.name,
+        local=local,
     )
-    same = backbone.spec.fingerprint == spec.fingerprint
-    if not same and not _was_known_by_its_folder(origin, spec, backbone.spec):
-        raise BackboneLoadError(
-            f"{origin} is not the backbone that was used before: its weights, tokenizer, Python "
-            "code or the extraction differ. Load the same version; a classifier saved with "
-            "include_backbones=True carries its own."
+    # Told before they are loaded: other weights may have no blocks where those of then had them.
+    if spec.weights == source.weights or _was_known_by_its_folder(origin, spec, source):
+        parts = load_parts(
+            source,
+            pooling=spec.poolings,
+            max_tokens=spec.max_tokens,
+            dtype=spec.dtype,
+            device=device,
+            prompt=spec.prompt,
+            skip_first_token=spec.skip_first_token,
+            trust_remote_code=trust_remote_code,
+            blocks=blocks,
+            name=spec.name,
         )
-    return backbone
+        now = parts[-1]
+        if replace(now, weights=spec.weights).fingerprint == spec.fingerprint:
+            kept = lasting(origin) if local else origin
+            return Backbone(*parts, deepest=now.n_layers, origin=kept)
+    raise BackboneLoadError(
+        f"{origin} is not the backbone that was used before: its weights, tokenizer, Python "
+        "code or the extraction differ. Load the same version; a classifier saved with "
+        "include_backbones=True carries its own."
+    )
 
 
-def _was_known_by_its_folder(origin: str, before: BackboneSpec, now: BackboneSpec) -> bool:
-    """Tell whether both are one packaged decoder, which was known by what lies unpacked."""
-    if origin not in PACKAGED_MODELS or not is_fetched(origin):
-        return False
-    by_folder = replace(now, weights=digest(packaged_folder(origin)))
-    return by_folder.fingerprint == before.fingerprint
+def _was_known_by_its_folder(origin: str, before: BackboneSpec, source: Source) -> bool:
+    """Tell whether this is that packaged decoder, which was known by what lies unpacked."""
+    return origin in PACKAGED_MODELS and before.weights == digest(source.path)

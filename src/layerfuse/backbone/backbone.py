@@ -13,12 +13,11 @@ from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.cut import cut_model
 from layerfuse.backbone.embed import embed_batches
 from layerfuse.backbone.kernels import KernelName, fastest_kernel
-from layerfuse.backbone.load import choose_max_tokens, load_model, move, tokenizer_digest
-from layerfuse.backbone.probe import choose_poolings, is_causal, probe_states
+from layerfuse.backbone.load import move
+from layerfuse.backbone.parts import load_parts
 from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.saved import SavedBackbone
-from layerfuse.backbone.source import code_digest, find_source, lasting
-from layerfuse.backbone.tokens import check_fast
+from layerfuse.backbone.source import find_source, lasting
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import LayerError, check_option
 from layerfuse.core.layers import LayerEmbeddings, LayerRef, Pooling
@@ -127,28 +126,19 @@ class Backbone:
         source = find_source(
             name_or_path, revision=revision, offline=offline, trust_remote_code=trust_remote_code
         )
-        model, tokenizer = load_model(source.path, dtype, trust_remote_code=trust_remote_code)
-        name = name or source.name
-        check_fast(tokenizer, name)
-        move(model, device)
-        found = find_blocks(model, blocks)
-        states = probe_states(model, tokenizer, found, name)
-        spec = BackboneSpec(
-            name=name,
-            weights=source.weights,
-            tokenizer=tokenizer_digest(tokenizer),
-            n_layers=found.n_layers,
-            hidden_size=states.shape[-1],
-            poolings=choose_poolings(pooling, tokenizer, causal=is_causal(states)),
-            max_tokens=choose_max_tokens(max_tokens, model, tokenizer, name, prompt),
+        parts = load_parts(
+            source,
+            pooling=pooling,
+            max_tokens=max_tokens,
             dtype=dtype,
+            device=device,
             prompt=prompt,
             skip_first_token=skip_first_token,
-            blocks=found.asked,
-            code=code_digest(model, source.path),
+            trust_remote_code=trust_remote_code,
+            blocks=blocks,
+            name=name,
         )
-        origin = lasting(name_or_path)
-        return cls(model, tokenizer, found, spec, deepest=found.n_layers, origin=origin)
+        return cls(*parts, deepest=parts[-1].n_layers, origin=lasting(name_or_path))
 
     @classmethod
     def load(

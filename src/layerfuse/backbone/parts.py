@@ -1,0 +1,74 @@
+"""From what was found on disk to the parts of a backbone and its identity."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from layerfuse.backbone.blocks import Blocks, find_blocks
+from layerfuse.backbone.load import choose_max_tokens, load_model, move, tokenizer_digest
+from layerfuse.backbone.probe import choose_poolings, is_causal, probe_states
+from layerfuse.backbone.source import Source, code_digest
+from layerfuse.backbone.tokens import check_fast
+from layerfuse.core.layers import Pooling
+from layerfuse.core.spec import BackboneSpec, Dtype
+
+
+def load_parts(
+    source: Source,
+    *,
+    pooling: Pooling | Sequence[Pooling] | None,
+    max_tokens: int | None,
+    dtype: Dtype,
+    device: str | None,
+    prompt: str,
+    skip_first_token: bool,
+    trust_remote_code: bool,
+    blocks: str | None,
+    name: str | None,
+) -> tuple[Any, Any, Blocks, BackboneSpec]:
+    """Load a model and its tokenizer, find its blocks, and say what decides its numbers.
+
+    Parameters
+    ----------
+    source : Source
+        Where it lies.
+    pooling, max_tokens, dtype, device, prompt, skip_first_token, trust_remote_code, blocks, name
+        As in ``Backbone.from_pretrained``.
+
+    Returns
+    -------
+    model : PreTrainedModel
+        Frozen, in evaluation mode, on its device.
+    tokenizer : PreTrainedTokenizerFast
+        Its tokenizer.
+    blocks : Blocks
+        Its block list.
+    spec : BackboneSpec
+        Everything that changes the numbers.
+
+    Raises
+    ------
+    BackboneLoadError
+        If it is incomplete, lacks blocks, has no room beside the prompt, does not run, or reads
+        padding.
+    """
+    model, tokenizer = load_model(source.path, dtype, trust_remote_code=trust_remote_code)
+    name = name or source.name
+    check_fast(tokenizer, name)
+    move(model, device)
+    found = find_blocks(model, blocks)
+    states = probe_states(model, tokenizer, found, name)
+    spec = BackboneSpec(
+        name=name,
+        weights=source.weights,
+        tokenizer=tokenizer_digest(tokenizer),
+        n_layers=found.n_layers,
+        hidden_size=states.shape[-1],
+        poolings=choose_poolings(pooling, tokenizer, causal=is_causal(states)),
+        max_tokens=choose_max_tokens(max_tokens, model, tokenizer, name, prompt),
+        dtype=dtype,
+        prompt=prompt,
+        skip_first_token=skip_first_token,
+        blocks=found.asked,
+        code=code_digest(model, source.path),
+    )
+    return model, tokenizer, found, spec
