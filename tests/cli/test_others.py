@@ -33,6 +33,7 @@ def test_doctor_tells_facts_and_advice(run, cache_folder):
 def test_models_lists_size_licence_and_what_is_on_disk(run, cache_folder):
     (cache_folder / "models" / "smollm2-135m").mkdir(parents=True)
     (cache_folder / "models" / "smollm2-135m" / "config.json").write_text("{}")
+    (cache_folder / "models" / "smollm2-135m" / "model.safetensors").touch()
     lines = run("models").out.splitlines()
     rows = {line.split()[0]: line for line in lines[2:]}
 

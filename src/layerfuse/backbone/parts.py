@@ -8,6 +8,7 @@ from layerfuse.backbone.load import choose_max_tokens, load_model, move, tokeniz
 from layerfuse.backbone.probe import choose_poolings, is_causal, probe_states
 from layerfuse.backbone.source import Source, code_digest
 from layerfuse.backbone.tokens import check_fast
+from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.layers import Pooling
 from layerfuse.core.spec import BackboneSpec, Dtype
 
@@ -51,7 +52,14 @@ def load_parts(
         If it is incomplete, lacks blocks, has no room beside the prompt, does not run, or reads
         padding.
     """
-    model, tokenizer = load_model(source.path, dtype, trust_remote_code=trust_remote_code)
+    try:
+        model, tokenizer = load_model(source.path, dtype, trust_remote_code=trust_remote_code)
+    except BackboneLoadError as err:
+        if not source.packaged:
+            raise
+        raise BackboneLoadError(
+            f"{err} If {source.path} is damaged, delete it: the model is then fetched again."
+        ) from err
     name = name or source.name
     check_fast(tokenizer, name)
     move(model, device)

