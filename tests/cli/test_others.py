@@ -1,6 +1,7 @@
 """``models``, ``cache`` and the help of every command."""
 
 import json
+import os
 
 import pytest
 
@@ -133,6 +134,14 @@ def test_cache_prune(run, filled):
 
     assert freed > 4 * 48 * 32 * 4
     assert not filled.exists()
+
+
+def test_cache_prune_takes_what_killed_builds_left(run, cache_folder):
+    left = cache_folder / "models" / ".smollm2-135m-1a2b3c4d"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    assert run("cache", "prune").code == 0
+    assert not left.exists()
 
 
 def test_cache_prune_takes_a_fingerprint_as_ls_shows_it(run, filled):

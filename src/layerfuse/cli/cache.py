@@ -81,7 +81,10 @@ def prune(
     """Remove entries, and always what killed runs left behind."""
     if everything and (names or older_than_days is not None):
         raise typer.BadParameter("--all removes everything; leave out names and --older-than-days.")
+    from layerfuse.backbone import remove_unfinished
+
     freed = _store().prune(names or None, older_than_days=older_than_days, everything=everything)
+    freed += remove_unfinished()
     if json:
         emit({"freed_bytes": freed})
     else:
