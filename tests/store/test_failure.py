@@ -199,16 +199,23 @@ def test_a_disk_full_in_the_middle_keeps_the_shards_before(
     assert store.missing(spec, spec.refs(), TEXTS) == []
 
 
-def test_a_folder_that_cannot_be_made_is_a_store_error(
-    tmp_path: Path, spec: BackboneSpec, values: Values
-) -> None:
+def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path, spec: BackboneSpec) -> None:
     (tmp_path / "file").write_text("no folder")
     store = EmbeddingStore(tmp_path / "file" / "cache")
     with (
-        pytest.raises(StoreError, match="another cache folder"),
-        store.writer(spec, spec.refs()) as writer,
+        pytest.raises(StoreError, match=r"another cache folder .*LAYERFUSE_CACHE.* --no-cache"),
+        store.writer(spec, spec.refs()),
     ):
-        writer.add(["t1"], values(spec.refs(), ["t1"]))
+        pytest.fail("entered, so that texts are embedded in vain")
+
+
+def test_a_folder_that_may_not_be_written_is_told_before_anything_is_embedded(
+    store: EmbeddingStore, spec: BackboneSpec, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(TEXTS)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StoreError, match=r"write to .* read-only"), store.writer(spec, spec.refs()):
+        pytest.fail("entered, so that texts are embedded in vain")
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, ValueError])

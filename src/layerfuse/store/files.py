@@ -16,7 +16,8 @@ def store_error(verb: str, path: Path, cause: OSError) -> StoreError:
     """Build the one error for a disk that refuses, with what to do about it."""
     return StoreError(
         f"Could not {verb} {path}: {cause.strerror or cause}. "
-        "Free space or mend the permissions there, or choose another cache folder."
+        "Free space or mend the permissions there, or choose another cache folder (cache=..., or "
+        "LAYERFUSE_CACHE in the environment), or keep nothing (cache=None, or --no-cache)."
     )
 
 
@@ -68,6 +69,23 @@ def make_folder(folder: Path) -> None:
             sync_folder(folder.parent)
     except OSError as err:
         raise store_error("make", folder, err) from err
+
+
+def check_writable(folder: Path) -> None:
+    """Raise unless files may be put into a folder; what is around it is made, it itself is not.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    try:
+        near = folder if folder.is_dir() else folder.parent
+        near.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise store_error("make", folder, err) from err
+    if not os.access(near, os.W_OK):
+        raise store_error("write to", near, PermissionError("it is read-only"))
 
 
 def listing(folder: Path) -> list[Path]:

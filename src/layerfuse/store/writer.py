@@ -11,6 +11,7 @@ from layerfuse.core.errors import ShapeError, StoreError
 from layerfuse.core.spec import BackboneSpec
 from layerfuse.store.digests import DIGEST_BYTES, Texts, as_digests
 from layerfuse.store.entries import prepare_entry
+from layerfuse.store.files import check_writable
 from layerfuse.store.shards import write_shard
 
 SHARD_BYTES = 32 << 20
@@ -21,7 +22,8 @@ class ShardWriter:
     """Context manager that appends texts to one entry; get it from ``EmbeddingStore.writer``.
 
     A shard goes to disk whenever one is full, the rest at exit, also when an exception or Ctrl-C
-    ends the block: whatever was added whole is kept. Up to two shards are held in memory.
+    ends the block: whatever was added whole is kept. Up to two shards are held in memory. A disk
+    that refuses is a ``StoreError`` already when the block is entered.
 
     Parameters
     ----------
@@ -53,6 +55,7 @@ class ShardWriter:
         self._digests = np.empty(self._capacity, f"S{DIGEST_BYTES}")
 
     def __enter__(self) -> "ShardWriter":
+        check_writable(self._folder)  # before anything is embedded, which would be lost
         return self
 
     def __exit__(
