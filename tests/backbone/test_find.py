@@ -10,6 +10,7 @@ import torch
 from huggingface_hub import errors as hub_errors
 from safetensors.torch import load_file, save_file
 from transformers import T5Model
+from transformers.utils import logging
 
 from layerfuse.backbone import Backbone, load_again
 from layerfuse.backbone.source import find_source
@@ -45,6 +46,18 @@ def test_local_folder(tiny):
     assert backbone.origin == str(folder)
     assert backbone.spec.weights == digest(folder)
     assert find_source(folder).name == "bert"
+
+
+def test_no_bars_of_transformers_are_drawn_and_its_setting_stays(tiny, tmp_path, capsys):
+    def drawn():
+        list(logging.tqdm(range(3)))
+        return capsys.readouterr().err
+
+    assert drawn()
+    Backbone.from_pretrained(tiny.folder("bert"), device="cpu").save(tmp_path)
+    Backbone.load(tmp_path, device="cpu")
+    assert capsys.readouterr().err == ""
+    assert drawn()
 
 
 def test_digest_follows_configuration_and_weights(copy_of):

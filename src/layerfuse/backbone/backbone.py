@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from layerfuse.backbone.bars import no_bars
 from layerfuse.backbone.blocks import Blocks, find_blocks
 from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.cut import cut_model
@@ -159,6 +160,7 @@ class Backbone:
         blocks = find_blocks(model, saved.blocks, saved.n_blocks)
         return cls(model, tokenizer, blocks, saved.spec, deepest=saved.deepest, origin=saved.origin)
 
+    @no_bars()
     def save(self, folder: str | Path) -> None:
         """Write the weights that are left, tokenizer and identity to a folder, made if need be."""
         folder = Path(folder)

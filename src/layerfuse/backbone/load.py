@@ -15,6 +15,7 @@ from transformers import (
     AutoTokenizer,
 )
 
+from layerfuse.backbone.bars import no_bars
 from layerfuse.backbone.blocks import text_config
 from layerfuse.backbone.cut import cut_class
 from layerfuse.backbone.gguf import load_gguf
@@ -29,6 +30,7 @@ MAX_TOKENS = 512
 _TOKENIZER_FILES = ("tokenizer.json", "*vocab*", "*.model", "*.tiktoken")
 
 
+@no_bars()
 def load_model(
     path: Path,
     dtype: Dtype,

