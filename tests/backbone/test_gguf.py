@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -117,6 +118,16 @@ def test_gguf_file_equals_the_model_in_it(written, tiny, tmp_path, capsys):
     loaded = Backbone.load(tmp_path, device="cpu")
     want = backbone.cut(2).embed(tiny.texts).values
     np.testing.assert_array_equal(loaded.embed(tiny.texts).values, want)
+
+
+@needs_gguf
+def test_gguf_that_a_link_leads_to_is_named_by_the_link(written, tmp_path):
+    """The hub's cache has the file under its digest, and links to it under its name."""
+    shutil.copy(written[1], tmp_path / "9f86d081")
+    link = tmp_path / "tiny-llama.gguf"
+    link.symlink_to("9f86d081")
+    backbone = Backbone.from_pretrained(link, device="cpu")
+    assert (backbone.name, backbone.origin) == ("tiny-llama", str(link))
 
 
 @needs_gguf

