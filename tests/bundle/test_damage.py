@@ -21,7 +21,8 @@ def whole(fitted, tmp_path):
 
 
 def test_every_missing_file_is_named(whole):
-    for path in [path for path in sorted(whole.rglob("*")) if path.is_file()]:
+    card = whole / "README.md"
+    for path in [p for p in sorted(whole.rglob("*")) if p.is_file() and p != card]:
         kept = path.read_bytes()
         path.unlink()
         with pytest.raises(BundleFormatError, match=path.relative_to(whole).as_posix()) as caught:
@@ -44,6 +45,12 @@ def test_every_flipped_byte_is_found_and_the_file_named(whole):
             with pytest.raises(BundleFormatError, match=path.relative_to(whole).as_posix()):
                 read_bundle(whole)
         path.write_bytes(kept)
+
+
+def test_people_may_take_the_card_away(saved):
+    (saved / "README.md").unlink()
+    assert read_bundle(saved).card == ""
+    FusionClassifier.load(saved, device="cpu")
 
 
 def test_people_may_write_in_the_card(saved):

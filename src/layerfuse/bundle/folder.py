@@ -40,7 +40,7 @@ class Bundle:
     arrays : mapping of str to array
         Everything learned.
     card : str
-        Model card in markdown.
+        Model card in markdown; empty if it was taken away.
     """
 
     config: Mapping[str, Any]
@@ -151,7 +151,7 @@ def check_place(folder: str | Path) -> Path:
 def read_bundle(folder: str | Path) -> Bundle:
     """Read a bundle after checking that every file is there and unaltered, but for the model card.
 
-    The card is for people, who may write in it.
+    The card is for people, who may write in it or take it away.
 
     Parameters
     ----------
@@ -171,11 +171,13 @@ def read_bundle(folder: str | Path) -> Bundle:
     folder = Path(folder).expanduser()
     config = _read_config(folder)
     for name, digest in config["files"].items():
+        if name == _CARD:
+            continue
         if not (folder / name).is_file():
             raise BundleFormatError(
                 f"{folder} is incomplete: {name} is missing. Copy it again whole."
             )
-        if name != _CARD and _digest(folder / name) != digest:
+        if _digest(folder / name) != digest:
             raise BundleFormatError(
                 f"{folder} is corrupt: {name} is not the file that was saved. Copy it again."
             )
@@ -183,7 +185,8 @@ def read_bundle(folder: str | Path) -> Bundle:
         arrays = load_file(folder / _ARRAYS)
     except (SafetensorError, OSError) as err:
         raise BundleFormatError(f"{folder / _ARRAYS} cannot be read: {err}") from err
-    return Bundle(config, arrays, (folder / _CARD).read_text("utf-8", "replace"))
+    card = folder / _CARD
+    return Bundle(config, arrays, card.read_text("utf-8", "replace") if card.is_file() else "")
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
