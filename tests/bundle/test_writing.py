@@ -3,6 +3,8 @@
 import errno
 import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +133,26 @@ def test_an_interrupt_in_the_last_step_loses_nothing(tmp_path, monkeypatch):
 
     assert read_bundle(tmp_path / "saved").config["name"] == "old"
     assert names(tmp_path) == ["saved"]
+
+
+def test_a_kill_between_the_last_two_steps_loses_nothing(tmp_path):
+    body = """
+import os, sys, pathlib
+from layerfuse.bundle import Bundle, write_bundle
+rename = pathlib.Path.rename
+def killed(self, target):
+    rename(self, target)
+    os._exit(9)
+pathlib.Path.rename = killed
+write_bundle(sys.argv[1], Bundle({"name": "new"}, {}, ""))
+"""
+    write_bundle(tmp_path / "saved", small("old"))
+    done = subprocess.run([sys.executable, "-c", body, tmp_path / "saved"], check=False)
+    assert done.returncode == 9
+    with pytest.raises(BundleFormatError, match=r"the one before is (.*): move it back") as told:
+        read_bundle(tmp_path / "saved")
+    Path(str(told.value).partition("before is ")[2].partition(":")[0]).rename(tmp_path / "saved")
+    assert read_bundle(tmp_path / "saved").config["name"] == "old"
 
 
 @pytest.fixture

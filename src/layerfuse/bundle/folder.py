@@ -4,6 +4,7 @@ Nothing here is pickled. Every file is named with its digest in ``config.json``,
 own, so that a missing or altered one is found before it is used.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -54,7 +55,8 @@ def write_bundle(
     """Write a bundle, whole or not at all.
 
     It is built beside its place under a temporary name and then renamed; an older bundle at that
-    place is replaced, anything else is left alone.
+    place is replaced, anything else is left alone. A kill between the two renames that replace one
+    leaves the older in a hidden folder beside its place, which is named when it is missed.
 
     Parameters
     ----------
@@ -194,7 +196,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / _CONFIG).read_text("utf-8"))
     except FileNotFoundError as err:
         raise BundleFormatError(
-            f"{folder} is no saved classifier: {_CONFIG} is missing. Expected what save() wrote."
+            f"{folder} is no saved classifier: {_CONFIG} is missing. {_advice(folder)}"
         ) from err
     except (OSError, ValueError) as err:
         raise BundleFormatError(f"{folder / _CONFIG} cannot be read: {err}") from err
@@ -212,6 +214,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     checked: dict[str, Any] = config
     return checked
+
+
+def _advice(folder: Path) -> str:
+    """Say where the older bundle lies, if a process was killed when it was about to be replaced."""
+    if not folder.exists():
+        for old in folder.parent.glob(f".{glob.escape(folder.name)}-*/old"):
+            return f"A save was killed when all but done; the one before is {old}: move it back."
+    return "Expected what save() wrote."
 
 
 def _stranger(place: Path) -> str | None:
