@@ -131,6 +131,27 @@ def test_the_column_may_be_named(run, data, saved, fitted, toy, toy_texts):
     ).tolist()
 
 
+def test_the_column_of_the_training_texts_is_found_again(
+    run, data, tiny_encoder, fitted, toy_texts, tmp_path
+):
+    noise = ["nothing of use here"] * 48
+    file, folder = data("two.csv", title=toy_texts, text=noise), tmp_path / "out"
+    model = "-b", tiny_encoder, "--no-cache", "--no-lexical"
+    assert run("fit", file, *model, "-o", folder, "--text-column", "title").code == 0
+    FusionClassifier.load(folder).save(folder)
+    done = run("predict", folder, file)
+    other = run("predict", folder, data())
+
+    assert done.err.splitlines() == [f"texts from {file}, column 'title'"]
+    assert [line.split("\t")[0] for line in done.out.splitlines()] == fitted.predict(
+        toy_texts
+    ).tolist()
+    assert other.err.splitlines()[0].endswith(
+        "column 'text'; the classifier was fitted on column 'title'"
+    )
+    assert "column 'text'" in run("predict", folder, file, "--text-column", "text").err
+
+
 def test_standard_input_that_is_no_utf8_is_told_with_its_line(run, saved):
     done = run("predict", saved, stdin=b"calm1\nloud\xff\n")
 

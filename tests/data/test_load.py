@@ -179,6 +179,21 @@ def test_undecided_columns(put: Put, content: str | bytes, message: str) -> None
         load_texts(put("t.csv", content))
 
 
+@pytest.mark.parametrize(("name", "mark"), [("t.csv", ";"), ("t.csv", "\t"), ("t.tsv", ";")])
+def test_a_column_that_is_several(put: Put, name: str, mark: str) -> None:
+    path = put(name, f'"text{mark}label"\n"so good{mark}1"\n')
+    with pytest.raises(DataError, match=r"the only column is .*, which looks like several"):
+        iter_batches(path)
+    assert iter_batches(path, f"text{mark}label").text_column == f"text{mark}label"
+
+
+def test_a_usual_column_is_taken_where_there_is_one(put: Put) -> None:
+    path = put("t.csv", "text,title\na,b\n")
+    columns = [iter_batches(path, usual_column=usual).text_column for usual in ("title", "x")]
+    assert columns == ["title", "text"]
+    assert iter_batches(path, "text", usual_column="title").text_column == "text"
+
+
 def test_named_columns_win_over_usual_names(put: Put) -> None:
     path = put("t.csv", "text,label,title,genre\na,1,b,x\n")
     data = load_texts(path, text_column="title", label_column="genre")

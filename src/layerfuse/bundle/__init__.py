@@ -6,6 +6,7 @@ from layerfuse.bundle.folder import (
     Bundle,
     check_place,
     read_bundle,
+    read_config,
     with_prefix,
     write_bundle,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "check_place",
     "model_card",
     "read_bundle",
+    "read_config",
     "with_prefix",
     "write_bundle",
 ]

@@ -171,7 +171,7 @@ def read_bundle(folder: str | Path) -> Bundle:
         If it is no bundle, of a newer format, or a file is missing or altered.
     """
     folder = Path(folder).expanduser()
-    config = _read_config(folder)
+    config = read_config(folder)
     for name, digest in config["files"].items():
         if name == _CARD:
             continue
@@ -191,7 +191,25 @@ def read_bundle(folder: str | Path) -> Bundle:
     return Bundle(config, arrays, card.read_text("utf-8", "replace") if card.is_file() else "")
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Read the configuration of a bundle alone, which takes no time, after checking its digest.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What ``write_bundle`` wrote.
+
+    Returns
+    -------
+    dict
+        What was given to ``write_bundle``, the format's version and the digests of the files.
+
+    Raises
+    ------
+    BundleFormatError
+        If it is no bundle, of a newer format, or the configuration is altered.
+    """
+    folder = Path(folder).expanduser()
     try:
         config = json.loads((folder / _CONFIG).read_text("utf-8"))
     except FileNotFoundError as err:
@@ -231,7 +249,7 @@ def _stranger(place: Path) -> str | None:
     if not place.is_dir():
         return place.name
     try:
-        known = {_CONFIG, *_read_config(place)["files"]}
+        known = {_CONFIG, *read_config(place)["files"]}
     except BundleFormatError:
         known = set()
     inside = (path for path in sorted(place.rglob("*")) if not path.is_dir())

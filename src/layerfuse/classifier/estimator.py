@@ -93,13 +93,14 @@ class FusionClassifier(
         Those in use, cut at the deepest layer in use.
     portable_ : bool
         Loaded with its backbones, which ``save`` then keeps.
+    text_column_ : str or None
+        Column of the table of the training texts, for ``layerfuse predict``, if set after ``fit``.
     overhead_ : Overhead
         What ``fit`` cost, with the parameters that are left.
 
     Examples
     --------
-    >>> clf = FusionClassifier(["all-MiniLM-L6-v2", "smollm2-135m"])
-    >>> clf.get_params()["fusion"]
+    >>> FusionClassifier(["all-MiniLM-L6-v2", "smollm2-135m"]).get_params()["fusion"]
     'concat'
     """
 
@@ -207,6 +208,7 @@ class FusionClassifier(
         self.fusion_, self.head_ = fused.fusion, fused.head
         self.validation_, self.trials_ = fused.validation, fused.trials
         self.backbones_, self.portable_ = cut, False
+        self.text_column_: str | None = None
         self.overhead_ = meter.overhead(
             n_texts=len(texts),
             n_parameters=sum(backbone.n_parameters for backbone in cut.values()),
@@ -255,8 +257,7 @@ class FusionClassifier(
         folder : path
             Must be new, empty, or hold a saved classifier, which is replaced.
         include_backbones : bool
-            Put the cut backbones in it, so that it loads without a network. A classifier that was
-            loaded with its backbones keeps them.
+            Put the cut backbones in it, to load without a network; kept where loaded with them.
 
         Raises
         ------
@@ -266,9 +267,9 @@ class FusionClassifier(
         self._check_fitted()
         parameters = lasting_parameters(self.get_params(deep=False))
         parts = self.classes_, self.selection_, self.fusion_, self.head_, self.backbones_
-        fitted = Fitted(parameters, *parts, getattr(self, "validation_", ()))
-        include = include_backbones or getattr(self, "portable_", False)
-        save_fitted(fitted, Path(folder), include_backbones=include)
+        validation = getattr(self, "validation_", ())
+        fitted = Fitted(parameters, *parts, validation, text_column=self.text_column_)
+        save_fitted(fitted, Path(folder), include_backbones=include_backbones or self.portable_)
 
     @classmethod
     def load(
@@ -308,6 +309,7 @@ class FusionClassifier(
         loaded.classes_, loaded.selection_ = fitted.classes, fitted.selection
         loaded.fusion_, loaded.head_ = fitted.fusion, fitted.head
         loaded.backbones_, loaded.portable_ = dict(fitted.backbones), fitted.portable
+        loaded.text_column_ = fitted.text_column
         return loaded
 
     def load_backbones(self) -> list[Backbone]:

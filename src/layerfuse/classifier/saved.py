@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from layerfuse.backbone import Backbone, load_again
-from layerfuse.bundle import Bundle, Card, model_card, read_bundle, with_prefix, write_bundle
+from layerfuse.bundle import (
+    Bundle,
+    Card,
+    model_card,
+    read_bundle,
+    read_config,
+    with_prefix,
+    write_bundle,
+)
 from layerfuse.core.errors import BundleFormatError
 from layerfuse.core.escape import literal, quoted
 from layerfuse.core.layers import LayerRef
@@ -43,6 +51,8 @@ class Fitted:
         For the model card.
     portable : bool
         Loaded from a folder that holds the backbones too, which may be all there is of them.
+    text_column : str, optional
+        Column of the table that the training texts were in, if they were in one.
     """
 
     parameters: Mapping[str, Any]
@@ -53,6 +63,7 @@ class Fitted:
     backbones: Mapping[str, Backbone]
     validation: tuple[HeadCandidate, ...] = ()
     portable: bool = False
+    text_column: str | None = None
 
 
 def lasting_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +128,8 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> Non
             for origin, b in zip(origins, fitted.backbones.values(), strict=True)
         ],
     }
+    if fitted.text_column is not None:
+        config["text_column"] = fitted.text_column
     bundle = Bundle(config, arrays, model_card(_card(fitted)))
     write_bundle(folder, bundle, write_backbones if include_backbones else None)
 
@@ -187,7 +200,21 @@ def load_fitted(
     ]
     cut = {b.name: b.cut(selection.deepest(b.name)) for b in backbones}
     parts = parameters, classes, selection, fusion, head, cut
-    return Fitted(*parts, portable=included.is_dir())
+    return Fitted(*parts, portable=included.is_dir(), text_column=config.get("text_column"))
+
+
+def saved_text_column(folder: Path) -> str | None:
+    """Return the column that the training texts of a saved classifier were in, if it knows one.
+
+    Reads nothing else, so that a table can be refused before the models load.
+
+    Raises
+    ------
+    BundleFormatError
+        If the folder is no saved classifier.
+    """
+    column: str | None = read_config(folder).get("text_column")
+    return column
 
 
 def _prompt(specs: Sequence[BackboneSpec]) -> str | list[str]:

@@ -111,6 +111,7 @@ def fit(
     classifier.backbones = classifier.load_backbones()
     say_columns(texts)
     classifier.fit(texts.texts, texts.labels)
+    classifier.text_column_ = texts.text_column
     classifier.save(out, include_backbones=include_backbones)
     if json:
         emit(_document(classifier, texts, out))

@@ -43,6 +43,7 @@ def predict(
 ) -> None:
     """Predict the label of every text, in order, with its probability.
 
+    The column of the texts is the one that fit read them from, if the file has it; else guessed.
     With --output all columns are kept and two are added. Without, a line per text goes to standard
     output: prediction, tab, probability; or with --json one JSON object per line with all columns.
     JSON has neither NaN nor infinity: null stands for them.
@@ -50,6 +51,7 @@ def predict(
     import contextlib
 
     from layerfuse.classifier import FusionClassifier
+    from layerfuse.classifier.saved import saved_text_column
     from layerfuse.data import TableWriter, iter_batches
 
     quiet_transformers()
@@ -58,17 +60,22 @@ def predict(
         raise typer.BadParameter("--json is for standard output; leave it out beside --output.")
     if text_column is not None and file in {None, "-"}:
         raise typer.BadParameter("--text-column is for files; standard input has a text per line.")
-    if file is not None and file != "-":
-        stream = iter_batches(file, text_column, batch_rows=_BATCH_ROWS, offline=offline)
-    batches, column = (stream.batches, stream.text_column) if stream else (_stdin_batches(), "text")
     table = TableWriter(output) if output else None  # refuses a name before the models load
+    trained_on = saved_text_column(folder)
+    if file is not None and file != "-":
+        stream = iter_batches(
+            file, text_column, _BATCH_ROWS, usual_column=trained_on, offline=offline
+        )
+    batches, column = (stream.batches, stream.text_column) if stream else (_stdin_batches(), "text")
     classifier = FusionClassifier.load(folder, device=device, offline=offline)
     classifier.progress = not no_progress
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(table) if table else None
         totals = stack.enter_context(truncation_told_once())
         if stream:
-            say(f"texts from {stream.source}, column {column!r}")
+            other = trained_on not in {None, column}
+            note = f"; the classifier was fitted on column {trained_on!r}" if other else ""
+            say(f"texts from {stream.source}, column {column!r}{note}")
         for batch in batches:
             totals.n_texts += batch.num_rows
             predicted = _add_predictions(classifier, batch, column)

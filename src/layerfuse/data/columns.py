@@ -48,7 +48,8 @@ def find_text_column(
     Raises
     ------
     DataError
-        If there is no such column, it is not of strings, or more than one fits.
+        If there is no such column, it is not of strings, or more than one fits; if the only column
+        is named as if it were several.
     """
     if named is not None:
         check_column(batch, source, named, "text_column")
@@ -58,6 +59,13 @@ def find_text_column(
             msg = f"{source}: text column {named!r} holds {kind}, expected strings."
             raise DataError(msg)
         return named
+    if len(batch.schema) == 1 and any(mark in batch.schema.names[0] for mark in ";\t"):
+        msg = (
+            f"{source}: the only column is {batch.schema.names[0]!r}, which looks like several. "
+            "Columns of a .csv file stand between commas, those of a .tsv file between tabs: save "
+            "it so, or name the column with text_column= (--text-column)."
+        )
+        raise DataError(msg)
     strings: list[str] = [
         field.name for field in batch.schema if _is_text(field.type) and field.name != label_column
     ]

@@ -149,6 +149,7 @@ def iter_batches(
     text_column: str | None = None,
     batch_rows: int = 4096,
     *,
+    usual_column: str | None = None,
     offline: bool = False,
 ) -> TextStream:
     """Open a table to be predicted batch by batch.
@@ -161,6 +162,8 @@ def iter_batches(
         Column of the texts; guessed if not given.
     batch_rows : int
         Most rows in a batch.
+    usual_column : str, optional
+        Taken instead of a guess where the table has it, such as the column of the training texts.
     offline : bool
         Never reach for the network.
 
@@ -176,6 +179,8 @@ def iter_batches(
     """
     table = open_source(source, batch_rows=batch_rows, offline=offline)
     check_addable(table.first.schema.names, table.name)
+    if text_column is None and usual_column in table.first.schema.names:
+        text_column = usual_column
     column = find_text_column(table.first, table.name, text_column)
     return TextStream(_checked(table.batches, column, table.name), column, table.name)
 
