@@ -1,5 +1,6 @@
 """All formats give the same texts and labels; columns are found or a clear error says why not."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from layerfuse.core.errors import DataError, LabelError, MissingExtraError
-from layerfuse.data import iter_batches, load_texts
+from layerfuse.data import TableWriter, iter_batches, load_texts, with_predictions
 from layerfuse.data.formats import read_file
 
 Put = Callable[..., Path]
@@ -294,8 +295,8 @@ def test_nothing_but_null_texts(put: Put) -> None:
             '{"text": "a"}\n{"text": 1}\n',
             r"'text' holds str \(data row 1\) and int \(data row 2\)",
         ),
-        ("t.jsonl", '{"text": "\\ud800"}\n', "column 'text' holds str .*surrogate"),
-        ("t.jsonl", '{"text": "a", "\\ud800": 1}\n', "a column name holds half a surrogate pair"),
+        ("t.jsonl", '{"text": "a", "sentence": 1}\n{"text": 1}\n', "'text' holds str .* and int"),
+        ("t.jsonl", f'{{"text": {"1" * 5000}}}', "line 1: invalid JSON"),
         ("t.parquet", "text,label\n", "t.parquet is no readable parquet file"),
         ("t.csv", "", "t.csv is empty"),
         ("t.csv", "text,label\n", "t.csv is empty: it holds no data rows"),
@@ -502,13 +503,13 @@ def test_stream_refuses_columns_it_would_add(put: Put, name: str) -> None:
         iter_batches(put("t.csv", f"text,{name}\na,b\n"))
 
 
-def test_stream_types_and_new_keys_of_json_lines(put: Put) -> None:
+def test_stream_types_and_later_keys_of_json_lines(put: Put) -> None:
     path = put(
         "t.jsonl", '{"text": "2020-01-01", "a": 1}\n{"a": 2.5, "text": "b"}\n{"text": "c", "z": []}'
     )
     one, two = iter_batches(path, batch_rows=2).batches
-    assert one.schema.names == ["text", "a"]
-    assert two.schema.names == ["text", "a", "z"]
+    assert one.schema.names == ["text", "a", "z"]
+    assert one.schema == two.schema
     assert pc.sum(one.column("a")).as_py() == 3.5
     assert one.column("text").to_pylist() == ["2020-01-01", "b"]
 
@@ -520,10 +521,56 @@ def test_batch_rows_must_be_positive(put: Put) -> None:
 
 def test_mixed_types_in_a_later_batch(put: Put) -> None:
     lines = ['{"text": "a"}'] * 3 + ['{"text": 1}']
-    stream = iter_batches(put("t.jsonl", "\n".join(lines)), batch_rows=2)
-    next(stream.batches)
-    with pytest.raises(DataError, match=r"str \(data row 3\) and int \(data row 4\)"):
-        next(stream.batches)
+    path = put("t.jsonl", "\n".join(lines))
+    with pytest.raises(DataError, match=r"str \(data row 1\) and int \(data row 4\)"):
+        iter_batches(path, batch_rows=2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("5", "4.5"), ("5", '"x"'), ("{}", '{"ids": [1, "x"]}'), ("1", str(2**70)), ("true", "null")],
+)
+@pytest.mark.parametrize("batch_rows", [1, 2])
+def test_values_of_any_types_beside_the_texts(
+    put: Put, tmp_path: Path, one: str, other: str, batch_rows: int
+) -> None:
+    rows = [
+        f'{{"text": "a", "label": 1, "x": {one}}}',
+        f'{{"text": "b", "label": 2, "x": {other}}}',
+    ]
+    path = put("t.jsonl", "\n".join(rows))
+    assert load_texts(path).labels.tolist() == [1, 2]
+    for extension in (".jsonl", ".csv", ".parquet"):
+        with TableWriter(tmp_path / f"out{extension}") as writer:
+            for batch in iter_batches(path, batch_rows=batch_rows).batches:
+                writer.write(with_predictions(batch, [1] * batch.num_rows, [1.0] * batch.num_rows))
+    written = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(row)["x"] for row in written] == [json.loads(one), json.loads(other)]
+    assert load_texts(tmp_path / "out.parquet").texts == ["a", "b"]
+
+
+def test_labels_of_several_types_in_json_lines(put: Put) -> None:
+    path = put("t.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": "1"}\n')
+    for named in (None, "label"):
+        with pytest.raises(DataError, match=r"'label' holds int \(data row 1\) and str"):
+            load_texts(path, label_column=named)
+
+
+def test_a_whole_number_that_no_float_is_far_from_a_float(put: Put) -> None:
+    path = put("t.jsonl", f'{{"text": "a", "x": {2**53 + 1}}}\n{{"text": "b", "x": 0.5}}')
+    stream = iter_batches(path, batch_rows=2)
+    assert next(stream.batches).column("x").to_pylist() == [str(2**53 + 1), "0.5"]
+    with pytest.raises(DataError, match=r"from data row 1 on: column 'x': Integer value"):
+        iter_batches(path, batch_rows=1)
+
+
+def test_half_a_surrogate_pair_in_json_lines_is_told_by_a_sign(put: Put) -> None:
+    texts = r'"text": "\ud83d a \ude00\ud83d", "label": "\ud83d\ude00"'
+    row = rf'{{{texts}, "\ud800": {{"\udfff": "\\ud800"}}}}'
+    data = load_texts(put("t.jsonl", row))
+    assert (data.texts, data.labels.tolist()) == (["\ufffd a \ufffd\ufffd"], ["\U0001f600"])
+    (batch,) = iter_batches(put("t.jsonl", row)).batches
+    assert batch.column("\ufffd").to_pylist() == [{"\ufffd": "\\ud800"}]
 
 
 def test_labels_of_two_delimited_files_are_of_one_type(put: Put, tmp_path: Path) -> None:

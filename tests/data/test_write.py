@@ -114,6 +114,12 @@ def test_csv_cannot_hold_everything(tmp_path: Path, value: Any) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_parquet_cannot_hold_a_struct_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot hold the columns: .*'x'.* Write .jsonl"):
+        write(tmp_path / "out.parquet", [{"text": "a", "x": {}}])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_json_lines_hold_lists_and_dates_but_no_bytes(tmp_path: Path) -> None:
     row = {"text": "é", "x": [{"a": None}], "day": dt.date(2020, 1, 2)}
     with TableWriter(tmp_path / "out.jsonl") as writer:

@@ -113,13 +113,13 @@ def _add_predictions(
 
 
 def _print(batch: "pa.RecordBatch", *, json: bool) -> None:
-    from layerfuse.data import json_line, readable
+    from layerfuse.data import json_line, json_rows
 
-    shown = readable(batch) if json else batch.select(["prediction", "probability"])
-    rows: list[dict[str, Any]] = shown.to_pylist()
-    for row in rows:
-        if json:
+    if json:
+        for row in json_rows(batch):
             typer.echo(json_line(row))
-        else:
+    else:
+        rows: list[dict[str, Any]] = batch.select(["prediction", "probability"]).to_pylist()
+        for row in rows:
             label = " ".join(str(row["prediction"]).split())  # one line, no tab of its own
             typer.echo(f"{label}\t{row['probability']:.4f}")

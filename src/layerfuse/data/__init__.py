@@ -1,6 +1,6 @@
 """Texts and labels from files, folders, the hub and packages; tables out again, atomically."""
 
-from layerfuse.data.encode import json_line, readable
+from layerfuse.data.encode import json_line, json_rows
 from layerfuse.data.formats import EXTENSIONS
 from layerfuse.data.labels import check_labels, index_labels
 from layerfuse.data.load import TextData, TextStream, iter_batches, load_texts
@@ -18,8 +18,8 @@ __all__ = [
     "index_labels",
     "iter_batches",
     "json_line",
+    "json_rows",
     "load_texts",
-    "readable",
     "test_split",
     "with_predictions",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from layerfuse.core.errors import DataError
+from layerfuse.data.untyped import why_untyped
 
 # fmt: off
 TEXT_NAMES = frozenset({
@@ -48,8 +49,8 @@ def find_text_column(
     Raises
     ------
     DataError
-        If there is no such column, it is not of strings, or more than one fits; if the only column
-        is named as if it were several.
+        If there is no such column, it is not of strings alone, or more than one fits; if the only
+        column is named as if it were several.
     """
     if named is not None:
         check_column(batch, source, named, "text_column")
@@ -58,6 +59,7 @@ def find_text_column(
         if not _is_text(kind) and not pa.types.is_null(kind):
             msg = f"{source}: text column {named!r} holds {kind}, expected strings."
             raise DataError(msg)
+        _check_typed(batch, source, named)
         return named
     if len(batch.schema) == 1 and any(mark in batch.schema.names[0] for mark in ";\t"):
         msg = (
@@ -71,10 +73,15 @@ def find_text_column(
     ]
     usual = [name for name in strings if name.strip().lower() in TEXT_NAMES]
     if len(usual) == 1:
+        _check_typed(batch, source, usual[0])
         return usual[0]
     if usual:
         raise _undecided(batch, source, "text", f"{_names(usual)} all could")
-    others = [name for name in strings if name.strip().lower() not in LABEL_NAMES]
+    others = [
+        name
+        for name in strings
+        if name.strip().lower() not in LABEL_NAMES and why_untyped(batch.schema.field(name)) is None
+    ]
     lengths = {name: _mean_chars(batch.column(name).to_pylist()) for name in others}
     ranked = sorted((name for name in others if lengths[name]), key=lambda name: -lengths[name])
     if not ranked:
@@ -92,13 +99,14 @@ def find_label_column(
     Raises
     ------
     DataError
-        If there is no such column, it is the text column, or more than one fits.
+        If there is no such column, it is the text column, more than one fits, or it mixes types.
     """
     if named == text_column:
         msg = f"{source}: column {named!r} cannot hold both the texts and the labels."
         raise DataError(msg)
     if named is not None:
         check_column(batch, source, named, "label_column")
+        _check_typed(batch, source, named)
         return named
     usual: list[str] = [
         name
@@ -108,6 +116,7 @@ def find_label_column(
     if len(usual) != 1:
         why = f"{_names(usual)} all could" if usual else "none has a usual name"
         raise _undecided(batch, source, "label", why)
+    _check_typed(batch, source, usual[0])
     return usual[0]
 
 
@@ -126,6 +135,12 @@ def check_column(batch: pa.RecordBatch, source: str, column: str, option: str) -
     hint = f" Did you mean {near[0]!r}?" if near else ""
     msg = f"{source}: {option}={column!r} is no column. Columns: {_names(names)}.{hint}"
     raise DataError(msg)
+
+
+def _check_typed(batch: pa.RecordBatch, source: str, column: str) -> None:
+    why = why_untyped(batch.schema.field(column))
+    if why is not None:
+        raise DataError(f"{source}: column {column!r} holds {why}")
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from layerfuse.core.errors import DataError
 from layerfuse.data.formats import DELIMITERS, JSON_LINES
+from layerfuse.data.untyped import to_values, why_untyped
 
 
 @runtime_checkable
@@ -42,10 +43,17 @@ def start_encoder(extension: str, file: IO[bytes], schema: pa.Schema) -> Encoder
 class _Parquet:
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
         # A column that begins with nothing but nulls has no type; text is what mostly follows.
+        fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in schema]
+        # What was carried as JSON text is plain text to who reads the file.
         self._schema = pa.schema(
-            [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in schema]
+            [f if why_untyped(f) is None else f.remove_metadata() for f in fields]
         )
-        self._writer = pq.ParquetWriter(file, self._schema)
+        try:
+            self._writer = pq.ParquetWriter(file, self._schema)
+        except pa.ArrowException as err:
+            raise DataError(
+                f"A .parquet file cannot hold the columns: {err}. Write .jsonl instead."
+            ) from err
 
     def write(self, batch: pa.RecordBatch) -> None:
         batch = _aligned(batch, self._schema)
@@ -75,7 +83,9 @@ class _Delimited:
         self._rows.writerow(schema.names)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        columns = [column.to_pylist() for column in readable(_aligned(batch, self._schema)).columns]
+        columns = [
+            column.to_pylist() for column in _readable(_aligned(batch, self._schema)).columns
+        ]
         self._rows.writerows(zip(*columns, strict=True))
 
     def close(self) -> None:
@@ -97,11 +107,24 @@ class _JsonLines:
         self._file = file
 
     def write(self, batch: pa.RecordBatch) -> None:
-        for row in readable(batch).to_pylist():
+        for row in json_rows(batch):
             self._file.write(json_line(row, _plain).encode() + b"\n")
 
     def close(self) -> None:
         pass
+
+
+def json_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Return the rows of a batch for ``json_line``; what was carried as JSON text is itself again.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+        Any rows.
+    """
+    columns = map(to_values, _readable(batch).columns, batch.schema)
+    rows = zip(*columns, strict=True)
+    return [dict(zip(batch.schema.names, row, strict=True)) for row in rows]
 
 
 def json_line(row: Mapping[str, Any], plain: Callable[[object], str] = str) -> str:
@@ -128,7 +151,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def readable(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _readable(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a batch that Python can hold: times in nanoseconds, which it has not, as text."""
     columns = [
         column.cast(pa.string()) if getattr(column.type, "unit", None) == "ns" else column

@@ -8,6 +8,7 @@ the file: all columns of a delimited file are strings.
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from layerfuse.core.errors import DataError
+from layerfuse.data.untyped import ColumnType, to_array
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
@@ -24,6 +26,9 @@ EXTENSIONS = (*DELIMITERS, *JSON_LINES, ".parquet")
 
 # The standard library refuses fields above 128 KiB, which a long document is.
 _MAX_FIELD_CHARS = 2**26
+
+# How JSON writes half a surrogate pair: alone it is no character.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def check_extension(path: Path) -> str:
@@ -82,28 +87,34 @@ def read_delimited(
         yield pa.RecordBatch.from_arrays(columns, names=header)
 
 
-def read_json_lines(lines: Iterable[bytes], name: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield one row per JSON object; types are found per batch, a missing key is null.
+def read_json_lines(file: IO[bytes], name: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield one row per JSON object; a missing key is null.
+
+    The file is read twice: the first time for its columns and their types, so that all batches
+    have the same and no row far down can come as a surprise. Where no type holds all values of a
+    column, it holds them as JSON text. Half a surrogate pair, which is no character, is U+FFFD.
 
     Raises
     ------
     DataError
-        If a line is no JSON object, a column mixes types or the text is not UTF-8.
+        If a line is no JSON object or the text is not UTF-8.
     """
-    objects = _json_objects(lines, name)
-    keys: dict[str, None] = {}
-    first_row = 1
-    while chunk := list(islice(objects, batch_rows)):
-        # Columns keep their place once seen, so that a batch that lacks one does not reorder them.
-        keys |= dict.fromkeys(key for row in chunk for key in row)
-        columns = [_typed([row.get(key) for row in chunk], key, name, first_row) for key in keys]
-        try:
-            batch = pa.RecordBatch.from_arrays(columns, names=list(keys))
-        except UnicodeEncodeError as err:
-            msg = f"{name}: a column name holds half a surrogate pair, which is no character."
-            raise DataError(msg) from err
-        yield batch
-        first_row += len(chunk)
+    types: dict[str, ColumnType] = {}
+    for first_row, chunk in _chunks(_json_objects(file, name), batch_rows):
+        for key in dict.fromkeys(key for row in chunk for key in row):
+            values = [row.get(key) for row in chunk]
+            types.setdefault(key, ColumnType()).learn(values, first_row)
+    schema = pa.schema([own.to_field(key) for key, own in types.items()])
+    file.seek(0)
+    for first_row, chunk in _chunks(_json_objects(file, name), batch_rows):
+        columns = []
+        for field in schema:
+            try:
+                columns.append(to_array([row.get(field.name) for row in chunk], field))
+            except pa.ArrowException as err:  # whole numbers that no float is, far from any float
+                msg = f"{name}, from data row {first_row} on: column {field.name!r}: {err}"
+                raise DataError(msg) from err
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def read_parquet(file: IO[bytes], name: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -185,7 +196,9 @@ def _json_objects(lines: Iterable[bytes], name: str) -> Iterator[dict[str, Any]]
             continue
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as err:
+            if _SURROGATE.search(line):
+                row = _characters(row)
+        except (ValueError, RecursionError) as err:
             msg = f"{name}, line {number}: invalid JSON ({err}). Expected one object per line."
             raise DataError(msg) from err
         if not isinstance(row, dict):
@@ -194,14 +207,17 @@ def _json_objects(lines: Iterable[bytes], name: str) -> Iterator[dict[str, Any]]
         yield row
 
 
-def _typed(values: list[Any], column: str, name: str, first_row: int) -> pa.Array:
-    try:
-        return pa.array(values)
-    except (pa.ArrowException, OverflowError, UnicodeEncodeError) as err:
-        seen: dict[str, int] = {}
-        for row, value in enumerate(values, first_row):
-            if value is not None:
-                seen.setdefault(type(value).__name__, row)
-        kinds = " and ".join(f"{kind} (data row {row})" for kind, row in seen.items())
-        msg = f"{name}: column {column!r} holds {kinds}, which is no one type: {err}"
-        raise DataError(msg) from err
+def _chunks(
+    rows: Iterator[dict[str, Any]], n_rows: int
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Yield rows in lists, each with the number of its first, from 1."""
+    first_row = 1
+    while chunk := list(islice(rows, n_rows)):
+        yield first_row, chunk
+        first_row += len(chunk)
+
+
+def _characters(row: Any) -> Any:
+    """Return what was read from JSON with U+FFFD for each half of a surrogate pair."""
+    line = json.dumps(row, ensure_ascii=False)
+    return json.loads(line.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
