@@ -57,7 +57,16 @@ def test_labels_are_indexed_in_order_as_they_came() -> None:
     assert index_labels([True, False])[0].tolist() == [False, True]
 
 
-@pytest.mark.parametrize("labels", [[2**63 + 1, -1], ["a", "a\0"], ["a", "\ud800"]])
+def test_a_label_as_long_as_a_text_is_refused() -> None:
+    assert index_labels(["a" * 500, "b"])[1].tolist() == [0, 1]
+    with pytest.raises(LabelError, match=r"data row 2 has 2000000 char.*--label-column"):
+        index_labels(["a", "word " * 400_000, *["a"] * 3000])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[2**63 + 1, -1], [-1, 2**63], [1, 2**70], [-(2**63) - 1, 0], ["a", "a\0"], ["a", "\ud800"]],
+)
 def test_labels_that_an_array_would_change_are_refused(labels: Any) -> None:
     with pytest.raises(LabelError, match="an array cannot hold"):
         index_labels(labels)

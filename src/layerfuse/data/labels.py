@@ -17,7 +17,9 @@ Label = str | int | bool
 # As the number would be written back: 007, +1 and 1.0 are names, not numbers.
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _SHOWN = 5
+_MAX_CHARS = 500  # an array gives each label the room of the longest
 _MIN_CLASSES = 2
+_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 
 
 def check_labels(labels: Iterable[Any]) -> None:
@@ -135,18 +137,29 @@ def label_array(labels: Sequence[Label], source: str = "labels") -> np.ndarray:
     Raises
     ------
     LabelError
-        If NumPy would change some, or UTF-8 cannot hold them: integers beyond 64 bits, strings that
-        end in a null character or hold half a surrogate pair.
+        If one is longer than 500 characters, NumPy would change some, or UTF-8 cannot hold them:
+        integers beyond 64 bits, strings that end in a null character or hold half a surrogate pair.
     """
+    for row, label in enumerate(labels, 1):
+        if isinstance(label, str) and len(label) > _MAX_CHARS:
+            msg = (
+                f"{source}: the label in data row {row} has {len(label)} characters, expected at "
+                f"most {_MAX_CHARS}. It begins with {label[:20]!r}: is this the column of the "
+                "labels? Name it with label_column= (--label-column)."
+            )
+            raise LabelError(msg)
     array = np.array(labels)
-    changed = [
-        (a, b)
-        for a, b in zip(labels, array.tolist(), strict=True)
-        if a != b or (isinstance(a, str) and encodable(a) != a)
-    ]
+    if array.dtype.kind in "iuUb":
+        changed = [
+            a
+            for a, b in zip(labels, array.tolist(), strict=True)
+            if a != b or (isinstance(a, str) and encodable(a) != a)
+        ]
+    else:  # floats or objects, for integers of which some are beyond 64 bits
+        changed = [label for label in labels if not _MIN_INT <= int(label) <= _MAX_INT]
     if changed:
         msg = (
-            f"{source}: an array cannot hold {_some([repr(label) for label, _ in changed])}. Use "
+            f"{source}: an array cannot hold {_some([repr(label) for label in changed])}. Use "
             "integers of 64 bits, or strings without a null character at their end or half a "
             "surrogate pair."
         )
