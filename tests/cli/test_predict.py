@@ -1,6 +1,7 @@
 """``layerfuse predict``: a line per text in order, or the whole table with two more columns."""
 
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,11 +69,17 @@ def test_blanks_around_a_text_are_part_of_it(run, saved, monkeypatch):
     assert seen == ["  calm1\t", "\x0cloud1 \u2028 loud2"]
 
 
-def test_nothing_in_nothing_out(run, saved, tmp_path):
-    done = run("predict", saved, "-o", tmp_path / "out.csv", stdin=b"")
+@pytest.mark.parametrize("file", [None, "-", "empty.csv"])
+@pytest.mark.parametrize("output", [True, False])
+def test_no_texts_are_no_table(run, saved, tmp_path, file, output):
+    (tmp_path / "empty.csv").write_text("text\n")
+    source = [tmp_path / file if file == "empty.csv" else file] if file else []
+    options = ["-o", tmp_path / "out.csv"] if output else []
+    done = run("predict", saved, *source, *options, stdin=b"")
 
-    assert (done.code, done.out, done.err) == (0, "", "")
-    assert list(tmp_path.iterdir()) == []
+    assert (done.code, done.out) == (2, "")
+    assert re.search(r"^layerfuse: error: .* empty: it holds no", done.err)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.csv"]
 
 
 def test_json_is_one_object_a_line(run, data, saved, fitted, toy_texts):

@@ -88,7 +88,13 @@ def predict(
 def _stdin_batches() -> Iterator["pa.RecordBatch"]:
     import pyarrow as pa
 
-    lines = enumerate(sys.stdin.buffer, 1)
+    from layerfuse.core.errors import DataError
+
+    lines: Iterator[tuple[int, bytes]] = enumerate(sys.stdin.buffer, 1)
+    first = next(lines, None)
+    if first is None:
+        raise DataError("Standard input is empty: it holds no texts.")
+    lines = itertools.chain([first], lines)
     while batch := [_decoded(raw, number) for number, raw in itertools.islice(lines, _BATCH_ROWS)]:
         yield pa.record_batch({"text": batch})
 
