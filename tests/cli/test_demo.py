@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from layerfuse.cli.demo import _predict_in_new_process
+
 ROWS = [
     r"TF-IDF \+ logistic regression",
     r"all-MiniLM-L6-v2, last layer",
@@ -15,6 +17,19 @@ ROWS = [
     r"layerfuse",
 ]
 INTERVAL = r"\d+\.\d"
+
+
+def test_a_module_in_the_working_folder_is_not_taken_for_layerfuse(
+    saved, tmp_path, monkeypatch, capsys, subprocess_environment
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("layerfuse", "numpy"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('wrong module')")
+    for name, value in subprocess_environment.items():
+        monkeypatch.setenv(name, value)
+    _predict_in_new_process(saved)
+
+    assert re.fullmatch(r"(calm|loud)\t0\.\d{4}", capsys.readouterr().out.splitlines()[-1])
 
 
 @pytest.mark.network

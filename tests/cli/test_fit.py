@@ -1,6 +1,8 @@
 """``layerfuse fit``: from a file to a folder that predicts."""
 
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -50,6 +52,17 @@ def test_json_is_all_there_is_on_standard_output(run, data, tiny_encoder, tiny_d
     assert document["head"] in {"ridge", "logistic", "blend"}
     assert document["overhead"]["n_texts"] == 48
     assert "column 'text'" in done.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of files that are no UTF-8")
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_a_folder_whose_name_is_no_utf8(run, data, tiny_encoder, tmp_path, json):
+    out = tmp_path / os.fsdecode(b"clf\xe9")
+    done = run("fit", data(), "-b", tiny_encoder, "-o", out, "--no-lexical", *json)
+
+    assert done.code == 0
+    assert "clf?" in done.out
+    assert run("predict", out, stdin=b"calm1\n").code == 0
 
 
 def test_columns_may_be_named(run, data, tiny_encoder, toy_texts, toy_labels, tmp_path):

@@ -15,6 +15,7 @@ from layerfuse.cli.options import (
     quiet_transformers,
     say,
 )
+from layerfuse.core.texts import encodable
 
 _BACKBONES = ("all-MiniLM-L6-v2", "smollm2-135m")
 _SENTENCE = "A quiet little film that stays with you for days."
@@ -80,13 +81,14 @@ def demo(
         f"\n{cost.wall_seconds:.0f} s in all, peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB"
     )
     classifier.save(out, include_backbones=True)
-    typer.echo(f"saved to {out}, backbones included\n")
+    typer.echo(f"saved to {encodable(str(out))}, backbones included\n")
     _predict_in_new_process(out)
 
 
 def _predict_in_new_process(folder: Path) -> None:
     command = [
         sys.executable,
+        "-P",  # what lies in the working folder is no module, as it is none for the command line
         "-m",
         "layerfuse",
         "predict",
@@ -94,7 +96,8 @@ def _predict_in_new_process(folder: Path) -> None:
         "--offline",
         "--no-progress",
     ]
-    typer.echo(f"In a new process: echo {_SENTENCE!r} | layerfuse predict {folder}")
+    shown = encodable(str(folder))
+    typer.echo(f"In a new process: echo {_SENTENCE!r} | layerfuse predict {shown}")
     done = subprocess.run(  # noqa: S603 - this interpreter and our own module
         command, input=_SENTENCE + "\n", text=True, capture_output=True, check=True
     )

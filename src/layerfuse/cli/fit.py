@@ -120,10 +120,11 @@ def fit(
 
 
 def _document(classifier: "FusionClassifier", texts: "TextData", out: Path) -> dict[str, Any]:
+    from layerfuse.core.texts import encodable
     from layerfuse.fuse import fusion_name
 
     return {
-        "folder": str(out),
+        "folder": encodable(str(out)),
         "n_texts": len(texts.texts),
         "text_column": texts.text_column,
         "label_column": texts.label_column,
@@ -148,6 +149,7 @@ def _document(classifier: "FusionClassifier", texts: "TextData", out: Path) -> d
 
 
 def _print(classifier: "FusionClassifier", out: Path) -> None:
+    from layerfuse.core.texts import encodable
     from layerfuse.fuse import fusion_name
     from layerfuse.report import score_table, trial_table
 
@@ -167,5 +169,5 @@ def _print(classifier: "FusionClassifier", out: Path) -> None:
     cost = classifier.overhead_
     typer.echo(
         f"Took {cost.wall_seconds:.0f} s, peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB. "
-        f"Saved to {out}"
+        f"Saved to {encodable(str(out))}"
     )
