@@ -67,6 +67,56 @@ def test_a_reader_that_has_enough(subprocess_environment, saved, toy, tmp_path):
     assert errors == b""
 
 
+@pytest.mark.parametrize(
+    ("command", "closed", "code"),
+    [("cache ls", ">&-", 0), ("cache ls", "2>&-", 0), ("pedict", "2>&-", 2), ("predict", "<&-", 2)],
+)
+def test_a_stream_that_is_closed(subprocess_environment, saved, command, closed, code):
+    arguments = [*command.split(), *([saved] if command == "predict" else [])]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *LAYERFUSE, *arguments],
+        env=subprocess_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == (command == "predict")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_that_ends_the_process_leaves_no_temporary_store(
+    subprocess_environment, data, tiny_encoder, tmp_path, name
+):
+    code = (
+        "import signal, time, layerfuse.backbone as b\n"
+        f"signal.signal(signal.{name}, signal.SIG_DFL)\n"
+        "def slow(*a, **k):\n"
+        "    print('begun', flush=True); time.sleep(60)\n"
+        "b.Backbone.stream = slow\n"
+        "from layerfuse.cli import main; main()"
+    )
+    (tmp_path / "scratch").mkdir()
+    options = ["-b", tiny_encoder, "-o", tmp_path / "out", "--no-cache"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "fit", data(), *options],
+        env=subprocess_environment | {"TMPDIR": str(tmp_path / "scratch")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "begun\n"
+        assert list((tmp_path / "scratch").glob("layerfuse-*"))
+        process.send_signal(getattr(signal, name))
+        _, errors = process.communicate(timeout=300)
+
+    assert process.returncode == 128 + getattr(signal, name)
+    assert "Traceback" not in errors
+    assert not list((tmp_path / "scratch").glob("layerfuse-*"))
+
+
 def test_ctrl_c_from_the_keyboard(subprocess_environment, data, tiny_encoder, tmp_path):
     code = (
         "import signal, time, layerfuse.backbone as b; stream = b.Backbone.stream\n"

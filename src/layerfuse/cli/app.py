@@ -3,8 +3,10 @@
 import io
 import logging
 import os
+import signal
 import sys
 import warnings
+from types import FrameType
 
 import typer
 
@@ -35,10 +37,13 @@ app.add_typer(cache_app, name="cache")
 _USER_MISTAKE = 2
 _INTERRUPTED = 130
 _NO_READER = 1
+_KILLED = 128  # and the number of the signal
 
 
 def main() -> None:
     """Run the command line; exit 2 with one line on standard error for a mistake of the user."""
+    _open_missing_streams()
+    _end_orderly()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     warnings.showwarning = show_warning
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -58,6 +63,28 @@ def main() -> None:
     except typer.TyperException as err:
         code = _complain(err.format_message())
     sys.exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Stand in for streams that who called has closed, as in `2>&-`."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def _end_orderly() -> None:
+    """Let a signal that ends the process end its blocks too, so that no temporary files are left.
+
+    What is ignored, as under nohup, stays so.
+    """
+    for name in ("SIGTERM", "SIGHUP"):  # the second is not everywhere
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise SystemExit(_KILLED + number)
 
 
 def _complain(message: str) -> int:
