@@ -95,6 +95,9 @@ def check_present(
     if len(first) > 1 or not first.keys() <= {str, int, bool}:
         kinds = " and ".join(f"{kind.__name__} (data row {row})" for kind, row in first.items())
         msg = f"{source}: expected {what}s that are all str, all int or all bool, got {kinds}."
+        if first.keys() <= {int, float} and all(float(label).is_integer() for label in values):
+            msg += " They are whole numbers, which pandas makes floats where some are missing: "
+            msg += "use astype(int)."
         raise LabelError(msg)
     return values
 
