@@ -582,3 +582,12 @@ def test_labels_of_two_delimited_files_are_of_one_type(put: Put, tmp_path: Path)
     pq.write_table(pa.table({"text": ["c"], "label": [1]}), tmp_path / "t.parquet")
     typed = load_texts(tmp_path / "t.parquet")
     assert typed.with_label_type_of(train) is typed
+
+
+def test_labels_of_a_delimited_file_are_bool_where_those_of_another_are(put: Put) -> None:
+    typed = load_texts(put("t.jsonl", '{"text": "a", "label": true}'))
+    plain = load_texts(put("t.csv", "text,label\na,True\nb,FALSE\nc,true\n"))
+    other = load_texts(put("o.csv", "text,label\na,True\nb,no\n"))
+    assert plain.with_label_type_of(typed).labels.tolist() == [True, False, True]
+    assert other.with_label_type_of(typed) is other
+    assert typed.with_label_type_of(plain) is typed

@@ -45,16 +45,22 @@ class TextData:
     typed: bool = True
 
     def with_label_type_of(self, other: "TextData") -> "TextData":
-        """Return the same with labels as text, if those of the other data are text.
+        """Return the same with labels as text, if those of the other data are; or as bool.
 
         Delimited files know no types. Where one file holds ``1`` and ``2`` alone, and another
-        ``n/a`` too, labels would be integers here and strings there, and no two alike.
+        ``n/a`` too, labels would be integers here and strings there, and no two alike. And
+        ``true`` and ``False``, in capitals or not, are what the other data knows as bool.
         """
         if self.typed or self.labels is None or other.labels is None:
             return self
-        if (self.labels.dtype.kind, other.labels.dtype.kind) != ("i", "U"):
-            return self
-        return dataclasses.replace(self, labels=self.labels.astype(str))
+        kinds = self.labels.dtype.kind, other.labels.dtype.kind
+        if kinds == ("i", "U"):
+            return dataclasses.replace(self, labels=self.labels.astype(str))
+        if kinds == ("U", "b"):
+            lower = np.char.lower(self.labels)
+            if set(lower.tolist()) <= {"true", "false"}:
+                return dataclasses.replace(self, labels=lower == "true")
+        return self
 
 
 @dataclass(frozen=True, slots=True, eq=False)
