@@ -238,6 +238,12 @@ def test_missing_csv_label(put: Put, cell: str) -> None:
         load_texts(path)
 
 
+def test_labels_that_differ_in_blanks_are_told(put: Put) -> None:
+    path = put("t.csv", "text,label\na,calm\nb,calm \nc,loud\n")
+    with pytest.warns(UserWarning, match=r"t.csv, .*: 'calm', 'calm ' differ only in the blanks"):
+        assert load_texts(path).labels.tolist() == ["calm", "calm ", "loud"]
+
+
 @pytest.mark.parametrize("labels", [[1, None, 2], [1.0, float("nan"), 2.0], ["a", "", "b"]])
 def test_missing_parquet_label(tmp_path: Path, labels: Any) -> None:
     path = parquet(tmp_path, text=["a", "b", "c"], label=labels)

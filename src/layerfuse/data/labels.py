@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -95,7 +96,7 @@ def check_present(
     if len(first) > 1 or not first.keys() <= {str, int, bool}:
         kinds = " and ".join(f"{kind.__name__} (data row {row})" for kind, row in first.items())
         msg = f"{source}: expected {what}s that are all str, all int or all bool, got {kinds}."
-        if first.keys() <= {int, float} and all(float(label).is_integer() for label in values):
+        if first.keys() <= {int, float} and all(label % 1 == 0 for label in values):
             msg += " They are whole numbers, which pandas makes floats where some are missing: "
             msg += "use astype(int)."
         raise LabelError(msg)
@@ -192,6 +193,27 @@ def index_labels(labels: Iterable[Any]) -> tuple[np.ndarray, ClassIndices]:
     """
     names, classes = np.unique(label_array(check_present(labels)), return_inverse=True)
     return names, classes
+
+
+def warn_of_blanks(labels: Iterable[Label], source: str) -> None:
+    """Warn if labels differ in nothing but the blanks around them: they are classes apart.
+
+    Parameters
+    ----------
+    labels : iterable of str, int or bool
+        None missing.
+    source : str
+        For the message.
+    """
+    names = {label for label in labels if isinstance(label, str)}
+    bare = Counter(map(str.strip, names))
+    alike = sorted(name for name in names if bare[name.strip()] > 1)
+    if alike:
+        msg = (
+            f"{source}: {_some([repr(name) for name in alike])} differ only in the blanks around "
+            "them, yet are classes of their own. Strip them if they are meant to be one."
+        )
+        warnings.warn(msg, stacklevel=3)
 
 
 def labels_from_strings(labels: Sequence[str], source: str) -> list[Label]:

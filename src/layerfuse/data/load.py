@@ -12,7 +12,12 @@ from jaxtyping import Shaped
 
 from layerfuse.core.errors import DataError
 from layerfuse.data.columns import find_label_column, find_text_column
-from layerfuse.data.labels import check_present, label_array, labels_from_strings
+from layerfuse.data.labels import (
+    check_present,
+    label_array,
+    labels_from_strings,
+    warn_of_blanks,
+)
 from layerfuse.data.predictions import check_addable
 from layerfuse.data.sources import open_source
 
@@ -124,6 +129,11 @@ def load_texts(
     DownloadError
         If the packaged MR cannot be downloaded.
 
+    Warns
+    -----
+    UserWarning
+        If labels differ in nothing but the blanks around them.
+
     Notes
     -----
     Delimited files know no types: labels become integers only if all of them are written as plain
@@ -146,6 +156,7 @@ def load_texts(
         return TextData(texts, None, text_column, None, table.name, table.typed)
     where = f"{table.name}, column {label_column!r}"
     clean = check_present(labels, where) if table.typed else labels_from_strings(labels, where)
+    warn_of_blanks(clean, where)
     array = label_array(clean, where)
     return TextData(texts, array, text_column, label_column, table.name, table.typed)
 
