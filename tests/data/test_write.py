@@ -90,6 +90,41 @@ def test_the_file_has_the_usual_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_a_file_that_is_replaced_keeps_its_permissions_and_links(tmp_path: Path) -> None:
+    folder, link = tmp_path / "there", tmp_path / "out.csv"
+    folder.mkdir()
+    link.symlink_to(folder / "real")
+    for content in ("a\nx\n", "a\ny\n"):
+        write(link, [{"a": content[2]}])
+        assert link.is_symlink()
+        assert [path.name for path in folder.iterdir()] == ["real"]
+        assert (folder / "real").read_text() == content
+        (folder / "real").chmod(0o600)
+    assert (folder / "real").stat().st_mode & 0o777 == 0o600
+    write(link, [{"a": "z"}])
+    assert (folder / "real").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_a_disk_that_is_full_is_told_with_the_path(tmp_path: Path, extension: str) -> None:
+    code = (
+        "import resource, sys, pyarrow as pa\n"
+        "from layerfuse.data import TableWriter\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "batch = pa.record_batch({'a': [str(n) for n in range(100_000)]})\n"
+        "with TableWriter(sys.argv[1]) as writer:\n"
+        "    writer.write(batch)\n"
+    )
+    path = tmp_path / f"out{extension}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(f"{path} cannot be written: File too large.")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unknown_extension() -> None:
     with pytest.raises(DataError, match=r"unknown extension '.xlsx'"):
         TableWriter("out.xlsx")

@@ -2,6 +2,9 @@
 
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -17,7 +20,8 @@ class TableWriter:
 
     The rows go to a temporary file in the same folder, which takes the place of ``path`` when the
     block ends; if the block raises, or nothing was written, no file is left and one that was there
-    stays as it was. The first batch settles the columns. In ``.jsonl`` null stands for NaN and
+    stays as it was. What is replaced hands on its permissions, and a link stays: the file it leads
+    to is replaced. The first batch settles the columns. In ``.jsonl`` null stands for NaN and
     infinity, which JSON has not.
 
     Parameters
@@ -36,16 +40,16 @@ class TableWriter:
         self._extension = check_extension(self.path)
         if self.path.is_dir():
             raise DataError(f"{self.path} is a folder. Name a file.")
-        self._part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
+        self._target = Path(os.path.realpath(self.path))
+        self._part = self._target.with_name(f".{self._target.name}.{secrets.token_hex(4)}.part")
         self._encoder: Encoder | None = None
 
     def __enter__(self) -> "TableWriter":
         """Create the temporary file, so that a folder that cannot be written fails at once."""
-        try:
+        with self._told():
             self._file = self._part.open("xb")
-        except OSError as err:
-            msg = f"{self.path} cannot be written: {err.strerror}."
-            raise DataError(msg) from err
+            if self._target.exists():
+                shutil.copymode(self._target, self._part)
         return self
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -54,11 +58,13 @@ class TableWriter:
         Raises
         ------
         DataError
-            If the batch does not fit the columns of the first, or the format cannot hold a type.
+            If the batch does not fit the columns of the first, the format cannot hold a type, or
+            the disk refuses.
         """
-        if self._encoder is None:
-            self._encoder = start_encoder(self._extension, self._file, batch.schema)
-        self._encoder.write(batch)
+        with self._told():
+            if self._encoder is None:
+                self._encoder = start_encoder(self._extension, self._file, batch.schema)
+            self._encoder.write(batch)
 
     def __exit__(
         self,
@@ -68,12 +74,20 @@ class TableWriter:
     ) -> None:
         """Put the file in its place, or remove it."""
         try:
-            with self._file:
+            with self._told(), self._file:
                 if self._encoder is not None:
                     self._encoder.close()
                 self._file.flush()
                 os.fsync(self._file.fileno())
             if kind is None and self._encoder is not None:
-                self._part.replace(self.path)
+                self._part.replace(self._target)
         finally:
             self._part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Name the file where the disk refuses, which says no more than why."""
+        try:
+            yield
+        except OSError as err:
+            raise DataError(f"{self.path} cannot be written: {err.strerror or err}.") from err
