@@ -120,6 +120,8 @@ def test_the_commands_work_without_a_mistake(server, fit, saved):
         ("fit x.csv -b m -o out -k 0", "Invalid value for '-k'"),
         ("fit x.csv -b m -o out --seed -1", "Invalid value for '--seed'"),
         ("fit x.csv -b m -o out --max-tokens 0", "Invalid value for '--max-tokens'"),
+        ("cache prune --older-than-days=-1", "Invalid value for '--older-than-days'"),
+        ("cache prune --older-than-days=nan", "Invalid value for '--older-than-days'"),
         ("demo --train 3", "Invalid value for '--train'"),
     ],
 )

@@ -73,7 +73,7 @@ def prune(
         typer.Argument(metavar="[BACKBONE]...", help="Names or fingerprints, as ls shows them."),
     ] = None,
     older_than_days: Annotated[
-        float | None, typer.Option(help="Only what was not used for so long.")
+        float | None, typer.Option(min=0, help="Only what was not used for so long.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
     json: JsonOption = False,
