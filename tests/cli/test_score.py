@@ -96,11 +96,21 @@ def test_several_criteria_as_json(run, data, tiny_encoder):
     assert set(document["probe"]["standard_errors"].values()) != {0.0}
 
 
-def test_the_plot_has_a_panel_for_each_criterion(run, data, tiny_encoder, tmp_path):
+def test_the_plot_has_a_panel_for_each_criterion(run, data, tiny_encoder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     place = tmp_path / "out.svg"
-    criteria = ["--criterion", "depth", "--criterion", "loo_ridge"]
+    criteria = ["--criterion", "depth", "--criterion", "loo_ridge", "--resamples", 3]
     done = run(
-        "score", data(), "-b", tiny_encoder, *MEAN, *criteria, "--plot", place, "--resamples", 3
+        "score",
+        data(),
+        "-b",
+        tiny_encoder,
+        *MEAN,
+        *criteria,
+        "--plot",
+        "~/out.svg",
+        "--resamples",
+        3,
     )
     assert done.code == 0
     texts = [t.text for t in ET.parse(place).iter("{http://www.w3.org/2000/svg}text")]

@@ -90,6 +90,7 @@ def score(
     from layerfuse.select import SELECTOR_NAMES
 
     quiet_transformers()
+    plot = plot.expanduser() if plot else None  # as the library does with all other paths
     criteria = list(dict.fromkeys(criterion or ["loo_ridge"]))
     loader = FusionClassifier(
         backbone,
