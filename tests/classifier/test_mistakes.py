@@ -57,6 +57,7 @@ def test_lexical_is_auto_or_a_truth_value(make, toy_texts, toy_labels, value):
     ("option", "value", "said"),
     [
         ("k", 1.5, "k=1.5: expected an integer"),
+        ("cache", False, "cache=False: expected 'default', a folder, or None to keep nothing"),
         ("max_tokens", "16", "max_tokens='16': expected an integer"),
         ("prompt", None, "prompt=None: expected a string"),
         ("prompt", b"a", "prompt=b'a': expected a string"),

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
+from layerfuse.core.errors import UnknownOptionError
 from layerfuse.store import EmbeddingStore
 from layerfuse.wheels import cache_folder
 
@@ -26,7 +27,16 @@ def store_at(cache: str | PathLike[str] | None) -> Iterator[EmbeddingStore]:
     ------
     EmbeddingStore
         For the time of the ``with`` block.
+
+    Raises
+    ------
+    UnknownOptionError
+        If it is none of these.
     """
+    if not isinstance(cache, str | PathLike | None):
+        raise UnknownOptionError(
+            f"cache={cache!r}: expected {DEFAULT_CACHE!r}, a folder, or None to keep nothing."
+        )
     if cache is None:
         with tempfile.TemporaryDirectory(prefix="layerfuse-") as scratch:
             yield EmbeddingStore(scratch)
