@@ -292,6 +292,7 @@ def test_nothing_but_null_texts(put: Put) -> None:
             "text,label\na,1\nGrüße,1\n".encode("latin-1"),
             r"t.csv, line 3, byte 3 of the line: not UTF-8 \(0xfc\)",
         ),
+        ("t.csv", "text,label\ra,1\rb,2\r", "line 1: a carriage return without a line feed, as in"),
         ("t.csv", "text,label\na,1\n".encode("utf-16"), r"line 1, byte 1 of the line: not UTF-8"),
         ("t.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "line 2, byte 11 of the line: not UTF-8"),
         ("t.jsonl", '{"text": "a"}\n\n{"text": \n', "line 3: invalid JSON.*one object per line"),

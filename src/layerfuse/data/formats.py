@@ -171,6 +171,13 @@ def _delimited_rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterat
                 raise DataError(msg)
             yield row
     except csv.Error as err:
+        if "new-line character" in str(err):
+            msg = (
+                f"{name}, line {reader.line_num}: a carriage return without a line feed, as in "
+                "files of old Macs. Save the file with other line ends, or put quotes around a "
+                "field that holds one."
+            )
+            raise DataError(msg) from err
         msg = (
             f"{name}, line {reader.line_num}: {err}. Put quotes around the whole field, "
             "and write a quote inside it twice."
