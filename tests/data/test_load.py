@@ -405,6 +405,17 @@ def test_a_split_that_is_there_twice(folder: Path) -> None:
         load_texts(folder)
 
 
+def test_a_folder_of_several_tables_is_no_stream(folder: Path) -> None:
+    with pytest.raises(
+        DataError,
+        match=r"several tables: dev.tsv, test.jsonl, train.csv. Name the one, such as .*tsv",
+    ):
+        iter_batches(folder)
+    for name in ("dev.tsv", "test.jsonl"):
+        (folder / name).unlink()
+    assert iter_batches(folder).source.endswith("train.csv")
+
+
 # Hub
 
 

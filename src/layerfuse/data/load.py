@@ -19,7 +19,7 @@ from layerfuse.data.labels import (
     warn_of_blanks,
 )
 from layerfuse.data.predictions import check_addable
-from layerfuse.data.sources import open_source
+from layerfuse.data.sources import check_one_table, open_source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,7 +174,7 @@ def iter_batches(
     Parameters
     ----------
     source : str or path
-        As for ``load_texts``.
+        As for ``load_texts``; of a folder only where it holds one table.
     text_column : str, optional
         Column of the texts; guessed if not given.
     batch_rows : int
@@ -194,6 +194,7 @@ def iter_batches(
     DataError
         If the source cannot be read as asked or has a column of the name of one to be added.
     """
+    check_one_table(source)
     table = open_source(source, batch_rows=batch_rows, offline=offline)
     check_addable(table.first.schema.names, table.name)
     if text_column is None and usual_column in table.first.schema.names:

@@ -128,6 +128,26 @@ def find_file(source: str | os.PathLike[str], split: str | None = None) -> Path 
     raise DataError(msg)
 
 
+def check_one_table(source: str | os.PathLike[str]) -> None:
+    """Raise if a source is a folder of several tables, of which nobody said which is meant.
+
+    Parameters
+    ----------
+    source : str or path
+        As in ``open_source``.
+
+    Raises
+    ------
+    DataError
+        Listing them.
+    """
+    path = Path(source).expanduser()
+    if source != MOVIE_REVIEWS and path.is_dir() and len(tables := _tables(path)) > 1:
+        listed = ", ".join(table.name for table in tables)
+        msg = f"{path} holds several tables: {listed}. Name the one, such as {tables[0]}."
+        raise DataError(msg)
+
+
 def test_split(source: str) -> str | None:
     """Return the split to ask for where a source is to be tested on.
 
@@ -177,7 +197,7 @@ def _no_split(source: str, split: str | None) -> None:
 
 def _find_split(folder: Path, split: str) -> Path:
     aliases = next((names for names in _SPLIT_NAMES.values() if split in names), (split,))
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
+    files = _tables(folder)
     found = [path for path in files if path.stem.lower() in aliases]
     if len(found) == 1:
         return found[0]
@@ -190,6 +210,10 @@ def _find_split(folder: Path, split: str) -> Path:
             f"the extensions {', '.join(EXTENSIONS)}."
         )
     raise DataError(msg)
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
 
 
 def _read_hub(name: str, split: str, batch_rows: int, *, offline: bool) -> Iterator[pa.RecordBatch]:
