@@ -52,7 +52,7 @@ class _Parquet:
             self._writer = pq.ParquetWriter(file, self._schema)
         except pa.ArrowException as err:
             raise DataError(
-                f"A .parquet file cannot hold the columns: {err}. Write .jsonl instead."
+                f"A .parquet file cannot hold the columns ({err}). Write .jsonl instead."
             ) from err
 
     def write(self, batch: pa.RecordBatch) -> None:
