@@ -13,7 +13,6 @@ from layerfuse.cli.options import (
     JsonOption,
     NoProgressOption,
     OfflineOption,
-    TextColumnOption,
     quiet_transformers,
     say,
 )
@@ -35,7 +34,10 @@ def predict(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="csv, tsv, jsonl or parquet file.")
     ] = None,
-    text_column: TextColumnOption = None,
+    text_column: Annotated[
+        str | None,
+        typer.Option(help="Column of the texts. Default: that of fit, if there; else guessed."),
+    ] = None,
     device: DeviceOption = None,
     offline: OfflineOption = False,
     no_progress: NoProgressOption = False,
