@@ -1,6 +1,7 @@
 """All formats give the same texts and labels; columns are found or a clear error says why not."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -349,6 +350,15 @@ def test_a_file_that_goes_away(tmp_path: Path) -> None:
     batches = read_file(tmp_path / "gone.csv", 1)
     with pytest.raises(DataError, match=r"gone.csv cannot be read: No such file"):
         next(batches)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
+def test_json_lines_from_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.jsonl")
+    writer = os.open(tmp_path / "t.jsonl", os.O_RDWR)  # or opening would wait for one
+    with pytest.raises(DataError, match=r"t\.jsonl can be read only once, as a pipe can"):
+        load_texts(tmp_path / "t.jsonl")
+    os.close(writer)
 
 
 def test_empty_parquet(tmp_path: Path) -> None:

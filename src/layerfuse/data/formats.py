@@ -97,8 +97,10 @@ def read_json_lines(file: IO[bytes], name: str, batch_rows: int) -> Iterator[pa.
     Raises
     ------
     DataError
-        If a line is no JSON object or the text is not UTF-8.
+        If a line is no JSON object, the text is not UTF-8, or it is a pipe, which is read once.
     """
+    if not file.seekable():
+        raise DataError(f"{name} can be read only once, as a pipe can. Save it as a file first.")
     types: dict[str, ColumnType] = {}
     for first_row, chunk in _chunks(_json_objects(file, name), batch_rows):
         for key in dict.fromkeys(key for row in chunk for key in row):
