@@ -105,14 +105,14 @@ with EmbeddingStore(folder).writer(spec, refs, shard_texts=3) as writer:
 """
     kept = 0
     for round_ in range(3):
-        process = spawn(body, store.folder, kept, 10_000)
+        process = spawn(body, store.folder, kept, 100_000)
         process.stdout.readline()
         time.sleep(0.05 + 0.07 * round_)
         process.kill()
         process.communicate()
-        texts = [f"t{i}" for i in range(10_000)]
+        texts = [f"t{i}" for i in range(100_000)]
         absent = store.missing(spec, spec.refs(), texts)
-        assert absent == list(range(absent[0], 10_000))  # a gapless beginning is there
+        assert absent == list(range(absent[0], 100_000))  # a gapless beginning is there
         assert absent[0] > kept
         kept = absent[0]
     refs = spec.refs()

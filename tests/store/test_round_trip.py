@@ -246,10 +246,10 @@ def test_wrong_layers_and_shapes_are_refused(
     assert store.entries() == []
 
 
-def test_twenty_thousand_texts_cost_one_lookup_and_one_read_of_each_tensor(
+def test_a_hundred_thousand_texts_cost_one_lookup_and_one_read_of_each_tensor(
     store: EmbeddingStore, spec: BackboneSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = [f"text number {i}" for i in range(20_000)]
+    texts = [f"text number {i}" for i in range(100_000)]
     refs = spec.refs()[:2]
     written = np.zeros((2, len(texts), spec.hidden_size), np.float32)
     written[:, :, 0] = np.arange(len(texts))
@@ -260,7 +260,7 @@ def test_twenty_thousand_texts_cost_one_lookup_and_one_read_of_each_tensor(
     monkeypatch.setattr("layerfuse.store.index.DigestLookup", lookups)
     monkeypatch.setattr(Shard, "read", reads)
     reader = EmbeddingStore(store.folder)
-    assert reader.missing(spec, refs, [*texts, "new"]) == [20_000]
+    assert reader.missing(spec, refs, [*texts, "new"]) == [100_000]
     order = np.random.default_rng(0).permutation(len(texts))
     got = reader.read(spec, refs, [texts[i] for i in order])
     np.testing.assert_array_equal(got, written[:, order])
