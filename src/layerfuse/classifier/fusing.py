@@ -198,7 +198,7 @@ def fuse_best(
 
 
 def _vary(blocks: Sequence[Block]) -> bool:
-    """Tell whether any block tells any two texts apart; the embedding of a first token does not."""
+    """Tell whether any block tells any two texts apart; those of a dead layer do not."""
     return any((block != block[0]).any() for block in blocks)
 
 
