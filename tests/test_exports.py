@@ -33,17 +33,27 @@ def test_a_name_loads_what_it_needs_and_no_more(subprocess_environment):
     assert not loaded & {"torch", "transformers", "sklearn"}
 
 
-def test_the_help_loads_nothing_heavy(subprocess_environment):
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        (["--help"], HEAVY),
+        (["models"], HEAVY),
+        (["cache", "ls"], {"torch", "transformers", "sklearn"}),
+    ],
+)
+def test_what_needs_no_model_is_not_kept_waiting_for_what_loads_one(
+    command, heavy, subprocess_environment
+):
     code = (
         "import sys, layerfuse.cli\n"
-        "sys.argv = ['layerfuse', '--help']\n"
+        f"sys.argv = ['layerfuse', *{command}]\n"
         "try: layerfuse.cli.main()\n"
         "except SystemExit as end: assert not end.code"
     )
     loaded = modules_after(code, subprocess_environment)
 
     assert "typer" in loaded
-    assert not loaded & HEAVY
+    assert not loaded & heavy
 
 
 @pytest.mark.parametrize("name", layerfuse.__all__)

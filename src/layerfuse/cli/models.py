@@ -7,8 +7,8 @@ from layerfuse.cli.options import JsonOption, emit
 
 def models(json: JsonOption = False) -> None:
     """List the models that packages carry: size, licence, and which are on disk."""
-    from layerfuse.backbone.packaged_models import PACKAGED_MODELS, is_fetched
-    from layerfuse.report.tables import text_table
+    from layerfuse.core.tables import text_table
+    from layerfuse.wheels import PACKAGED_MODELS, is_fetched
 
     if json:
         emit(

@@ -5,7 +5,7 @@ from layerfuse.report.document import Report, report_schema
 from layerfuse.report.metrics import Interval, paired_gain, wilson_interval
 from layerfuse.report.save import check_report_folder, save_report
 from layerfuse.report.score_plot import score_plot
-from layerfuse.report.tables import score_table, text_table, trial_table
+from layerfuse.report.tables import score_table, trial_table
 
 __all__ = [
     "Interval",
@@ -17,7 +17,6 @@ __all__ = [
     "save_report",
     "score_plot",
     "score_table",
-    "text_table",
     "trial_table",
     "wilson_interval",
 ]

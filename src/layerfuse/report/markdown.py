@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from layerfuse.core.escape import literal, shortened
+from layerfuse.core.tables import is_numeric
 from layerfuse.report.contents import costs, layers, predictions
 from layerfuse.report.contents.answer import leak_warning, quality_table, sentences
 from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
-from layerfuse.report.tables import is_numeric
 
 _TEXT = 300  # most characters of a text
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from layerfuse.core.escape import escaped
+from layerfuse.core.tables import is_numeric
 from layerfuse.report.contents.table import Table
-from layerfuse.report.tables import is_numeric
 
 
 def words(text: str) -> str:

@@ -3,9 +3,9 @@
 import textwrap
 
 from layerfuse.core.escape import elide, one_line
+from layerfuse.core.tables import text_table
 from layerfuse.report.contents.answer import leak_warning, sentences, short_table
 from layerfuse.report.document import Report
-from layerfuse.report.tables import text_table
 
 _WIDTH = 80
 

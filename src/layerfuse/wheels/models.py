@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from layerfuse.wheels import cache_folder
+from layerfuse.wheels.wheel import cache_folder
 
 Form = Literal["folder", "zip", "gguf"]
 
