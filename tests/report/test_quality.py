@@ -49,6 +49,34 @@ def test_probabilities_that_tell_the_truth_are_calibrated():
     assert calibration_error(reliability(sure, truth)) == pytest.approx(wrong)
 
 
+def by_hand(probabilities, truth, n_bins):
+    """Add up the expected calibration error bin by bin."""
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
+    error = 0.0
+    for i in range(n_bins):
+        below = confidence < (i + 1) / n_bins if i < n_bins - 1 else True
+        own = (confidence >= i / n_bins) & below
+        if own.any():
+            error += own.mean() * abs(right[own].mean() - confidence[own].mean())
+    return error
+
+
+@pytest.mark.parametrize("side", ["underconfident", "mixed"])
+def test_calibration_error_counts_either_side_in_15_bins(side):
+    """Mixed: too sure in every other of the 15 bins, not sure enough in the rest."""
+    rng = np.random.default_rng(2)
+    confidence = rng.uniform(0.5, 0.9, 3000)
+    off = np.where((15 * confidence).astype(int) % 2, -0.1, 0.1) if side == "mixed" else 0.1
+    truth = (rng.random(3000) > confidence + off).astype(int)
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    row = quality("one", "result", probabilities, truth)
+    expected = by_hand(probabilities, truth, 15)
+    assert expected > 0.08
+    assert row.calibration_error == pytest.approx(expected)
+    if side == "mixed":  # where all bins err to one side, their number changes nothing
+        assert by_hand(probabilities, truth, 10) < expected - 0.02
+
+
 def test_bins_hold_every_text_once_also_at_the_ends():
     probabilities = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
     bins = reliability(probabilities, np.array([0, 0, 0]), n_bins=4)
