@@ -1,5 +1,6 @@
 """smaller_choices: each set is what a classifier of those backbones alone would be."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -67,6 +68,24 @@ def test_every_set_is_what_a_classifier_of_it_alone_gives(make, backbones, data,
         assert choice.held_out_accuracy == alone.validation_[0].accuracy
         assert choice.accuracy == accuracy(alone, data)
     assert len({choice.held_out_accuracy for choice in choices}) > 1
+
+
+def test_choices_are_made_by_held_out_texts(make, backbones, data):
+    """Of two backbones of one price, test texts favour the one that held-out texts do not."""
+    train, labels, test, truth = data["arguments"]
+    one_price = [COSTS[0], dataclasses.replace(COSTS[0], backbone="decoder")]
+    both = make(backbones=backbones, selector="upper_half").fit(*data["fit"])
+    _, *alone = smaller_choices(both, train, labels, test, truth, one_price)
+    worse = min(range(2), key=lambda i: alone[i].held_out_accuracy)
+    says = make(backbones=[backbones[worse]], selector="upper_half").fit(*data["fit"])
+    favoured = says.predict(data["test_texts"])
+    _, *alone = smaller_choices(both, train, labels, test, favoured, one_price)
+    better, worse = alone[1 - worse], alone[worse]
+    assert better.held_out_accuracy > worse.held_out_accuracy
+    assert better.accuracy < worse.accuracy == 1
+    assert better.on_front
+    assert not worse.on_front
+    assert not worse.is_knee
 
 
 def test_words_have_no_vote_and_the_other_kind_of_head_no_say(make, backbones, data):
