@@ -15,7 +15,7 @@ from layerfuse.extract import embed_to_store
 from layerfuse.report import Report, compare, comparison, fitted, report_schema
 from layerfuse.report import trial as trial_module
 from layerfuse.report.baselines import predict_all
-from layerfuse.report.contents.predictions import seed_table
+from layerfuse.report.contents.predictions import seed_table, steps
 from layerfuse.report.curve import learning_curve
 from layerfuse.report.facts import SeededBaseline, Seeds
 from layerfuse.report.split import Split
@@ -76,6 +76,17 @@ def test_every_baseline_stands_beside_the_result(report):
         "layerfuse without words",
     ]
     assert report.result.name == "layerfuse"
+
+
+def test_steps_are_of_the_backbone_with_the_best_layer(report):
+    best = max(report.layers, key=lambda line: max(line.scores)).backbone
+    assert [step.quality.name for step in steps(report)] == [
+        f"{best}, last layer",
+        "best layer of all",
+        f"layerfuse on {best} alone",
+        "layerfuse without words",
+        "layerfuse",
+    ]
 
 
 def test_the_gain_is_over_the_best_baseline_that_is_none_of_ours(report):

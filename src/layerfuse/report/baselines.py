@@ -12,6 +12,7 @@ from layerfuse.core.arrays import Block, Targets
 from layerfuse.core.errors import SelectionError
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.fuse import FusionName, Supervision, fusion_name
+from layerfuse.report.facts import BEST_OF_ALL
 from layerfuse.report.trial import Trial, class_shares
 from layerfuse.train import fit_lexical
 
@@ -125,7 +126,7 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
         probabilities = trial.predict((ref,))
         yield Predicted(f"{ref.backbone}, best layer", "best layer", probabilities, ref)
         if ref == winner and len(lasts) > 1:
-            yield Predicted("best layer of all", "best layer", probabilities, ref)
+            yield Predicted(BEST_OF_ALL, "best layer", probabilities, ref)
     yield Predicted("mean of all layers", "layer mean", trial.predict(lasts, read=_read_means))
     if len(lasts) > 1:
         yield Predicted("last layers of all", "last layers", trial.predict(lasts))

@@ -7,12 +7,12 @@ from tqdm import tqdm
 
 from layerfuse.core.errors import ShapeError, as_integer
 from layerfuse.report.baselines import RESULT, layer_at
-from layerfuse.report.facts import CurvePoint
+from layerfuse.report.facts import BEST_OF_ALL, CurvePoint
 from layerfuse.report.split import drawn
 from layerfuse.report.trial import Trial
 
 _LEAST = 2  # texts a class; below, nothing can be held out
-_ROWS = (RESULT, "best layer of all", "last layer of its backbone")
+_ROWS = (RESULT, BEST_OF_ALL, "last layer of its backbone")
 
 
 def check_curve(per_class: Sequence[int], n_draws: int) -> None:

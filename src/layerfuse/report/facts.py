@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from layerfuse.core.errors import ShapeError
 
+BEST_OF_ALL = "best layer of all"
+"""Name of the baseline that is the best layer, by its score on the training texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:

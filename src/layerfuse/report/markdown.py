@@ -73,12 +73,13 @@ def _mistakes(report: Report) -> Table:
 
 
 def _table(table: Table) -> str:
-    """Return a table under its caption, words to the left and numbers to the right."""
+    """Return a table under caption and note, words to the left and numbers to the right."""
     columns = list(zip(*table.rows, strict=True))
     rules = ["---:" if i and is_numeric(list(cells)) else "---" for i, cells in enumerate(columns)]
     lines = [_row(map(literal, table.headers)), _row(rules)]
     lines += [_row(map(literal, row)) for row in table.rows]
-    return f"## {literal(table.caption)}\n\n" + "\n".join(lines)
+    blocks = [f"## {literal(table.caption)}", *([literal(table.note)] if table.note else [])]
+    return "\n\n".join([*blocks, "\n".join(lines)])
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -18,6 +18,15 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def table(content: Table) -> str:
+    """Return a table under its note."""
+    return _note(content) + _frame(content)
+
+
+def _note(content: Table) -> str:
+    return paragraph(content.note, "note") if content.note else ""
+
+
+def _frame(content: Table) -> str:
     """Return a table in a frame of its own that scrolls, also by keyboard, where it is too wide."""
     columns = zip(*content.rows, strict=True) if content.rows else ((),) * len(content.headers)
     kinds = ["number" if is_numeric(list(cells)) else "words" for cells in columns]
@@ -46,8 +55,8 @@ def _row(cells: Iterable[str], kinds: Iterable[str]) -> str:
 
 
 def figure(svg: str, numbers: Table) -> str:
-    """Return a plot with its numbers folded away beneath it."""
-    return f"<figure>\n{svg}{folded('Numbers', table(numbers))}</figure>\n"
+    """Return a plot with its numbers folded away beneath it, and their note above it."""
+    return f"{_note(numbers)}<figure>\n{svg}{folded('Numbers', _frame(numbers))}</figure>\n"
 
 
 def folded(summary: str, body: str) -> str:

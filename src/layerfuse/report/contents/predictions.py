@@ -1,18 +1,40 @@
 """What the report tells of predictions on the test texts, as tables."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from layerfuse.report.contents.numbers import percent
 from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
-from layerfuse.report.facts import Quality
+from layerfuse.report.facts import BEST_OF_ALL, Quality
 
 MOST_CLASSES = 12  # of a confusion matrix that is read number by number
 _MOST_CONFUSIONS = 10
 
 
-def steps(report: Report) -> tuple[tuple[str, Quality], ...]:
-    """Return what each step of the method reaches: a name and the best baseline of that step.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step of the method reaches.
+
+    Parameters
+    ----------
+    name : str
+        What is done.
+    quality : Quality
+        The classifier that does it.
+    by_tests : bool
+        Whether it is, of several that do it, the one that is best on the test texts.
+    """
+
+    name: str
+    quality: Quality
+    by_tests: bool = False
+
+
+def steps(report: Report) -> tuple[Step, ...]:
+    """Return what each step of the method reaches, of the backbone with the best layer.
 
     Parameters
     ----------
@@ -21,43 +43,56 @@ def steps(report: Report) -> tuple[tuple[str, Quality], ...]:
 
     Returns
     -------
-    tuple of (str, Quality)
+    tuple of Step
         Last layer, single layer, layers of one backbone fused, backbones fused, words joined; those
-        that were not tried left out. The result is the last.
+        that were not tried left out. The result is the last. The last layer is the best on the test
+        texts where folds found best layers of several backbones.
     """
-    named = [
-        ("best last layer", "last layer"),
-        ("best single layer", "best layer"),
-        ("layers of one backbone fused", "one backbone"),
-    ]
-    found = [
-        (name, max(rows, key=lambda row: row.accuracy))
-        for name, kind in named
-        if (rows := [row for row in report.baselines if row.kind == kind])
-    ]
-    fused = "backbones fused" if found and found[-1][0] == named[-1][0] else "layers fused"
-    wordless = [row for row in report.baselines if row.kind == "without words"]
+    lasts, bests = _of_kind(report, "last layer"), _of_kind(report, "best layer")
+    of_all = [row for row in bests if row.name == BEST_OF_ALL]
+    # The row of its backbone tells the same of the same predictions, unless folds found several.
+    same = [row for row in bests if of_all and replace(row, name=BEST_OF_ALL) == of_all[0]]
+    names = [f"{row.name.removesuffix(', best layer')}, last layer" for row in same]
+    found = (
+        *_step("last layer", [row for row in lasts if row.name in names] or lasts),
+        *_step("best single layer", of_all or bests),
+        *_step("layers of one backbone fused", _of_kind(report, "one backbone")),
+    )
+    fused = "backbones fused" if _of_kind(report, "one backbone") else "layers fused"
+    wordless = _of_kind(report, "without words")
     if report.lexical and wordless:
-        return (*found, (fused, wordless[0]), ("words joined", report.result))
-    return (*found, (fused, report.result))
+        return (*found, Step(fused, wordless[0]), Step("words joined", report.result))
+    return (*found, Step(fused, report.result))
+
+
+def _of_kind(report: Report, kind: str) -> list[Quality]:
+    return [row for row in report.baselines if row.kind == kind]
+
+
+def _step(name: str, rows: Sequence[Quality]) -> tuple[Step, ...]:
+    """Return the step that one of some rows takes; none if there is no row."""
+    best = max(rows, key=lambda row: row.accuracy, default=None)
+    return () if best is None else (Step(name, best, by_tests=len(rows) > 1),)
 
 
 def step_table(report: Report) -> Table:
     """Return what each step adds to the accuracy."""
     reached = steps(report)
-    befores = (None, *(quality for _, quality in reached[:-1]))
+    befores = (None, *(step.quality.accuracy for step in reached[:-1]))
+    by_tests = " and ".join(step.name for step in reached if step.by_tests)
     return Table(
         "What each step adds",
         ("step", "classifier", "accuracy", "gain, points"),
         tuple(
             (
-                name,
-                quality.name,
-                percent(quality.accuracy),
-                "" if before is None else f"{100 * (quality.accuracy - before.accuracy):+.1f}",
+                step.name,
+                step.quality.name,
+                percent(step.quality.accuracy),
+                "" if before is None else f"{100 * (step.quality.accuracy - before):+.1f}",
             )
-            for (name, quality), before in zip(reached, befores, strict=True)
+            for step, before in zip(reached, befores, strict=True)
         ),
+        f"Of several the best on the test texts, which favours it: {by_tests}." if by_tests else "",
     )
 
 

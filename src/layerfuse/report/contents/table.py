@@ -17,6 +17,8 @@ class Table:
         One per column.
     rows : tuple of tuple of str
         One str per column; the first names the row.
+    note : str
+        What must be known to read it; empty if nothing.
 
     Raises
     ------
@@ -27,6 +29,7 @@ class Table:
     caption: str
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""
 
     def __post_init__(self) -> None:
         """Validate."""

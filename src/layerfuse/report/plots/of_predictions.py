@@ -38,17 +38,18 @@ def gain_plot(report: Report) -> str:
 def waterfall(report: Report) -> str:
     """Draw what each step adds to the accuracy, or takes."""
     reached = steps(report)
-    (name, first), *_ = reached
-    start = rows.Mark(first.accuracy, "accuracy after the step")
-    drawn = [rows.Row(name, (start,), note=f"{first.accuracy:.1%}")]
-    for (_, before), (name, after) in pairwise(reached):
-        change = after.accuracy - before.accuracy
+    first = reached[0].quality.accuracy
+    start = rows.Mark(first, "accuracy after the step")
+    drawn = [rows.Row(reached[0].name, (start,), note=f"{first:.1%}")]
+    for one, other in pairwise(reached):
+        before, after = one.quality.accuracy, other.quality.accuracy
+        change = after - before
         drawn.append(
             rows.Row(
-                name,
-                (rows.Mark(after.accuracy, "accuracy after the step"),),
-                (before.accuracy, after.accuracy),
-                f"{100 * change:+.1f} to {after.accuracy:.1%}",
+                other.name,
+                (rows.Mark(after, "accuracy after the step"),),
+                (before, after),
+                f"{100 * change:+.1f} to {after:.1%}",
                 _colour(change),
             )
         )

@@ -1,0 +1,78 @@
+"""Steps of the report: one backbone, the one that training texts found best, whatever tests say."""
+
+import dataclasses
+import html
+
+import pytest
+
+from layerfuse.report import Report
+from layerfuse.report.contents.predictions import step_table, steps
+from layerfuse.report.html import report_html
+from layerfuse.report.markdown import report_markdown
+
+NOTE = "Of several the best on the test texts, which favours it: last layer."
+
+
+@pytest.fixture(scope="module")
+def row(make_report):
+    """Make one row of the table."""
+    like = make_report().result
+
+    def of(name, kind, accuracy):
+        return dataclasses.replace(like, name=name, kind=kind, accuracy=accuracy)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def layers(row):
+    """Make rows of two backbones, of which b is better on the test texts."""
+
+    def of(kind, of_a, of_b):
+        return row(f"a, {kind}", kind, of_a), row(f"b, {kind}", kind, of_b)
+
+    return (
+        *of("last layer", 0.7, 0.8),
+        *of("middle layer", 0.9, 0.9),
+        *of("best layer", 0.75, 0.85),
+    )
+
+
+def told(report, baselines):
+    """Give report and steps, once through the document."""
+    known = dataclasses.replace(report, baselines=baselines, best_baseline=baselines[0].name)
+    known = Report.from_json(known.to_json())
+    return known, [
+        (step.quality.name, step.quality.accuracy, step.by_tests) for step in steps(known)
+    ]
+
+
+@pytest.mark.parametrize(("winner", "last", "best"), [("a", 0.7, 0.75), ("b", 0.8, 0.85)])
+def test_steps_are_of_the_backbone_that_training_texts_found_best(
+    make_report, layers, row, winner, last, best
+):
+    alone = row(f"layerfuse on {winner} alone", "one backbone", 0.86)
+    validated = row("best layer of all", "best layer", best)
+    known, found = told(make_report(), (*layers, validated, alone))
+    assert found[:3] == [
+        (f"{winner}, last layer", last, False),
+        ("best layer of all", best, False),
+        (alone.name, 0.86, False),
+    ]
+    assert not step_table(known).note
+
+
+def test_a_last_layer_that_tests_chose_is_told_as_such(make_report, layers, row):
+    """Folds that found several backbones have a best layer of all that is like none of them."""
+    mixed = row("best layer of all", "best layer", 0.79)
+    known, found = told(make_report(), (*layers, mixed))
+    assert found[:2] == [("b, last layer", 0.8, True), ("best layer of all", 0.79, False)]
+    assert step_table(known).note == NOTE
+    assert f'<p class="note">{html.escape(NOTE)}</p>' in report_html(known)
+    assert f"\n\n{NOTE}\n\n| step |" in report_markdown(known)
+
+
+def test_one_backbone_leaves_nothing_to_choose(make_report, layers):
+    known, found = told(make_report(), layers[::2])
+    assert found[:2] == [("a, last layer", 0.7, False), ("a, best layer", 0.75, False)]
+    assert not step_table(known).note
