@@ -10,9 +10,11 @@ import pytest
 
 from layerfuse.report import costs as c
 from layerfuse.report.contents.answer import leak_warning, quality_table, sentences
+from layerfuse.report.contents.costs import choice_table
 from layerfuse.report.contents.numbers import p_value
 from layerfuse.report.facts import Seeds
 from layerfuse.report.html import report_html
+from layerfuse.report.markdown import report_markdown
 from layerfuse.report.sections import SECTIONS
 
 VOID = {"meta", "link", "br", "hr", "img"}
@@ -250,6 +252,25 @@ def test_where_there_is_one_set_of_backbones_nothing_is_traded(report):
 
     assert "14.20" in body
     assert not re.search("svg|knee|Numbers stand for", body)
+
+
+@pytest.mark.parametrize("n_sets", [1, 4])
+def test_rows_of_choices_are_not_taken_for_the_result(report, n_sets):
+    """Page, with plots or without, and Markdown say what the table says of its rows."""
+    overhead = dataclasses.replace(report.overhead, choices=report.overhead.choices[:n_sets])
+    few = dataclasses.replace(report, overhead=overhead)
+    draw = {key: draw for key, _, draw in SECTIONS}["choices"]
+    document = report_markdown(few)
+    heading = document.index("## Sets of backbones")
+    _, said, table = document[heading:].split("\n\n")[:3]
+
+    assert said == choice_table(few).note
+    assert said.startswith(
+        "Every set is fitted anew without words, on at most 2,000 training texts"
+    )
+    assert said.endswith("and timed without fusion and head: no row need agree with the result.")
+    assert draw(few).count(f'<p class="note">{html.escape(said)}</p>') == 1
+    assert table.startswith("| backbones |")
 
 
 def test_many_classes_stay_small(make_report):

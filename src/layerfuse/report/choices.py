@@ -20,7 +20,7 @@ from layerfuse.report.trade import knee, pareto_front
 from layerfuse.train import class_weights, fit_head
 
 MAX_TEXTS = 2000
-"""Training texts that the choices are fitted on, if not said otherwise."""
+"""Training texts that the choices are fitted on, if not said otherwise; and two of every class."""
 
 _ALL_SUBSETS = 4  # backbones of which every set is tried: 15
 
@@ -57,7 +57,8 @@ def smaller_choices(
     groups : int array of shape (text,), optional
         Training texts that repeat each other, which are held out together. Default: none do.
     max_texts : int
-        Training texts to fit on, drawn so that classes keep their shares, if there are more.
+        Training texts to fit on, if there are more: so many, drawn so that classes keep their
+        shares, and two of every class.
 
     Returns
     -------
