@@ -6,6 +6,7 @@ import pytest
 from layerfuse import FusionClassifier
 from layerfuse.classifier.fusing import (
     GATES_FROM_TEXTS,
+    STACKING_FROM_TEXTS,
     fuse_and_train,
     fuse_best,
     shortlist,
@@ -40,7 +41,8 @@ def fit(fusion, blocks, labels, texts, refs=REFS):
     [
         (REFS[:1], 10, ("concat",)),
         (REFS[:2], 10, ("concat", "mean")),
-        (REFS[1:], 10, ("concat", "static_gate", "stacking")),
+        (REFS[1:], STACKING_FROM_TEXTS - 1, ("concat", "static_gate")),
+        (REFS[1:], STACKING_FROM_TEXTS, ("concat", "static_gate", "stacking")),
         (REFS, GATES_FROM_TEXTS - 1, ("concat", "mean", "static_gate", "stacking")),
         (REFS, GATES_FROM_TEXTS, ("concat", "mean", "static_gate", "stacking", "gated")),
     ],

@@ -52,6 +52,22 @@ def test_loo_errors_are_those_of_refits(shape, weighted):
         np.testing.assert_allclose(path.loo_errors(targets, penalty), want, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_held_out_decisions_are_those_of_refits_but_for_the_intercept(shape, grouped):
+    features, targets, weights = problem(*SHAPES[shape])
+    path = ridge_path(features, weights=weights)
+    groups = np.arange(len(features)) // (2 if grouped else 1)
+    centred = features - path.weights @ features / len(features)
+    for penalty in path.penalties[::4]:
+        found = path.held_out(targets, penalty, groups if grouped else None)
+        for group in set(groups.tolist()):
+            out, rest = groups == group, groups != group
+            slopes = plain_ridge(features[rest], targets[rest], path.weights[rest], penalty)[1:]
+            want = path.mean_target(targets) + centred[out] @ slopes
+            np.testing.assert_allclose(found[out], want, rtol=1e-6, atol=1e-7)
+
+
 def check_refits(path, features, targets, groups, penalty):
     """Compare the errors of each group with those of a fit without it."""
     errors = path.loo_errors(targets, penalty, groups)

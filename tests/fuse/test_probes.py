@@ -5,8 +5,9 @@ import pytest
 from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
-from layerfuse.core.calibrate import fit_pool_weights
+from layerfuse.core.calibrate import fit_pool_weights, fit_temperature
 from layerfuse.core.layers import LayerRef
+from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.fuse import Experts, Stacking, Supervision
 from layerfuse.fuse.experts import mixture
 from layerfuse.fuse.probes import Probes, centred
@@ -30,7 +31,7 @@ def log_loss(logits, labels):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_probe_is_the_ridge_head_of_its_source(n_classes):
+def test_a_probe_is_the_calibrated_ridge_regression_of_its_source(n_classes):
     blocks, labels = problem(n_classes=n_classes)
     others, _ = problem(50, n_classes, seed=1)
     probes, held_out = Probes.fit(blocks, PARTS, Supervision.of(labels))
@@ -40,10 +41,15 @@ def test_a_probe_is_the_ridge_head_of_its_source(n_classes):
         standard = [(b - b.mean(0)) / b.std(0) / np.sqrt(b.shape[1]) for b in own]
         fused = np.hstack([(n - b.mean(0)) / b.std(0) for n, b in zip(new, own, strict=True)])
         fused = (fused / np.sqrt(own[0].shape[1])).astype(np.float32)
-        head, (candidate,) = fit_head(np.hstack(standard), labels, head="ridge")
-        np.testing.assert_allclose(held_out[:, part], candidate.held_out, atol=2e-3)
+        path, targets = ridge_path(np.hstack(standard)), one_hot(labels)
+        penalty, _ = path.best(targets)
+        decisions = path.held_out(targets, penalty)
+        temperature = fit_temperature(decisions, labels, path.weights)
+        want = log_softmax(temperature * decisions, axis=1)
+        np.testing.assert_allclose(held_out[:, part], want, atol=2e-3)
         found = probes.log_probabilities(others)[:, part]
-        np.testing.assert_allclose(found, head.log_probabilities(fused), atol=2e-3)
+        decisions = targets.mean(0) + fused @ path.coefficients(targets, penalty)
+        np.testing.assert_allclose(found, log_softmax(temperature * decisions, 1), atol=2e-3)
 
 
 def test_held_out_probabilities_foretell_those_of_new_texts():
@@ -96,6 +102,19 @@ def test_where_no_source_knows_all_are_heard_the_same():
     assert fusion.exponents.max() > 0
     assert vectors.any()
     assert log_loss(fusion.fuse(problem(500, seed=1)[0]), problem(500, seed=1)[1]) < 1.2
+
+
+@pytest.mark.parametrize("kind", [Stacking, Experts])
+def test_labels_without_meaning_cannot_be_read_off_what_is_held_out(kind):
+    """Left out of the intercept, a text tells its class: all 200 were right in three draws of 4."""
+    right = []
+    for seed in range(4):
+        blocks, labels = problem(200, 2, seed, strengths=())
+        _, vectors = kind.fit_fuse(blocks, REFS, Supervision.of(labels))
+        _, candidates = fit_head(vectors, labels)
+        right += [candidate.accuracy for candidate in candidates]
+    assert max(right) < 0.7
+    assert np.mean(right) == pytest.approx(0.5, abs=0.06)
 
 
 def test_a_mixture_is_that_of_a_slow_sum():

@@ -31,6 +31,13 @@ FusionChoice = Literal["auto"] | FusionName
 GATES_FROM_TEXTS = 2000
 """Gates by text have hundreds of weights to learn; on fewer texts they are not tried."""
 
+STACKING_FROM_TEXTS = 100
+"""Probes see the texts that judge their pool: with few, labels without meaning seem learnable.
+
+Mean held-out log loss of 24 draws of such labels, two classes, ``stacking`` and ``concat``: 0.612
+and 0.675 on 12 texts, 0.651 and 0.681 on 24, 0.684 and 0.690 on 64, 0.689 and 0.691 on 96.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class FusionTrial:
@@ -126,15 +133,17 @@ def shortlist(refs: Sequence[LayerRef], n_texts: int) -> tuple[FusionName, ...]:
     -------
     tuple of FusionName
         ``concat`` alone for one layer. ``mean`` where some source has several layers;
-        ``static_gate`` and ``stacking`` where there are several sources; ``gated`` from 2,000
-        texts on.
+        ``static_gate`` where there are several sources, ``stacking`` too from 100 texts on, and
+        ``gated`` from 2,000.
     """
     n_sources = len(source_names(refs))
     names: list[FusionName] = ["concat"]
     if len(refs) > n_sources:
         names.append("mean")
     if n_sources > 1:
-        names += ["static_gate", "stacking"]
+        names.append("static_gate")
+        if n_texts >= STACKING_FROM_TEXTS:
+            names.append("stacking")
         if n_texts >= GATES_FROM_TEXTS:
             names.append("gated")
     return tuple(names)

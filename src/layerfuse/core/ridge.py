@@ -23,7 +23,12 @@ from layerfuse.core.arrays import (
     Targets,
 )
 from layerfuse.core.errors import FeatureError, LabelError
-from layerfuse.core.leave_out import RidgeFit, group_residuals, loo_residuals
+from layerfuse.core.leave_out import (
+    RidgeFit,
+    group_residuals,
+    groups_of_several,
+    loo_residuals,
+)
 
 N_PENALTIES = 13
 """Points of the default penalty grid, half a decade apart."""
@@ -105,6 +110,32 @@ class RidgePath:
         for rows, part in path._loo_errors(targets, groups):  # noqa: SLF001 - itself
             errors[rows] = part[:, 0]
         return errors
+
+    def held_out(
+        self, targets: Targets, penalty: float, groups: np.ndarray | None = None
+    ) -> Targets:
+        """Return decisions by coefficients that did not see the text, with the intercept of all.
+
+        Left out of the intercept as well, a text leans against its own class, which is one text
+        rarer without it. Where features say little, that is all a decision tells, and whoever
+        learns from such decisions reads the labels off them, the wrong way round.
+
+        Parameters
+        ----------
+        targets, penalty, groups
+            As in ``loo_errors``.
+
+        Returns
+        -------
+        array of shape (text, class)
+            Mean target plus (x_i - mean x)' b, where b are the coefficients without text i, and
+            without its group.
+        """
+        errors = self.loo_errors(targets, penalty, groups)
+        moved = self.weights[:, None] * errors / self.weights.sum()
+        for rows in [] if groups is None else groups_of_several(groups):
+            moved[rows] = moved[rows].sum(0)
+        return np.asarray(targets - errors + moved)
 
     def _loo_errors(
         self, targets: Targets, groups: np.ndarray | None

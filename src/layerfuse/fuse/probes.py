@@ -126,7 +126,7 @@ def _probe(
         axes = np.zeros((features.shape[1], 1), dtype=np.float32)
     path = ridge_path(projected, weights=weights)
     penalty, _ = path.best(targets, groups)
-    held_out = targets - path.loo_errors(targets, penalty, groups)
+    held_out = path.held_out(targets, penalty, groups)
     temperature = fit_temperature(held_out, labels, weights, groups)
     coefficients = path.coefficients(targets, penalty)
     mean = path.weights @ projected / len(projected)
