@@ -8,6 +8,7 @@ worst log loss over draws. What a change of heads or pools does shows between tw
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,10 @@ def _sample(args: argparse.Namespace) -> tuple[list[str], np.ndarray]:
     names = np.array([str(label) for label in train.labels])
     wanted = np.isin(names, args.classes) if args.classes else np.ones(len(names), bool)
     rows = np.random.default_rng(0).permutation(np.flatnonzero(wanted))[: 2 * _POOL]
+    if len(rows) < 2 * _POOL:
+        sys.exit(
+            f"Expected {2 * _POOL} training texts or more of these classes, found {len(rows)}."
+        )
     return [train.texts[i] for i in rows], np.unique(names[rows], return_inverse=True)[1]
 
 

@@ -69,9 +69,9 @@ def _run(args: argparse.Namespace, split: Split, store: EmbeddingStore) -> None:
             "n_train": len(split.texts),
             "n_test": len(right),
             "prompt": prompt,
-            "accuracy": round(100 * float(right.mean()), 2),
+            "accuracy": round(100 * float(right.mean()), 4),
             "log_loss": round(float(-np.log(np.maximum(truth, 1e-300)).mean()), 4),
-            "gain": gain and [round(value, 2) for value in (gain.points, gain.low, gain.high)],
+            "gain": gain and [round(value, 4) for value in (gain.points, gain.low, gain.high)],
             "few": {str(p.n_texts): [round(100 * a, 2) for a in p.accuracy] for p in few},
             "layers": [str(ref) for ref in trial.classifier.selection_],
         }

@@ -414,14 +414,19 @@ def prompts() -> str:
         asked = [f"{name} (asked)" for name in line["asked"]]
         backbones = " + ".join([*asked, *line["backbones"]])
         cases.setdefault((backbones, line["data"].upper(), line["n_train"]), []).append(line)
+
+    def counted(percent: float, line: Line) -> float:
+        # Some lines have two digits: rounded to texts again, and not twice to percent.
+        return 100 * round(percent * line["n_test"] / 100) / line["n_test"]
+
     rows = []
     for (backbones, data, n_train), (plain, prompted) in cases.items():
         few = [
             " / ".join(f"{statistics.fmean(line['few'][size]):.1f}" for line in (plain, prompted))
             for size in plain["few"]
         ] or ["", ""]
-        both = " / ".join(f"{line['accuracy']:.1f}" for line in (plain, prompted))
-        points, low, high = prompted["gain"]
+        both = " / ".join(f"{counted(line['accuracy'], line):.1f}" for line in (plain, prompted))
+        points, low, high = (counted(value, prompted) for value in prompted["gain"])
         gain = f"{points:+.1f} ({low:+.1f} to {high:+.1f})"
         rows.append([f"{backbones}, {data}", *few, f"{n_train:,}", both, gain])
     headers = ["backbones, data", "8 texts a class", "32 texts a class", "texts in all"]

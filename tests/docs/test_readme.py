@@ -1,4 +1,4 @@
-"""The Python of the README and the docs runs as it stands, on real models and texts."""
+"""The Python of README, criteria.md and report.md runs as it stands, on real models and texts."""
 
 import os
 import re
