@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -296,3 +297,17 @@ def test_with_predictions(tmp_path: Path) -> None:
     assert table.column("prediction").to_pylist() == ["x", "y"]
     with pytest.raises(DataError, match=r"already has a column named 'prediction'"):
         with_predictions(rows, ["x", "y"], [0.5, 1.0])
+
+
+def test_parquet_keeps_the_index_and_the_types_of_pandas(tmp_path: Path):
+    index = pd.Index(["r0", "r1", "r2"], name="id")
+    frame = pd.DataFrame({"text": list("abc"), "n": pd.array([1, None, 3], "Int64")}, index)
+    frame.to_parquet(tmp_path / "in.parquet")
+    with TableWriter(tmp_path / "out.parquet") as out:
+        for batch in iter_batches(tmp_path / "in.parquet", "text", batch_rows=2).batches:
+            n_rows = batch.num_rows
+            out.write(with_predictions(batch, ["x"] * n_rows, [0.5] * n_rows))
+
+    read = pd.read_parquet(tmp_path / "out.parquet")
+    pd.testing.assert_frame_equal(read[["text", "n"]], frame)
+    assert list(read.columns) == ["text", "n", "prediction", "probability"]

@@ -46,7 +46,8 @@ class _Parquet:
         fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in schema]
         # What was carried as JSON text is plain text to who reads the file.
         self._schema = pa.schema(
-            [f if why_untyped(f) is None else f.remove_metadata() for f in fields]
+            [f if why_untyped(f) is None else f.remove_metadata() for f in fields],
+            schema.metadata,  # where pandas keeps its index and its own types
         )
         try:
             self._writer = pq.ParquetWriter(file, self._schema)
