@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from layerfuse import choose_layers, score_layers, select_layers
+from layerfuse import Backbone, choose_layers, score_layers, select_layers
 from layerfuse.core.errors import LabelError
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
 from layerfuse.core.signals import LayerSignals
@@ -72,3 +72,39 @@ def test_errors_of_signals_are_those_of_their_sample():
         again = dataclasses.replace(signal, values=signal.values[rng.integers(40, size=40)])
         drawn.append(score_layers(block, labels, entropy_alone, signals=[again]).values)
     assert choice.standard_errors == pytest.approx(np.std(drawn, axis=0).tolist(), rel=0.3)
+
+
+CONSTANT = LayerRef("encoder", 0, "first")
+"""The embedding of a first token, which knows of no other."""
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder):
+    return Backbone.from_pretrained(tiny_encoder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("criterion", "selector"),
+    [("loo_ridge", "best"), ("loo_ridge", "greedy"), ("mdl", "best"), ("probe", "top")],
+)
+def test_what_is_equal_for_all_texts_is_scored_but_chosen_neither_here_nor_by_fit(
+    encoder, make, toy, criterion, selector
+):
+    """Labels without meaning, of which the layer that says nothing is the best."""
+    texts, _ = toy(60)
+    embeddings = [encoder.embed(texts, progress=False)]
+    for seed in range(40):
+        labels = np.random.default_rng(seed).integers(2, size=60)
+        if score_layers(embeddings, labels, criterion).best == CONSTANT:
+            break
+    choice = choose_layers(embeddings, labels, criterion, selector, k=1, n_resamples=9)
+    options = {"backbones": [encoder], "criterion": criterion, "selector": selector, "k": 1}
+    fitted = make(**options).fit(texts, labels)
+
+    assert choice.scores.refs == encoder.refs
+    assert choice.scores == fitted.scores_
+    assert choice.scores.best == CONSTANT
+    assert choice.selection == fitted.selection_
+    assert choice.stability[CONSTANT] == 0
+    assert sum(choice.stability.shares) == pytest.approx(1)
+    assert np.count_nonzero(choice.standard_errors) > 0

@@ -60,7 +60,8 @@ def choose_layers(
     Returns
     -------
     LayerChoice
-        Scores, selection and stability.
+        Scores of all layers; selection and stability of those that ``fit`` may choose too: the
+        embedding of a first token, equal for all texts, is none.
 
     Raises
     ------
@@ -72,8 +73,9 @@ def choose_layers(
     scores = score_layers(embeddings, labels, criterion, signals=signals, random_state=random_state)
     # Without labels all texts are of one kind; then only criteria that see none come this far.
     kinds = [0] * embeddings[0].n_texts if labels is None else labels
+    telling = _that_vary(scores, embeddings)
     selection = select_layers(
-        scores,
+        telling,
         selector,
         k=k,
         embeddings=embeddings,
@@ -98,6 +100,7 @@ def choose_layers(
         budget=budget,
         rescore=rescore,
         sampled=bool(needed_signals([criterion])),
+        candidates=telling.refs,
         n_resamples=n_resamples,
         random_state=random_state,
     )

@@ -1,6 +1,6 @@
 """``selection_stability``: how often each layer is chosen when the texts are drawn again."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ def selection_stability(
     budget: Budget | None = None,
     rescore: Rescore | None = None,
     sampled: bool = False,
+    candidates: Collection[LayerRef] | None = None,
     n_resamples: int | None = None,
     random_state: int = 0,
 ) -> Stability:
@@ -68,6 +69,8 @@ def selection_stability(
     sampled : bool
         Whether ``rescore`` looks at a sample that is no larger where there are more texts, as
         signals are: then the errors do not fall with the number of texts either.
+    candidates : collection of LayerRef, optional
+        Layers that may be chosen; of the others the share is 0. Default: all that are scored.
     n_resamples : int, optional
         Default: 200, or 20 where work is repeated.
     random_state : int
@@ -114,7 +117,7 @@ def selection_stability(
     values = []
     for draw in draws:
         chosen = select_layers(
-            draw.scores,
+            draw.scores.among(scores.refs if candidates is None else candidates),
             selector,
             k=k,
             embeddings=draw.embeddings,
