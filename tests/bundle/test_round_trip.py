@@ -7,11 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from layerfuse import Backbone, FusionClassifier
 from layerfuse.backbone.parts import load_parts
 from layerfuse.bundle import FORMAT_VERSION
-from layerfuse.core.errors import BackboneLoadError
+from layerfuse.core.errors import BackboneLoadError, UnknownOptionError
 
 SCRIPT = """
 import sys
@@ -278,3 +279,78 @@ def test_code_of_a_backbone_runs_only_where_it_is_trusted(
         FusionClassifier.load(tmp_path / "saved", device="cpu")
     loaded = FusionClassifier.load(tmp_path / "saved", device="cpu", trust_remote_code=True)
     assert np.array_equal(quiet(loaded).predict_proba(texts), fitted.predict_proba(texts))
+
+
+@pytest.fixture
+def taught(toy):
+    """Fit on backbones that are loaded already; all of them are in use."""
+
+    def fit(*backbones: Backbone, **options) -> FusionClassifier:
+        plain = {"selector": "best", "k": 1, "head": "ridge", "lexical": False, "cache": None}
+        plain |= {"device": "cpu", "progress": False}
+        return FusionClassifier(backbones, **(plain | options)).fit(*toy(40))
+
+    return fit
+
+
+OWN = {"max_tokens": 16, "dtype": "bfloat16", "name": "mine"}
+
+
+@pytest.mark.parametrize("pooling", ["max", ["max", "mean"]])
+def test_settings_of_a_ready_backbone_are_those_of_the_loaded(
+    taught, toy, tiny_encoder, tmp_path, pooling
+):
+    """Also after a clone, which has parameters only, and after saving what was loaded."""
+    fitted = taught(Backbone.from_pretrained(tiny_encoder, pooling=pooling, device="cpu", **OWN))
+    fitted.save(tmp_path / "once")
+    FusionClassifier.load(tmp_path / "once", device="cpu").save(tmp_path / "twice")
+    config = json.loads((tmp_path / "once" / "config.json").read_text("utf-8"))
+    assert config["parameters"]["pooling"] is None  # as in folders of before
+    for name in ("once", "twice"):
+        loaded = quiet(FusionClassifier.load(tmp_path / name, device="cpu"))
+        asked = loaded.get_params()
+        assert (asked["pooling"], asked["max_tokens"], asked["dtype"]) == (pooling, 16, "bfloat16")
+        again = clone(loaded).set_params(cache=None).fit(*toy(40))
+        assert again.selection_ == fitted.selection_
+        assert again.backbones_["mine"].spec == fitted.backbones_["mine"].spec
+        assert np.array_equal(again.predict_proba(toy(9)[0]), fitted.predict_proba(toy(9)[0]))
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"pooling": "max"}, "pooling='max'"),
+        ({"max_tokens": 16}, "max_tokens=16"),
+        ({"dtype": "bfloat16"}, "dtype='bfloat16'"),
+        ({"skip_first_token": True}, "skip_first_token=True"),
+    ],
+)
+def test_settings_that_no_parameter_says_are_refused_when_fitted_anew(
+    taught, toy, tiny_encoder, tiny_decoder, tmp_path, own, said
+):
+    plain = Backbone.from_pretrained(tiny_encoder, device="cpu")
+    other = Backbone.from_pretrained(tiny_decoder, device="cpu", **own)
+    fitted = taught(plain, other)
+    fitted.save(tmp_path / "saved")
+    loaded = quiet(FusionClassifier.load(tmp_path / "saved", device="cpu")).set_params(cache=None)
+    for one in (loaded, clone(loaded)):
+        with pytest.raises(
+            UnknownOptionError, match=f"decoder was fitted with {said}, .*Construct"
+        ):
+            one.fit(*toy(40))
+    assert np.array_equal(loaded.predict_proba(toy(9)[0]), fitted.predict_proba(toy(9)[0]))
+    loaded.set_params(backbones=[plain, other]).fit(*toy(40))
+    assert loaded.selection_ == fitted.selection_
+
+
+def test_settings_that_were_asked_for_are_no_mistake(taught, toy, tiny_encoder, tmp_path):
+    """The poolings differ; whoever names one does not mean those of then."""
+    backbones = [
+        Backbone.from_pretrained(tiny_encoder, pooling=pooling, device="cpu", name=pooling)
+        for pooling in ("max", "mean")
+    ]
+    taught(*backbones).save(tmp_path / "saved")
+    loaded = quiet(FusionClassifier.load(tmp_path / "saved", device="cpu"))
+    loaded.set_params(cache=None, pooling="last", prompt=["", "so: "]).fit(*toy(40))
+    assert [b.spec.poolings for b in loaded.backbones_.values()] == [("last",)] * 2
+    assert list(loaded.backbones_) == ["max", "mean"]

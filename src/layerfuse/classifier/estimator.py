@@ -319,7 +319,7 @@ class FusionClassifier(
         ------
         UnknownOptionError, ShapeError
             Before anything is loaded, if an option has an unknown value, or there is no backbone
-            or not a prompt for each; if two have the same name.
+            or not a prompt for each; if two have the same name, or one has other settings.
         BackboneLoadError
             If one cannot be loaded.
         SelectionError

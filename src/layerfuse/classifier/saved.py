@@ -1,6 +1,6 @@
 """A fitted classifier as a bundle, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from layerfuse.bundle import (
     with_prefix,
     write_bundle,
 )
+from layerfuse.classifier.backbones import saved_parameters
 from layerfuse.core.errors import BundleFormatError
 from layerfuse.core.escape import literal, quoted
 from layerfuse.core.layers import LayerRef
@@ -180,7 +181,7 @@ def load_fitted(
         parameters = dict(config["parameters"])
         if isinstance(parameters.get("class_weight"), list):
             parameters["class_weight"] = dict(parameters["class_weight"])
-        parameters["prompt"] = _prompt([spec for _, spec, _ in saved])
+        parameters |= saved_parameters([(origin, spec) for origin, spec, _ in saved], parameters)
         classes = np.array(config["classes"], dtype=config["classes_dtype"])
     except (KeyError, TypeError) as err:
         raise BundleFormatError(f"{folder} is damaged: its config.json lacks {err}.") from err
@@ -215,12 +216,6 @@ def saved_text_column(folder: Path) -> str | None:
     """
     column: str | None = read_config(folder).get("text_column")
     return column
-
-
-def _prompt(specs: Sequence[BackboneSpec]) -> str | list[str]:
-    """Return what the constructor takes: one prompt for all backbones in use, or one for each."""
-    prompts = [spec.prompt for spec in specs]
-    return prompts if len(set(prompts)) > 1 else prompts[0]
 
 
 def _card(fitted: Fitted) -> Card:
