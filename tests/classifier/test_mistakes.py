@@ -1,8 +1,11 @@
 """Mistakes are named before any work is done."""
 
+import re
+
 import numpy as np
 import pytest
 import sklearn.exceptions
+from sklearn.base import clone
 
 from layerfuse import Backbone, FusionClassifier, LayerFuseError
 from layerfuse.classifier import NotFittedError
@@ -131,6 +134,36 @@ def test_a_loaded_backbone_takes_no_other_prompt(make, toy_texts, toy_labels, ti
     for prompt in ("", "so: ", [""]):
         (same,) = make(backbones=[loaded], prompt=prompt).load_backbones()
         assert same is loaded
+
+
+@pytest.mark.parametrize(
+    ("option", "has", "given", "same"),
+    [
+        ("pooling", "max", ["mean", ["max", "mean"], []], ["max", ["max"], ("max",), None]),
+        (
+            "pooling",
+            ["max", "mean"],
+            ["max", ["mean", "max"]],
+            [["max", "mean"], ("max", "mean"), None],
+        ),
+        ("max_tokens", 16, [15, 64], [16, np.int64(16), None]),
+        ("dtype", "float32", ["bfloat16"], ["float32"]),
+        ("dtype", "bfloat16", [], ["bfloat16", "float32"]),  # which may not have been given
+    ],
+)
+def test_a_loaded_backbone_takes_no_other_settings(
+    make, toy_texts, toy_labels, tiny_encoder, option, has, given, same
+):
+    loaded = Backbone.from_pretrained(tiny_encoder, device="cpu", **{option: has})
+    for value in given:
+        said = re.escape(f"{option}={value!r}, but encoder is loaded with {has!r}. Give it to")
+        with pytest.raises(UnknownOptionError, match=said):
+            make(backbones=[loaded], **{option: value}).fit(toy_texts, toy_labels)
+        with pytest.raises(UnknownOptionError, match=said):
+            make(backbones=["nowhere", loaded], **{option: value}).load_backbones()
+    for value in same:
+        (backbone,) = clone(make(backbones=[loaded], **{option: value})).load_backbones()
+        assert backbone is loaded
 
 
 def test_loaded_backbones_of_one_name_are_refused(make, tiny_encoder, toy_texts, toy_labels):

@@ -10,7 +10,9 @@ from layerfuse.backbone import Backbone
 from layerfuse.core.errors import ShapeError, UnknownOptionError
 from layerfuse.core.spec import BackboneSpec
 
-_SAYABLE = ("pooling", "max_tokens", "dtype")
+_DEFAULTS = {"pooling": None, "max_tokens": None, "dtype": "float32"}
+"""Of the settings that one parameter says for all; who gives such a value asks for nothing."""
+_SAYABLE = tuple(_DEFAULTS)
 _OPTIONS = (*_SAYABLE, "device", "offline")
 
 
@@ -137,8 +139,8 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
         If it is no list or an empty one, one is given twice, two given ready have the same name, or
         there are not as many prompts.
     UnknownOptionError
-        If one that is loaded already has another prompt; if one of a saved classifier would have
-        other settings.
+        If one that is loaded already has another prompt, pooling, limit of tokens or dtype; if one
+        of a saved classifier would have other settings.
     BackboneLoadError
         If one cannot be loaded.
     """
@@ -149,6 +151,8 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     options = {name: parameters[name] for name in _OPTIONS}
     prompts = _prompts(parameters["prompt"], given)
     ready = [one for one in given if isinstance(one, Backbone)]
+    for one in ready:
+        _check_ready(one, parameters)
     taken = {one.name: one.spec.fingerprint for one in ready}
     if len(taken) < len(ready):
         raise ShapeError(
@@ -167,6 +171,21 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
             loaded.append(_told_apart(new, taken))
             taken[loaded[-1].name] = new.spec.fingerprint
     return loaded
+
+
+def _check_ready(ready: Backbone, parameters: Mapping[str, Any]) -> None:
+    """Refuse what is asked of a backbone that has other settings for good."""
+    asked = {name: parameters[name] for name in _SAYABLE if parameters[name] != _DEFAULTS[name]}
+    if "pooling" in asked and not isinstance(asked["pooling"], str):
+        several = list(asked["pooling"])
+        asked["pooling"] = several[0] if len(several) == 1 else several
+    has = _settings(ready.spec)
+    for name, value in asked.items():
+        if value != has[name]:
+            raise UnknownOptionError(
+                f"{name}={value!r}, but {ready.name} is loaded with {has[name]!r}. Give it to "
+                "Backbone.from_pretrained."
+            )
 
 
 def _told_apart(new: Backbone, taken: Mapping[str, str]) -> Backbone:

@@ -65,7 +65,7 @@ class FusionClassifier(
     prompt : str or sequence of str
         As in ``Backbone.from_pretrained``; a sequence has one for each backbone, in order.
     pooling, max_tokens, dtype, device, offline
-        As in ``Backbone.from_pretrained``. All of these are for the backbones given by name.
+        As in ``Backbone.from_pretrained``. Those given ready must have the first three already.
     cache : str, path or None
         Where ``fit`` keeps embeddings, so that no text is ever embedded twice: ``default`` is the
         user's cache, None keeps nothing. ``predict`` neither reads nor writes it.
