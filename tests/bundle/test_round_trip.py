@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.base import clone
 
@@ -354,3 +355,22 @@ def test_settings_that_were_asked_for_are_no_mistake(taught, toy, tiny_encoder, 
     loaded.set_params(cache=None, pooling="last", prompt=["", "so: "]).fit(*toy(40))
     assert [b.spec.poolings for b in loaded.backbones_.values()] == [("last",)] * 2
     assert list(loaded.backbones_) == ["max", "mean"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_labels_of_foreign_byte_order_come_back_in_the_own(toy, tiny_encoder, tmp_path, before):
+    texts, names = toy(40)
+    foreign = np.dtype(np.int32).newbyteorder("S")
+    labels = np.array([name == "loud" for name in names]).astype(foreign)
+    options = {"head": "ridge", "device": "cpu", "cache": None, "progress": False}
+    fitted = FusionClassifier([tiny_encoder], **options).fit(texts, labels)
+    assert (fitted.classes_.dtype, fitted.classes_.dtype.isnative) == (np.int32, True)
+    if before:  # as folders were saved
+        fitted.classes_ = fitted.classes_.astype(foreign)
+    fitted.save(tmp_path / "saved")
+    config = json.loads((tmp_path / "saved" / "config.json").read_text("utf-8"))
+    assert (config["classes_dtype"] == foreign.str) == before
+    loaded = quiet(FusionClassifier.load(tmp_path / "saved", device="cpu"))
+    assert (loaded.classes_.dtype, loaded.classes_.dtype.isnative) == (np.int32, True)
+    assert loaded.classes_.tolist() == [0, 1]
+    assert pa.array(loaded.predict(texts)).type == pa.int32()

@@ -203,7 +203,7 @@ class FusionClassifier(
         cut = {b.name: b.cut(selection.deepest(b.name)) for b in used}
         # All at once, so that a fit that fails leaves what was fitted before as it was.
         numbers = isinstance(getattr(y, "dtype", None), np.dtype) and y.dtype.kind in "biu"
-        self.classes_ = names.astype(y.dtype) if numbers else names
+        self.classes_ = names.astype(y.dtype.newbyteorder("=")) if numbers else names
         self.scores_, self.selection_ = scores, selection
         self.fusion_, self.head_ = fused.fusion, fused.head
         self.validation_, self.trials_ = fused.validation, fused.trials

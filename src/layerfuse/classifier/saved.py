@@ -182,7 +182,8 @@ def load_fitted(
         if isinstance(parameters.get("class_weight"), list):
             parameters["class_weight"] = dict(parameters["class_weight"])
         parameters |= saved_parameters([(origin, spec) for origin, spec, _ in saved], parameters)
-        classes = np.array(config["classes"], dtype=config["classes_dtype"])
+        native = np.dtype(config["classes_dtype"]).newbyteorder("=")  # pyarrow takes no other
+        classes = np.array(config["classes"], dtype=native)
     except (KeyError, TypeError) as err:
         raise BundleFormatError(f"{folder} is damaged: its config.json lacks {err}.") from err
     included = folder / _BACKBONES
