@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -329,6 +330,42 @@ def test_a_mistake_is_told_before_anything_is_loaded(plain, sides, change, error
     weight = {"class_weight": given.pop("class_weight", None)}
     with pytest.raises(error, match=message):
         compare(FusionClassifier(["no-such-folder"], **plain, **weight), **given)
+
+
+LEAVE_OUT = "eave .* out, or add training texts"
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "said"),
+    [
+        ([0, 1], ["0", "1"], "'0' and 0 differ in type alone"),
+        (["0", "1"], [0, 1], "0 and '0' differ in type alone"),
+        (["0", "1"], ["0.0", "1.0"], "'0.0' and '0' differ in type alone"),
+        ([True, False], ["True", "False"], "'False' and False differ in type alone"),
+        ([2**62, 1], [str(2**62)] * 2, f"'{2**62}' and {2**62} differ in type alone"),
+    ],
+)
+def test_labels_of_another_type_are_to_be_cast(sides, own, others, said):
+    texts, _, tests, _ = sides
+    with pytest.raises(LabelError, match=rf"{said} \(.*: cast one side") as told:
+        Split.of(texts[:40], own * 20, tests[:24], others * 12)
+    assert not re.search(LEAVE_OUT, str(told.value))
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "cast"),
+    [
+        (["a", "b"], ["a", "c"], False),
+        ([2**62, 1], [2**62 + 1, 1], False),  # one float is both
+        (["inf", "b"], ["Infinity", "sNaN"], False),
+        ([0, 1], ["0", "new"], True),
+    ],
+)
+def test_texts_of_labels_that_are_new_are_to_be_left_out(sides, own, others, cast):
+    texts, _, tests, _ = sides
+    with pytest.raises(LabelError, match=LEAVE_OUT) as told:
+        Split.of(texts[:40], own * 20, tests[:24], others * 12)
+    assert ("cast one side" in str(told.value)) == cast
 
 
 def test_a_report_of_another_version_is_refused(report):

@@ -1,7 +1,8 @@
 """``Split``: training and test texts with labels, checked before anything costs time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -60,15 +61,8 @@ class Split:
         own, others = check_present(own), check_present(others, "test labels")
         for column, source in ((own, "labels"), (others, "test labels")):
             label_array(column, source)
-        known = set(own)
-        unknown = sorted({repr(label) for label in others if label not in known})
-        if unknown:
-            more = ", ..." if len(unknown) > _SHOWN else ""
-            raise LabelError(
-                f"Test labels that no training text has: {', '.join(unknown[:_SHOWN])}{more}. "
-                f"Known: {', '.join(sorted(map(repr, known))[:_SHOWN])}. Leave these texts out, or "
-                "add training texts of these classes."
-            )
+        if unknown := set(others) - set(own):
+            raise LabelError(_unknown(unknown, set(own)))
         return cls(train, own, test, others)
 
     def of_rows(self, rows: Sequence[int]) -> "Split":
@@ -94,6 +88,33 @@ class Split:
             n_conflicting=n_conflicting,
             n_leaked=sum(_plain(text) in seen for text in self.test_texts),
         )
+
+
+def _unknown(unknown: Collection[Any], known: Collection[Any]) -> str:
+    """Say which labels no training text has, and what to do: to cast where the type is another."""
+    shown, more = sorted(map(repr, unknown)), ", ..." if len(unknown) > _SHOWN else ""
+    msg = (
+        f"Test labels that no training text has: {', '.join(shown[:_SHOWN])}{more}. "
+        f"Known: {', '.join(sorted(map(repr, known))[:_SHOWN])}. "
+    )
+    by_meaning = {_untyped(label): label for label in known}
+    alike = {label: by_meaning[key] for label in unknown if (key := _untyped(label)) in by_meaning}
+    if not alike:
+        return msg + "Leave these texts out, or add training texts of these classes."
+    label = min(alike, key=repr)
+    msg += f"{label!r} and {alike[label]!r} differ in type alone (str, int, float): cast one side."
+    if len(alike) < len(unknown):
+        msg += " Leave texts of the others out, or add training texts of these."
+    return msg
+
+
+def _untyped(label: Any) -> str | Decimal:
+    """Return the number that a label is or spells, else its letters."""
+    try:
+        number = Decimal(str(label))
+    except InvalidOperation:
+        return str(label)
+    return number if number.is_finite() else str(label)
 
 
 def _plain(text: str) -> str:
