@@ -226,6 +226,33 @@ def test_a_wrong_output_is_told_before_anything_loads(run, tmp_path, data, name,
     assert said in done.err
 
 
+@pytest.mark.parametrize("name", ["in/train.csv", "in/../in/train.csv", "link.csv", "hard.csv"])
+@pytest.mark.parametrize("whole_folder", [False, True])
+def test_the_file_that_is_read_is_no_output(run, data, tmp_path, name, whole_folder):
+    """Before anything loads: there is no classifier."""
+    (tmp_path / "in").mkdir()
+    file = data("in/train.csv")
+    (tmp_path / "link.csv").symlink_to(file)
+    (tmp_path / "hard.csv").hardlink_to(file)
+    before = file.read_bytes()
+    source = file.parent if whole_folder else file
+    done = run("predict", tmp_path / "no-classifier", source, "-o", tmp_path / name)
+    assert (done.code, done.out) == (2, "")
+    said = f"layerfuse: error: --output {tmp_path / name} is the file that is read. Name another."
+    assert done.err.splitlines() == [said]
+    assert file.read_bytes() == before
+    assert len(list(file.parent.iterdir())) == 1
+
+
+def test_another_file_of_the_folder_is_replaced(run, data, saved, tables, tmp_path):
+    """Of the same bytes even."""
+    file, other = data("data.csv"), data("other.csv")
+    assert run("predict", saved, file, "-o", other).code == 0
+    assert "prediction" in tables.read(other).column_names
+    assert run("predict", saved, "-", "-o", other, stdin=b"loud1\n").code == 0
+    assert tables.read(other).column_names == ["text", "prediction", "probability"]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -48,7 +48,7 @@ def predict(
     The column of the texts is the one that fit read them from, if the file has it; else guessed.
     With --output all columns are kept and two are added. Without, a line per text goes to standard
     output: prediction, tab, probability; or with --json one JSON object per line with all columns.
-    JSON has neither NaN nor infinity: null stands for them.
+    JSON has neither NaN nor infinity: null stands for them. The file that is read is not replaced.
     """
     import contextlib
 
@@ -63,6 +63,8 @@ def predict(
     if text_column is not None and file in {None, "-"}:
         raise typer.BadParameter("--text-column is for files; standard input has a text per line.")
     table = TableWriter(output) if output else None  # refuses a name before the models load
+    if file is not None and output is not None:
+        _check_apart(file, output.expanduser())
     trained_on = saved_text_column(folder)
     if file is not None and file != "-":
         stream = iter_batches(
@@ -85,6 +87,20 @@ def predict(
                 writer.write(predicted)
             else:
                 _print(predicted, json=json)
+
+
+def _check_apart(file: str, output: Path) -> None:
+    """Refuse to replace what is read, under whatever name, before any work."""
+    from layerfuse.core.errors import DataError
+    from layerfuse.data import find_file
+    from layerfuse.data.sources import check_one_table
+
+    if file == "-" or not output.exists():
+        return
+    check_one_table(file)
+    read = find_file(file)  # of a folder, the table in it
+    if read is not None and read.samefile(output):
+        raise DataError(f"--output {output} is the file that is read. Name another.")
 
 
 def _stdin_batches() -> Iterator["pa.RecordBatch"]:
