@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
-from layerfuse.backbone import Backbone
+from layerfuse.backbone import Backbone, load_again
+from layerfuse.backbone.load import tokenizer_digest
 from layerfuse.core.errors import BackboneLoadError, FeatureError, LayerError
 from layerfuse.core.spec import BackboneSpec
 
@@ -58,6 +59,36 @@ def test_fingerprint_follows_the_tokenizer(bert, copy_of):
     path = folder / "tokenizer.json"
     path.write_text(path.read_text("utf-8").replace('"zebra"', '"zebrb"'), "utf-8")
     assert fingerprint(folder) != bert.spec.fingerprint
+
+
+def with_start_token(folder, token):
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.bos_token = token
+    tokenizer.save_pretrained(folder)
+    return Backbone.from_pretrained(folder, device="cpu")
+
+
+def test_fingerprint_follows_what_stands_for_a_text_without_tokens(copy_of):
+    one, other = (with_start_token(copy_of("qwen2"), t) for t in ("<|endoftext|>", "<|im_end|>"))
+    empty, words = (np.abs(one.embed(t).values - other.embed(t).values) for t in ([""], ["a"]))
+    assert empty.max() > 0.01
+    assert words.max() == 0
+    assert one.spec.fingerprint != other.spec.fingerprint
+
+
+def test_a_fingerprint_that_held_no_stand_in_is_known_again(copy_of):
+    backbone = with_start_token(copy_of("qwen2"), "<|im_end|>")
+    tokenizer = tokenizer_digest(backbone.tokenizer, with_stand_in=False)
+    before = dataclasses.replace(backbone.spec, tokenizer=tokenizer)
+    assert before.fingerprint != backbone.spec.fingerprint
+    assert load_again(backbone.origin, before, device="cpu").spec == backbone.spec
+    with_start_token(copy_of("qwen2"), "<|endoftext|>")
+    with pytest.raises(BackboneLoadError, match="is not the backbone that was used before"):
+        load_again(backbone.origin, backbone.spec, device="cpu")
+
+
+def test_a_digest_is_that_of_before_where_every_text_has_tokens(bert):
+    assert tokenizer_digest(bert.tokenizer, with_stand_in=False) == bert.spec.tokenizer
 
 
 @pytest.fixture

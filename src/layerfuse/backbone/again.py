@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from layerfuse.backbone.backbone import Backbone
+from layerfuse.backbone.load import tokenizer_digest
 from layerfuse.backbone.parts import load_parts
 from layerfuse.backbone.source import Source, find_source, lasting
 from layerfuse.backbone.weights import digest
@@ -44,7 +45,8 @@ def load_again(
     -------
     Backbone
         With exactly that spec; but for a packaged decoder's of before, whose ``weights`` are now
-        those of its packages.
+        those of its packages, and for tokenizers whose digest of before did not hold what stands
+        for a text without tokens.
 
     Raises
     ------
@@ -74,8 +76,11 @@ def load_again(
             blocks=blocks,
             name=spec.name,
         )
-        now = parts[-1]
-        if replace(now, weights=spec.weights).fingerprint == spec.fingerprint:
+        now, digests = parts[-1], {parts[-1].tokenizer}
+        if spec.tokenizer not in digests:
+            digests.add(tokenizer_digest(parts[1], with_stand_in=False))
+        alike = replace(now, weights=spec.weights, tokenizer=spec.tokenizer)
+        if spec.tokenizer in digests and alike.fingerprint == spec.fingerprint:
             kept = lasting(origin) if local else origin
             return Backbone(*parts, deepest=now.n_layers, origin=kept)
     raise BackboneLoadError(

@@ -20,6 +20,7 @@ from layerfuse.backbone.blocks import text_config
 from layerfuse.backbone.cut import cut_class
 from layerfuse.backbone.gguf import load_gguf
 from layerfuse.backbone.prompt import Prompt
+from layerfuse.backbone.tokens import stand_in_id
 from layerfuse.core.errors import BackboneLoadError, as_integer
 from layerfuse.core.spec import Dtype
 
@@ -227,10 +228,25 @@ def token_limit(model: nn.Module, tokenizer: Any) -> int | None:
     return min(limits, default=None)
 
 
-def tokenizer_digest(tokenizer: Any) -> str:
-    """Return a digest of everything that decides which ids a text becomes."""
+def tokenizer_digest(tokenizer: Any, *, with_stand_in: bool = True) -> str:
+    """Return a digest of everything that decides which ids a text becomes.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerFast
+        Nobody else may use it meanwhile.
+    with_stand_in : bool
+        False for the digest of before, which did not hold what stands for a text without tokens.
+
+    Returns
+    -------
+    str
+        ``sha256:...``.
+    """
     rust = tokenizer.backend_tokenizer
     rust.no_padding()
     rust.no_truncation()
     state = f"{tokenizer.truncation_side}\n{rust.to_str()}"
+    if with_stand_in and not rust.encode("").ids:  # else nothing stands in, and the key stays
+        state += f"\n{stand_in_id(tokenizer)}"
     return f"sha256:{hashlib.sha256(state.encode()).hexdigest()}"
