@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import normalizers
 from transformers import PreTrainedTokenizerFast
 
-from layerfuse.backbone import Backbone, load_again
+from layerfuse.backbone import Backbone, attention_entropy, load_again
+from layerfuse.backbone.flops import flops_per_text
 from layerfuse.backbone.load import tokenizer_digest
-from layerfuse.core.errors import BackboneLoadError, FeatureError, LayerError
+from layerfuse.core.errors import BackboneChangedError, BackboneLoadError, FeatureError, LayerError
 from layerfuse.core.spec import BackboneSpec
 
 
@@ -89,6 +91,78 @@ def test_a_fingerprint_that_held_no_stand_in_is_known_again(copy_of):
 
 def test_a_digest_is_that_of_before_where_every_text_has_tokens(bert):
     assert tokenizer_digest(bert.tokenizer, with_stand_in=False) == bert.spec.tokenizer
+
+
+CHANGES = {
+    "truncation_side": lambda tokenizer: setattr(tokenizer, "truncation_side", "left"),
+    "special tokens": lambda tokenizer: setattr(tokenizer, "bos_token", "</s>"),
+    "added tokens": lambda tokenizer: tokenizer.add_tokens(["zebraquux"]),
+    "split_special_tokens": lambda tokenizer: tokenizer("a", split_special_tokens=True),
+    "normalizer": lambda tokenizer: setattr(
+        tokenizer.backend_tokenizer, "normalizer", normalizers.Lowercase()
+    ),
+    "dropout": lambda tokenizer: setattr(tokenizer.backend_tokenizer.model, "dropout", 0.5),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_tokenizer_that_was_changed_in_place_is_refused(copy_of, tmp_path, what):
+    backbone = Backbone.from_pretrained(copy_of("llama"), device="cpu")
+    one = pickle.loads(pickle.dumps(backbone))
+    CHANGES[what](one.tokenizer)
+    for use in (
+        lambda: one.embed(["a"]),
+        lambda: one.cut(1),
+        lambda: one.renamed("other"),
+        lambda: one.save(tmp_path / "saved"),
+        lambda: flops_per_text(one, ["a"]),
+        lambda: attention_entropy(one, ["a"]),
+    ):
+        with pytest.raises(BackboneChangedError, match=rf"of llama was changed .*\(.*{what}"):
+            use()
+    assert not (tmp_path / "saved").exists()
+    assert backbone.embed(["a"]).values.size
+
+
+def test_a_cut_knows_that_the_tokenizer_it_shares_was_changed(copy_of):
+    backbone = Backbone.from_pretrained(copy_of("llama"), device="cpu")
+    cut = backbone.cut(1)
+    backbone.tokenizer.truncation_side = "left"
+    with pytest.raises(BackboneChangedError, match="truncation_side"):
+        cut.embed(["a"])
+    backbone.tokenizer.truncation_side = "right"
+    assert cut.embed(["a"]).values.size
+
+
+def test_calls_of_a_tokenizer_change_nothing(copy_of, tiny):
+    backbone = Backbone.from_pretrained(copy_of("bert"), device="cpu")
+    want = backbone.embed(tiny.texts).values
+    backbone.tokenizer(tiny.texts, truncation=True, max_length=4, padding="max_length")
+    backbone.tokenizer.padding_side = "left"
+    np.testing.assert_array_equal(backbone.embed(tiny.texts).values, want)
+
+
+@pytest.mark.filterwarnings("ignore::layerfuse.core.errors.TruncationWarning")
+def test_a_folder_written_as_the_message_says_truncates_on_the_left(copy_of, tmp_path):
+    backbone = Backbone.from_pretrained(copy_of("llama"), max_tokens=4, device="cpu")
+    folder = tmp_path / "left"
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+    settings = folder / "tokenizer_config.json"
+    config = json.loads(settings.read_text("utf-8")) | {"truncation_side": "left"}
+    settings.write_text(json.dumps(config), "utf-8")
+    left = Backbone.from_pretrained(folder, max_tokens=4, device="cpu")
+    assert left.spec.tokenizer != backbone.spec.tokenizer
+    text = "zebra quux the cat"
+    ids = backbone.tokenizer(text)["input_ids"]
+    assert len(ids) == 5
+    first, last = (backbone.tokenizer.decode(part) for part in (ids[1:4], ids[-3:]))
+    for one, kept in ((backbone, first), (left, last)):
+        values = one.embed([text, kept]).values
+        np.testing.assert_allclose(values[:, 0], values[:, 1], atol=1e-6)
+    left.cut(1).save(tmp_path / "cut")
+    loaded = Backbone.load(tmp_path / "cut", device="cpu")
+    np.testing.assert_array_equal(loaded.embed([text]).values, left.cut(1).embed([text]).values)
 
 
 @pytest.fixture

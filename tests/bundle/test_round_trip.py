@@ -13,7 +13,7 @@ from sklearn.base import clone
 from layerfuse import Backbone, FusionClassifier
 from layerfuse.backbone.parts import load_parts
 from layerfuse.bundle import FORMAT_VERSION
-from layerfuse.core.errors import BackboneLoadError, UnknownOptionError
+from layerfuse.core.errors import BackboneChangedError, BackboneLoadError, UnknownOptionError
 
 SCRIPT = """
 import sys
@@ -374,3 +374,25 @@ def test_labels_of_foreign_byte_order_come_back_in_the_own(toy, tiny_encoder, tm
     assert (loaded.classes_.dtype, loaded.classes_.dtype.isnative) == (np.int32, True)
     assert loaded.classes_.tolist() == [0, 1]
     assert pa.array(loaded.predict(texts)).type == pa.int32()
+
+
+@pytest.mark.parametrize("include_backbones", [False, True])
+def test_what_is_saved_is_of_the_tokenizer_it_was_fitted_with(
+    new_encoder, toy, others, make, tmp_path, include_backbones
+):
+    backbone = Backbone.from_pretrained(new_encoder(), device="cpu")
+    fitted = make(backbones=[backbone]).fit(*toy())
+    want = fitted.predict_proba(others)
+    backbone.tokenizer.truncation_side = "left"
+    with pytest.raises(BackboneChangedError, match="truncation_side"):
+        fitted.predict(others)
+    if include_backbones:  # its tokenizer would be written
+        with pytest.raises(BackboneChangedError, match="truncation_side"):
+            fitted.save(tmp_path / "saved", include_backbones=True)
+        assert not (tmp_path / "saved").exists()
+    else:
+        fitted.save(tmp_path / "saved")
+        loaded = quiet(FusionClassifier.load(tmp_path / "saved", device="cpu"))
+        assert np.array_equal(loaded.predict_proba(others), want)
+    with pytest.raises(BackboneChangedError, match="truncation_side"):
+        make(backbones=[backbone]).fit(*toy())

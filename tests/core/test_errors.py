@@ -22,6 +22,7 @@ BUILTINS = {
     "SignalError": ValueError,
     "DataError": ValueError,
     "BackboneLoadError": OSError,
+    "BackboneChangedError": RuntimeError,
     "OutOfMemoryError": MemoryError,
     "DownloadError": OSError,
     "StoreError": OSError,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from layerfuse import Backbone, EmbeddingStore
-from layerfuse.core.errors import StoreError
+from layerfuse.core.errors import BackboneChangedError, StoreError
 from layerfuse.extract import embed_to_store, store_at
 
 TEXTS = [f"calm{i % 8} word{i % 12} loud{i % 5}" for i in range(40)]
@@ -244,3 +244,11 @@ def test_after_a_kill_only_the_rest_is_embedded(
     assert len(embedded) == len(set(embedded)) == 40 - n_kept
     expected = backbone.embed(TEXTS, progress=False).values
     np.testing.assert_allclose(stored.read(stored.refs).values, expected, atol=1e-5)
+
+
+def test_a_changed_tokenizer_is_not_given_what_the_store_holds(new_encoder, store):
+    backbone = Backbone.from_pretrained(new_encoder(), device="cpu")
+    embed_to_store(backbone, TEXTS, store, progress=False)
+    backbone.tokenizer.truncation_side = "left"
+    with pytest.raises(BackboneChangedError, match="truncation_side"):
+        embed_to_store(backbone, TEXTS, store, progress=False)

@@ -19,6 +19,7 @@ from layerfuse.backbone.parts import load_parts
 from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.saved import SavedBackbone
 from layerfuse.backbone.source import find_source, lasting
+from layerfuse.backbone.unchanged import TokenizerSettings
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import LayerError, check_option
 from layerfuse.core.layers import LayerEmbeddings, LayerRef, Pooling
@@ -35,7 +36,7 @@ class Backbone:
     model : PreTrainedModel
         Frozen, in evaluation mode.
     tokenizer : PreTrainedTokenizerFast
-        Its tokenizer.
+        Its tokenizer; not to be changed, since its digest is part of the spec.
     blocks : Blocks
         Its block list.
     spec : BackboneSpec
@@ -58,6 +59,7 @@ class Backbone:
     ) -> None:
         self.model, self.tokenizer, self.blocks = model, tokenizer, blocks
         self.spec, self.deepest, self.origin = spec, deepest, origin
+        self._settings = TokenizerSettings.of(tokenizer)
         self.budget = TokenBudget(self.device.type, spec.name, spec.hidden_size)
 
     @classmethod
@@ -88,7 +90,7 @@ class Backbone:
         pooling : Pooling or sequence of Pooling, optional
             All in the same pass. Default: ``mean`` and, for encoders, ``first``; else ``last``.
         max_tokens : int, optional
-            Longer texts are truncated. Default: what the model allows, at most 512.
+            Longer texts are truncated, on the tokenizer's side. Default: all it takes, at most 512.
         dtype : Dtype
             Precision of weights and forward pass.
         device : str, optional
@@ -96,8 +98,7 @@ class Backbone:
         prompt : str
             Put before every text; around it, where it has ``{text}``. Texts are truncated, not it.
         skip_first_token : bool
-            Leave the first token out of ``mean``, ``weighted_mean`` and ``max``: in decoders it is
-            an attention sink.
+            Leave the first token, an attention sink in decoders, out of both means and ``max``.
         trust_remote_code : bool
             Run Python code that comes with the model.
         offline : bool
@@ -163,6 +164,7 @@ class Backbone:
     @no_bars()
     def save(self, folder: str | Path) -> None:
         """Write the weights that are left, tokenizer and identity to a folder, made if need be."""
+        self.check_unchanged()
         folder = Path(folder)
         with self.blocks.turn:
             self.model.save_pretrained(folder)
@@ -238,6 +240,8 @@ class Backbone:
         ------
         LayerError
             If the backbone does not have one of the layers.
+        BackboneChangedError
+            If the tokenizer was changed in place since it was loaded.
         DataError
             If a text is no string.
         FeatureError
@@ -292,6 +296,7 @@ class Backbone:
             Their embeddings.
         """
         self._check(refs)
+        self.check_unchanged()
         parts = self.model, self.tokenizer, self.blocks, self.spec
         return embed_batches(*parts, texts, refs=refs, budget=self.budget, progress=progress)
 
@@ -314,6 +319,7 @@ class Backbone:
             If this backbone does not reach that deep.
         """
         self._check((LayerRef(self.name, deepest, self.spec.poolings[0]),))
+        self.check_unchanged()  # what the cut takes for its own
         with self.blocks.turn:
             model, blocks = cut_model(self.model, self.blocks, deepest)
         parts = model, self.tokenizer, blocks, self.spec
@@ -321,12 +327,17 @@ class Backbone:
 
     def renamed(self, name: str) -> "Backbone":
         """Return this backbone under another name, sharing its tensors; the numbers stay."""
+        self.check_unchanged()
         parts = self.model, self.tokenizer, self.blocks, replace(self.spec, name=name)
         return Backbone(*parts, deepest=self.deepest, origin=self.origin)
 
     def __deepcopy__(self, _memo: dict[int, object]) -> "Backbone":
         """Return itself: it never changes, and scikit-learn's ``clone`` copies parameters."""
         return self
+
+    def check_unchanged(self) -> None:
+        """Raise ``BackboneChangedError`` if the tokenizer was changed in place since loading."""
+        self._settings.check(self.tokenizer, self.name)
 
     def _check(self, refs: tuple[LayerRef, ...]) -> None:
         for ref in refs:

@@ -47,6 +47,7 @@ def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
     """
     if not texts:
         raise DataError("Expected at least one text to count operations of, got none.")
+    backbone.check_unchanged()
     spec, tokenizer = backbone.spec, backbone.tokenizer
     tokens = tokenize(tokenizer, texts, spec.max_tokens, spec.prompt)
     lengths, examples = np.unique(tokens.lengths, return_index=True)

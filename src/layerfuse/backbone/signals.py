@@ -175,6 +175,7 @@ def _run_all(
     backbone: Backbone, texts: Sequence[str], tap: "_SignalTap"
 ) -> Iterator[tuple[np.ndarray, Mapping[SignalName, Tensor]]]:
     """Yield positions of some texts, longest first, and each signal of theirs (batch, layer)."""
+    backbone.check_unchanged()
     spec, pad_id = backbone.spec, backbone.tokenizer.pad_token_id
     pad_id = stand_in_id(backbone.tokenizer) if pad_id is None else pad_id
     tokens = tokenize(backbone.tokenizer, texts, spec.max_tokens, spec.prompt)

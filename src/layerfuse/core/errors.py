@@ -76,6 +76,10 @@ class BackboneLoadError(LayerFuseError, OSError):
     """A backbone could not be found or loaded."""
 
 
+class BackboneChangedError(LayerFuseError, RuntimeError):
+    """A backbone was changed after it was loaded, so that its numbers are no longer its own."""
+
+
 class OutOfMemoryError(LayerFuseError, MemoryError):
     """Memory does not suffice even for the smallest piece of work."""
 

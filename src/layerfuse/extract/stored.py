@@ -99,6 +99,7 @@ class StoredEmbeddings:
         StoreError
             If the store cannot be written, for example because the disk is full.
         """
+        self.model.check_unchanged()  # where the store lacks nothing, the model is not asked
         spec, refs = self.model.spec, self.refs
         todo = [self.texts[i] for i in self.store.missing(spec, refs, self.digests)]
         if todo:
@@ -131,6 +132,8 @@ def embed_to_store(
 
     Raises
     ------
+    BackboneChangedError
+        If the tokenizer was changed in place since the backbone was loaded.
     StoreError
         If the store cannot be written, for example because the disk is full.
     """
