@@ -1,4 +1,4 @@
-"""Read a ``.gguf`` file as a float32 transformers model."""
+"""Read a ``.gguf`` file as a plain transformers model."""
 
 import importlib.util
 import struct
@@ -9,20 +9,23 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from layerfuse.core.errors import BackboneLoadError, MissingExtraError
+from layerfuse.core.spec import Dtype
 
 
-def load_gguf(path: Path) -> tuple[Any, Any]:
+def load_gguf(path: Path, dtype: Dtype = "float32") -> tuple[Any, Any]:
     """Dequantise a decoder and its tokenizer.
 
     Parameters
     ----------
     path : Path
         The ``.gguf`` file.
+    dtype : Dtype
+        Precision of the weights.
 
     Returns
     -------
     model : PreTrainedModel
-        The decoder without its language-modelling head, float32, free of quantisation settings.
+        The decoder without its language-modelling head, free of quantisation settings.
     tokenizer : PreTrainedTokenizerFast
         Its tokenizer.
 
@@ -38,10 +41,13 @@ def load_gguf(path: Path) -> tuple[Any, Any]:
     folder, file = str(path.parent), path.name
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-        whole = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+        # Not cast afterwards: rotary frequencies, which are no weights, stay in float32.
+        whole = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=file, dtype=getattr(torch, dtype)
+        )
     except (OSError, ValueError, LookupError, RuntimeError, struct.error) as err:
         raise BackboneLoadError(f"{path} cannot be read as a GGUF decoder: {err}") from err
-    # The weights are plain float32 now; with the setting a saved copy would claim otherwise.
+    # The weights are plain numbers now; with the setting a saved copy would claim otherwise.
     if hasattr(whole.config, "quantization_config"):
         del whole.config.quantization_config
     for attribute in ("hf_quantizer", "is_quantized", "quantization_method"):

@@ -65,8 +65,7 @@ def load_model(
         If the folder lacks a tokenizer or weights, or transformers does not know the architecture.
     """
     if path.is_file():
-        model, tokenizer = load_gguf(path)
-        model = model.to(getattr(torch, dtype))
+        model, tokenizer = load_gguf(path, dtype)
     else:
         tokenizer = _load_tokenizer(path, trust_remote_code=trust_remote_code)
         model = _load_weights(path, dtype, cut_to, trust_remote_code=trust_remote_code)
