@@ -7,6 +7,7 @@ import pytest
 
 from layerfuse.backbone import Backbone
 
+SVG = "{http://www.w3.org/2000/svg}"
 MEAN = ["--pooling", "mean"]
 COSTLY = ["--criterion", "importance", "--criterion", "hscore", "--resamples", "2"]
 
@@ -113,7 +114,7 @@ def test_the_plot_has_a_panel_for_each_criterion(run, data, tiny_encoder, tmp_pa
         3,
     )
     assert done.code == 0
-    texts = [t.text for t in ET.parse(place).iter("{http://www.w3.org/2000/svg}text")]
+    texts = [t.text for t in ET.parse(place).iter(f"{SVG}text")]
     assert "depth (higher is better)" in texts
     assert "loo_ridge (higher is better)" in texts
     assert "encoder, mean" in texts
@@ -177,6 +178,23 @@ def test_a_label_column_that_is_named_is_read_though_nothing_asks_for_labels(
 )
 def test_a_mistake_is_told_before_the_long_work(refused, data, tiny_encoder, options, said):
     assert said in refused(data(), "-b", tiny_encoder, *MEAN, *options)
+
+
+def test_layers_stand_at_their_depth_also_where_the_last_has_no_score(
+    run, data, tiny_encoder, tmp_path
+):
+    places = {}
+    for criterion in ("curvature", "depth"):
+        plot = tmp_path / f"{criterion}.svg"
+        given = "score", data(), "-b", tiny_encoder, *MEAN, "--criterion", criterion
+        assert run(*given, "--resamples", 2, "--plot", plot).code == 0
+        places[criterion] = {
+            mark.findtext(f"{SVG}title").split(":")[1]: mark.get("cx")
+            for mark in ET.parse(plot).iter(f"{SVG}circle")
+            if mark.findtext(f"{SVG}title")
+        }
+    assert list(places["curvature"]) == ["1", "2"]  # of three
+    assert places["curvature"].items() < places["depth"].items()
 
 
 def test_a_folder_is_no_place_for_a_plot(refused, data, tiny_encoder, tmp_path):

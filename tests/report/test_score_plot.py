@@ -65,6 +65,23 @@ def test_backbones_of_other_depths_end_together():
     assert points["short:1:mean"][0] == points["long:4:mean"][0]
 
 
+def test_a_layer_stands_at_one_depth_whatever_the_criterion_leaves_out():
+    whole = choice((0.1, 0.2, 0.3, 0.4, 0.5))
+    inner = LayerScores("curvature", whole.scores.refs[1:-1], (1.0, 2.0, 3.0))
+    part = LayerChoice(inner, Selection(inner.refs[:1], "why"))
+    apart = circles(draw(whole))
+    for drawn in (draw(whole, part), draw(part, whole)):
+        places = [
+            (mark.findtext(f"{SVG}title").split(": ")[0], float(mark.get("cx")))
+            for mark in drawn.iter(f"{SVG}circle")
+            if mark.findtext(f"{SVG}title")
+        ]
+        assert len(places) == 8
+        assert all(x == apart[name][0] for name, x in places)
+    alone = circles(ET.fromstring(score_plot([part], "t", depths={"toy": 4})))
+    assert all(x == apart[name][0] for name, (x, _) in alone.items())
+
+
 def test_the_chosen_are_ringed():
     marks = [m for m in draw(choice(chosen=2)).iter(f"{SVG}circle") if m.get("class") == "chosen"]
     assert [mark.findtext(f"{SVG}title").split(": ")[0] for mark in marks] == ["toy:2:mean"]

@@ -133,7 +133,9 @@ def score(
             for name in criteria
         ]
     if plot is not None:
-        plot.write_text(score_plot(choices, f"Layers of {Path(data).name}"), "utf-8")
+        depths = {one.name: one.deepest for one in backbones}
+        title = f"Layers of {Path(data).name}"
+        plot.write_text(score_plot(choices, title, depths=depths), "utf-8")
     prompts = {one.name: one.spec.prompt for one in backbones if one.spec.prompt}
     if json:
         emit({choice.scores.criterion: _document(choice, prompts) for choice in choices})

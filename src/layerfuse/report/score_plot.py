@@ -1,6 +1,6 @@
 """``score_plot``: what each layer is worth, as SVG written by hand; nothing to install."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from layerfuse.core.choice import LayerChoice
@@ -61,7 +61,13 @@ class _Point:
     error: float
 
 
-def score_plot(choices: Sequence[LayerChoice], title: str, *, alone: bool = True) -> str:
+def score_plot(
+    choices: Sequence[LayerChoice],
+    title: str,
+    *,
+    alone: bool = True,
+    depths: Mapping[str, int] | None = None,
+) -> str:
     """Draw score against relative depth, one panel per criterion, one line per backbone.
 
     Parameters
@@ -72,6 +78,9 @@ def score_plot(choices: Sequence[LayerChoice], title: str, *, alone: bool = True
         Above all panels; cut where it is too long.
     alone : bool
         Whether it is a document of its own, with its own style; else the page around it has one.
+    depths : mapping of str to int, optional
+        Number of the last layer of each backbone, which not every criterion scores. Default: the
+        deepest layer that one of the criteria scores.
 
     Returns
     -------
@@ -88,9 +97,10 @@ def score_plot(choices: Sequence[LayerChoice], title: str, *, alone: bool = True
     if not choices:
         raise ShapeError("Expected at least one LayerChoice to draw, got none.")
     series = _series(choices)
+    depths = _deepest(choices) | dict(depths or {})
     parts, top = [write(elide(title, 44), 12.0, 22.0, "bold", size=14)], 32.0
     for choice in choices:
-        parts += _panel(choice, series, top)
+        parts += _panel(choice, series, depths, top)
         top += _HEAD + _PANEL + _FOOT
     top += 6
     parts += _legend(series, top, errors=any(choice.standard_errors for choice in choices))
@@ -112,7 +122,17 @@ def _series(choices: Sequence[LayerChoice]) -> list[_Series]:
     ]
 
 
-def _panel(choice: LayerChoice, series: Sequence[_Series], top: float) -> Iterator[str]:
+def _deepest(choices: Sequence[LayerChoice]) -> dict[str, int]:
+    """Return the deepest layer of each backbone that is scored in any panel."""
+    found: dict[str, int] = {}
+    for ref in (ref for choice in choices for ref in choice.scores.refs):
+        found[ref.backbone] = max(ref.layer, found.get(ref.backbone, 0))
+    return found
+
+
+def _panel(
+    choice: LayerChoice, series: Sequence[_Series], depths: Mapping[str, int], top: float
+) -> Iterator[str]:
     scores = choice.scores
     errors = choice.standard_errors or (0.0,) * len(scores.values)
     pairs = list(zip(scores.values, errors, strict=True))
@@ -125,9 +145,9 @@ def _panel(choice: LayerChoice, series: Sequence[_Series], top: float) -> Iterat
     curves = []
     for line in series:
         own = [r for r in scores.refs if (r.backbone, r.pooling) == (line.backbone, line.pooling)]
-        deepest = max((r.layer for r in scores.refs if r.backbone == line.backbone), default=0)
+        deepest = max(1, depths[line.backbone])
         points = [
-            _Point(ref, x(ref.layer / max(1, deepest)), *pairs[scores.refs.index(ref)])
+            _Point(ref, x(ref.layer / deepest), *pairs[scores.refs.index(ref)])
             for ref in sorted(own)
         ]
         curves += [(line, points)] if points else []
