@@ -85,8 +85,9 @@ class Prompt:
         Returns
         -------
         list of tokenizers.Encoding
-            Of at most ``max_tokens``, of which some stay free: a token or two where the text stands
-            once.
+            Of at most ``max_tokens``, of which some may stay free. Where the text stands once these
+            are seldom more than two; up to four were seen where it is cut at an emoji, whose tokens
+            are given up together.
         """
         cut = list(texts)
         found: list[Any] = [None] * len(texts)
