@@ -25,7 +25,9 @@ def knn(features: Features, labels: ClassIndices) -> PerText:
     -------
     array of shape (text,)
         1 where right, 0 where wrong. Their mean is the layer's score. Of classes with equally many
-        neighbours, the one with the nearest wins.
+        neighbours, the one with the nearest wins. Of texts equally far away, as copies are, it is
+        their order that decides which of them count: of layers that are equal for many texts the
+        score changes with the order of the texts.
 
     Raises
     ------

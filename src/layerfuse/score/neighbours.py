@@ -40,7 +40,8 @@ def nearest(features: Features, n_neighbours: int) -> Neighbours:
     Returns
     -------
     Neighbours
-        Of every text.
+        Of every text. Which of several equally far away are found, and in which order, depends on
+        where they stand.
     """
     n_texts, width = features.shape
     half_squares = np.square(features).sum(1) / 2
