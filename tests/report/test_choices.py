@@ -78,7 +78,7 @@ def test_choices_are_made_by_held_out_texts(make, backbones, data):
     _, *alone = smaller_choices(both, train, labels, test, truth, one_price)
     worse = min(range(2), key=lambda i: alone[i].held_out_accuracy)
     says = make(backbones=[backbones[worse]], selector="upper_half").fit(*data["fit"])
-    favoured = says.predict(data["test_texts"])
+    favoured = says.predict(data["test_texts"]).tolist()
     _, *alone = smaller_choices(both, train, labels, test, favoured, one_price)
     better, worse = alone[1 - worse], alone[worse]
     assert better.held_out_accuracy > worse.held_out_accuracy
