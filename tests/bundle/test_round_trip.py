@@ -13,7 +13,7 @@ from sklearn.base import clone
 from layerfuse import Backbone, FusionClassifier
 from layerfuse.backbone.parts import load_parts
 from layerfuse.bundle import FORMAT_VERSION
-from layerfuse.core.errors import BackboneChangedError, BackboneLoadError, UnknownOptionError
+from layerfuse.core.errors import BackboneChangedError, BackboneLoadError
 
 SCRIPT = """
 import sys
@@ -310,7 +310,7 @@ def test_settings_of_a_ready_backbone_are_those_of_the_loaded(
     for name in ("once", "twice"):
         loaded = quiet(FusionClassifier.load(tmp_path / name, device="cpu"))
         asked = loaded.get_params()
-        assert (asked["pooling"], asked["max_tokens"], asked["dtype"]) == (pooling, 16, "bfloat16")
+        assert (asked["pooling"], asked["max_tokens"], asked["dtype"]) == (None, None, "bfloat16")
         again = clone(loaded).set_params(cache=None).fit(*toy(40))
         assert again.selection_ == fitted.selection_
         assert again.backbones_["mine"].spec == fitted.backbones_["mine"].spec
@@ -318,30 +318,34 @@ def test_settings_of_a_ready_backbone_are_those_of_the_loaded(
 
 
 @pytest.mark.parametrize(
-    ("own", "said"),
-    [
-        ({"pooling": "max"}, "pooling='max'"),
-        ({"max_tokens": 16}, "max_tokens=16"),
-        ({"dtype": "bfloat16"}, "dtype='bfloat16'"),
-        ({"skip_first_token": True}, "skip_first_token=True"),
-    ],
+    "own",
+    [{"pooling": "max"}, {"max_tokens": 16}, {"dtype": "bfloat16"}, {"skip_first_token": True}],
 )
-def test_settings_that_no_parameter_says_are_refused_when_fitted_anew(
-    taught, toy, tiny_encoder, tiny_decoder, tmp_path, own, said
+def test_each_backbone_is_fitted_anew_with_its_own_settings(
+    taught, toy, tiny_encoder, tiny_decoder, tmp_path, own
 ):
-    plain = Backbone.from_pretrained(tiny_encoder, device="cpu")
-    other = Backbone.from_pretrained(tiny_decoder, device="cpu", **own)
+    plain = Backbone.from_pretrained(tiny_encoder, device="cpu", prompt="so: ")
+    other = Backbone.from_pretrained(tiny_decoder, device="cpu", name="mine", **own)
     fitted = taught(plain, other)
     fitted.save(tmp_path / "saved")
     loaded = quiet(FusionClassifier.load(tmp_path / "saved", device="cpu")).set_params(cache=None)
-    for one in (loaded, clone(loaded)):
-        with pytest.raises(
-            UnknownOptionError, match=f"decoder was fitted with {said}, .*Construct"
-        ):
-            one.fit(*toy(40))
-    assert np.array_equal(loaded.predict_proba(toy(9)[0]), fitted.predict_proba(toy(9)[0]))
-    loaded.set_params(backbones=[plain, other]).fit(*toy(40))
-    assert loaded.selection_ == fitted.selection_
+    again = clone(loaded).fit(*toy(40))
+    for name, backbone in fitted.backbones_.items():
+        assert again.backbones_[name].spec == backbone.spec
+    assert np.array_equal(again.predict_proba(toy(9)[0]), fitted.predict_proba(toy(9)[0]))
+
+
+def test_a_backbone_that_joins_a_loaded_classifier_has_its_own_defaults(
+    make, toy, tiny_encoder, tiny_decoder, tmp_path
+):
+    make().fit(*toy(40)).save(tmp_path / "saved")
+    loaded = quiet(FusionClassifier.load(tmp_path / "saved", device="cpu")).set_params(cache=None)
+    for joining in (str(tiny_decoder), Backbone.from_pretrained(tiny_decoder, device="cpu")):
+        both = clone(loaded).set_params(backbones=[*loaded.backbones, joining])
+        assert [b.spec.poolings for b in both.load_backbones()] == [
+            ("mean", "first"),
+            ("mean", "last"),
+        ]
 
 
 def test_settings_that_were_asked_for_are_no_mistake(taught, toy, tiny_encoder, tmp_path):

@@ -311,3 +311,13 @@ def test_parquet_keeps_the_index_and_the_types_of_pandas(tmp_path: Path):
     read = pd.read_parquet(tmp_path / "out.parquet")
     pd.testing.assert_frame_equal(read[["text", "n"]], frame)
     assert list(read.columns) == ["text", "n", "prediction", "probability"]
+
+
+def test_pandas_reads_a_column_of_nulls_that_became_text(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": ["a", "b"], "note": [None, None]})
+    frame.convert_dtypes(dtype_backend="pyarrow").to_parquet(tmp_path / "in.parquet")
+    with TableWriter(tmp_path / "out.parquet") as out:
+        for batch in iter_batches(tmp_path / "in.parquet", "text").batches:
+            out.write(with_predictions(batch, ["x", "y"], [0.5, 0.5]))
+
+    assert pd.read_parquet(tmp_path / "out.parquet")["note"].isna().all()

@@ -358,6 +358,7 @@ def test_labels_of_another_type_are_to_be_cast(sides, own, others, said):
         (["a", "b"], ["a", "c"], False),
         ([2**62, 1], [2**62 + 1, 1], False),  # one float is both
         (["inf", "b"], ["Infinity", "sNaN"], False),
+        (["1", "1.0.0"], ["01", "1.00"], False),  # codes, not numbers
         ([0, 1], ["0", "new"], True),
     ],
 )

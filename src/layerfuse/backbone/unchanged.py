@@ -42,7 +42,10 @@ class TokenizerSettings:
         rust = tokenizer.backend_tokenizer
         values: dict[str, object] = {
             "truncation_side": tokenizer.truncation_side,
-            "special tokens": stand_in_id(tokenizer),
+            # They decide nothing but what stands for a text without tokens, where it can have none.
+            "special tokens": None
+            if any(rust.encode("").attention_mask)
+            else stand_in_id(tokenizer),
             "split_special_tokens": rust.encode_special_tokens,
             "added tokens": str(rust.get_added_tokens_decoder()),
             "vocabulary": rust.get_vocab_size(),

@@ -12,12 +12,11 @@ from layerfuse.core.spec import BackboneSpec
 
 _DEFAULTS = {"pooling": None, "max_tokens": None, "dtype": "float32"}
 """Of the settings that one parameter says for all; who gives such a value asks for nothing."""
-_SAYABLE = tuple(_DEFAULTS)
-_OPTIONS = (*_SAYABLE, "device", "offline")
+_OPTIONS = (*_DEFAULTS, "device", "offline")
 
 
-class SavedOrigin(str):
-    """Where a backbone of a saved classifier is from, with what no parameter says of it.
+class SavedOrigin(str):  # noqa: SLOT000 - with slots, old protocols of pickle do not know it
+    """Where a backbone of a saved classifier is from, with the settings it had.
 
     A string, so that it is a backbone by name for all others; clones and copies keep the rest.
 
@@ -27,46 +26,27 @@ class SavedOrigin(str):
         What ``from_pretrained`` was given.
     name : str
         What it was called.
-    unsaid : mapping of str to (Any, Any)
-        Its settings that the parameters may not say: the parameter of then, None if there is none,
-        and the setting.
+    settings : mapping of str to (Any, Any)
+        The parameter of the saved classifier, None if there is none, and what the backbone had.
     """
 
-    __slots__ = ("name", "unsaid")
     name: str
-    unsaid: Mapping[str, tuple[Any, Any]]
+    settings: Mapping[str, tuple[Any, Any]]
 
     def __new__(
-        cls, origin: str, name: str = "", unsaid: Mapping[str, tuple[Any, Any]] | None = None
+        cls, origin: str, name: str = "", settings: Mapping[str, tuple[Any, Any]] | None = None
     ) -> "SavedOrigin":
         """Make a string of the origin."""
         made = super().__new__(cls, origin)
-        made.name, made.unsaid = name, unsaid or {}
+        made.name, made.settings = name, settings or {}
         return made
 
-    def check(self, spec: BackboneSpec, parameters: Mapping[str, Any]) -> None:
-        """Refuse to go on with other settings than those it had, unless they were asked for.
-
-        Raises
-        ------
-        UnknownOptionError
-            Naming them.
-        """
-        now = _settings(spec)
-        differing = {
-            setting: value
-            for setting, (asked, value) in self.unsaid.items()
-            if now[setting] != value and parameters.get(setting) == asked
+    def options(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return its settings, but those that were asked for since instead."""
+        return {"name": self.name} | {
+            setting: had if parameters.get(setting) == asked else parameters[setting]
+            for setting, (asked, had) in self.settings.items()
         }
-        if differing:
-            then = ", ".join(f"{name}={value!r}" for name, value in differing.items())
-            here = ", ".join(f"{name}={now[name]!r}" for name in differing)
-            raise UnknownOptionError(
-                f"{self.name} was fitted with {then}, which the parameters of a loaded classifier "
-                f"cannot say for each backbone; by its name it has {here}. Construct a "
-                f"FusionClassifier with backbones=[Backbone.from_pretrained({str(self)!r}, "
-                f"{then}), ...] to fit anew."
-            )
 
 
 def saved_parameters(
@@ -84,23 +64,22 @@ def saved_parameters(
     Returns
     -------
     dict
-        ``backbones`` and ``prompt``; ``pooling``, ``max_tokens`` and ``dtype`` where all have the
-        same. Where they differ, as they may by default, the argument stays, and fitting with it
-        goes on only if it gives what they had.
+        ``backbones`` and ``prompt``; ``dtype`` where all have the same, whose default is a value.
+        ``pooling`` and ``max_tokens`` stay, since by default each backbone has its own.
     """
     specs = [spec for _, spec in saved]
     prompts = [spec.prompt for spec in specs]
     found: dict[str, Any] = {"prompt": prompts if len(set(prompts)) > 1 else prompts[0]}
-    each = [_settings(spec) for spec in specs]
-    said = {name for name in _SAYABLE if all(own[name] == each[0][name] for own in each)}
-    found |= {name: each[0][name] for name in said}
+    if len({spec.dtype for spec in specs}) == 1:
+        found["dtype"] = specs[0].dtype
+    asked = {**parameters, **found}
     found["backbones"] = [
         SavedOrigin(
             origin,
             spec.name,
-            {name: (parameters.get(name), own[name]) for name in own if name not in said},
+            {name: (asked.get(name), had) for name, had in _settings(spec).items()},
         )
-        for (origin, spec), own in zip(saved, each, strict=True)
+        for origin, spec in saved
     ]
     return found
 
@@ -139,8 +118,7 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
         If it is no list or an empty one, one is given twice, two given ready have the same name, or
         there are not as many prompts.
     UnknownOptionError
-        If one that is loaded already has another prompt, pooling, limit of tokens or dtype; if one
-        of a saved classifier would have other settings.
+        If one that is loaded already has another prompt, pooling, limit of tokens or dtype.
     BackboneLoadError
         If one cannot be loaded.
     """
@@ -164,10 +142,8 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
         if isinstance(one, Backbone):
             loaded.append(one)
         else:
-            name = one.name if isinstance(one, SavedOrigin) else None
-            new = Backbone.from_pretrained(str(one), prompt=prompt, name=name, **options)
-            if isinstance(one, SavedOrigin):
-                one.check(new.spec, parameters)
+            own = one.options(parameters) if isinstance(one, SavedOrigin) else {}
+            new = Backbone.from_pretrained(str(one), prompt=prompt, **(options | own))
             loaded.append(_told_apart(new, taken))
             taken[loaded[-1].name] = new.spec.fingerprint
     return loaded
@@ -175,7 +151,7 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
 
 def _check_ready(ready: Backbone, parameters: Mapping[str, Any]) -> None:
     """Refuse what is asked of a backbone that has other settings for good."""
-    asked = {name: parameters[name] for name in _SAYABLE if parameters[name] != _DEFAULTS[name]}
+    asked = {name: parameters[name] for name in _DEFAULTS if parameters[name] != _DEFAULTS[name]}
     if "pooling" in asked and not isinstance(asked["pooling"], str):
         several = list(asked["pooling"])
         asked["pooling"] = several[0] if len(several) == 1 else several

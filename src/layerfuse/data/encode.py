@@ -43,11 +43,15 @@ def start_encoder(extension: str, file: IO[bytes], schema: pa.Schema) -> Encoder
 class _Parquet:
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
         # A column that begins with nothing but nulls has no type; text is what mostly follows.
-        fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in schema]
+        untold = [pa.types.is_null(f.type) for f in schema]
+        fields = [
+            f.with_type(pa.string()) if null else f for f, null in zip(schema, untold, strict=True)
+        ]
         # What was carried as JSON text is plain text to who reads the file.
         self._schema = pa.schema(
             [f if why_untyped(f) is None else f.remove_metadata() for f in fields],
-            schema.metadata,  # where pandas keeps its index and its own types
+            # Where pandas keeps its index and its own types; it cannot read what has others.
+            None if any(untold) else schema.metadata,
         )
         try:
             self._writer = pq.ParquetWriter(file, self._schema)

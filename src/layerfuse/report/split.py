@@ -1,8 +1,8 @@
 """``Split``: training and test texts with labels, checked before anything costs time."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -108,13 +108,10 @@ def _unknown(unknown: Collection[Any], known: Collection[Any]) -> str:
     return msg
 
 
-def _untyped(label: Any) -> str | Decimal:
-    """Return the number that a label is or spells, else its letters."""
-    try:
-        number = Decimal(str(label))
-    except InvalidOperation:
-        return str(label)
-    return number if number.is_finite() else str(label)
+def _untyped(label: Any) -> str:
+    """Return the letters of a label, those of an integer where it is one that was read as float."""
+    letters = str(label)
+    return letters.removesuffix(".0") if re.fullmatch(r"-?\d+\.0", letters) else letters
 
 
 def _plain(text: str) -> str:
