@@ -35,7 +35,8 @@ STACKING_FROM_TEXTS = 100
 """Probes see the texts that judge their pool: with few, labels without meaning seem learnable.
 
 Mean held-out log loss of 24 draws of such labels, two classes, ``stacking`` and ``concat``: 0.612
-and 0.675 on 12 texts, 0.651 and 0.681 on 24, 0.684 and 0.690 on 64, 0.689 and 0.691 on 96.
+and 0.675 on 12 texts, 0.651 and 0.681 on 24, 0.684 and 0.690 on 64, 0.689 and 0.691 on 96
+(``benchmarks/random_labels.py``).
 """
 
 
