@@ -270,6 +270,7 @@ def test_what_judges_layers_one_text_at_a_time_sees_no_text_twice(
 
     spy(fitted, "score_layers", lambda arguments: len(arguments[1]))
     spy(comparison, "layer_marginals", lambda arguments: len(arguments[2].distinct()))
+    monkeypatch.setattr(comparison, "measure_prediction", lambda *_, **__: None)  # slow, not asked
     (texts, labels), test = toy(30, seed=0), toy(10, seed=1)
     classifier = FusionClassifier([str(tiny_encoder)], **plain)
     compare(classifier, texts * 2, labels * 2, *test, criteria=["fisher"])
