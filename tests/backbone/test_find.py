@@ -269,3 +269,10 @@ def test_load_again_refuses_other_weights(tiny, copy_of):
         tiny.write(other, folder, seed=1)
         with pytest.raises(LayerFuseError, match="is not the backbone that was used before"):
             load_again(backbone.origin, backbone.spec, blocks="encoder.layer", device="cpu")
+
+
+def test_a_folder_with_an_adapter_is_refused(copy_of):
+    folder = copy_of("bert")
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    with pytest.raises(BackboneLoadError, match="holds an adapter .* Merge it"):
+        Backbone.from_pretrained(folder, device="cpu")

@@ -12,7 +12,7 @@ def digest(path: Path) -> str:
     Raises
     ------
     BackboneLoadError
-        If a folder lacks its configuration or safetensors weights.
+        If a folder lacks its configuration or safetensors weights, or holds an adapter.
     """
     total = hashlib.sha256()
     for file in [path] if path.is_file() else model_files(path):
@@ -27,8 +27,15 @@ def model_files(folder: Path) -> list[Path]:
     Raises
     ------
     BackboneLoadError
-        If one of the two is missing.
+        If one of the two is missing, or an adapter lies beside them.
     """
+    if (folder / "adapter_config.json").is_file():
+        # With peft installed transformers applies it, without it does not, both without a word.
+        raise BackboneLoadError(
+            f"{folder} holds an adapter (adapter_config.json), which is not read. Merge it into the "
+            "weights, as by merge_and_unload() of peft, and save these; or, to go on without it, "
+            "take adapter_config.json and adapter_model.safetensors out of the folder."
+        )
     weights = sorted(folder.glob("*.safetensors"))
     if not (folder / "config.json").is_file() or not weights:
         raise BackboneLoadError(
