@@ -78,6 +78,23 @@ def test_fingerprint_follows_what_stands_for_a_text_without_tokens(copy_of):
     assert one.spec.fingerprint != other.spec.fingerprint
 
 
+def test_fingerprint_follows_whether_special_tokens_in_a_text_are_split(copy_of):
+    folder = copy_of("bert")
+    before = Backbone.from_pretrained(folder, device="cpu")
+    settings = folder / "tokenizer_config.json"
+    fields = json.loads(settings.read_text()) | {"split_special_tokens": True}
+    settings.write_text(json.dumps(fields))
+    after = Backbone.from_pretrained(folder, device="cpu")
+    one, other = (b.embed(["the [SEP] cat"]).values for b in (before, after))
+    assert np.abs(one - other).max() > 0.01
+    assert after.spec.fingerprint != before.spec.fingerprint
+    # What was saved before this stood in the key is loaded as before.
+    digest = tokenizer_digest(after.tokenizer, with_stand_in=False)
+    spec = dataclasses.replace(after.spec, tokenizer=digest)
+    again = load_again(after.origin, spec, device="cpu")
+    np.testing.assert_array_equal(again.embed(["the [SEP] cat"]).values, other)
+
+
 def test_a_fingerprint_that_held_no_stand_in_is_known_again(copy_of):
     backbone = with_start_token(copy_of("qwen2"), "<|im_end|>")
     tokenizer = tokenizer_digest(backbone.tokenizer, with_stand_in=False)

@@ -46,7 +46,7 @@ def load_again(
     Backbone
         With exactly that spec; but for a packaged decoder's of before, whose ``weights`` are now
         those of its packages, and for tokenizers whose digest of before did not hold what stands
-        for a text without tokens.
+        for a text without tokens or whether special tokens are split.
 
     Raises
     ------

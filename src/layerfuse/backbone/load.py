@@ -218,10 +218,16 @@ def token_limit(model: nn.Module, tokenizer: Any) -> int | None:
             module.padding_idx + 1
             for name, module in model.named_modules()
             if name.endswith("position_embeddings")
-            and isinstance(module, nn.Embedding)
-            and module.padding_idx is not None
+            and getattr(module, "padding_idx", None) is not None  # I-BERT's is no nn.Embedding
         ]
         limits.append(int(positions) - max(offsets, default=0))
+    config = text_config(model)
+    if config.model_type == "big_bird" and config.attention_type == "block_sparse":
+        # Beyond, the last block of a text is one that all see: with padding it is another one. And
+        # the first shorter text makes all attention full, for good.
+        limits.append((5 + 2 * config.num_random_blocks) * config.block_size)
+    if config.model_type == "mpt":
+        limits.append(int(config.max_seq_len))
     if tokenizer.model_max_length < 10**9:  # transformers' "no limit" is 10**30
         limits.append(int(tokenizer.model_max_length))
     return min(limits, default=None)
@@ -235,7 +241,8 @@ def tokenizer_digest(tokenizer: Any, *, with_stand_in: bool = True) -> str:
     tokenizer : PreTrainedTokenizerFast
         Nobody else may use it meanwhile.
     with_stand_in : bool
-        False for the digest of before, which did not hold what stands for a text without tokens.
+        False for the digest of before, which did not hold what stands for a text without tokens,
+        nor whether special tokens are split where they stand in a text.
 
     Returns
     -------
@@ -248,4 +255,6 @@ def tokenizer_digest(tokenizer: Any, *, with_stand_in: bool = True) -> str:
     state = f"{tokenizer.truncation_side}\n{rust.to_str()}"
     if with_stand_in and not rust.encode("").ids:  # else nothing stands in, and the key stays
         state += f"\n{stand_in_id(tokenizer)}"
+    if with_stand_in and rust.encode_special_tokens:  # which its own serialised state leaves out
+        state += "\nspecial tokens are split"
     return f"sha256:{hashlib.sha256(state.encode()).hexdigest()}"
