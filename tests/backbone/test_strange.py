@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import transformers as tf
+from safetensors.numpy import load_file
 
-from layerfuse.backbone import Backbone, ProbeLoss, backbone_gradient
+from layerfuse.backbone import Backbone, ProbeLoss, attention_entropy, backbone_gradient
 from layerfuse.core.errors import BackboneLoadError
 
 PLAIN = {
@@ -69,3 +70,97 @@ def test_gradients_do_not_notice_padding_of_the_model_itself(longformer, tiny, m
     alone = backbone_gradient(longformer, tiny.texts, loss, progress=False).values
     np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-6)
     assert (alone > 0).all()
+
+
+LONG = {
+    **PLAIN,
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "rope_theta": 1e4,
+        "partial_rotary_factor": 1.0,
+        "original_max_position_embeddings": 12,
+        "short_factor": [1.0] * 4,
+        "long_factor": [4.0, 8.0, 2.0, 3.0],
+    },
+    "original_max_position_embeddings": 12,
+}
+
+
+@pytest.fixture(scope="module")
+def longrope(tiny, tmp_path_factory) -> Backbone:
+    folder = tiny.write_as(tmp_path_factory.mktemp("longrope"), tf.Phi3Config, LONG)
+    return Backbone.from_pretrained(folder, pooling=tiny.poolings, device="cpu")
+
+
+def test_a_short_text_is_not_read_by_the_frequencies_of_a_long_one_beside_it(longrope, tiny):
+    got = longrope.embed(tiny.texts).values
+    for position, text in enumerate(tiny.texts):
+        plain = tiny.run_plain(longrope.model, longrope.tokenizer, text)
+        for ref, row in zip(longrope.refs, got, strict=True):
+            if ref.layer < longrope.deepest:  # transformers gives that one after its norm
+                want = tiny.pool_plain(plain[ref.layer], ref.pooling)
+                np.testing.assert_allclose(row[position], want, atol=1e-5, err_msg=f"{ref}, {text}")
+    lengths = [len(longrope.tokenizer(text)["input_ids"]) for text in tiny.texts]
+    assert min(lengths) <= 12 < max(lengths)
+
+
+def test_signals_do_not_notice_a_long_text_beside_a_short_one(longrope, tiny):
+    together = attention_entropy(longrope, tiny.texts, progress=False).values
+    for position, text in enumerate(tiny.texts):
+        alone = attention_entropy(longrope, [text], progress=False).values[0]
+        np.testing.assert_allclose(together[position], alone, atol=1e-5, err_msg=text)
+
+
+def test_big_bird_reads_as_far_as_its_attention_is_full(tiny, tmp_path):
+    sparse = {"block_size": 4, "num_random_blocks": 1}
+    folder = tiny.write_as(tmp_path / "own", tf.BigBirdConfig, {**PLAIN, **sparse})
+    with pytest.raises(BackboneLoadError, match="max_tokens=29, but own takes at most 28 tokens"):
+        Backbone.from_pretrained(folder, max_tokens=29, device="cpu")
+    backbone = Backbone.from_pretrained(folder, device="cpu")
+    assert backbone.spec.max_tokens == 28
+    backbone.save(tmp_path / "saved")
+    loaded = Backbone.load(tmp_path / "saved", device="cpu")
+    longest = ["the dog " * 13]  # alone: nothing shorter came before
+    np.testing.assert_array_equal(loaded.embed(longest).values, backbone.embed(longest).values)
+    full = {**sparse, "attention_type": "original_full"}
+    folder = tiny.write_as(tmp_path / "full", tf.BigBirdConfig, {**PLAIN, **full})
+    assert Backbone.from_pretrained(folder, device="cpu").spec.max_tokens == 80
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "limit"),
+    [
+        (tf.IBertConfig, PLAIN, 79),  # positions are counted from the padding id, which is 0 here
+        (tf.MptConfig, {"d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 24}, 24),
+    ],
+)
+def test_a_text_that_is_too_long_is_truncated_to_the_positions(
+    tiny, tmp_path, kind, options, limit
+):
+    folder = tiny.write_as(tmp_path, kind, options)
+    backbone = Backbone.from_pretrained(folder, device="cpu")
+    assert backbone.spec.max_tokens == limit
+    with pytest.warns(UserWarning, match=f"max_tokens={limit} "):
+        assert np.isfinite(backbone.embed(["the dog " * 99]).values).all()
+
+
+def test_weights_that_a_model_changes_when_it_runs_are_saved_as_they_were(tiny, tmp_path):
+    options = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 5,
+        "rescale_every": 2,
+        "context_length": 64,
+    }
+    folder = tiny.write_as(tmp_path / "own", tf.RwkvConfig, options)
+    backbone = Backbone.from_pretrained(folder, device="cpu")
+    want = backbone.embed(tiny.texts).values
+    for name in ("saved", "again"):
+        saved = backbone.cut(5)
+        saved.save(tmp_path / name)
+        backbone = Backbone.load(tmp_path / name, device="cpu")
+        for one in (saved, backbone):
+            np.testing.assert_array_equal(one.embed(tiny.texts).values, want)
+    before, after = (load_file(tmp_path / n / "model.safetensors") for n in ("own", "again"))
+    for name, weight in before.items():
+        np.testing.assert_array_equal(after[name], weight, err_msg=name)

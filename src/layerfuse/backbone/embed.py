@@ -18,6 +18,7 @@ from layerfuse.backbone.distinct import distinct_texts
 from layerfuse.backbone.heap import return_freed_memory
 from layerfuse.backbone.kernels import PackedLinears, pack_linears
 from layerfuse.backbone.mpnet import fused_attention
+from layerfuse.backbone.rotary import rotary_steps
 from layerfuse.backbone.tap import LayerTap
 from layerfuse.backbone.tokens import TokenizedTexts, stand_in_id, tokenize
 from layerfuse.core.arrays import LayerArray
@@ -145,7 +146,7 @@ def _run_all(
     pad_id: int,
 ) -> Iterator[tuple[np.ndarray, LayerArray]]:
     """Yield batches, longest texts first, with their pooled layers (row, batch, hidden)."""
-    rest = tokens.longest_first()
+    rest, steps = tokens.longest_first(), rotary_steps(model)
     n_untidy = 0
 
     def run(batch: np.ndarray, *, alone: bool) -> LayerArray | None:
@@ -157,7 +158,8 @@ def _run_all(
     with Cores(torch.get_num_threads() if model.device.type == "cpu" else 1) as cores:
         while len(rest):
             n_cores = 1 if budget.was_short else cores.n_cores
-            batches = tokens.batches(rest, budget.tokens, n_cores)
+            alike = tokens.together(rest, steps)
+            batches = tokens.batches(alike, budget.tokens, n_cores)
             deberta, mpnet = attention_by_distance(model), fused_attention(model)
             # Other threads may embed with the same model.
             with tap.blocks.turn, tap, packed, deberta, mpnet:

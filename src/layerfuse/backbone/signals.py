@@ -16,6 +16,7 @@ from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.gradients import ProbeLoss, gradient_norms
 from layerfuse.backbone.pooling import pool
+from layerfuse.backbone.rotary import rotary_steps
 from layerfuse.backbone.tap import BlockTap
 from layerfuse.backbone.tokens import stand_in_id, tokenize
 from layerfuse.core.errors import ShapeError, check_option
@@ -185,10 +186,11 @@ def _run_all(
     if tap.loss is not None:
         kept = 4 * _KEPT_STATES * spec.hidden_size * backbone.deepest
         budget.tokens = min(budget.tokens, max(1, _GRAPH_BYTES // max(1, kept)))
-    order = tokens.longest_first()
+    order, steps = tokens.longest_first(), rotary_steps(backbone.model)
     start = 0
     while start < len(order):
-        batch = order[start : start + tokens.batch_size(int(order[start]), budget.tokens)]
+        alike = tokens.together(order[start:], steps)
+        batch = alike[: tokens.batch_size(int(alike[0]), budget.tokens)]
         ids, mask = tokens.padded(batch, pad_id)
         with budget.watch(*ids.shape) as attempt:
             measured = tap.run(batch, ids.to(backbone.device), mask.to(backbone.device))

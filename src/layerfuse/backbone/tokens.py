@@ -44,6 +44,25 @@ class TokenizedTexts:
         """Return positions of all texts, longest first: too little memory shows at once."""
         return np.argsort(-self.lengths, kind="stable")
 
+    def together(self, order: np.ndarray, steps: Sequence[int]) -> np.ndarray:
+        """Return the first of some texts, as many as may share a batch.
+
+        Parameters
+        ----------
+        order : int array of shape (text,)
+            Positions, longest first.
+        steps : sequence of int
+            Lengths that no batch may stand across, as ``rotary_steps`` gives them.
+
+        Returns
+        -------
+        int array
+            The start of ``order``: all that are longer than the same steps as the first.
+        """
+        lengths = self.lengths[order]
+        below = max((step for step in steps if len(order) and step < lengths[0]), default=-1)
+        return order[: np.count_nonzero(lengths > below)]
+
     def batch_size(self, longest: int, token_budget: int) -> int:
         """Return how many texts fit a batch with the longest of them.
 
