@@ -274,5 +274,5 @@ def test_load_again_refuses_other_weights(tiny, copy_of):
 def test_a_folder_with_an_adapter_is_refused(copy_of):
     folder = copy_of("bert")
     (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
-    with pytest.raises(BackboneLoadError, match="holds an adapter .* Merge it"):
+    with pytest.raises(BackboneLoadError, match=r"holds an adapter .* Merge it"):
         Backbone.from_pretrained(folder, device="cpu")

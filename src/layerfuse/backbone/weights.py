@@ -32,9 +32,9 @@ def model_files(folder: Path) -> list[Path]:
     if (folder / "adapter_config.json").is_file():
         # With peft installed transformers applies it, without it does not, both without a word.
         raise BackboneLoadError(
-            f"{folder} holds an adapter (adapter_config.json), which is not read. Merge it into the "
-            "weights, as by merge_and_unload() of peft, and save these; or, to go on without it, "
-            "take adapter_config.json and adapter_model.safetensors out of the folder."
+            f"{folder} holds an adapter (adapter_config.json), which is not read. Merge it into "
+            "the weights, as by merge_and_unload() of peft, and save these; or, to go on without "
+            "it, take adapter_config.json and adapter_model.safetensors out of the folder."
         )
     weights = sorted(folder.glob("*.safetensors"))
     if not (folder / "config.json").is_file() or not weights:
