@@ -92,6 +92,13 @@ def test_whoever_may_read_the_folder_may_read_its_weights(bert, tmp_path):
     assert modes["model.safetensors"] == modes["backbone.json"]
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
+def test_a_disk_that_refuses_is_an_error_of_the_system(bert, tmp_path, file):
+    (tmp_path / file).mkdir()  # both are written in Rust, by libraries with errors of their own
+    with pytest.raises(OSError, match=f"{tmp_path.name} cannot be written: "):
+        bert.save(tmp_path)
+
+
 def test_saved_cut_can_be_cut_and_saved_again(bert, tiny, tmp_path):
     bert.cut(2).save(tmp_path / "first")
     again = Backbone.load(tmp_path / "first", device="cpu").cut(1)

@@ -17,9 +17,10 @@ from layerfuse.backbone.kernels import KernelName, fastest_kernel
 from layerfuse.backbone.load import move
 from layerfuse.backbone.parts import load_parts
 from layerfuse.backbone.prompt import Prompt
-from layerfuse.backbone.saved import SavedBackbone, weights_as_loaded
+from layerfuse.backbone.saved import SavedBackbone
 from layerfuse.backbone.source import find_source, lasting
 from layerfuse.backbone.unchanged import TokenizerSettings
+from layerfuse.backbone.write import write_model
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import LayerError, check_option
 from layerfuse.core.layers import LayerEmbeddings, LayerRef, Pooling
@@ -166,9 +167,8 @@ class Backbone:
         """Write the weights that are left, tokenizer and identity to a folder, made if need be."""
         self.check_unchanged()
         folder = Path(folder)
-        with self.blocks.turn, weights_as_loaded(self.model):
-            self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        with self.blocks.turn:
+            write_model(self.model, self.tokenizer, folder)
         SavedBackbone(self.spec, self.blocks.path, self.deepest, self.origin).write(folder)
 
     @property

