@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
+import transformers as tf
 
 from layerfuse import Backbone
 from layerfuse.backbone.cores import Cores
@@ -102,6 +103,35 @@ def test_layers_are_those_of_one_batch_after_the_other(tiny, many_texts, family,
     want = backbone.embed(many_texts).values
     assert threading.get_ident() in threads
     np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_model_that_keeps_states_reads_one_batch_at_a_time(
+    tiny, many_texts, tmp_path, monkeypatch
+):
+    """Two at once add states of batches of different sizes: an error on machines with two cores."""
+    options = {
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+        "lru_width": 32,
+        "attention_window_size": 8,
+    }
+    folder = tiny.write_as(tmp_path, tf.RecurrentGemmaConfig, options)
+    backbone = Backbone.from_pretrained(folder, pooling="mean", device="cpu")
+    run, threads = LayerTap.run, set()
+
+    def noticed(self, *args):
+        threads.add(threading.get_ident())
+        return run(self, *args)
+
+    monkeypatch.setattr(LayerTap, "run", noticed)
+    monkeypatch.setattr(backbone.budget, "tokens", 64)
+    got = backbone.embed(many_texts * 3).values
+    assert threads == {threading.get_ident()}
+    want = [backbone.embed([text]).values for text in many_texts[:9]]
+    np.testing.assert_allclose(got[:, :9], np.concatenate(want, 1), atol=1e-5)
 
 
 @pytest.mark.usefixtures("two_cores")

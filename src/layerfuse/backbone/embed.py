@@ -155,7 +155,7 @@ def _run_all(
             values = _run(model, tap, ids, mask)
         return values if attempt.succeeded else None
 
-    with Cores(torch.get_num_threads() if model.device.type == "cpu" else 1) as cores:
+    with Cores(_n_cores(model)) as cores:
         while len(rest):
             n_cores = 1 if budget.was_short else cores.n_cores
             alike = tokens.together(rest, steps)
@@ -174,6 +174,13 @@ def _run_all(
                     yield batch, values
             failed = [b for b, v in zip(batches, results, strict=True) if v is None]
             rest = np.concatenate([*failed, rest])
+
+
+def _n_cores(model: Any) -> int:
+    """Return how many batches may run side by side."""
+    # RecurrentGemma keeps the states of the batch that it reads in its modules.
+    alone = model.device.type != "cpu" or model.config.model_type == "recurrent_gemma"
+    return 1 if alone else torch.get_num_threads()
 
 
 @torch.inference_mode()
