@@ -1,8 +1,12 @@
 """Models that lay out states or padding in a way of their own are read right, or refused."""
 
+import json
+
 import numpy as np
 import pytest
+import torch
 import transformers as tf
+from safetensors import torch as tensors
 from safetensors.numpy import load_file
 
 from layerfuse.backbone import Backbone, ProbeLoss, attention_entropy, backbone_gradient
@@ -164,3 +168,29 @@ def test_weights_that_a_model_changes_when_it_runs_are_saved_as_they_were(tiny, 
     before, after = (load_file(tmp_path / n / "model.safetensors") for n in ("own", "again"))
     for name, weight in before.items():
         np.testing.assert_array_equal(after[name], weight, err_msg=name)
+
+
+def test_weights_that_are_quantised_are_saved_as_the_plain_numbers_that_were_used(tiny, tmp_path):
+    """8-bit floats with a scale for each block of 8 times 8, which a CPU does not multiply."""
+    pytest.importorskip("accelerate")
+    folders = [tiny.write("llama", tmp_path / name) for name in ("quantised", "plain")]
+    quantised, plain = (tensors.load_file(folder / "model.safetensors") for folder in folders)
+    for name in [name for name in plain if name.endswith("proj.weight")]:
+        n_out, n_in = plain[name].shape
+        blocks = plain[name].view(n_out // 8, 8, n_in // 8, 8)
+        scale = blocks.abs().amax((1, 3)) / 448
+        eight_bit = (blocks / scale[:, None, :, None]).to(torch.float8_e4m3fn)
+        plain[name] = (eight_bit.float() * scale[:, None, :, None]).view(n_out, n_in)
+        quantised[name] = eight_bit.view(n_out, n_in)
+        quantised[f"{name}_scale_inv"] = scale
+    for folder, weights in zip(folders, (quantised, plain), strict=True):
+        tensors.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = folders[0] / "config.json"
+    how = {"quant_method": "fp8", "weight_block_size": [8, 8], "dequantize": True}
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"quantization_config": how}))
+    backbone, same = (Backbone.from_pretrained(folder, device="cpu") for folder in folders)
+    want = backbone.embed(tiny.texts, [2]).values
+    np.testing.assert_allclose(same.embed(tiny.texts, [2]).values, want, atol=1e-5)
+    backbone.cut(2).save(tmp_path / "saved")
+    loaded = Backbone.load(tmp_path / "saved", device="cpu")
+    np.testing.assert_array_equal(loaded.embed(tiny.texts, [2]).values, want)

@@ -97,6 +97,7 @@ def _load_weights(
                 whole = kind.from_config(config, trust_remote_code=trust_remote_code)
             own, config = type(whole), whole.config
             kind = cut_class(own, *cut_to)
+        was_quantised = hasattr(config, "quantization_config")
         model, info = kind.from_pretrained(
             path,
             config=config,
@@ -107,6 +108,10 @@ def _load_weights(
         )
         if cut_to is not None:
             model.__class__ = own  # which pickle finds again by its name
+        if was_quantised and not hasattr(model.config, "quantization_config"):
+            # The weights are plain numbers now. Saved by what they were read by they would be
+            # quantised once more, beside a configuration that does not say so.
+            model._weight_conversions = None  # noqa: SLF001 - the defaults of the family are taken
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as err:
         raise BackboneLoadError(f"The model in {path} cannot be loaded: {err}") from err
     # The pooler follows the last block and is never run here; all else missing would be random.
