@@ -194,3 +194,7 @@ def test_weights_that_are_quantised_are_saved_as_the_plain_numbers_that_were_use
     backbone.cut(2).save(tmp_path / "saved")
     loaded = Backbone.load(tmp_path / "saved", device="cpu")
     np.testing.assert_array_equal(loaded.embed(tiny.texts, [2]).values, want)
+    # As the folders are that were saved before.
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"quantization_config": None}))
+    with pytest.raises(BackboneLoadError, match=r"holds quantised weights, with scales such as"):
+        Backbone.from_pretrained(folders[0], device="cpu")

@@ -27,6 +27,8 @@ from layerfuse.core.spec import Dtype
 MAX_TOKENS = 512
 """Default limit where the model allows more: attention costs grow with the square of it."""
 
+_SCALES = (".weight_scale", ".weight_scale_inv")
+"""What quantised weights are multiplied by; without it they are numbers without meaning."""
 
 _TOKENIZER_FILES = ("tokenizer.json", "*vocab*", "*.model", "*.tiktoken")
 
@@ -120,6 +122,13 @@ def _load_weights(
         raise BackboneLoadError(
             f"{path} lacks {len(missing)} weights of {type(model).__name__}, such as "
             f"{missing[0]}. Expected a complete checkpoint."
+        )
+    scales = sorted(key for key in info["unexpected_keys"] if key.endswith(_SCALES))
+    if scales:
+        raise BackboneLoadError(
+            f"{path} holds quantised weights, with scales such as {scales[0]}, but its config.json "
+            "has no quantization_config that says how to read them. Take the whole checkpoint; "
+            "what was saved from one by an earlier layerfuse must be saved anew."
         )
     return model
 
