@@ -74,10 +74,11 @@ def test_one_bare_string_is_refused(text, read):
 @pytest.mark.parametrize(
     ("table", "shape"),
     [
-        (np.array([["a", "b"]]), r"\(1, 2\)"),
-        (np.array("a"), r"\(\)"),
-        (pd.DataFrame({"a": ["x"]}), r"\(1, 1\)"),
-        (pa.table({"a": ["x", "y"]}), r"\(2, 1\)"),
+        (np.array([["a", "b"]]), r"\(1, 2\)\. Take a column of it, as with \[:, 0\]"),
+        (np.array("a"), r"\(\)\.$"),
+        (pd.DataFrame({"a": ["x"]}), r"\(1, 1\)\. Take a column of it, as with \['a'\]"),
+        (pd.DataFrame({3: ["x"]}), r"\(1, 1\)\. Take a column of it, as with \[3\]"),
+        (pa.table({"a": ["x", "y"]}), r"\(2, 1\)\. Take a column of it, as with \['a'\]"),
     ],
 )
 def test_other_than_one_dimension_is_refused(table, shape):

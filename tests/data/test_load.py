@@ -181,12 +181,32 @@ def test_undecided_columns(put: Put, content: str | bytes, message: str) -> None
         load_texts(put("t.csv", content))
 
 
-@pytest.mark.parametrize(("name", "mark"), [("t.csv", ";"), ("t.csv", "\t"), ("t.tsv", ";")])
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [("t.csv", ";"), ("t.csv", "\t"), ("t.csv", "|"), ("t.tsv", ";"), ("t.tsv", ",")],
+)
 def test_a_column_that_is_several(put: Put, name: str, mark: str) -> None:
     path = put(name, f'"text{mark}label"\n"so good{mark}1"\n')
     with pytest.raises(DataError, match=r"the only column is .*, which looks like several"):
         iter_batches(path)
     assert iter_batches(path, f"text{mark}label").text_column == f"text{mark}label"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "text;label\nso good, really;1\n"),
+        ("t.csv", "id\ttext\tlabel\n1\tso good\t1\n2\tbad, bad\t0\n"),
+        ("t.csv", 'text;label\n"so good";1\n'),
+        ("t.tsv", 'text,label\n"so good",1\n'),
+        ("t.tsv", "text,label\nso\tgood,1\n"),
+    ],
+)
+def test_a_file_with_other_marks_is_told_so_where_its_rows_hold_those_read(
+    put: Put, name: str, content: str
+) -> None:
+    with pytest.raises(DataError, match=r"the only column is .*, which looks like several.*save"):
+        load_texts(put(name, content))
 
 
 def test_a_usual_column_is_taken_where_there_is_one(put: Put) -> None:

@@ -38,9 +38,13 @@ def as_list(values: Any, what: str) -> list[Any]:
         )
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:
-        raise DataError(
-            f"Expected one column of {what}, got {type(values).__name__} of shape {tuple(shape)}."
-        )
+        msg = f"Expected one column of {what}, got {type(values).__name__} of shape {tuple(shape)}."
+        names = getattr(values, "column_names", getattr(values, "columns", None))  # pyarrow; others
+        if names is not None:
+            msg += f" Take a column of it, as with [{next(iter(names), what)!r}]."
+        elif shape:
+            msg += " Take a column of it, as with [:, 0]."
+        raise DataError(msg)
     for convert in ("to_pylist", "tolist"):  # pyarrow; NumPy and pandas
         if hasattr(values, convert):
             converted: list[Any] = getattr(values, convert)()

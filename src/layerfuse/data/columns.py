@@ -61,13 +61,9 @@ def find_text_column(
             raise DataError(msg)
         _check_typed(batch, source, named)
         return named
-    if len(batch.schema) == 1 and any(mark in batch.schema.names[0] for mark in ";\t"):
-        msg = (
-            f"{source}: the only column is {batch.schema.names[0]!r}, which looks like several. "
-            "Columns of a .csv file stand between commas, those of a .tsv file between tabs: save "
-            "it so, or name the column with text_column= (--text-column)."
-        )
-        raise DataError(msg)
+    check_several(
+        batch.schema.names, source, ", or name the column with text_column= (--text-column)"
+    )
     strings: list[str] = [
         field.name for field in batch.schema if _is_text(field.type) and field.name != label_column
     ]
@@ -134,6 +130,33 @@ def check_column(batch: pa.RecordBatch, source: str, column: str, option: str) -
     near = difflib.get_close_matches(column, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     msg = f"{source}: {option}={column!r} is no column. Columns: {_names(names)}.{hint}"
+    raise DataError(msg)
+
+
+def check_several(names: Sequence[str], source: str, way_out: str = "") -> None:
+    """Raise if the only column is named as if it were several, between other marks than those read.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All columns.
+    source : str
+        For messages; its extension tells which marks were read.
+    way_out : str
+        What else the message names.
+
+    Raises
+    ------
+    DataError
+        With how to save the file.
+    """
+    marks = ",;|" if source.lower().endswith(".tsv") else ";|\t"
+    if len(names) != 1 or not any(mark in names[0] for mark in marks):
+        return
+    msg = (
+        f"{source}: the only column is {names[0]!r}, which looks like several. Columns of a .csv "
+        f"file stand between commas, those of a .tsv file between tabs: save it so{way_out}."
+    )
     raise DataError(msg)
 
 

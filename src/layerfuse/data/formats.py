@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from layerfuse.core.errors import DataError
+from layerfuse.data.columns import check_several
 from layerfuse.data.untyped import ColumnType, to_array
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -153,10 +154,13 @@ def _delimited_rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterat
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD_CHARS))
     reader = csv.reader(_decoded(lines, name), delimiter=delimiter, strict=True)
     width = 0
+    header: list[str] = []
     try:
         for number, row in enumerate(filter(None, reader)):  # the header is row 0
             width = width or len(row)
+            header = header or row
             if len(row) != width:
+                check_several(header, name)
                 msg = (
                     f"{name}, data row {number} (line {reader.line_num}): expected {width} fields "
                     f"as in the header, got {len(row)}. Put quotes around a field that holds "
@@ -180,6 +184,7 @@ def _delimited_rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterat
                 "field that holds one."
             )
             raise DataError(msg) from err
+        check_several(header, name)
         msg = (
             f"{name}, line {reader.line_num}: {err}. Put quotes around the whole field, "
             "and write a quote inside it twice."
