@@ -31,6 +31,21 @@ def test_is_what_its_parts_give(block):
     assert choice.stability.shares[2] == max(choice.stability.shares) > 0.9
 
 
+def test_one_backbone_may_come_without_a_list(block):
+    """As in the parts: all of them take embeddings or a sequence of them."""
+    assert choose_layers(block, LABELS) == choose_layers([block], LABELS)
+    assert choose_layers(block, LABELS, selector="greedy", n_resamples=2).selection.refs
+
+
+def test_the_criterion_may_be_a_function(block):
+    def spread(features, labels):
+        return float(features.std())
+
+    choice = choose_layers([block], LABELS, spread, "best", k=1, n_resamples=3)
+    assert choice.scores == score_layers([block], LABELS, spread)
+    assert choice.selection.refs == (REFS[2],)
+
+
 def test_stability_may_be_left_out(block):
     assert choose_layers([block], LABELS, n_resamples=0).stability is None
 

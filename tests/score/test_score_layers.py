@@ -152,6 +152,28 @@ def test_an_own_function_without_a_finite_answer_is_refused_by_layer():
         score_layers(embed(), LABELS, lambda _features, _labels: float("nan"))
 
 
+@pytest.mark.parametrize(
+    ("value", "came"),
+    [
+        (None, "NoneType"),
+        (np.ones(3), r"ndarray of shape \(3,\)"),
+        ([1.0], "list"),
+        ("high", "str"),
+    ],
+)
+def test_an_own_function_that_gives_no_number_is_named(value, came):
+    def per_text(features, labels):
+        return value
+
+    with pytest.raises(FeatureError, match=f"criterion='per_text' gave {came}, expected one num"):
+        score_layers(embed(), LABELS, per_text)
+
+
+def test_an_own_function_fails_with_its_own_error():
+    with pytest.raises(TypeError, match="unsupported"):
+        score_layers(embed(), LABELS, lambda features, _labels: features + None)
+
+
 def test_an_own_function_needs_two_classes_too():
     with pytest.raises(LabelError, match="at least two classes"):
         score_layers(embed(), ["a"] * 40, lambda _features, _labels: 1.0)

@@ -14,7 +14,7 @@ from layerfuse.core.choice import LayerChoice
 from layerfuse.core.costs import Budget
 from layerfuse.core.errors import LabelError
 from layerfuse.core.layers import LayerRef, LayerRows
-from layerfuse.core.scores import LayerScores
+from layerfuse.core.scores import Criterion, LayerScores
 from layerfuse.core.selection import Selection
 from layerfuse.core.signals import LayerSignals
 from layerfuse.extract import StoredEmbeddings
@@ -29,9 +29,9 @@ from layerfuse.select import (
 
 
 def choose_layers(
-    embeddings: Sequence[LayerRows],
+    embeddings: LayerRows | Sequence[LayerRows],
     labels: Any,
-    criterion: CriterionName | CriterionInfo = "loo_ridge",
+    criterion: CriterionName | CriterionInfo | Criterion = "loo_ridge",
     selector: SelectorName = "best",
     *,
     k: int | None = None,
@@ -44,7 +44,7 @@ def choose_layers(
 
     Parameters
     ----------
-    embeddings : sequence of LayerRows
+    embeddings : LayerEmbeddings or sequence of them
         One per backbone.
     labels : sequence of shape (text,) or None
         None for criteria that need none and selectors that look at scores only.
@@ -70,15 +70,16 @@ def choose_layers(
     """
     if labels is None and needs_embeddings(selector):
         raise LabelError(f"selector={selector!r} needs labels, got none.")
-    scores = score_layers(embeddings, labels, criterion, signals=signals, random_state=random_state)
+    blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
+    scores = score_layers(blocks, labels, criterion, signals=signals, random_state=random_state)
     # Without labels all texts are of one kind; then only criteria that see none come this far.
-    kinds = [0] * embeddings[0].n_texts if labels is None else labels
-    telling = _that_vary(scores, embeddings)
+    kinds = [0] * blocks[0].n_texts if labels is None else labels
+    telling = _that_vary(scores, blocks)
     selection = select_layers(
         telling,
         selector,
         k=k,
-        embeddings=embeddings,
+        embeddings=blocks,
         labels=kinds,
         budget=budget,
         random_state=random_state,
@@ -87,15 +88,15 @@ def choose_layers(
         return LayerChoice(scores, selection)
     rng = np.random.default_rng(random_state)
 
-    def rescore(blocks: Sequence[LayerRows], classes: ClassIndices) -> LayerScores:
+    def rescore(drawn: Sequence[LayerRows], classes: ClassIndices) -> LayerScores:
         redrawn = [_redrawn(s, rng) for s in signals]
-        return score_layers(blocks, classes, criterion, signals=redrawn, random_state=random_state)
+        return score_layers(drawn, classes, criterion, signals=redrawn, random_state=random_state)
 
     stability = selection_stability(
         scores,
         selector,
         k=k,
-        embeddings=embeddings,
+        embeddings=blocks,
         labels=kinds,
         budget=budget,
         rescore=rescore,

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from layerfuse.core.arrays import ClassIndices
-from layerfuse.core.errors import LabelError, ShapeError, SignalError
+from layerfuse.core.arrays import ClassIndices, Features
+from layerfuse.core.errors import FeatureError, LabelError, ShapeError, SignalError
 from layerfuse.core.layers import LayerRows
 from layerfuse.core.scores import Criterion, LayerScores
 from layerfuse.core.signals import LayerSignals, SignalName
@@ -62,7 +62,8 @@ def score_layers(
         If backbones, or labels that are needed, disagree in the number of texts, or a backbone
         stands twice.
     FeatureError
-        If a layer holds NaN; the message names backbone and layer.
+        If a layer holds NaN; the message names backbone and layer. If a function of the caller
+        gives no number, or one that is not finite.
 
     Examples
     --------
@@ -101,13 +102,29 @@ def _info(criterion: CriterionName | CriterionInfo | Criterion) -> CriterionInfo
     if not callable(criterion):
         return criterion_info(criterion)
     return CriterionInfo(
-        name=getattr(criterion, "__name__", type(criterion).__name__),
+        name=_name(criterion),
         needs=frozenset({"labels"}),
         cost="unknown",
         source="the caller",
         summary="a function of the caller",
-        scorer=by_layer(lambda features, labels: float(criterion(features, labels)), at_once=1),
+        scorer=by_layer(lambda features, labels: _number(criterion, features, labels), at_once=1),
     )
+
+
+def _name(criterion: Criterion) -> str:
+    return getattr(criterion, "__name__", type(criterion).__name__)
+
+
+def _number(criterion: Criterion, features: Features, labels: ClassIndices) -> float:
+    value: Any = criterion(features, labels)  # its own errors are not those below
+    try:
+        return float(value)
+    except (TypeError, ValueError) as err:
+        shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+        raise FeatureError(
+            f"criterion={_name(criterion)!r} gave {type(value).__name__}{shape}, expected one "
+            "number for the layer, such as the mean over texts."
+        ) from err
 
 
 def _check_lengths(blocks: Sequence[LayerRows], labels: Any) -> None:
