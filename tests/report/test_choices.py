@@ -8,10 +8,12 @@ import pytest
 
 from layerfuse import Backbone
 from layerfuse.core.costs import DepthCosts
-from layerfuse.core.errors import LayerError, ReportError, ShapeError
 from layerfuse.core.selection import Selection
+from layerfuse.fuse import Supervision
+from layerfuse.report import choices as choices_module
 from layerfuse.report.choices import backbone_marginals, backbone_sets, smaller_choices
 from layerfuse.report.costs import Choice
+from layerfuse.report.trial import class_indices
 
 COSTS = (
     DepthCosts("encoder", (1.0, 2.0, 3.0, 4.0), (10, 11, 22, 33)),
@@ -42,6 +44,12 @@ def data(toy, backbones):
     }
 
 
+def tried(classifier, train, labels, test, truth, costs=COSTS):
+    own, others = (class_indices(side, classifier.classes_) for side in (labels, truth))
+    known = Supervision.of(own, classifier.random_state)
+    return smaller_choices(classifier, train, known, test, others, costs)
+
+
 def accuracy(classifier, data):
     return float(np.mean(classifier.predict(data["test_texts"]) == data["arguments"][3]))
 
@@ -57,7 +65,7 @@ def test_every_set_is_what_a_classifier_of_it_alone_gives(make, backbones, data,
             *data["fit"]
         )
 
-    choices = smaller_choices(fit(backbones), *data["arguments"], COSTS)
+    choices = tried(fit(backbones), *data["arguments"])
     assert [choice.backbones for choice in choices] == [
         ("encoder", "decoder"),
         ("encoder",),
@@ -75,11 +83,11 @@ def test_choices_are_made_by_held_out_texts(make, backbones, data):
     train, labels, test, truth = data["arguments"]
     one_price = [COSTS[0], dataclasses.replace(COSTS[0], backbone="decoder")]
     both = make(backbones=backbones, selector="upper_half").fit(*data["fit"])
-    _, *alone = smaller_choices(both, train, labels, test, truth, one_price)
+    _, *alone = tried(both, train, labels, test, truth, one_price)
     worse = min(range(2), key=lambda i: alone[i].held_out_accuracy)
     says = make(backbones=[backbones[worse]], selector="upper_half").fit(*data["fit"])
     favoured = says.predict(data["test_texts"]).tolist()
-    _, *alone = smaller_choices(both, train, labels, test, favoured, one_price)
+    _, *alone = tried(both, train, labels, test, favoured, one_price)
     better, worse = alone[1 - worse], alone[worse]
     assert better.held_out_accuracy > worse.held_out_accuracy
     assert better.accuracy < worse.accuracy == 1
@@ -93,14 +101,14 @@ def test_words_have_no_vote_and_the_other_kind_of_head_no_say(make, backbones, d
         *data["fit"]
     )
     plain = make(backbones=backbones, selector="upper_half", head=both.head_.kind).fit(*data["fit"])
-    expected = smaller_choices(plain, *data["arguments"], COSTS)
-    assert smaller_choices(both, *data["arguments"], COSTS) == expected
+    expected = tried(plain, *data["arguments"])
+    assert tried(both, *data["arguments"]) == expected
 
 
 def test_prices_are_those_of_the_deepest_layers_in_use(make, backbones, data):
     classifier = make(backbones=backbones, selector="top", k=4).fit(*data["fit"])
     selection = classifier.selection_
-    for choice in smaller_choices(classifier, *data["arguments"], COSTS):
+    for choice in tried(classifier, *data["arguments"]):
         own = [costs for costs in COSTS if costs.backbone in choice.backbones]
         depths = [selection.deepest(costs.backbone) for costs in own]
         assert choice.milliseconds == sum(
@@ -113,7 +121,7 @@ def test_prices_are_those_of_the_deepest_layers_in_use(make, backbones, data):
 
 def test_one_backbone_is_one_choice(make, data):
     classifier = make().fit(*data["fit"])
-    (only,) = smaller_choices(classifier, *data["arguments"], COSTS)
+    (only,) = tried(classifier, *data["arguments"])
     assert only.backbones == ("encoder",)
     assert only.on_front
     assert only.is_knee
@@ -126,45 +134,26 @@ def test_a_fusion_of_sources_has_no_choice_of_one_source(make, backbones, data):
     train, labels, test, truth = data["arguments"]
     refs = tuple(ref for ref in both.selection_ if ref.pooling == "mean")
     both.selection_ = Selection(refs, "one pooling")
-    (only,) = smaller_choices(both, train, labels, test, truth, COSTS)
+    (only,) = tried(both, train, labels, test, truth)
     assert only.backbones == ("encoder", "decoder")
     assert only.is_knee
     assert backbone_marginals([only]) == ()
 
 
-def test_few_texts_are_drawn_with_two_of_every_class(make, backbones, data):
+def test_few_texts_are_drawn_with_two_of_every_class(make, backbones, data, monkeypatch):
     embeddings, labels, *test = data["arguments"]
     rare = ["rare" if i in {7, 31} else label for i, label in enumerate(labels)]
     texts = data["fit"][0]
     classifier = make(backbones=backbones, selector="upper_half").fit(texts, rare)
-    few = smaller_choices(classifier, embeddings, rare, *test, COSTS, max_texts=12)
-    assert few == smaller_choices(classifier, embeddings, rare, *test, COSTS, max_texts=12)
-    whole = smaller_choices(classifier, embeddings, rare, *test, COSTS)
+    whole = tried(classifier, embeddings, rare, *test)
+    monkeypatch.setattr(choices_module, "MAX_TEXTS", 12)
+    few = tried(classifier, embeddings, rare, *test)
+    assert few == tried(classifier, embeddings, rare, *test)
     # Of 12 texts and two more for each of four classes at most an accuracy is a fraction of 20.
     for choice in few:
         shares = [choice.held_out_accuracy * n for n in range(12, 21)]
         assert any(math.isclose(share, round(share), abs_tol=1e-9) for share in shares)
     assert [c.held_out_accuracy for c in few] != [c.held_out_accuracy for c in whole]
-
-
-def test_what_is_missing_is_said(make, backbones, data):
-    classifier = make(backbones=backbones, selector="upper_half").fit(*data["fit"])
-    embeddings, labels, test_embeddings, test_labels = data["arguments"]
-
-    def choices(train=embeddings, labels=labels, test=test_embeddings, truth=test_labels, c=COSTS):
-        return smaller_choices(classifier, train, labels, test, truth, c)
-
-    with pytest.raises(LayerError, match=r"costs of decoder to layer 3; known .* of encoder\."):
-        choices(c=COSTS[:1])
-    shallow = DepthCosts("decoder", (1.0,), (1,))
-    with pytest.raises(LayerError, match="costs of decoder to layer 3"):
-        choices(c=(COSTS[0], shallow))
-    with pytest.raises(LayerError, match="embeddings of decoder, got those of encoder"):
-        choices(test=test_embeddings[:1])
-    with pytest.raises(ShapeError, match="got 49 for 50 of encoder"):
-        choices(labels=labels[1:])
-    with pytest.raises(ReportError, match="at least one test text"):
-        choices(truth=[])
 
 
 @pytest.mark.parametrize("n", range(1, 7))

@@ -223,6 +223,24 @@ def test_costs_are_those_of_the_parts(plain, sides, tiny_encoder, tiny_decoder):
     assert any(choice.on_front for choice in overhead.choices)
 
 
+@pytest.mark.filterwarnings("ignore:.* repeat others, but cannot be held out")
+def test_choices_count_equal_texts_as_the_fit_does(
+    make, toy, tiny_encoder, tiny_decoder, monkeypatch
+):
+    """Thirty copies are too many to be held out together; kernel weights still see them once."""
+    texts, labels = toy(60, topics=("calm", "loud", "wild"), seed=1)
+    labels[::5] = [labels[-1], *labels[4:-1:5]]  # so that no classifier is perfect
+    texts, labels = texts + texts[:1] * 30, labels + labels[:1] * 30
+    monkeypatch.setattr(comparison, "measure_prediction", lambda *_args, **_options: None)
+    classifier = make(
+        backbones=[tiny_encoder, tiny_decoder], selector="upper_half", fusion="static_gate"
+    )
+    report = compare(classifier, texts, labels, texts, labels)
+    whole = report.overhead.choices[0]
+    assert whole.held_out_accuracy == classifier.validation_[0].accuracy
+    assert whole.accuracy == report.result.accuracy
+
+
 def test_one_test_text_is_enough_and_what_is_kept_on_disk_is_told(
     plain, sides, tiny_encoder, tmp_path
 ):

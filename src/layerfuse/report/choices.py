@@ -1,5 +1,6 @@
 """Accuracy against cost: what smaller sets of backbones would give, and what each one adds."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -7,20 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from layerfuse.classifier import FusionClassifier
-from layerfuse.classifier.options import weight_by_index
 from layerfuse.core.arrays import Block, ClassIndices
 from layerfuse.core.costs import DepthCosts
-from layerfuse.core.errors import LayerError, ReportError, SelectionError, ShapeError
+from layerfuse.core.errors import SelectionError
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.selection import Selection
 from layerfuse.fuse import FUSIONS, Supervision, fusion_name
 from layerfuse.report.costs import Choice, Marginal
 from layerfuse.report.trade import knee, pareto_front
-from layerfuse.train import class_weights, fit_head
+from layerfuse.train import fit_head
 
 MAX_TEXTS = 2000
-"""Training texts that the choices are fitted on, if not said otherwise; and two of every class."""
+"""Training texts that the choices are fitted on, and two of every class."""
 
 _ALL_SUBSETS = 4  # backbones of which every set is tried: 15
 
@@ -28,13 +28,10 @@ _ALL_SUBSETS = 4  # backbones of which every set is tried: 15
 def smaller_choices(
     classifier: FusionClassifier,
     embeddings: Sequence[LayerRows],
-    labels: Sequence[object],
+    supervision: Supervision,
     test_embeddings: Sequence[LayerRows],
-    test_labels: Sequence[object],
+    truth: ClassIndices,
     costs: Sequence[DepthCosts],
-    *,
-    groups: np.ndarray | None = None,
-    max_texts: int = MAX_TEXTS,
 ) -> tuple[Choice, ...]:
     """Fit fusion and head again on the classifier's layers of fewer backbones.
 
@@ -46,67 +43,47 @@ def smaller_choices(
     ----------
     classifier : FusionClassifier
         Fitted.
-    embeddings : sequence of LayerEmbeddings or StoredEmbeddings
+    embeddings : sequence of LayerRows
         Of the backbones in use, all of the training texts; others are ignored.
-    labels : sequence of str, int or bool
-        Of the training texts.
-    test_embeddings, test_labels
-        The same of the test texts, which nothing is chosen by.
+    supervision : Supervision
+        Labels of the training texts. 2,000 are drawn, if there are more, so that classes keep their
+        shares; and two of every class.
+    test_embeddings, truth
+        The same of the test texts and their class indices, which nothing is chosen by.
     costs : sequence of DepthCosts
         From ``measure_costs``, of the backbones in use.
-    groups : int array of shape (text,), optional
-        Training texts that repeat each other, which are held out together. Default: none do.
-    max_texts : int
-        Training texts to fit on, if there are more: so many, drawn so that classes keep their
-        shares, and two of every class.
 
     Returns
     -------
     tuple of Choice
         The whole set first, then smaller ones: every one of up to four backbones; of more those
         that leave one out, and each alone. A set that the fusion has nothing to combine of is none.
-
-    Raises
-    ------
-    ShapeError
-        If there is not one label per text.
-    LayerError
-        If embeddings of a backbone in use are missing, or its costs at the depth in use.
-    ReportError
-        If there are no test texts.
     """
     selection = classifier.selection_
     sets = backbone_sets(selection.backbones)
-    priced = [_price(selection, names, costs) for names in sets]  # before what takes long
-    truth = np.asarray(test_labels)
-    if not len(truth):
-        raise ReportError("Expected at least one test text, got none.")
-    _, classes = np.unique(np.asarray(labels), return_inverse=True)
-    rows = _draw(classes, max_texts, classifier.random_state)
-    balanced = weight_by_index(classifier.class_weight, classifier.classes_.tolist())
-    weights = class_weights(classes, balanced)
-    known = Supervision(classes, weights, classifier.random_state, groups=groups)
-    supervision = known.of_texts(rows)
-    train = _read(embeddings, selection, rows, len(classes))
-    test = _read(test_embeddings, selection, np.arange(len(truth)), len(truth))
+    priced = [_price(selection, names, costs) for names in sets]
+    rows = _draw(supervision.labels, MAX_TEXTS, supervision.random_state)
+    known = dataclasses.replace(supervision.of_texts(rows), progress=False)
+    train = _read(embeddings, selection, rows)
+    test = _read(test_embeddings, selection, slice(None))
 
     def fit(names: tuple[str, ...]) -> tuple[float, float] | None:
         own = [ref for ref in selection if ref.backbone in names]
         kind = FUSIONS[fusion_name(classifier.fusion_)]
         try:
-            fusion, vectors = kind.fit_fuse([train[ref] for ref in own], own, supervision)
+            fusion, vectors = kind.fit_fuse([train[ref] for ref in own], own, known)
         except SelectionError:  # some fusions combine sources, and of one there is nothing to
             return None
         head, (*_, candidate) = fit_head(
             vectors,
-            supervision.labels,
+            known.labels,
             head=classifier.head_.kind,
-            weights=supervision.weights,
-            groups=supervision.groups,
-            random_state=supervision.random_state,
+            weights=known.weights,
+            groups=known.groups,
+            random_state=known.random_state,
         )
         best = head.decisions(fusion.fuse([test[ref] for ref in own])).argmax(1)
-        return candidate.accuracy, float((classifier.classes_[best] == truth).mean())
+        return candidate.accuracy, float((best == truth).mean())
 
     tried = zip(sets, map(fit, sets), priced, strict=True)
     fitted = [(names, *accuracies, *price) for names, accuracies, price in tried if accuracies]
@@ -172,30 +149,16 @@ def _price(
     milliseconds, weight_bytes = [], 0
     for name in names:
         deepest = selection.deepest(name)
-        if name not in by_name or deepest >= len(by_name[name].milliseconds):
-            raise LayerError(
-                f"Expected the costs of {name} to layer {deepest}; known are those of "
-                f"{', '.join(by_name) or 'no backbone'}. Measure them with measure_costs."
-            )
         milliseconds.append(by_name[name].milliseconds[deepest])
         weight_bytes += by_name[name].weight_bytes[deepest]
     return math.fsum(milliseconds), weight_bytes
 
 
 def _read(
-    embeddings: Sequence[LayerRows], selection: Selection, rows: np.ndarray, n_texts: int
+    embeddings: Sequence[LayerRows], selection: Selection, rows: np.ndarray | slice
 ) -> dict[LayerRef, Block]:
     """Return some rows of each layer's (text, hidden) matrix; no two whole ones at a time."""
     by_name = {one.backbone: one for one in embeddings}
-    for name in selection.backbones:
-        if name not in by_name:
-            raise LayerError(
-                f"Expected embeddings of {name}, got those of {', '.join(by_name) or 'none'}."
-            )
-        if by_name[name].n_texts != n_texts:
-            raise ShapeError(
-                f"Expected a label per text, got {n_texts} for {by_name[name].n_texts} of {name}."
-            )
     return {ref: by_name[ref.backbone].row(ref)[rows] for ref in selection}
 
 

@@ -294,11 +294,10 @@ def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
     choices = smaller_choices(
         trial.classifier,
         trial.train,
-        trial.split.labels,
+        trial.supervision,
         trial.test,
-        trial.split.test_labels,
+        trial.truth,
         by_depth,
-        groups=trial.supervision.groups,
     )
     return Overheads(
         fit=fitting,
