@@ -29,14 +29,11 @@ class Predicted:
         As in ``Quality``.
     probabilities : array of shape (text, class)
         Rows sum to 1.
-    ref : LayerRef, optional
-        The layer, where it is one alone.
     """
 
     name: str
     kind: str
     probabilities: Targets
-    ref: LayerRef | None = None
 
 
 def predict_tfidf(
@@ -120,13 +117,13 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
     middles = tuple(layer_at(own, 0.5) for own in trial.train)
     for kind, refs in (("last layer", lasts), ("middle layer", middles)):
         for ref in refs:
-            yield Predicted(f"{ref.backbone}, {kind}", kind, trial.predict((ref,)), ref)
+            yield Predicted(f"{ref.backbone}, {kind}", kind, trial.predict((ref,)))
     winner = trial.classifier.scores_.best
     for ref in best_layers(trial):
         probabilities = trial.predict((ref,))
-        yield Predicted(f"{ref.backbone}, best layer", "best layer", probabilities, ref)
+        yield Predicted(f"{ref.backbone}, best layer", "best layer", probabilities)
         if ref == winner and len(lasts) > 1:
-            yield Predicted(BEST_OF_ALL, "best layer", probabilities, ref)
+            yield Predicted(BEST_OF_ALL, "best layer", probabilities)
     yield Predicted("mean of all layers", "layer mean", trial.predict(lasts, read=_read_means))
     if len(lasts) > 1:
         yield Predicted("last layers of all", "last layers", trial.predict(lasts))
@@ -171,7 +168,7 @@ def predict_pooled(
     Returns
     -------
     tuple of Predicted
-        As from ``predict_all``; layers are those that the first trial found.
+        As from ``predict_all``.
     """
     by_trial = [{row.name: row for row in predict_all(trial, fusions)} for trial in trials]
     return tuple(
