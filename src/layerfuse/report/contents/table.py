@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from layerfuse.core.errors import ShapeError
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -19,20 +17,9 @@ class Table:
         One str per column; the first names the row.
     note : str
         What must be known to read it; empty if nothing.
-
-    Raises
-    ------
-    ShapeError
-        If a row has more or fewer cells than there are columns.
     """
 
     caption: str
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
-
-    def __post_init__(self) -> None:
-        """Validate."""
-        odd = [row for row in self.rows if len(row) != len(self.headers)]
-        if odd:
-            raise ShapeError(f"Expected {len(self.headers)} cells in each row, got {odd[0]}.")
