@@ -45,9 +45,9 @@ def afresh(monkeypatch):
     """Spare the fresh process, and tell what it would have been asked."""
     asked = []
 
-    def note(folder, texts, device, random_state):
+    def note(folder, texts, device):
         saved = folder / measure_module.CLASSIFIER
-        asked.append((list(texts), device, random_state, sorted(p.name for p in saved.iterdir())))
+        asked.append((list(texts), device, sorted(p.name for p in saved.iterdir())))
         return QUICK
 
     monkeypatch.setattr(measure_module, "_measure_afresh", note)
@@ -71,7 +71,7 @@ def test_what_the_fresh_process_says_last_is_told(tmp_path, monkeypatch):
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(ReportError, match=r"predict 1 texts; .* status 3: SomeError: its reason$"):
-        measure_module._measure_afresh(tmp_path, ["text"], "cpu", 0)
+        measure_module._measure_afresh(tmp_path, ["text"], "cpu")
 
 
 def test_the_fresh_process_trusts_no_damaged_folder(tmp_path):
@@ -86,7 +86,7 @@ def test_the_fresh_process_trusts_no_damaged_folder(tmp_path):
 def test_a_process_that_ends_without_a_word(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ReportError, match="status 1: nothing was said; memory"):
-        measure_module._measure_afresh(tmp_path, ["text"], "cpu", 0)
+        measure_module._measure_afresh(tmp_path, ["text"], "cpu")
 
 
 def test_counts_are_those_of_the_parts(classifier, toy_texts, afresh, tiny_encoder, tiny_decoder):
@@ -105,7 +105,7 @@ def test_counts_are_those_of_the_parts(classifier, toy_texts, afresh, tiny_encod
     assert costs.n_parameters_trained == 2 * width + 2 * width + 2 + 2 + 2 + 3 * terms + 2
     assert (costs.latency_p50_ms, costs.latency_p95_ms, costs.texts_per_second) == (1.5, 2.5, 100)
     assert (costs.peak_memory_bytes, costs.extra_memory_bytes) == (3000, 200)
-    assert "backbones" in afresh[0][3]
+    assert "backbones" in afresh[0][2]
 
 
 def test_of_backbones_those_in_use_count(make, toy_texts, toy_labels, tiny_decoder, afresh):
@@ -119,16 +119,16 @@ def test_of_backbones_those_in_use_count(make, toy_texts, toy_labels, tiny_decod
     assert costs.n_parameters_kept <= whole.n_parameters
 
 
-def test_many_texts_are_drawn_by_the_seed(make, toy_texts, toy_labels, afresh):
+def test_of_many_texts_the_same_are_drawn_each_time(make, toy_texts, toy_labels, afresh):
     classifier = make().fit(toy_texts, toy_labels)
     texts = [f"word{i} calm{i}" for i in range(2 * measure_module.MAX_TEXTS)]
-    for seed in (1, 1, 2):
-        measure_prediction(classifier, texts, whole_parameters=1, random_state=seed)
-    first, again, other = (asked[0] for asked in afresh)
-    assert first == again != other
+    for _ in range(2):
+        measure_prediction(classifier, texts, whole_parameters=1)
+    first, again = (asked[0] for asked in afresh)
+    assert first == again
     assert len(set(first)) == measure_module.MAX_TEXTS
     assert set(first) <= set(texts)
-    assert [asked[1:3] for asked in afresh] == [("cpu", 1), ("cpu", 1), ("cpu", 2)]
+    assert [asked[1] for asked in afresh] == ["cpu", "cpu"]
 
 
 def test_no_text_or_no_fit_is_an_error(make, toy_texts, toy_labels):
@@ -148,7 +148,7 @@ def test_times_are_of_single_texts_and_of_all_at_once(monkeypatch):
 
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     texts = ["x" * n for n in range(1, 101)]
-    figures = measure(predict, texts, 0)
+    figures = measure(predict, texts)
     assert figures["texts_per_second"] == pytest.approx(100 / 5.050)
     n_rounds = 2 * N_ROUNDS  # for times, then for memory
     warm, many, single = seen[0], seen[1 : 1 + n_rounds], seen[1 + n_rounds :]
@@ -163,7 +163,7 @@ def test_times_are_of_single_texts_and_of_all_at_once(monkeypatch):
 
 def test_few_texts_are_taken_again():
     seen = []
-    measure(seen.append, ["one", "two"], 0)
+    measure(seen.append, ["one", "two"])
     n_rounds = 2 * N_ROUNDS
     assert seen[: 1 + n_rounds] == [["one"], *[["one", "two"]] * n_rounds]
     assert len(seen) == 1 + n_rounds + N_SINGLE
@@ -177,7 +177,7 @@ def test_memory_above_what_is_loaded_is_that_of_predicting_many():
             time.sleep(0.05)
             del held
 
-    figures = measure(predict, ["one", "two"], 0)
+    figures = measure(predict, ["one", "two"])
     assert 0.9 < figures["extra_memory_bytes"] / (80 * 2**20) < 1.2
     assert figures["peak_memory_bytes"] > figures["extra_memory_bytes"]
 
@@ -199,7 +199,7 @@ def test_memory_above_what_is_loaded_leaves_out_its_widest_moments(monkeypatch):
             time.sleep(0.01)
 
     monkeypatch.setattr(measured, "allocated_bytes", allocated_bytes)
-    figures = measure(predict, ["one", "two"], 0)
+    figures = measure(predict, ["one", "two"])
     assert figures["extra_memory_bytes"] == usual - loaded
 
 
@@ -217,6 +217,6 @@ def test_times_are_taken_while_nobody_counts_what_is_allocated(monkeypatch):
 
     monkeypatch.setattr(measured, "allocated_bytes", allocated_bytes)
     monkeypatch.setattr(measured, "_milliseconds", milliseconds)
-    measure(lambda texts: None, ["one", "two"], 0)
+    measure(lambda texts: None, ["one", "two"])
     many = [n_counts for n_texts, n_counts in while_timed if n_texts > 1]
     assert many == [1] * N_ROUNDS  # that of what is loaded

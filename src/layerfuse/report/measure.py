@@ -30,7 +30,6 @@ def measure_prediction(
     texts: Sequence[str],
     *,
     whole_parameters: int | None = None,
-    random_state: int = 0,
 ) -> PredictionCosts:
     """Measure what predicting costs.
 
@@ -47,8 +46,6 @@ def measure_prediction(
         Like those to come: long ones take longer. At most 256, drawn, are used.
     whole_parameters : int, optional
         Of the backbones in use before they were cut. Default: they are loaded again and counted.
-    random_state : int
-        Draws texts.
 
     Returns
     -------
@@ -68,11 +65,11 @@ def measure_prediction(
     """
     if not texts:
         raise DataError("Expected at least one text to measure prediction with, got none.")
-    drawn = sample_texts(np.zeros(len(texts), dtype=int), MAX_TEXTS, random_state).tolist()
+    drawn = sample_texts(np.zeros(len(texts), dtype=int), MAX_TEXTS, random_state=0).tolist()
     sample = [texts[i] for i in drawn]
     with TemporaryDirectory() as folder:
         classifier.save(Path(folder) / CLASSIFIER, include_backbones=True)
-        figures = _measure_afresh(Path(folder), sample, classifier.device, random_state)
+        figures = _measure_afresh(Path(folder), sample, classifier.device)
     if whole_parameters is None:
         whole_parameters = sum(
             backbone.n_parameters
@@ -94,11 +91,9 @@ def measure_prediction(
     )
 
 
-def _measure_afresh(
-    folder: Path, texts: Sequence[str], device: str | None, random_state: int
-) -> Mapping[str, float]:
+def _measure_afresh(folder: Path, texts: Sequence[str], device: str | None) -> Mapping[str, float]:
     """Let another process measure the classifier in a folder."""
-    request = {"texts": texts, "device": device, "random_state": random_state}
+    request = {"texts": texts, "device": device}
     (folder / REQUEST).write_text(json.dumps(request), encoding="utf-8")
     # -P: what lies in the working folder is no module, as it is none for the command line.
     command = [sys.executable, "-P", "-m", "layerfuse.report.measured", str(folder)]
