@@ -131,7 +131,7 @@ def stroke(path: str, colour: str, dash: str = "", width: float = 1.6) -> str:
 
 def band(lower: Sequence[tuple[float, float]], upper: Sequence[tuple[float, float]]) -> str:
     """Return the outline of what lies between two lines of (x, y) places."""
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in [*upper, *reversed(lower)]) + "Z"
+    return curve([*upper, *reversed(lower)]) + "Z"
 
 
 def curve(places: Iterable[tuple[float, float]]) -> str:
