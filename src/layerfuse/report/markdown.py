@@ -76,11 +76,11 @@ def _table(table: Table) -> str:
     """Return a table under caption and note, words to the left and numbers to the right."""
     columns = list(zip(*table.rows, strict=True))
     rules = ["---:" if i and is_numeric(list(cells)) else "---" for i, cells in enumerate(columns)]
-    lines = [_row(map(literal, table.headers)), _row(rules)]
-    lines += [_row(map(literal, row)) for row in table.rows]
+    lines = [markdown_row(row) for row in (table.headers, rules, *table.rows)]
     blocks = [f"## {literal(table.caption)}", *([literal(table.note)] if table.note else [])]
     return "\n\n".join([*blocks, "\n".join(lines)])
 
 
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def markdown_row(cells: Iterable[str]) -> str:
+    """Return a line of a table."""
+    return f"| {' | '.join(map(literal, cells))} |"

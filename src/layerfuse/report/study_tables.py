@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from layerfuse.core.escape import literal, one_line
+from layerfuse.report.markdown import markdown_row
 from layerfuse.report.save import write_documents
 from layerfuse.report.study import Run
 
@@ -45,8 +46,7 @@ def study_markdown(runs: Sequence[Run]) -> str:
     """Return a table per set of backbones: classifiers by data sets, accuracy over the seeds."""
     parts = []
     for name, head, body in _tables(runs):
-        lines = [head, ["---"] * len(head), *body]
-        rows = ["| " + " | ".join(map(literal, row)) + " |" for row in lines]
+        rows = map(markdown_row, (head, ["---"] * len(head), *body))
         parts.append(f"## {literal(name)}\n\n" + "\n".join(rows))
     return _caption(runs) + "\n\n" + "\n\n".join(parts) + "\n"
 
