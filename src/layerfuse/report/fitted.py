@@ -1,6 +1,5 @@
 """What a fitted classifier is: scores of its layers, weights of its sources, and other criteria."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,22 +17,18 @@ from layerfuse.score import CriterionName, score_layers
 def layer_lines(classifier: FusionClassifier) -> tuple[LayerLine, ...]:
     """Return the score of every layer, one line per backbone and pooling."""
     scores, chosen = classifier.scores_, set(classifier.selection_.refs)
-    errors = scores.standard_errors or (math.nan,) * len(scores.refs)
+    errors = dict(zip(scores.refs, scores.standard_errors, strict=False))  # empty if not known
     lines = []
     for backbone, pooling in dict.fromkeys((ref.backbone, ref.pooling) for ref in scores.refs):
-        own = sorted(
-            (ref, value, error)
-            for ref, value, error in zip(scores.refs, scores.values, errors, strict=True)
-            if (ref.backbone, ref.pooling) == (backbone, pooling)
-        )
+        own = sorted(r for r in scores.refs if (r.backbone, r.pooling) == (backbone, pooling))
         lines.append(
             LayerLine(
                 backbone,
                 pooling,
-                tuple(ref.layer for ref, _, _ in own),
-                tuple(value for _, value, _ in own),
-                tuple(error for _, _, error in own) if scores.standard_errors else (),
-                tuple(ref in chosen for ref, _, _ in own),
+                tuple(ref.layer for ref in own),
+                tuple(scores[ref] for ref in own),
+                tuple(errors[ref] for ref in own if errors),
+                tuple(ref in chosen for ref in own),
             )
         )
     return tuple(lines)
