@@ -73,8 +73,6 @@ class FusedHead:
 
     Parameters
     ----------
-    name : FusionName
-        Of the fusion.
     fusion : Fusion
         Fitted on all texts.
     head : PooledHead
@@ -85,7 +83,6 @@ class FusedHead:
         Every fusion tried, in order.
     """
 
-    name: FusionName
     fusion: Fusion
     head: PooledHead
     validation: tuple[HeadCandidate, ...]
@@ -98,8 +95,6 @@ class FittedFusion:
 
     Parameters
     ----------
-    name : FusionName
-        Of the fusion.
     fusion, head
         Fitted on all texts.
     candidates : tuple of HeadCandidate
@@ -108,7 +103,6 @@ class FittedFusion:
         What fitting took.
     """
 
-    name: FusionName
     fusion: Fusion
     head: PooledHead
     candidates: tuple[HeadCandidate, ...]
@@ -307,7 +301,7 @@ def _fuse(
     # What people read of candidates has no number for each text and class.
     nothing = np.empty((0, 0))
     told = tuple(dataclasses.replace(one, held_out=nothing) for one in best.candidates)
-    return FusedHead(best.name, best.fusion, best.head, told, tuple(trials))
+    return FusedHead(best.fusion, best.head, told, tuple(trials))
 
 
 def _fit(
@@ -334,7 +328,7 @@ def _fit(
     pooled, candidates = join_words(
         fitted, candidates, labels, words, weights=weights, groups=supervision.groups
     )
-    return FittedFusion(name, fusion, pooled, candidates, time.perf_counter() - started)
+    return FittedFusion(fusion, pooled, candidates, time.perf_counter() - started)
 
 
 def _gain_errors(before: HeadCandidate, after: HeadCandidate, supervision: Supervision) -> float:
