@@ -12,7 +12,6 @@ from sklearn.metrics import confusion_matrix
 from layerfuse.backbone import measure_costs
 from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.options import check_seed, weight_by_index
-from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.errors import DataError, ReportError, UnknownOptionError, check_option
 from layerfuse.core.texts import as_list, encodable
 from layerfuse.extract import store_at
@@ -23,7 +22,7 @@ from layerfuse.report.choices import backbone_marginals, smaller_choices
 from layerfuse.report.costs import FitCosts, Overheads
 from layerfuse.report.curve import check_curve, learning_curve
 from layerfuse.report.document import Report
-from layerfuse.report.facts import CurvePoint, DataFacts, Quality, SeededBaseline, Seeds, SourcePair
+from layerfuse.report.facts import CurvePoint, DataFacts, SeededBaseline, Seeds, SourcePair
 from layerfuse.report.fitted import criteria_agreement, layer_lines, source_gates
 from layerfuse.report.folds import fold_splits, joined, pooled_facts
 from layerfuse.report.layer_marginals import layer_marginals
@@ -214,7 +213,9 @@ def _report(
     result = predicted[-1].probabilities
     classes = result.argmax(1)
     rows = [quality(p.name, p.kind, p.probabilities, truth, result) for p in predicted[:-1]]
-    best = max((row for row in rows if row.kind not in _OUR_OWN), key=_accuracy)
+    others = (row for row in rows if row.kind not in _OUR_OWN)
+    best = max(others, key=lambda row: row.accuracy)
+    confusion = confusion_matrix(truth, classes, labels=np.arange(len(names)))
     strongest = predicted[rows.index(best)].probabilities.argmax(1)
     return Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -225,7 +226,7 @@ def _report(
         gain=gain_over(classes == truth, strongest == truth),
         best_baseline=best.name,
         classes=class_table(classes, truth, names),
-        confusion=_confusion(classes, truth, len(names)),
+        confusion=tuple(map(tuple, confusion.tolist())),
         selection=tuple(str(ref) for ref in fitted.selection_),
         reason=fitted.selection_.reason,
         criterion=fitted.scores_.criterion,
@@ -245,17 +246,6 @@ def _report(
             own.backbone: own.model.spec.prompt for own in lead.train if own.model.spec.prompt
         },
     )
-
-
-def _accuracy(row: Quality) -> float:
-    return row.accuracy
-
-
-def _confusion(
-    predicted: ClassIndices, truth: ClassIndices, n_classes: int
-) -> tuple[tuple[int, ...], ...]:
-    counts = confusion_matrix(truth, predicted, labels=np.arange(n_classes))
-    return tuple(tuple(row) for row in counts.tolist())
 
 
 def _pairs(lead: Trial, predicted: Sequence[Predicted]) -> tuple[SourcePair, ...]:
