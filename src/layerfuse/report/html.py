@@ -53,9 +53,8 @@ def report_summary(report: Report) -> str:
     str
         A fragment of HTML, as notebooks show it.
     """
-    warning = leak_warning(report)
     return (
-        (paragraph(warning, "warning") if warning else "")
+        paragraph(leak_warning(report), "warning")
         + paragraph(" ".join(sentences(report)), "answer")
         + table(quality_table(report))
     )

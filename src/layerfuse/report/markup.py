@@ -12,18 +12,14 @@ def words(text: str) -> str:
     return f"<bdi>{escaped(text)}</bdi>"
 
 
-def paragraph(text: str, kind: str = "") -> str:
-    """Return a paragraph of a class of the style sheet."""
-    return f"<p{_class(kind)}>{escaped(text)}</p>\n"
+def paragraph(text: str, kind: str) -> str:
+    """Return a paragraph of a class of the style sheet; nothing where there is no text."""
+    return f"<p{_class(kind)}>{escaped(text)}</p>\n" if text else ""
 
 
 def table(content: Table) -> str:
     """Return a table under its note."""
-    return _note(content) + _frame(content)
-
-
-def _note(content: Table) -> str:
-    return paragraph(content.note, "note") if content.note else ""
+    return paragraph(content.note, "note") + _frame(content)
 
 
 def _frame(content: Table) -> str:
@@ -56,7 +52,8 @@ def _row(cells: Iterable[str], kinds: Iterable[str]) -> str:
 
 def figure(svg: str, numbers: Table) -> str:
     """Return a plot with its numbers folded away beneath it, and their note above it."""
-    return f"{_note(numbers)}<figure>\n{svg}{folded('Numbers', _frame(numbers))}</figure>\n"
+    note = paragraph(numbers.note, "note")
+    return f"{note}<figure>\n{svg}{folded('Numbers', _frame(numbers))}</figure>\n"
 
 
 def folded(summary: str, body: str) -> str:

@@ -62,7 +62,7 @@ def _choices(report: Report) -> str:
         return ""
     choices = costs.choice_table(report)
     if len(choices.rows) == 1:  # nothing is traded: one point would be all of both plots
-        return _first_fold_note(report) + table(choices)
+        return paragraph(_first_fold(report), "note") + table(choices)
     by_time = of_predictions.cost_plot(
         report, "ms a text, many at once", lambda choice: choice.milliseconds
     )
@@ -70,26 +70,22 @@ def _choices(report: Report) -> str:
         report, "MiB of weights", lambda choice: choice.weight_bytes / 2**20
     )
     note = (
-        "Numbers stand for sets of backbones; the table names them and their limits."
-        + _first_fold(report)
+        "Numbers stand for sets of backbones; the table names them and their limits. "
+        f"{_first_fold(report)}"
     )
     return paragraph(note, "note") + figure(by_time + by_weight, choices)
 
 
 def _first_fold(report: Report) -> str:
     """Say which numbers of a cross-validation are not of all texts."""
-    return " These accuracies are of the first fold." if report.data.n_folds else ""
-
-
-def _first_fold_note(report: Report) -> str:
-    return paragraph(_first_fold(report).strip(), "note") if report.data.n_folds else ""
+    return "These accuracies are of the first fold." if report.data.n_folds else ""
 
 
 def _marginals(report: Report) -> str:
     if not report.overhead.marginals:
         return ""
     plot = figure(of_predictions.marginal_plot(report), costs.marginal_table(report))
-    return _first_fold_note(report) + plot
+    return paragraph(_first_fold(report), "note") + plot
 
 
 def _layer_marginals(report: Report) -> str:
@@ -132,7 +128,7 @@ def _curve(report: Report) -> str:
     if not report.curve:
         return ""
     plot = figure(of_predictions.learning_curve(report), predictions.curve_table(report))
-    return _first_fold_note(report) + plot
+    return paragraph(_first_fold(report), "note") + plot
 
 
 def _seeds(report: Report) -> str:
