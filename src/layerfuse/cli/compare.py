@@ -10,6 +10,7 @@ from layerfuse.cli.options import (
     BalancedOption,
     DeviceOption,
     DtypeOption,
+    HeadOption,
     JsonOption,
     LabelColumnOption,
     LexicalOption,
@@ -22,6 +23,7 @@ from layerfuse.cli.options import (
     PoolingOption,
     PromptOption,
     SeedOption,
+    SelectorOption,
     TextColumnOption,
     prompt_of,
     quiet_transformers,
@@ -70,20 +72,14 @@ def compare(
         list[str] | None,
         typer.Option(help="The first scores layers (default loo_ridge); others are compared."),
     ] = None,
-    selector: Annotated[
-        str,
-        typer.Option(
-            help="auto, upper_half, upper_top, best_backbone, best, top, greedy, mrmr, "
-            "group_lasso or budget."
-        ),
-    ] = "auto",
+    selector: SelectorOption = "auto",
     max_ms: MaxMillisecondsOption = None,
     max_mb: MaxMegabytesOption = None,
     fusion: Annotated[
         list[str] | None,
         typer.Option(help="The first is in use (default concat); others stand beside it."),
     ] = None,
-    head: Annotated[str, typer.Option(help="auto, ridge, logistic, blend or mlp.")] = "auto",
+    head: HeadOption = "auto",
     lexical: LexicalOption = None,
     balanced: BalancedOption = False,
     seeds: Annotated[

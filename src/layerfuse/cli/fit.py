@@ -13,6 +13,7 @@ from layerfuse.cli.options import (
     DataArgument,
     DeviceOption,
     DtypeOption,
+    HeadOption,
     JsonOption,
     LabelColumnOption,
     LexicalOption,
@@ -25,6 +26,7 @@ from layerfuse.cli.options import (
     PoolingOption,
     PromptOption,
     SeedOption,
+    SelectorOption,
     TextColumnOption,
     emit,
     prompt_of,
@@ -43,13 +45,7 @@ def fit(
     backbone: BackboneOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the classifier.")],
     criterion: Annotated[str, typer.Option(help="How layers are scored.")] = "loo_ridge",
-    selector: Annotated[
-        str,
-        typer.Option(
-            help="auto, upper_half, upper_top, best_backbone, best, top, greedy, mrmr, "
-            "group_lasso or budget."
-        ),
-    ] = "auto",
+    selector: SelectorOption = "auto",
     k: Annotated[
         int | None,
         typer.Option("-k", min=1, help="Layers to choose. Default: the selector decides."),
@@ -60,7 +56,7 @@ def fit(
         str,
         typer.Option(help="auto tries some; or concat, mean, static_gate, gated, stacking, ..."),
     ] = "concat",
-    head: Annotated[str, typer.Option(help="auto, ridge, logistic, blend or mlp.")] = "auto",
+    head: HeadOption = "auto",
     lexical: LexicalOption = None,
     balanced: BalancedOption = False,
     include_backbones: Annotated[

@@ -44,6 +44,15 @@ PoolingOption = Annotated[
 MaxTokensOption = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="Longer texts are truncated.")
 ]
+SelectorOption = Annotated[
+    str,
+    typer.Option(
+        "--selector",
+        help="auto, upper_half, upper_top, best_backbone, best, top, greedy, mrmr, "
+        "group_lasso or budget.",
+    ),
+]
+HeadOption = Annotated[str, typer.Option("--head", help="auto, ridge, logistic, blend or mlp.")]
 LexicalOption = Annotated[
     bool | None,
     typer.Option(
