@@ -46,6 +46,15 @@ def test_every_row_of_a_table_has_as_many_cells(report):
         assert len({len(row) for row in rows}) == 1
 
 
+@pytest.mark.parametrize("n_classes", [8, 52])
+def test_confusions_that_are_not_known_are_left_out(make_report, n_classes):
+    known = make_report(n_classes=n_classes)
+    unknown = dataclasses.replace(known, classes=(), confusion=())
+    lost = tables(report_markdown(known)).keys() - tables(report_markdown(unknown)).keys()
+    assert len(lost) == 2
+    assert "The result class by class" in lost
+
+
 def test_hostile_words_are_literal(report, hostile):
     document = report_markdown(report)
     rows = tables(document)["Mistakes, the most confident first"][2:]

@@ -160,7 +160,7 @@ def confusion_table(report: Report) -> Table:
             ("true class", *labels),
             tuple(
                 (label, *(f"{n:,}" for n in row))
-                for label, row in zip(labels, report.confusion, strict=True)
+                for label, row in zip(labels, report.confusion, strict=False)  # none if not known
             ),
         )
     confused = [
