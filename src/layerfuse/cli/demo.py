@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from layerfuse.cli.options import (
     NoProgressOption,
     OfflineOption,
     SeedOption,
+    filled,
     quiet_transformers,
     say,
 )
@@ -74,8 +74,7 @@ def demo(
         )
     typer.echo(score_table(classifier.scores_, classifier.selection_))
     reason = f"Chosen: {classifier.selection_.reason}"
-    chosen = textwrap.fill(reason, 80, break_on_hyphens=False)
-    typer.echo(f"\n{chosen}\n\n{report}")
+    typer.echo(f"\n{filled(reason)}\n\n{report}")
     cost = meter.overhead()
     typer.echo(
         f"\n{cost.wall_seconds:.0f} s in all, peak memory {cost.peak_memory_bytes / 2**20:.0f} MiB"

@@ -1,7 +1,6 @@
 """``layerfuse fit``."""
 
 import dataclasses
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +28,7 @@ from layerfuse.cli.options import (
     SelectorOption,
     TextColumnOption,
     emit,
+    filled,
     prompt_of,
     quiet_transformers,
     read_labelled,
@@ -153,7 +153,7 @@ def _print(classifier: "FusionClassifier", out: Path) -> None:
     n_layers = len(classifier.selection_)
     plural = "" if n_layers == 1 else "s"
     chosen = f"Chosen: {classifier.selection_.reason}; {n_layers} layer{plural}."
-    typer.echo("\n" + textwrap.fill(chosen, 80, break_on_hyphens=False))
+    typer.echo(f"\n{filled(chosen)}")
     if len(classifier.trials_) > 1:
         typer.echo(f"\n{trial_table(classifier.trials_, fusion_name(classifier.fusion_))}\n")
     for candidate in classifier.validation_:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -118,6 +119,11 @@ def say_columns(texts: "TextData") -> None:
         f"{len(texts.texts)} texts from {texts.source}, column {texts.text_column!r}; "
         f"labels from column {texts.label_column!r}"
     )
+
+
+def filled(text: str) -> str:
+    """Return a text in lines of 80 columns, names of models whole."""
+    return textwrap.fill(text, 80, break_on_hyphens=False)
 
 
 def emit(document: dict[str, Any] | list[Any]) -> None:

@@ -1,7 +1,6 @@
 """``layerfuse score``."""
 
 import os
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +25,7 @@ from layerfuse.cli.options import (
     SeedOption,
     TextColumnOption,
     emit,
+    filled,
     prompt_of,
     quiet_transformers,
     read_labelled,
@@ -239,7 +239,7 @@ def _print(choices: "Sequence[LayerChoice]", prompts: dict[str, str]) -> None:
         typer.echo("")
     for choice in choices:
         typer.echo(score_table(choice.scores, choice.selection, choice.stability))
-        typer.echo(textwrap.fill(f"Chosen: {choice.selection.reason}.", 80, break_on_hyphens=False))
+        typer.echo(filled(f"Chosen: {choice.selection.reason}."))
         if choice.stability is not None:
             typer.echo(f"Stability: share of {choice.stability.n_resamples} draws of the texts.")
         typer.echo("")
