@@ -126,8 +126,8 @@ def reliability_plot(report: Report) -> str:
 
 def learning_curve(report: Report) -> str:
     """Draw accuracy by the number of training texts, the result last, over all others."""
-    names = dict.fromkeys(p.name for p in report.curve)
-    names = sorted(names, key=lambda name: name == report.result.name)
+    found = dict.fromkeys(p.name for p in report.curve)
+    names = sorted(found, key=lambda name: name == report.result.name)
     series = [
         _curve(name, [p for p in report.curve if p.name == name], i) for i, name in enumerate(names)
     ]
