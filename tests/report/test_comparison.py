@@ -371,6 +371,19 @@ def test_labels_of_another_type_are_to_be_cast(sides, own, others, said):
     assert not re.search(LEAVE_OUT, str(told.value))
 
 
+def test_labels_that_are_spelled_otherwise_are_told(sides):
+    texts, _, tests, _ = sides
+    with pytest.raises(LabelError, match="' Calm' and 'calm' differ in blanks or letter case"):
+        Split.of(texts[:40], ["calm", "loud"] * 20, tests[:24], ["loud", " Calm"] * 12)
+
+
+def test_a_list_of_classes_says_where_it_ends(sides):
+    texts, _, tests, _ = sides
+    own = [f"class{i}" for i in range(8)] * 5
+    with pytest.raises(LabelError, match=r"has: 'new'\. Known: 'class0', .*'class4', …\. Leave"):
+        Split.of(texts[:40], own, tests[:24], ["class1", "new"] * 12)
+
+
 @pytest.mark.parametrize(
     ("own", "others", "cast"),
     [

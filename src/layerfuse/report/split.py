@@ -91,27 +91,37 @@ class Split:
 
 
 def _unknown(unknown: Collection[Any], known: Collection[Any]) -> str:
-    """Say which labels no training text has, and what to do: to cast where the type is another."""
-    shown, more = sorted(map(repr, unknown)), ", ..." if len(unknown) > _SHOWN else ""
-    msg = (
-        f"Test labels that no training text has: {', '.join(shown[:_SHOWN])}{more}. "
-        f"Known: {', '.join(sorted(map(repr, known))[:_SHOWN])}. "
-    )
-    by_meaning = {_untyped(label): label for label in known}
-    alike = {label: by_meaning[key] for label in unknown if (key := _untyped(label)) in by_meaning}
-    if not alike:
-        return msg + "Leave these texts out, or add training texts of these classes."
-    label = min(alike, key=repr)
-    msg += f"{label!r} and {alike[label]!r} differ in type alone (str, int, float): cast one side."
-    if len(alike) < len(unknown):
-        msg += " Leave texts of the others out, or add training texts of these."
-    return msg
+    """Say which labels no training text has, and what to do: some are but written otherwise."""
+    msg = f"Test labels that no training text has: {_listed(unknown)}. Known: {_listed(known)}. "
+    for key, difference, remedy in (
+        (_untyped, "type alone (str, int, float)", "cast one side"),
+        (_spelled, "blanks or letter case alone", "write one as the other"),
+    ):
+        by_meaning = {key(label): label for label in known}
+        alike = [label for label in unknown if key(label) in by_meaning]
+        if alike:
+            label = min(alike, key=repr)
+            msg += f"{label!r} and {by_meaning[key(label)]!r} differ in {difference}: {remedy}."
+            if len(alike) < len(unknown):
+                msg += " Leave texts of the others out, or add training texts of these."
+            return msg
+    return msg + "Leave these texts out, or add training texts of these classes."
+
+
+def _listed(labels: Collection[Any]) -> str:
+    """Return the first labels, and a mark where there are more."""
+    shown = sorted(map(repr, labels))[:_SHOWN]
+    return ", ".join([*shown, "…"] if len(labels) > _SHOWN else shown)
 
 
 def _untyped(label: Any) -> str:
     """Return the letters of a label, those of an integer where it is one that was read as float."""
     letters = str(label)
     return letters.removesuffix(".0") if re.fullmatch(r"-?\d+\.0", letters) else letters
+
+
+def _spelled(label: Any) -> str:
+    return _plain(str(label))
 
 
 def _plain(text: str) -> str:
