@@ -35,6 +35,13 @@ def test_bars_are_rounded_to_the_nearest_length(share, length):
     assert score_table(scores((0.0, share, 1.0))).splitlines()[3].count("#") == length
 
 
+def test_a_name_that_would_break_the_terminal_stands_on_one_line():
+    refs = (LayerRef("to\ny\x1b[2J", 0, "mean"), LayerRef("toy", 1, "mean"))
+    table = score_table(LayerScores("loo_ridge", refs, (0.1, 0.2)))
+    assert len(table.splitlines()) == 4
+    assert "\x1b" not in table
+
+
 def test_score_table_of_equal_scores_has_no_bars():
     assert "#" not in score_table(scores((0.1, 0.1)))
 

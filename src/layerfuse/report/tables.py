@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from layerfuse.classifier.fusing import FusionTrial
+from layerfuse.core.escape import elide
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection, Stability
 from layerfuse.core.tables import text_table
@@ -34,7 +35,7 @@ def score_table(
     """
     low, high = min(scores.values), max(scores.values)
     chosen = set(selection.refs) if selection else set()
-    names = [_shortened(str(ref)) for ref in scores.refs]
+    names = [elide(str(ref), _NAME) for ref in scores.refs]
     headers = ["layer", scores.criterion, "", "in use", *(["stability"] if stability else [])]
     values = [f"{value:.4f}" for value in scores.values]
     others = max(map(len, names)) + max(map(len, [scores.criterion, *values]))
@@ -46,10 +47,6 @@ def score_table(
         row = [name, shown, ("#" * filled).ljust(length), "*" if ref in chosen else ""]
         rows.append([*row, f"{stability[ref]:.0%}"] if stability else row)
     return text_table(headers, rows)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
 
 
 def trial_table(trials: Sequence[FusionTrial], in_use: FusionName) -> str:
