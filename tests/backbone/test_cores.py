@@ -85,17 +85,23 @@ def test_an_error_comes_after_all_that_had_started_and_work_goes_on():
     assert done[n_done:] in ([50, 51], [51, 50])
 
 
+def threads_that_read(monkeypatch) -> set[int]:
+    """Return a set that fills with the threads that read batches from now on."""
+    run, seen = LayerTap.run, set()
+
+    def noticed(self, *args):
+        seen.add(threading.get_ident())
+        return run(self, *args)
+
+    monkeypatch.setattr(LayerTap, "run", noticed)
+    return seen
+
+
 @pytest.mark.usefixtures("two_cores")
 @pytest.mark.parametrize("family", ["bert", "deberta-v3", "albert", "llama", "t5"])
 def test_layers_are_those_of_one_batch_after_the_other(tiny, many_texts, family, monkeypatch):
     backbone = Backbone.from_pretrained(tiny.folder(family), pooling="mean", device="cpu")
-    run, threads = LayerTap.run, set()
-
-    def noticed(self, *args):
-        threads.add(threading.get_ident())
-        return run(self, *args)
-
-    monkeypatch.setattr(LayerTap, "run", noticed)
+    threads = threads_that_read(monkeypatch)
     monkeypatch.setattr(backbone.budget, "tokens", 64)
     got = backbone.embed(many_texts).values
     assert threading.get_ident() not in threads
@@ -120,13 +126,7 @@ def test_a_model_that_keeps_states_reads_one_batch_at_a_time(
     }
     folder = tiny.write_as(tmp_path, tf.RecurrentGemmaConfig, options)
     backbone = Backbone.from_pretrained(folder, pooling="mean", device="cpu")
-    run, threads = LayerTap.run, set()
-
-    def noticed(self, *args):
-        threads.add(threading.get_ident())
-        return run(self, *args)
-
-    monkeypatch.setattr(LayerTap, "run", noticed)
+    threads = threads_that_read(monkeypatch)
     monkeypatch.setattr(backbone.budget, "tokens", 64)
     got = backbone.embed(many_texts).values
     assert threads == {threading.get_ident()}
