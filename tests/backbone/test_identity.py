@@ -89,7 +89,7 @@ def test_fingerprint_follows_whether_special_tokens_in_a_text_are_split(copy_of)
     assert np.abs(one - other).max() > 0.01
     assert after.spec.fingerprint != before.spec.fingerprint
     # What was saved before this stood in the key is loaded as before.
-    digest = tokenizer_digest(after.tokenizer, with_stand_in=False)
+    digest = tokenizer_digest(after.tokenizer, as_before=True)
     spec = dataclasses.replace(after.spec, tokenizer=digest)
     again = load_again(after.origin, spec, device="cpu")
     np.testing.assert_array_equal(again.embed(["the [SEP] cat"]).values, other)
@@ -97,7 +97,7 @@ def test_fingerprint_follows_whether_special_tokens_in_a_text_are_split(copy_of)
 
 def test_a_fingerprint_that_held_no_stand_in_is_known_again(copy_of):
     backbone = with_start_token(copy_of("qwen2"), "<|im_end|>")
-    tokenizer = tokenizer_digest(backbone.tokenizer, with_stand_in=False)
+    tokenizer = tokenizer_digest(backbone.tokenizer, as_before=True)
     before = dataclasses.replace(backbone.spec, tokenizer=tokenizer)
     assert before.fingerprint != backbone.spec.fingerprint
     assert load_again(backbone.origin, before, device="cpu").spec == backbone.spec
@@ -107,7 +107,7 @@ def test_a_fingerprint_that_held_no_stand_in_is_known_again(copy_of):
 
 
 def test_a_digest_is_that_of_before_where_every_text_has_tokens(bert):
-    assert tokenizer_digest(bert.tokenizer, with_stand_in=False) == bert.spec.tokenizer
+    assert tokenizer_digest(bert.tokenizer, as_before=True) == bert.spec.tokenizer
 
 
 CHANGES = {

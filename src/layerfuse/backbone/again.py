@@ -78,7 +78,7 @@ def load_again(
         )
         now, digests = parts[-1], {parts[-1].tokenizer}
         if spec.tokenizer not in digests:
-            digests.add(tokenizer_digest(parts[1], with_stand_in=False))
+            digests.add(tokenizer_digest(parts[1], as_before=True))
         alike = replace(now, weights=spec.weights, tokenizer=spec.tokenizer)
         if spec.tokenizer in digests and alike.fingerprint == spec.fingerprint:
             kept = lasting(origin) if local else origin

@@ -247,16 +247,16 @@ def token_limit(model: nn.Module, tokenizer: Any) -> int | None:
     return min(limits, default=None)
 
 
-def tokenizer_digest(tokenizer: Any, *, with_stand_in: bool = True) -> str:
+def tokenizer_digest(tokenizer: Any, *, as_before: bool = False) -> str:
     """Return a digest of everything that decides which ids a text becomes.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerFast
         Nobody else may use it meanwhile.
-    with_stand_in : bool
-        False for the digest of before, which did not hold what stands for a text without tokens,
-        nor whether special tokens are split where they stand in a text.
+    as_before : bool
+        Make the digest of earlier versions, which held neither what stands for a text without
+        tokens nor whether special tokens are split where they stand in a text.
 
     Returns
     -------
@@ -267,8 +267,9 @@ def tokenizer_digest(tokenizer: Any, *, with_stand_in: bool = True) -> str:
     rust.no_padding()
     rust.no_truncation()
     state = f"{tokenizer.truncation_side}\n{rust.to_str()}"
-    if with_stand_in and not rust.encode("").ids:  # else nothing stands in, and the key stays
-        state += f"\n{stand_in_id(tokenizer)}"
-    if with_stand_in and rust.encode_special_tokens:  # which its own serialised state leaves out
-        state += "\nspecial tokens are split"
+    if not as_before:  # most tokenizers have neither, and the same digest as then
+        if not rust.encode("").ids:
+            state += f"\n{stand_in_id(tokenizer)}"
+        if rust.encode_special_tokens:  # which its own serialised state leaves out
+            state += "\nspecial tokens are split"
     return f"sha256:{hashlib.sha256(state.encode()).hexdigest()}"
