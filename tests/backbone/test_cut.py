@@ -207,3 +207,10 @@ def test_folder_that_save_did_not_write_is_refused(tmp_path, content):
         (tmp_path / "backbone.json").write_text(content, "utf-8")
     with pytest.raises(BackboneLoadError, match="is no saved backbone"):
         Backbone.load(tmp_path)
+
+
+def test_who_loads_a_plain_model_is_told_how(bert, tmp_path):
+    bert.save(tmp_path)
+    (tmp_path / "backbone.json").unlink()
+    with pytest.raises(BackboneLoadError, match=r"Read it with Backbone\.from_pretrained"):
+        Backbone.load(tmp_path)

@@ -76,6 +76,11 @@ class SavedBackbone:
         BackboneLoadError
             If the file is missing or damaged.
         """
+        if (folder / "config.json").is_file() and not (folder / _FILE).exists():
+            raise BackboneLoadError(
+                f"{folder} is a model that Backbone.save did not write. Read it with "
+                "Backbone.from_pretrained."
+            )
         try:
             fields = json.loads((folder / _FILE).read_text("utf-8"))
             return cls(**{**fields, "spec": BackboneSpec.from_dict(fields["spec"])})
