@@ -117,6 +117,17 @@ def test_mistakes_are_told_in_one_line(run, arguments, files, more, message):
     assert not done.out
 
 
+@pytest.mark.parametrize("column", ["text", "label"])
+def test_a_test_file_with_other_columns_is_told_whose_they_are(run, arguments, files, column):
+    files[1].write_text(files[1].read_text().replace(column, f"my {column}", 1))
+    done = run(*arguments, "--test", str(files[1]))
+    assert done.code == 2
+    last = done.err.splitlines()[-1]
+    assert f"test.csv: there is no column {column!r}, which the {column}s of " in last
+    assert "train.csv come from. Columns: " in last
+    assert "alike in both" in last
+
+
 def test_labels_that_look_like_numbers_in_one_file_alone(run, files, tiny_encoder):
     """The training texts know a class more, which makes all labels words."""
     for file, more in zip(files, ("calm1 loud1,n/a,x\n" * 2, ""), strict=True):

@@ -17,6 +17,7 @@ from layerfuse.core.errors import (
     DataError,
     LayerFuseError,
     ReportError,
+    SelectionError,
     UnknownOptionError,
 )
 from layerfuse.report import study as study_module
@@ -207,9 +208,19 @@ def test_labels_that_no_run_could_be_made_of_are_told_before_the_first_run(
 ):
     """Of the second data set, before the first one takes its hours."""
     (tmp_path / "two_&-test.jsonl").write_text(line + "\n")
-    with pytest.raises(LayerFuseError, match=r"'new'|empty"):
+    with pytest.raises(LayerFuseError, match=r"Data set 'two_&': .*('new'|empty)"):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
     assert not quick
+
+
+def test_a_run_that_fails_is_named(config_file, monkeypatch, tmp_path):
+    def fail(*_args, **_options):
+        raise SelectionError("Nothing fits the budget.")
+
+    monkeypatch.setattr(study_module, "compare", fail)
+    expected = r"Data set 'one', backbones 'tiny', seed 0: Nothing fits"
+    with pytest.raises(SelectionError, match=expected):
+        next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
 
 
 def test_texts_of_the_working_folder_are_never_meant(config_file, quick, tmp_path, monkeypatch):

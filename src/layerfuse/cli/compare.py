@@ -184,7 +184,7 @@ def _read(
     *,
     offline: bool,
 ) -> _Data:
-    from layerfuse.data import load_texts, test_split
+    from layerfuse.data import load_test_texts
 
     if test is not None and (group_column is not None or test_share is not None):
         option = "--test-share" if group_column is None else "--group-column"
@@ -193,13 +193,7 @@ def _read(
     say_columns(data)
     own = data.texts, _labels(data)
     if test is not None:
-        tests = load_texts(
-            test,
-            split=test_split(test),
-            text_column=data.text_column,
-            label_column=data.label_column,
-            offline=offline,
-        )
+        tests = load_test_texts(test, data, offline=offline)
         data, tests = data.with_label_type_of(tests), tests.with_label_type_of(data)
         return _Data((data.texts, _labels(data)), (tests.texts, _labels(tests)))
     groups = None

@@ -133,6 +133,34 @@ def check_column(batch: pa.RecordBatch, source: str, column: str, option: str) -
     raise DataError(msg)
 
 
+def check_as_trained(
+    batch: pa.RecordBatch, source: str, what: str, column: str, trained_on: str
+) -> None:
+    """Raise unless a table to test on has a column that the training table was read from.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+        First rows of the table.
+    source, trained_on : str
+        Both tables, for messages.
+    what : str
+        What the column holds.
+    column : str
+        Its name in the training table.
+
+    Raises
+    ------
+    DataError
+        Listing the columns.
+    """
+    if column not in batch.schema.names:
+        raise DataError(
+            f"{source}: there is no column {column!r}, which the {what} of {trained_on} come from. "
+            f"Columns: {_names(batch.schema.names)}. Name the same columns alike in both."
+        )
+
+
 def check_several(names: Sequence[str], source: str, way_out: str = "") -> None:
     """Raise if the only column is named as if it were several, between other marks than those read.
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from jaxtyping import Shaped
 
 from layerfuse.core.errors import DataError
-from layerfuse.data.columns import find_label_column, find_text_column
+from layerfuse.data.columns import check_as_trained, find_label_column, find_text_column
 from layerfuse.data.labels import (
     check_present,
     label_array,
@@ -19,7 +19,7 @@ from layerfuse.data.labels import (
     warn_of_blanks,
 )
 from layerfuse.data.predictions import check_addable
-from layerfuse.data.sources import check_one_table, open_source
+from layerfuse.data.sources import Source, check_one_table, open_source, test_split
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,6 +143,38 @@ def load_texts(
         msg = f"label_column={label_column!r}, but labelled=False. Give one or the other."
         raise DataError(msg)
     table = open_source(source, split, offline=offline)
+    return _read(table, text_column, label_column, labelled=labelled)
+
+
+def load_test_texts(
+    source: str | os.PathLike[str], train: TextData, *, offline: bool = False
+) -> TextData:
+    """Read what is tested on, from columns of the same names as the training texts.
+
+    Parameters
+    ----------
+    source : str or path
+        As for ``load_texts``; of a folder or hub dataset the test split.
+    train : TextData
+        Training texts with labels.
+    offline : bool
+        Never reach for the network.
+
+    Raises
+    ------
+    DataError
+        If a column is not there; else as ``load_texts`` does.
+    """
+    table = open_source(source, test_split(str(source)), offline=offline)
+    for what, column in (("texts", train.text_column), ("labels", train.label_column)):
+        if column is not None:
+            check_as_trained(table.first, table.name, what, column, train.source)
+    return _read(table, train.text_column, train.label_column, labelled=True)
+
+
+def _read(
+    table: Source, text_column: str | None, label_column: str | None, *, labelled: bool
+) -> TextData:
     text_column = find_text_column(table.first, table.name, text_column, label_column)
     if labelled:
         label_column = find_label_column(table.first, table.name, label_column, text_column)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from layerfuse.backbone import weights_digest
 from layerfuse.classifier import FusionClassifier
-from layerfuse.core.errors import BackboneLoadError, DataError
-from layerfuse.data import EXTENSIONS, find_file, load_texts, test_split
+from layerfuse.core.errors import BackboneLoadError, DataError, LabelError, LayerFuseError
+from layerfuse.data import EXTENSIONS, find_file, load_test_texts, load_texts, test_split
 from layerfuse.extract import DEFAULT_CACHE
 from layerfuse.report.comparison import compare
 from layerfuse.report.document import JSON_NAME, REPORT_VERSION, Report
@@ -133,7 +133,12 @@ def run_study(
                     progress=progress,
                     random_state=seed,
                 )
-                save_report(_compare(classifier, split, name, config), where)
+                try:
+                    report = _compare(classifier, split, name, config)
+                except LayerFuseError as err:  # of many runs it must be known which one
+                    run = f"Data set {name!r}, backbones {set_name!r}, seed {seed}"
+                    raise type(err)(f"{run}: {err}") from err
+                save_report(report, where)
             yield Run(name, set_name, seed, Report.load(where))
 
 
@@ -153,7 +158,7 @@ def _compare(classifier: FusionClassifier, split: Split, name: str, config: Stud
 
 def _load(name: str, data: StudyData, base: str | PathLike[str], *, offline: bool) -> Split:
     """Read training and test texts, and refuse what no run could be made of."""
-    (source, _), (test_source, split) = _sources(data, base)
+    (source, _), (test_source, _) = _sources(data, base)
     try:
         train = load_texts(
             source,
@@ -161,18 +166,12 @@ def _load(name: str, data: StudyData, base: str | PathLike[str], *, offline: boo
             label_column=data.label_column,
             offline=offline,
         )
-        test = load_texts(
-            test_source,
-            split=split,
-            text_column=train.text_column,
-            label_column=train.label_column,
-            offline=offline,
-        )
-    except DataError as err:  # which names the options of commands
+        test = load_test_texts(test_source, train, offline=offline)
+        own, others = train.with_label_type_of(test), test.with_label_type_of(train)
+        return Split.of(own.texts, own.labels, others.texts, others.labels)
+    except (DataError, LabelError) as err:  # which name the options of commands, not the data set
         message = re.sub(r"\(--(text|label)-column\)", lambda _: f"in [data.{name}]", str(err))
-        raise DataError(message) from err
-    own, others = train.with_label_type_of(test), test.with_label_type_of(train)
-    return Split.of(own.texts, own.labels, others.texts, others.labels)
+        raise type(err)(f"Data set {name!r}: {message}") from err
 
 
 def _sources(data: StudyData, base: str | PathLike[str]) -> list[tuple[str, str | None]]:
