@@ -107,6 +107,49 @@ def test_points_stand_where_their_values_say():
     assert np.corrcoef([y for _, y in found], ys)[0, 1] == pytest.approx(-1, abs=1e-4)
 
 
+def boxes(tree, words):
+    """Give where some labels stand, 7 units a character: (left, top, right, bottom)."""
+    for text in tree.iter(f"{SVG}text"):
+        if text.text in words:
+            x, y, width = float(text.get("x")), float(text.get("y")), 7 * len(text.text)
+            left = x - width if text.get("text-anchor") == "end" else x
+            yield left, y - 9, left + width, y
+
+
+def test_labels_of_points_near_each_other_do_not_cover_each_other():
+    points = [Point(1 + 0.01 * i, 0.5, "w", f"set{i}") for i in range(3)]
+    far = Series("s", (Point(0.0, 0.0, "w", "far"), Point(2.0, 1.0, "w", "end")))
+    series = [Series("t", tuple(points)), far]
+    tree = ET.fromstring(points_plot("p", series, scale("x", (0.0, 2.0)), scale("y", (0.0, 1.0))))
+    drawn = list(boxes(tree, {"set0", "set1", "set2", "far", "end"}))
+    assert len(drawn) == 5
+    for one, other in itertools.combinations(drawn, 2):
+        assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+def test_labels_of_one_place_stand_on_one_line_and_within_the_frame():
+    series = [Series("s", tuple(Point(1.0, 0.5, "w", f"{i}") for i in range(1, 8)))]
+    tree = ET.fromstring(points_plot("p", series, scale("x", (0.0, 1.0)), scale("y", (0.0, 1.0))))
+    ((left, *_, right, _),) = boxes(tree, {"1, 2, 3, 4, 5, 6, 7"})
+    assert left >= 0
+    assert right <= 400
+
+
+def test_rows_of_pairs_show_both_names_however_long(report):
+    names = [f"organisation/a-model-with-a-long-name-{i}:12:first" for i in range(3)]
+    pairs = [
+        dataclasses.replace(report.pairs[0], first=one, second=other)
+        for one, other in itertools.combinations(names, 2)
+    ]
+    tree = ET.fromstring(of_layers.pair_plot(dataclasses.replace(report, pairs=tuple(pairs))))
+    shown = [text for text in texts(tree) if " + " in text]
+    assert [re.findall(r"name-(\d):12:first", one) for one in shown] == [
+        ["0", "1"], ["0", "2"], ["1", "2"]
+    ]  # fmt: skip
+    assert all(len(one) <= 52 for one in shown)
+    assert any(f"{names[0]} + {names[1]}" in title for title in titles(tree))
+
+
 def test_the_knee_is_ringed(report):
     for title, cost in (
         ("ms", lambda c: c.milliseconds),

@@ -153,6 +153,19 @@ def test_ticks_are_round_few_and_within(low, width):
     assert re.match(r"[125]\.0*e", f"{ticks[1] - ticks[0]:.6e}")
 
 
+@pytest.mark.parametrize("poolings", [("mean",), ("mean", "first"), ("mean", "first", "max")])
+def test_no_two_of_twelve_backbones_are_drawn_alike(poolings):
+    refs = tuple(LayerRef(f"b{i}", n, p) for i in range(12) for p in poolings for n in (0, 1))
+    scores = LayerScores("loo_ridge", refs, tuple(float(i) for i in range(len(refs))))
+    tree = draw(LayerChoice(scores, Selection(refs[:1], "why")))
+    lines = [
+        (path.get("stroke"), path.get("stroke-dasharray"))
+        for path in tree.iter(f"{SVG}path")
+        if path.get("stroke-width") == "1.6"
+    ]
+    assert len(set(lines)) == len(lines) == 12 * len(poolings)
+
+
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ShapeError, match="at least one LayerChoice"):
         score_plot([], "t")

@@ -111,15 +111,15 @@ def score_plot(
 def _series(choices: Sequence[LayerChoice]) -> list[_Series]:
     lines = dict.fromkeys((r.backbone, r.pooling) for c in choices for r in c.scores.refs)
     backbones = list(dict.fromkeys(backbone for backbone, _ in lines))
-    return [
-        _Series(
-            backbone,
-            pooling,
-            COLOURS[backbones.index(backbone) % len(COLOURS)],
-            DASHES[i % len(DASHES)],
-        )
-        for i, (backbone, pooling) in enumerate(lines)
-    ]
+    series: list[_Series] = []
+    for i, (backbone, pooling) in enumerate(lines):
+        colour = COLOURS[backbones.index(backbone) % len(COLOURS)]
+        drawn = {one.dash for one in series if one.colour == colour}
+        wanted = [DASHES[(i + j) % len(DASHES)] for j in range(len(DASHES))]
+        # Colours come again with the eighth backbone: its dashes must not be those of the first.
+        dash = next((one for one in wanted if one not in drawn), wanted[0])
+        series.append(_Series(backbone, pooling, colour, dash))
+    return series
 
 
 def _deepest(choices: Sequence[LayerChoice]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from itertools import chain
 
 from layerfuse.core.choice import LayerChoice
+from layerfuse.core.escape import elide, one_line
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
@@ -114,9 +115,19 @@ def pair_plot(report: Report) -> str:
                 rows.Mark(pair.cka, "CKA: how alike they are"),
                 rows.Mark(pair.oracle, "at least one is right", "diamond", COLOURS[2]),
             ),
+            shown=_both(pair.first, pair.second),
         )
         for pair in report.pairs
     ]
     return rows.rows_plot(
         "How every two backbones complement each other", drawn, "share", percent=True
     )
+
+
+def _both(first: str, second: str) -> str:
+    """Return two names on one line, each with its end: that of the second alone is many pairs'."""
+    names = f"{first} + {second}"
+    if len(one_line(names)) <= rows.NAME_ALONE:
+        return one_line(names)
+    half = (rows.NAME_ALONE - len(" + ")) // 2
+    return f"{elide(first, half)} + {elide(second, half)}"

@@ -24,6 +24,9 @@ from layerfuse.report.drawing import (
 )
 
 _TOP, _FOOT = 34.0, 42.0
+_CHARACTER = 7.0  # its width in a label
+# From a point to its label; where no rising line passes comes first.
+_BESIDE = ((-6, -5, "end"), (6, 13, "start"), (6, -5, "start"), (-6, 13, "end"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ def points_plot(
         parts += _lines(one, x, y)
     for one in series:
         parts += _marks(one, x, y)
+    parts += _labels([point for one in reversed(series) for point in one.points], x, y)
     top = bottom + _FOOT
     parts += legend([(one.name, _sample(one)) for one in series], top)
     return frame(label, top + LINE * len(series) + 4, parts)
@@ -168,8 +172,36 @@ def _marks(series: Series, x: Axis, y: Axis) -> Iterator[str]:
             f'<circle cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="{size:.3g}" '
             f'fill="{series.colour}"{ring}><title>{escaped(point.words)}</title></circle>'
         )
-        if point.label:  # where no rising line passes
-            yield write(point.label, x(point.x) - 6, y(point.y) - 5, anchor="end")
+
+
+def _labels(points: Sequence[Point], x: Axis, y: Axis) -> Iterator[str]:
+    """Write labels beside their points, each where none stands yet; of one place on one line.
+
+    The ringed ones first, then in the order of the points. What has no room is left out: it is told
+    when pointed at.
+    """
+    places: dict[tuple[int, int], list[Point]] = {}
+    for point in points:
+        if point.label:
+            places.setdefault((round(x(point.x)), round(y(point.y))), []).append(point)
+    taken: list[tuple[float, float, float, float]] = []
+    for own in sorted(places.values(), key=lambda own: not any(p.is_ringed for p in own)):
+        words = ", ".join(point.label for point in own)
+        width = _CHARACTER * len(words)
+        for right, down, anchor in _BESIDE:
+            across, base = x(own[0].x) + right, y(own[0].y) + down
+            left = across - width if anchor == "end" else across
+            box = left, base - 10, left + width, base + 1
+            if left >= 0 and left + width <= WIDTH and not any(_meet(box, one) for one in taken):
+                taken.append(box)
+                yield write(words, across, base, anchor=anchor)
+                break
+
+
+def _meet(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    """Tell whether two boxes (left, top, right, bottom) overlap."""
+    across = one[0] < other[2] and other[0] < one[2]
+    return across and one[1] < other[3] and other[1] < one[3]
 
 
 def _sample(series: Series) -> str:

@@ -24,6 +24,9 @@ Shape = Literal["circle", "square", "diamond"]
 
 _LEFT, _TOP, _ROW, _BAR = 26.0, 8.0, 36.0, 9.0
 _NAME = 34  # characters; a note stands on the same line
+NAME_ALONE = 52
+"""Characters of a name without a note."""
+
 _SHAPES: dict[Shape, str] = {
     "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0Z",
     "square": "M-4 -4h8v8h-8Z",
@@ -69,6 +72,8 @@ class Row:
         At the right of the name.
     colour : str
         Of the bar.
+    shown : str
+        What stands for a name whose end alone does not tell it from others.
     """
 
     name: str
@@ -76,6 +81,7 @@ class Row:
     bar: tuple[float, float] | None = None
     note: str = ""
     colour: str = COLOURS[0]
+    shown: str = ""
 
 
 def rows_plot(
@@ -142,7 +148,8 @@ def _upright(x: float, n_rows: int) -> str:
 
 
 def _row(row: Row, x: Axis, top: float) -> Iterator[str]:
-    yield write(elide(row.name, _NAME if row.note else _NAME + 18), 8.0, top + 12)
+    shown = row.shown or elide(row.name, _NAME if row.note else NAME_ALONE)
+    yield write(shown, 8.0, top + 12)
     if row.note:
         yield write(row.note, WIDTH - 6, top + 12, "bold", anchor="end")
     middle = top + 24
