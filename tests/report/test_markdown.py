@@ -7,6 +7,7 @@ import re
 import pytest
 
 from layerfuse.report.contents.answer import sentences
+from layerfuse.report.html import report_html
 from layerfuse.report.markdown import report_markdown
 
 
@@ -83,6 +84,23 @@ def test_the_numbers_are_those_of_the_report(report):
     assert [row[1] for row in rows] == [f"{quality.accuracy:.1%}" for quality in qualities]
     classes = found["The result class by class"][2:]
     assert [int(row[1]) for row in classes] == [c.n_texts for c in report.classes]
+
+
+@pytest.mark.parametrize("n_folds", [0, 5])
+def test_all_tables_and_notes_of_the_page_stand_here_too(report, n_folds):
+    """But those that speak of a plot, and mistakes, which are no table there."""
+    data = dataclasses.replace(report.data, n_folds=n_folds)
+    report = dataclasses.replace(report, data=data)
+    page, document = report_html(report), report_markdown(report)
+    captions = re.findall("<caption>(.*?)</caption>", page)
+    assert len(captions) > 15
+    assert {html.unescape(one) for one in captions} <= tables(document).keys()
+    notes = {html.unescape(one) for one in re.findall('<p class="note">(.*?)</p>', page)}
+    lost = {one for one in notes if one not in literal(document)}
+    assert [one.split()[0] for one in sorted(lost)] == ["Numbers", "The"]
+    assert literal(document).count("These accuracies are of the first fold.") == (
+        3 if n_folds else 0
+    )
 
 
 def test_print_fits_a_terminal(report, capsys):

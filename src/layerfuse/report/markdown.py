@@ -38,6 +38,7 @@ def _tables(report: Report) -> Iterator[Table]:
     yield predictions.step_table(report)
     yield layers.selection_table(report)
     rows = (
+        predictions.gain_table(report),
         layers.layer_table(report),
         layers.agreement_table(report),
         layers.gate_table(report),

@@ -1,6 +1,7 @@
 """Sections of the report page: one function each, which returns nothing where nothing is known."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from layerfuse.core.escape import shortened
 from layerfuse.report.contents import costs, layers, predictions
@@ -21,12 +22,7 @@ def _steps(report: Report) -> str:
 def _gains(report: Report) -> str:
     if all(quality.gain is None for quality in report.baselines):
         return ""
-    best = (
-        f"The best baseline is {report.best_baseline}; it was found on these test texts, which "
-        "favours it. Where a bar crosses the line at 0, the difference is within chance."
-    )
-    plot = of_predictions.gain_plot(report)
-    return paragraph(best, "note") + figure(plot, predictions.gain_table(report))
+    return figure(of_predictions.gain_plot(report), predictions.gain_table(report))
 
 
 def _selection(report: Report) -> str:
@@ -53,8 +49,7 @@ def _gates(report: Report) -> str:
 def _pairs(report: Report) -> str:
     if not report.pairs:
         return ""
-    note = "Backbones add to each other where they are unlike and err on other texts."
-    return paragraph(note, "note") + figure(of_layers.pair_plot(report), layers.pair_table(report))
+    return figure(of_layers.pair_plot(report), layers.pair_table(report))
 
 
 def _choices(report: Report) -> str:
@@ -62,43 +57,29 @@ def _choices(report: Report) -> str:
         return ""
     choices = costs.choice_table(report)
     if len(choices.rows) == 1:  # nothing is traded: one point would be all of both plots
-        return paragraph(_first_fold(report), "note") + table(choices)
+        return table(choices)
     by_time = of_predictions.cost_plot(
         report, "ms a text, many at once", lambda choice: choice.milliseconds
     )
     by_weight = of_predictions.cost_plot(
         report, "MiB of weights", lambda choice: choice.weight_bytes / 2**20
     )
-    note = (
-        "Numbers stand for sets of backbones; the table names them and their limits. "
-        f"{_first_fold(report)}"
-    )
+    note = "Numbers stand for sets of backbones; the table names them and their limits."
     return paragraph(note, "note") + figure(by_time + by_weight, choices)
-
-
-def _first_fold(report: Report) -> str:
-    """Say which numbers of a cross-validation are not of all texts."""
-    return "These accuracies are of the first fold." if report.data.n_folds else ""
 
 
 def _marginals(report: Report) -> str:
     if not report.overhead.marginals:
         return ""
-    plot = figure(of_predictions.marginal_plot(report), costs.marginal_table(report))
-    return paragraph(_first_fold(report), "note") + plot
+    return figure(of_predictions.marginal_plot(report), costs.marginal_table(report))
 
 
 def _layer_marginals(report: Report) -> str:
     if not report.overhead.layer_marginals:
         return ""
-    note = (
-        "Leave-one-out Brier score of a ridge classifier on training texts: how much it rises "
-        "without the layer. Neighbouring layers stand in for each other, so that each alone may "
-        "add little where together they add much."
-    )
-    return paragraph(note, "note") + folded(
-        "Layer by layer", table(costs.layer_marginal_table(report))
-    )
+    content = costs.layer_marginal_table(report)
+    numbers = table(replace(content, note=""))  # which is not folded away with them
+    return paragraph(content.note, "note") + folded("Layer by layer", numbers)
 
 
 def _costs(report: Report) -> str:
@@ -127,8 +108,7 @@ def _probabilities(report: Report) -> str:
 def _curve(report: Report) -> str:
     if not report.curve:
         return ""
-    plot = figure(of_predictions.learning_curve(report), predictions.curve_table(report))
-    return paragraph(_first_fold(report), "note") + plot
+    return figure(of_predictions.learning_curve(report), predictions.curve_table(report))
 
 
 def _seeds(report: Report) -> str:

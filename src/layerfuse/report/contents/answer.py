@@ -73,6 +73,11 @@ def leak_warning(report: Report) -> str:
     )
 
 
+def first_fold(report: Report) -> str:
+    """Return which numbers of a cross-validation are not of all texts; nothing without folds."""
+    return "These accuracies are of the first fold." if report.data.n_folds else ""
+
+
 def quality_table(report: Report) -> Table:
     """Return the result and all baselines, in the order they were tried."""
     return Table(

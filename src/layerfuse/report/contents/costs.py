@@ -3,6 +3,7 @@
 import math
 
 from layerfuse.report.choices import MAX_TEXTS
+from layerfuse.report.contents.answer import first_fold
 from layerfuse.report.contents.numbers import count, mebibytes, percent
 from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
@@ -85,7 +86,8 @@ def choice_table(report: Report) -> Table:
             for i, (choice, is_light) in enumerate(zip(choices, on_light_front, strict=True), 1)
         ),
         f"Every set is fitted anew without words, on at most {MAX_TEXTS:,} training texts and two "
-        "more of each class, and timed without fusion and head: no row need agree with the result.",
+        "more of each class, and timed without fusion and head: no row need agree with the result."
+        + (f" {first_fold(report)}" if report.data.n_folds else ""),
     )
 
 
@@ -98,6 +100,7 @@ def marginal_table(report: Report) -> Table:
             (m.name, f"{100 * m.held_out_gain:+.2f}", f"{m.milliseconds:.2f}")
             for m in report.overhead.marginals
         ),
+        first_fold(report),
     )
 
 
@@ -115,6 +118,9 @@ def layer_marginal_table(report: Report) -> Table:
             )
             for m in report.overhead.layer_marginals
         ),
+        "Leave-one-out Brier score of a ridge classifier on training texts: how much it rises "
+        "without the layer. Neighbouring layers stand in for each other, so that each alone may "
+        "add little where together they add much.",
     )
 
 

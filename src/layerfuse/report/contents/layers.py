@@ -82,4 +82,5 @@ def pair_table(report: Report) -> Table:
             (p.first, p.second, f"{p.cka:.2f}", percent(p.disagreement), percent(p.oracle))
             for p in report.pairs
         ),
+        "Backbones add to each other where they are unlike and err on other texts.",
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from layerfuse.report.contents.answer import first_fold
 from layerfuse.report.contents.numbers import percent
 from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
@@ -112,6 +113,8 @@ def gain_table(report: Report) -> Table:
             for baseline in report.baselines
             if (gain := baseline.gain) is not None
         ),
+        f"The best baseline is {report.best_baseline}; it was found on these test texts, which "
+        "favours it. Where an interval holds 0, the difference is within chance.",
     )
 
 
@@ -193,6 +196,7 @@ def curve_table(report: Report) -> Table:
             )
             for point in report.curve
         ),
+        first_fold(report),
     )
 
 
