@@ -55,13 +55,19 @@ def tiny_llama(n_tokens):
 @pytest.fixture(scope="module")
 def written(tiny, tmp_path_factory):
     """Return a model and the file that holds it."""
-    import gguf
-
     tokenizer = tiny.families["llama"].tokenizer()
     state = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     tokens = sorted(state["vocab"], key=state["vocab"].get)
     model = tiny_llama(len(tokens))
     path = tmp_path_factory.mktemp("gguf") / "tiny-llama.gguf"
+    write(path, model, tokens, state["merges"])
+    return model, path
+
+
+def write(path, model, tokens, merges, without=()):
+    """Write a model as GGUF, without tensors whose names begin with one of these."""
+    import gguf
+
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(3)
     writer.add_context_length(48)
@@ -76,25 +82,60 @@ def written(tiny, tmp_path_factory):
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(tokens)
     writer.add_token_types([3 if t in {"<unk>", "<s>", "</s>"} else 1 for t in tokens])
-    writer.add_token_merges([" ".join(pair) for pair in state["merges"]])
+    writer.add_token_merges([" ".join(pair) for pair in merges])
     writer.add_unk_token_id(0)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    writer.add_tensor("token_embd.weight", weights["embed_tokens.weight"])
-    writer.add_tensor("output_norm.weight", weights["norm.weight"])
-    writer.add_tensor("output.weight", weights["embed_tokens.weight"])
+    named = {
+        "token_embd.weight": weights["embed_tokens.weight"],
+        "output_norm.weight": weights["norm.weight"],
+        "output.weight": weights["embed_tokens.weight"],
+    }
     for layer in range(3):
         for name, short in NAMES.items():
             weight = weights[f"layers.{layer}.{name}.weight"]
             if short in {"attn_q", "attn_k"}:
                 weight = permuted(weight, 4 if short == "attn_q" else 2)
-            writer.add_tensor(f"blk.{layer}.{short}.weight", np.ascontiguousarray(weight))
+            named[f"blk.{layer}.{short}.weight"] = np.ascontiguousarray(weight)
+    for name, weight in named.items():
+        if not name.startswith(tuple(without)):
+            writer.add_tensor(name, weight)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return model, path
+
+
+@needs_gguf
+@pytest.mark.parametrize(
+    ("without", "first"),
+    [
+        (["blk.1.ffn_down"], "lacks 1 weights of LlamaModel, such as model.layers.1.mlp.down_proj"),
+        (["blk.2.", "blk.1."], "lacks 18 weights .* was split .* must be merged first"),
+        (["token_embd"], "lacks 1 weights of LlamaModel, such as model.embed_tokens"),
+    ],
+)
+def test_weights_that_a_gguf_file_lacks_are_not_drawn_at_random(
+    written, tiny, tmp_path, without, first
+):
+    model, _ = written
+    state = json.loads(tiny.families["llama"].tokenizer().backend_tokenizer.to_str())["model"]
+    tokens = sorted(state["vocab"], key=state["vocab"].get)
+    write(tmp_path / "part.gguf", model, tokens, state["merges"], without)
+    with pytest.raises(BackboneLoadError, match=first):
+        Backbone.from_pretrained(tmp_path / "part.gguf")
+
+
+@needs_gguf
+def test_the_head_that_is_not_read_may_be_absent(written, tiny, tmp_path):
+    model, path = written
+    state = json.loads(tiny.families["llama"].tokenizer().backend_tokenizer.to_str())["model"]
+    tokens = sorted(state["vocab"], key=state["vocab"].get)
+    write(tmp_path / "tied.gguf", model, tokens, state["merges"], ["output.weight"])
+    got = Backbone.from_pretrained(tmp_path / "tied.gguf", device="cpu").embed(tiny.texts).values
+    want = Backbone.from_pretrained(path, device="cpu").embed(tiny.texts).values
+    np.testing.assert_array_equal(got, want)
 
 
 @needs_gguf

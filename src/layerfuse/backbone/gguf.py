@@ -34,7 +34,7 @@ def load_gguf(path: Path, dtype: Dtype = "float32") -> tuple[Any, Any]:
     MissingExtraError
         If the packages that read GGUF are not installed.
     BackboneLoadError
-        If the file is corrupt or of an architecture transformers cannot read.
+        If the file is corrupt, lacks weights, or is of an architecture transformers cannot read.
     """
     if not all(importlib.util.find_spec(module) for module in ("gguf", "accelerate")):
         raise MissingExtraError.for_extra(f"Reading {path.name}", "gguf")
@@ -42,11 +42,24 @@ def load_gguf(path: Path, dtype: Dtype = "float32") -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
         # Not cast afterwards: rotary frequencies, which are no weights, stay in float32.
-        whole = AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=file, dtype=getattr(torch, dtype)
+        whole, info = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=file, dtype=getattr(torch, dtype), output_loading_info=True
         )
     except (OSError, ValueError, LookupError, RuntimeError, struct.error) as err:
         raise BackboneLoadError(f"{path} cannot be read as a GGUF decoder: {err}") from err
+    # transformers draws at random what is missing. The head that tells the next word is not read.
+    read = {id(parameter) for parameter in whole.base_model.parameters()}
+    missing = sorted(
+        name
+        for name, parameter in whole.named_parameters()
+        if id(parameter) in read and name in info["missing_keys"]
+    )
+    if missing:
+        raise BackboneLoadError(
+            f"{path} lacks {len(missing)} weights of {type(whole.base_model).__name__}, such as "
+            f"{missing[0]}. Expected a complete file; the parts of one that was split "
+            "(NAME-00001-of-00002.gguf) must be merged first, as by llama-gguf-split --merge."
+        )
     # The weights are plain numbers now; with the setting a saved copy would claim otherwise.
     if hasattr(whole.config, "quantization_config"):
         del whole.config.quantization_config
