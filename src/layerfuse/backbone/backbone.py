@@ -243,7 +243,7 @@ class Backbone:
         BackboneChangedError
             If the tokenizer was changed in place since it was loaded.
         DataError
-            If a text is no string.
+            If a text is no string, or holds a token that the model does not know.
         FeatureError
             If the model gives values that are no numbers.
         """

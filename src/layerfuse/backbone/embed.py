@@ -16,11 +16,12 @@ from layerfuse.backbone.cores import Cores
 from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.distinct import distinct_texts
 from layerfuse.backbone.heap import return_freed_memory
+from layerfuse.backbone.ids import check_ids, padding_id
 from layerfuse.backbone.kernels import PackedLinears, pack_linears
 from layerfuse.backbone.mpnet import fused_attention
 from layerfuse.backbone.rotary import rotary_steps
 from layerfuse.backbone.tap import LayerTap
-from layerfuse.backbone.tokens import TokenizedTexts, stand_in_id, tokenize
+from layerfuse.backbone.tokens import TokenizedTexts, tokenize
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import DataError, FeatureError, TruncationWarning
 from layerfuse.core.layers import LayerRef
@@ -75,7 +76,7 @@ def embed_batches(
     Raises
     ------
     DataError
-        If a text is no string.
+        If a text is no string, or holds a token that the model does not know.
     FeatureError
         If the model gives values that are no numbers.
     OutOfMemoryError
@@ -89,14 +90,14 @@ def embed_batches(
     if isinstance(texts, str):
         raise DataError(f"Expected a sequence of texts, got one string. Pass [{texts[:20]!r}].")
     tap = LayerTap(blocks, refs, skip_first_token=spec.skip_first_token)
-    pad_id = tokenizer.pad_token_id
-    pad_id = stand_in_id(tokenizer) if pad_id is None else pad_id
+    pad_id = padding_id(tokenizer, model)
     total = len(texts) if isinstance(texts, Sized) else None
     n_texts = n_truncated = 0
     with tqdm(total=total, desc=spec.name, unit="text", disable=None if progress else True) as bar:
         for first, window in _windows(texts):
             distinct = distinct_texts(window, first)
             tokens = tokenize(tokenizer, distinct.texts, spec.max_tokens, spec.prompt)
+            check_ids(tokens, tokenizer, model, spec.name)
             n_texts += len(window)
             n_truncated += sum(len(distinct.places[i]) for i in np.flatnonzero(tokens.truncated))
             packed = _pack(blocks, tap.deepest, len(tokens.ids), spec.name)

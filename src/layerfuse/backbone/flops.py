@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.deberta import attention_by_distance
+from layerfuse.backbone.ids import check_ids
 from layerfuse.backbone.tap import BlockTap
 from layerfuse.backbone.tokens import stand_in_id, tokenize
 from layerfuse.core.errors import DataError
@@ -50,6 +51,7 @@ def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
     backbone.check_unchanged()
     spec, tokenizer = backbone.spec, backbone.tokenizer
     tokens = tokenize(tokenizer, texts, spec.max_tokens, spec.prompt)
+    check_ids(tokens, tokenizer, backbone.model, spec.name)
     lengths, examples = np.unique(tokens.lengths, return_index=True)
     some = np.unique(np.linspace(0, len(lengths) - 1, _LENGTHS).round().astype(int))
     pad_id = stand_in_id(tokenizer)  # asked for, but of one text nothing is padded

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
@@ -83,9 +82,25 @@ def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
             f"{', '.join(sorted(p.name for p in path.iterdir()))}."
         )
     try:
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, ImportError) as err:
-        raise BackboneLoadError(f"The tokenizer in {path} cannot be loaded: {err}") from err
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
+    except Exception as err:  # whatever transformers and tokenizers do with damaged settings
+        raise _refusal("tokenizer", path, err) from err
+    if not isinstance(tokenizer.model_max_length, int | float):
+        raise BackboneLoadError(
+            f"model_max_length={tokenizer.model_max_length!r} in {path / 'tokenizer_config.json'}: "
+            "expected a number."
+        )
+    return tokenizer
+
+
+def _refusal(part: str, path: Path, err: Exception) -> Exception:
+    """Return what to raise where a part of a folder cannot be loaded."""
+    if isinstance(err, MemoryError):
+        return err
+    # The messages of others say little without the kind: 'weight_map', list index out of range.
+    plain = type(err) is Exception or isinstance(err, OSError | ValueError | ImportError)
+    kind = "" if plain else f"{type(err).__name__}: "
+    return BackboneLoadError(f"The {part} in {path} cannot be loaded: {kind}{err}")
 
 
 def _load_weights(
@@ -114,8 +129,8 @@ def _load_weights(
             # The weights are plain numbers now. Saved by what they were read by they would be
             # quantised once more, beside a configuration that does not say so.
             model._weight_conversions = None  # noqa: SLF001 - the defaults of the family are taken
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as err:
-        raise BackboneLoadError(f"The model in {path} cannot be loaded: {err}") from err
+    except Exception as err:  # whatever transformers and torch do with a damaged configuration
+        raise _refusal("model", path, err) from err
     # The pooler follows the last block and is never run here; all else missing would be random.
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     if missing:

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from layerfuse.backbone.blocks import Blocks
+from layerfuse.backbone.ids import padding_id
 from layerfuse.backbone.tap import LayerTap
-from layerfuse.backbone.tokens import stand_in_id
 from layerfuse.core.errors import BackboneLoadError, LayerError
 from layerfuse.core.layers import LayerRef, Pooling
 
@@ -42,8 +42,7 @@ def probe_states(model: Any, tokenizer: Any, blocks: Blocks, name: str) -> torch
     """
     usable = [i for i in range(16) if i != tokenizer.pad_token_id]
     ids = torch.tensor([[*usable[:4], usable[4]], [*usable[:4], usable[5]]], device=model.device)
-    pad_id = stand_in_id(tokenizer) if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    padding = torch.full((1, 3), pad_id, device=model.device)
+    padding = torch.full((1, 3), padding_id(tokenizer, model), device=model.device)
     padded = torch.cat([ids[:1], padding], 1)
     mask = torch.cat([torch.ones_like(ids[:1]), torch.zeros_like(padding)], 1)
     layers = range(blocks.n_layers + 1)

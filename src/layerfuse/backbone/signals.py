@@ -15,10 +15,11 @@ from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.gradients import ProbeLoss, gradient_norms
+from layerfuse.backbone.ids import check_ids, padding_id
 from layerfuse.backbone.pooling import pool
 from layerfuse.backbone.rotary import rotary_steps
 from layerfuse.backbone.tap import BlockTap
-from layerfuse.backbone.tokens import stand_in_id, tokenize
+from layerfuse.backbone.tokens import tokenize
 from layerfuse.core.errors import ShapeError, check_option
 from layerfuse.core.signals import LayerSignals, SignalName
 from layerfuse.core.texts import as_texts
@@ -177,9 +178,9 @@ def _run_all(
 ) -> Iterator[tuple[np.ndarray, Mapping[SignalName, Tensor]]]:
     """Yield positions of some texts, longest first, and each signal of theirs (batch, layer)."""
     backbone.check_unchanged()
-    spec, pad_id = backbone.spec, backbone.tokenizer.pad_token_id
-    pad_id = stand_in_id(backbone.tokenizer) if pad_id is None else pad_id
+    spec, pad_id = backbone.spec, padding_id(backbone.tokenizer, backbone.model)
     tokens = tokenize(backbone.tokenizer, texts, spec.max_tokens, spec.prompt)
+    check_ids(tokens, backbone.tokenizer, backbone.model, spec.name)
     # Of its own: what is too much for the way back is not for embedding.
     budget = TokenBudget(backbone.device.type, spec.name, spec.hidden_size)
     budget.tokens = backbone.budget.tokens
