@@ -1,6 +1,7 @@
 """Model folders whose files do not belong together: refused by what is wrong, never misread."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -69,3 +70,76 @@ def test_a_token_without_a_row_is_named(copy_of, tiny):
         with pytest.raises(DataError, match=rf"'\[ADDED\]' of id {n_rows}, .* have {n_rows} rows"):
             run(texts)
     assert backbone.embed(tiny.texts).values.any()
+
+
+def saved_cut(tiny, folder, seed_of="bert"):
+    backbone = Backbone.from_pretrained(tiny.folder(seed_of), device="cpu").cut(1)
+    backbone.save(folder)
+    return backbone
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"]
+)
+def test_a_saved_backbone_with_a_file_of_another_is_refused(tiny, tmp_path, name):
+    saved_cut(tiny, tmp_path / "one")
+    saved_cut(tiny, tmp_path / "other", "roberta")
+    shutil.copy(tmp_path / "other" / name, tmp_path / "one" / name)
+    with pytest.raises(BackboneLoadError, match=f"one is not .* saved there: {name} is another"):
+        Backbone.load(tmp_path / "one")
+    (tmp_path / "one" / name).unlink()
+    with pytest.raises(BackboneLoadError, match=f"one is not .* saved there: {name} is missing"):
+        Backbone.load(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("deepest", 0), ("deepest", "1"), ("blocks", "x.y"), ("blocks", 3)]
+)
+def test_the_identity_of_a_saved_backbone_cannot_be_edited(tiny, tmp_path, field, value):
+    saved_cut(tiny, tmp_path)
+    change(tmp_path / "backbone.json", **{field: value})
+    with pytest.raises(BackboneLoadError, match=r"backbone\.json: it is not the file that was sa"):
+        Backbone.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "{}", '{"spec": 1}', ""])
+def test_what_is_no_identity_of_a_backbone_is_told(tiny, tmp_path, content):
+    saved_cut(tiny, tmp_path)
+    (tmp_path / "backbone.json").write_text(content, "utf-8")
+    with pytest.raises(BackboneLoadError, match=f"{tmp_path} is no saved backbone: backbone"):
+        Backbone.load(tmp_path)
+
+
+def test_other_files_may_lie_beside_a_saved_backbone(tiny, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine", "utf-8")
+    saved_cut(tiny, tmp_path)
+    (tmp_path / "notes.txt").write_text("mine too", "utf-8")
+    (tmp_path / "README.md").write_text("a card", "utf-8")
+    assert Backbone.load(tmp_path, device="cpu").deepest == 1
+
+
+def test_a_backbone_that_was_saved_without_digests_loads(tiny, tmp_path):
+    backbone = saved_cut(tiny, tmp_path)
+    path = tmp_path / "backbone.json"
+    fields = json.loads(path.read_text("utf-8"))
+    del fields["files"], fields["digest"]
+    path.write_text(json.dumps(fields), "utf-8")
+    loaded = Backbone.load(tmp_path, device="cpu")
+    np.testing.assert_array_equal(loaded.embed(["cat"]).values, backbone.embed(["cat"]).values)
+
+
+def test_a_saved_cut_says_how_it_is_loaded(tiny, tmp_path):
+    saved_cut(tiny, tmp_path)
+    with pytest.raises(BackboneLoadError, match=r"was cut and saved\. Load it with Backbone\.load"):
+        Backbone.from_pretrained(tmp_path)
+
+
+def test_a_folder_of_the_home_is_where_it_says(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    saved_cut(tiny, "~/cut")
+    assert (tmp_path / "home" / "cut" / "backbone.json").is_file()
+    assert not [*(tmp_path / "here").iterdir()]
+    assert Backbone.load("~/cut", device="cpu").deepest == 1

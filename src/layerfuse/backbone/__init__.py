@@ -1,6 +1,6 @@
 """The only place that knows transformers: load, tokenise, batch, listen, pool, cut."""
 
-from layerfuse.backbone.again import load_again
+from layerfuse.backbone.again import load_again, load_included
 from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.costs import measure_costs
 from layerfuse.backbone.gradients import ProbeLoss
@@ -20,6 +20,7 @@ __all__ = [
     "fetch_packaged",
     "gemm_gflops",
     "load_again",
+    "load_included",
     "measure_costs",
     "model_signals",
     "remove_unfinished",

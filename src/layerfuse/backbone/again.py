@@ -1,10 +1,12 @@
 """Load the very backbone that some earlier work was done with, or refuse."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.load import tokenizer_digest
 from layerfuse.backbone.parts import load_parts
+from layerfuse.backbone.saved import load_saved
 from layerfuse.backbone.source import Source, find_source, lasting
 from layerfuse.backbone.weights import digest
 from layerfuse.core.errors import BackboneLoadError
@@ -88,6 +90,32 @@ def load_again(
         "code or the extraction differ. Load the same version; a classifier saved with "
         "include_backbones=True carries its own."
     )
+
+
+def load_included(folder: Path, *, device: str | None, trust_remote_code: bool) -> Backbone:
+    """Load a backbone that lies in a saved classifier, which has compared its files with digests.
+
+    Parameters
+    ----------
+    folder : Path
+        What ``Backbone.save`` wrote.
+    device, trust_remote_code
+        As in ``Backbone.load``.
+
+    Returns
+    -------
+    Backbone
+        With the identity of the one it was cut from.
+
+    Raises
+    ------
+    BackboneLoadError
+        If it cannot be loaded.
+    """
+    parts, saved = load_saved(
+        folder, device=device, trust_remote_code=trust_remote_code, check=False
+    )
+    return Backbone(*parts, deepest=saved.deepest, origin=saved.origin)
 
 
 def _was_known_by_its_folder(origin: str, before: BackboneSpec, source: Source) -> bool:

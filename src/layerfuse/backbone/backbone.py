@@ -9,15 +9,14 @@ import numpy as np
 import torch
 
 from layerfuse.backbone.bars import no_bars
-from layerfuse.backbone.blocks import Blocks, find_blocks
+from layerfuse.backbone.blocks import Blocks
 from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.cut import cut_model
 from layerfuse.backbone.embed import embed_batches
 from layerfuse.backbone.kernels import KernelName, fastest_kernel
-from layerfuse.backbone.load import move
 from layerfuse.backbone.parts import load_parts
 from layerfuse.backbone.prompt import Prompt
-from layerfuse.backbone.saved import SavedBackbone
+from layerfuse.backbone.saved import SavedBackbone, load_saved
 from layerfuse.backbone.source import find_source, lasting
 from layerfuse.backbone.unchanged import TokenizerSettings
 from layerfuse.backbone.write import write_model
@@ -154,19 +153,17 @@ class Backbone:
         Raises
         ------
         BackboneLoadError
-            If the folder is not one that ``save`` wrote.
+            If the folder is not one that ``save`` wrote, or a file in it is another one now.
         """
-        saved = SavedBackbone.read(Path(folder))
-        model, tokenizer = saved.load_model(Path(folder), trust_remote_code=trust_remote_code)
-        move(model, device)
-        blocks = find_blocks(model, saved.blocks, saved.n_blocks)
-        return cls(model, tokenizer, blocks, saved.spec, deepest=saved.deepest, origin=saved.origin)
+        folder, options = Path(folder).expanduser(), {"trust_remote_code": trust_remote_code}
+        parts, saved = load_saved(folder, device=device, **options, check=True)
+        return cls(*parts, deepest=saved.deepest, origin=saved.origin)
 
     @no_bars()
     def save(self, folder: str | Path) -> None:
         """Write the weights that are left, tokenizer and identity to a folder, made if need be."""
         self.check_unchanged()
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         with self.blocks.turn:
             write_model(self.model, self.tokenizer, folder)
         SavedBackbone(self.spec, self.blocks.path, self.deepest, self.origin).write(folder)

@@ -134,10 +134,12 @@ def _load_weights(
     # The pooler follows the last block and is never run here; all else missing would be random.
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     if missing:
-        raise BackboneLoadError(
-            f"{path} lacks {len(missing)} weights of {type(model).__name__}, such as "
-            f"{missing[0]}. Expected a complete checkpoint."
+        lost = (
+            f"{path} lacks {len(missing)} weights of {type(model).__name__}, such as {missing[0]}"
         )
+        if cut_to is None and (path / "backbone.json").is_file():
+            raise BackboneLoadError(f"{lost}: it was cut and saved. Load it with Backbone.load.")
+        raise BackboneLoadError(f"{lost}. Expected a complete checkpoint.")
     scales = sorted(key for key in info["unexpected_keys"] if key.endswith(_SCALES))
     if scales:
         raise BackboneLoadError(

@@ -10,6 +10,7 @@ from layerfuse.bundle.folder import (
     with_prefix,
     write_bundle,
 )
+from layerfuse.bundle.steady import read_steady
 
 __all__ = [
     "FORMAT_VERSION",
@@ -19,6 +20,7 @@ __all__ = [
     "model_card",
     "read_bundle",
     "read_config",
+    "read_steady",
     "with_prefix",
     "write_bundle",
 ]

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from layerfuse.backbone import Backbone, load_again
+from layerfuse.backbone import Backbone, load_again, load_included
 from layerfuse.bundle import (
     Bundle,
     Card,
     model_card,
     read_bundle,
     read_config,
+    read_steady,
     with_prefix,
     write_bundle,
 )
@@ -164,6 +165,11 @@ def load_fitted(
         If a backbone cannot be loaded or is another one now.
     """
     folder = folder.expanduser()
+    trusted = trust_remote_code
+    return read_steady(folder, lambda: _load(folder, device, offline=offline, trusted=trusted))
+
+
+def _load(folder: Path, device: str | None, *, offline: bool, trusted: bool) -> Fitted:
     bundle = read_bundle(folder)
     config = bundle.config
     try:
@@ -186,23 +192,25 @@ def load_fitted(
         classes = np.array(config["classes"], dtype=native)
     except (KeyError, TypeError) as err:
         raise BundleFormatError(f"{folder} is damaged: its config.json lacks {err}.") from err
+    # What lies in such a folder that was not saved has no digest, and is not looked at.
+    portable = any(name.startswith(f"{_BACKBONES}/") for name in config["files"])
     included = folder / _BACKBONES
     backbones = [
-        Backbone.load(included / str(i), device=device, trust_remote_code=trust_remote_code)
-        if included.is_dir()
+        load_included(included / str(i), device=device, trust_remote_code=trusted)
+        if portable
         else load_again(
             origin,
             spec,
             device=device,
             offline=offline,
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=trusted,
             blocks=blocks,
         )
         for i, (origin, spec, blocks) in enumerate(saved)
     ]
     cut = {b.name: b.cut(selection.deepest(b.name)) for b in backbones}
     parts = parameters, classes, selection, fusion, head, cut
-    return Fitted(*parts, portable=included.is_dir(), text_column=config.get("text_column"))
+    return Fitted(*parts, portable=portable, text_column=config.get("text_column"))
 
 
 def saved_text_column(folder: Path) -> str | None:
