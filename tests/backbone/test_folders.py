@@ -8,7 +8,7 @@ import pytest
 
 from layerfuse.backbone import Backbone, attention_entropy
 from layerfuse.backbone.flops import flops_per_text
-from layerfuse.core.errors import BackboneLoadError, DataError
+from layerfuse.core.errors import BackboneChangedError, BackboneLoadError, DataError
 
 
 def change(path, **fields):
@@ -143,3 +143,38 @@ def test_a_folder_of_the_home_is_where_it_says(tiny, tmp_path, monkeypatch):
     assert (tmp_path / "home" / "cut" / "backbone.json").is_file()
     assert not [*(tmp_path / "here").iterdir()]
     assert Backbone.load("~/cut", device="cpu").deepest == 1
+
+
+def test_weights_that_are_written_over_in_place_are_told(copy_of, tiny, tmp_path):
+    """They are mapped, so that the numbers of the model in memory change with the file."""
+    folder = copy_of("bert")
+    backbone = Backbone.from_pretrained(folder, device="cpu")
+    cut = backbone.cut(1)
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-4000:] = bytes(4000)
+    path.write_bytes(content)
+    for run in (
+        lambda: backbone.embed(tiny.texts),
+        lambda: cut.embed(tiny.texts),
+        lambda: cut.save(tmp_path / "cut"),
+        lambda: attention_entropy(backbone, tiny.texts),
+    ):
+        with pytest.raises(BackboneChangedError, match=f"{path} was written over in place"):
+            run()
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_weights_that_are_replaced_or_taken_away_stay_those_that_were_loaded(
+    copy_of, tiny, replace
+):
+    folder = copy_of("bert")
+    backbone = Backbone.from_pretrained(folder, device="cpu")
+    want = backbone.embed(tiny.texts).values
+    path = folder / "model.safetensors"
+    if replace:
+        (folder / "new").write_bytes(bytes(path.stat().st_size))
+        (folder / "new").rename(path)
+    else:
+        path.unlink()
+    np.testing.assert_array_equal(backbone.embed(tiny.texts).values, want)

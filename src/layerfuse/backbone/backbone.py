@@ -14,6 +14,7 @@ from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.cut import cut_model
 from layerfuse.backbone.embed import embed_batches
 from layerfuse.backbone.kernels import KernelName, fastest_kernel
+from layerfuse.backbone.mapped import check_files
 from layerfuse.backbone.parts import load_parts
 from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.saved import SavedBackbone, load_saved
@@ -238,7 +239,7 @@ class Backbone:
         LayerError
             If the backbone does not have one of the layers.
         BackboneChangedError
-            If the tokenizer was changed in place since it was loaded.
+            If the tokenizer, or a file of its weights, was changed in place since it was loaded.
         DataError
             If a text is no string, or holds a token that the model does not know.
         FeatureError
@@ -333,8 +334,9 @@ class Backbone:
         return self
 
     def check_unchanged(self) -> None:
-        """Raise ``BackboneChangedError`` if the tokenizer was changed in place since loading."""
+        """Raise ``BackboneChangedError`` if tokenizer or weights were changed in place."""
         self._settings.check(self.tokenizer, self.name)
+        check_files(self.model, self.name)
 
     def _check(self, refs: tuple[LayerRef, ...]) -> None:
         for ref in refs:

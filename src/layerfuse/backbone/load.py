@@ -18,6 +18,7 @@ from layerfuse.backbone.bars import no_bars
 from layerfuse.backbone.blocks import text_config
 from layerfuse.backbone.cut import cut_class
 from layerfuse.backbone.gguf import load_gguf
+from layerfuse.backbone.mapped import mark_files, read_marks
 from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.tokens import stand_in_id
 from layerfuse.core.errors import BackboneLoadError, as_integer
@@ -69,7 +70,9 @@ def load_model(
         model, tokenizer = load_gguf(path, dtype)
     else:
         tokenizer = _load_tokenizer(path, trust_remote_code=trust_remote_code)
+        marks = read_marks(path)
         model = _load_weights(path, dtype, cut_to, trust_remote_code=trust_remote_code)
+        mark_files(model, marks)
     model.requires_grad_(requires_grad=False)
     return model.eval(), tokenizer
 
