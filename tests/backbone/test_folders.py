@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from layerfuse.backbone import Backbone, attention_entropy
 from layerfuse.backbone.flops import flops_per_text
@@ -178,3 +179,84 @@ def test_weights_that_are_replaced_or_taken_away_stay_those_that_were_loaded(
     else:
         path.unlink()
     np.testing.assert_array_equal(backbone.embed(tiny.texts).values, want)
+
+
+def split(folder, second):
+    """Make two files of the weights, and an index of both."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(weights)
+    files = {name: "model-1.safetensors" if i % 2 else second for i, name in enumerate(names)}
+    for file in {*files.values()}:
+        part = {name: weights[name] for name in names if files[name] == file}
+        save_file(part, folder / file, metadata={"format": "pt"})
+    index = json.dumps({"metadata": {}, "weight_map": files})
+    (folder / "model.safetensors.index.json").write_text(index, "utf-8")
+
+
+def test_weights_in_several_files_are_read(copy_of, tiny):
+    folder = copy_of("bert")
+    want = Backbone.from_pretrained(folder, device="cpu").embed(tiny.texts).values
+    split(folder, "model-2.safetensors")
+    got = Backbone.from_pretrained(folder, device="cpu").embed(tiny.texts).values
+    np.testing.assert_array_equal(got, want)
+    (folder / "model-2.safetensors").unlink()
+    with pytest.raises(
+        BackboneLoadError, match=r"lacks model-2\.safetensors, which model\.safetens"
+    ):
+        Backbone.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("second", ["../other.safetensors", "inside/model-2.safetensors"])
+def test_an_index_that_names_files_elsewhere_is_refused(copy_of, second):
+    """No digest holds them: what was stored of others would be taken for theirs."""
+    folder = copy_of("bert")
+    (folder / "inside").mkdir()
+    split(folder, second)
+    with pytest.raises(BackboneLoadError, match=f"index.json names {second}. Expected"):
+        Backbone.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"weight_map": 3}'])
+def test_an_index_that_is_none_is_told(copy_of, content):
+    folder = copy_of("bert")
+    split(folder, "model-2.safetensors")
+    (folder / "model.safetensors.index.json").write_text(content, "utf-8")
+    with pytest.raises(BackboneLoadError, match=r"index\.json is no index of weights: \w+: ."):
+        Backbone.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "bool"])
+def test_whole_numbers_are_no_weights(copy_of, kind):
+    """As bitsandbytes stores them, which its part of the configuration tells how to read."""
+    folder = copy_of("bert")
+    weights = load_file(folder / "model.safetensors")
+    name = "encoder.layer.1.output.dense.weight"
+    weights[name] = (127 * weights[name] / np.abs(weights[name]).max()).astype(kind)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BackboneLoadError, match=rf"whole numbers \(\w+\) for {name}, but its con"):
+        Backbone.from_pretrained(folder)
+
+
+def test_positions_are_whole_numbers(copy_of, bert, tiny):
+    folder = copy_of("bert")
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.position_ids"] = np.arange(8)[None]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    got = Backbone.from_pretrained(folder, device="cpu").embed(tiny.texts).values
+    np.testing.assert_array_equal(got, bert.embed(tiny.texts).values)
+
+
+def test_a_tokenizer_without_words_is_refused(copy_of):
+    """The class that is named reads other files than there are, and all texts would be one."""
+    folder = copy_of("llama")
+    (folder / "tokenizer.json").rename(folder / "old_vocabulary")
+    change(folder / "tokenizer_config.json", tokenizer_class="LlamaTokenizer")
+    with pytest.raises(BackboneLoadError, match="makes no token of any text: LlamaTokenizer found"):
+        Backbone.from_pretrained(folder)
+
+
+def test_a_model_inside_the_folder_is_pointed_at(copy_of, tmp_path):
+    copy_of("bert").rename(tmp_path / "0_Transformer")
+    with pytest.raises(BackboneLoadError, match="may lie in the folder 0_Transformer inside it"):
+        Backbone.from_pretrained(tmp_path)

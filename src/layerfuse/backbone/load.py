@@ -1,10 +1,12 @@
 """Load a frozen model and its tokenizer from a folder or file."""
 
 import hashlib
+import string
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import nn
 from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
@@ -21,6 +23,7 @@ from layerfuse.backbone.gguf import load_gguf
 from layerfuse.backbone.mapped import mark_files, read_marks
 from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.tokens import stand_in_id
+from layerfuse.backbone.weights import read_files
 from layerfuse.core.errors import BackboneLoadError, as_integer
 from layerfuse.core.spec import Dtype
 
@@ -86,8 +89,17 @@ def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
+        reads = not tokenizer.is_fast or bool(
+            tokenizer.backend_tokenizer.encode(string.printable, add_special_tokens=False).ids
+        )
     except Exception as err:  # whatever transformers and tokenizers do with damaged settings
         raise _refusal("tokenizer", path, err) from err
+    if not reads:  # all texts would be one
+        raise BackboneLoadError(
+            f"The tokenizer in {path} makes no token of any text: {type(tokenizer).__name__} found "
+            "no vocabulary that it reads. Mend tokenizer_class in tokenizer_config.json, or put "
+            "the files there that it needs."
+        )
     if not isinstance(tokenizer.model_max_length, int | float):
         raise BackboneLoadError(
             f"model_max_length={tokenizer.model_max_length!r} in {path / 'tokenizer_config.json'}: "
@@ -150,7 +162,26 @@ def _load_weights(
             "has no quantization_config that says how to read them. Take the whole checkpoint; "
             "what was saved from one by an earlier layerfuse must be saved anew."
         )
+    if not was_quantised:
+        _check_plain(path)
     return model
+
+
+def _check_plain(folder: Path) -> None:
+    """Refuse whole numbers in place of weights: what they are multiplied by is not told anywhere.
+
+    transformers takes them as they are, as of bitsandbytes without its part of the configuration.
+    """
+    for file in read_files(folder):
+        with safe_open(file, framework="numpy") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - no mapping
+                kind = tensors.get_slice(name).get_dtype()
+                if name.endswith((".weight", ".bias")) and kind.startswith(("I", "U", "BOOL")):
+                    raise BackboneLoadError(
+                        f"{file} holds whole numbers ({kind}) for {name}, but its config.json has "
+                        "no quantization_config that says how to read them. Take the whole "
+                        "checkpoint, or one that is not quantised."
+                    )
 
 
 def _auto_class(config: Any, *, trust_remote_code: bool) -> Any:
