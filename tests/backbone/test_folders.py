@@ -1,13 +1,15 @@
 """Model folders whose files do not belong together: refused by what is wrong, never misread."""
 
 import json
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from layerfuse.backbone import Backbone, attention_entropy
+from layerfuse.backbone import Backbone, attention_entropy, load_again
 from layerfuse.backbone.flops import flops_per_text
 from layerfuse.core.errors import BackboneChangedError, BackboneLoadError, DataError
 
@@ -260,3 +262,33 @@ def test_a_model_inside_the_folder_is_pointed_at(copy_of, tmp_path):
     copy_of("bert").rename(tmp_path / "0_Transformer")
     with pytest.raises(BackboneLoadError, match="may lie in the folder 0_Transformer inside it"):
         Backbone.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_blocks_that_the_configuration_does_not_count_are_told(copy_of, tiny, family):
+    folder = copy_of(family)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    field = "num_hidden_layers" if family == "bert" else "n_layer"
+    change(folder / "config.json", **{field: config[field] - 1})
+    with pytest.warns(UserWarning, match=rf"of blocks beyond .* such as .*{config[field] - 1}\."):
+        short = Backbone.from_pretrained(folder, device="cpu")
+    want = Backbone.from_pretrained(tiny.folder(family), device="cpu").embed(tiny.texts).values
+    got = short.embed(tiny.texts).values
+    np.testing.assert_allclose(got, want[: len(got)], atol=1e-6)
+
+
+def test_a_folder_that_is_gone_is_told_with_what_was_loaded_from_it(copy_of):
+    folder = copy_of("bert")
+    spec = Backbone.from_pretrained(folder, device="cpu").spec
+    folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(
+        BackboneLoadError, match=r"bert was loaded from, is there no more.*include_"
+    ):
+        load_again(str(folder), spec)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+def test_a_name_that_is_no_utf_8_is_told(tiny, tmp_path):
+    backbone = Backbone.from_pretrained(tiny.folder("bert"), device="cpu")
+    with pytest.raises(OSError, match="cannot be written: its name is no UTF-8"):
+        backbone.save(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))

@@ -57,6 +57,11 @@ def load_again(
     """
     # A folder is known by its whole path: one of that name here is another thing.
     local = origin not in PACKAGED_MODELS and not spec.weights.startswith(_HUB)
+    if local and not Path(origin).expanduser().exists():
+        raise BackboneLoadError(
+            f"{origin}, which {spec.name} was loaded from, is there no more. Put it back; a "
+            "classifier saved with include_backbones=True carries its own."
+        )
     source = find_source(
         origin,
         revision=spec.weights.rpartition("@")[2] if spec.weights.startswith(_HUB) else None,

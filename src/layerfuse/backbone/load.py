@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import nn
 from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
@@ -18,12 +17,12 @@ from transformers import (
 
 from layerfuse.backbone.bars import no_bars
 from layerfuse.backbone.blocks import text_config
+from layerfuse.backbone.checkpoint import check_plain, warn_of_more_blocks
 from layerfuse.backbone.cut import cut_class
 from layerfuse.backbone.gguf import load_gguf
 from layerfuse.backbone.mapped import mark_files, read_marks
 from layerfuse.backbone.prompt import Prompt
 from layerfuse.backbone.tokens import stand_in_id
-from layerfuse.backbone.weights import read_files
 from layerfuse.core.errors import BackboneLoadError, as_integer
 from layerfuse.core.spec import Dtype
 
@@ -163,25 +162,10 @@ def _load_weights(
             "what was saved from one by an earlier layerfuse must be saved anew."
         )
     if not was_quantised:
-        _check_plain(path)
+        check_plain(path)
+    if cut_to is None:
+        warn_of_more_blocks(path, model, info["unexpected_keys"])
     return model
-
-
-def _check_plain(folder: Path) -> None:
-    """Refuse whole numbers in place of weights: what they are multiplied by is not told anywhere.
-
-    transformers takes them as they are, as of bitsandbytes without its part of the configuration.
-    """
-    for file in read_files(folder):
-        with safe_open(file, framework="numpy") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - no mapping
-                kind = tensors.get_slice(name).get_dtype()
-                if name.endswith((".weight", ".bias")) and kind.startswith(("I", "U", "BOOL")):
-                    raise BackboneLoadError(
-                        f"{file} holds whole numbers ({kind}) for {name}, but its config.json has "
-                        "no quantization_config that says how to read them. Take the whole "
-                        "checkpoint, or one that is not quantised."
-                    )
 
 
 def _auto_class(config: Any, *, trust_remote_code: bool) -> Any:

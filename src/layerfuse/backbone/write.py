@@ -23,7 +23,7 @@ def write_model(model: Any, tokenizer: Any, folder: Path) -> None:
     Raises
     ------
     OSError
-        If the disk refuses.
+        If the disk refuses, or the folder's name is no UTF-8.
     """
     try:
         with _as_loaded(model):
@@ -33,6 +33,8 @@ def write_model(model: Any, tokenizer: Any, folder: Path) -> None:
         # How the two libraries in Rust tell what the disk says: the second has no error of its own.
         if isinstance(err, SafetensorError) or type(err) is Exception:
             raise OSError(f"{folder} cannot be written: {err}") from err
+        if isinstance(err, UnicodeEncodeError):  # tokenizers takes no other paths
+            raise OSError(f"{folder!r} cannot be written: its name is no UTF-8.") from err
         raise
 
 
