@@ -59,7 +59,7 @@ def load_again(
     local = origin not in PACKAGED_MODELS and not spec.weights.startswith(_HUB)
     if local and not Path(origin).expanduser().exists():
         raise BackboneLoadError(
-            f"{origin}, which {spec.name} was loaded from, is there no more. Put it back; a "
+            f"{origin} does not exist any more. {spec.name} was loaded from there: put it back. A "
             "classifier saved with include_backbones=True carries its own."
         )
     source = find_source(
