@@ -11,18 +11,23 @@ INSTALL := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal -q
 CHECKS := --jaxtyping-packages=layerfuse,beartype.beartype
 
-.PHONY: demo test clean
+.PHONY: demo test types tests clean
 
 demo: .venv/demo
 	$(BIN)/layerfuse demo
 
-# Two processes of tests on two cores: threads of their own would wait for each other.
-test: export OMP_NUM_THREADS = 1
 test: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) --jobs=2 types tests
+
+types: .venv/dev
+	$(BIN)/mypy
+
+# Two processes of tests on two cores: threads of their own would wait for each other.
+tests: export OMP_NUM_THREADS = 1
+tests: .venv/dev
 	$(PYTEST) -m "not unchecked" $(CHECKS)
 	$(PYTEST) -m unchecked --cov --cov-report=term:skip-covered
 

@@ -26,14 +26,27 @@ Toy = Callable[..., tuple[list[str], list[str]]]
 # Of packages that hold arrays. Others run without type checks, as do those marked one by one.
 CHECKED = ("backbone", "contract", "core", "fuse", "report", "score", "select", "store", "train")
 
+# Whole fits again and again, through lines that other tests run too: traced, they take half as long
+# again.
+UNTRACED = (
+    "classifier/test_learning.py",
+    "classifier/test_repeat.py",
+    "classifier/test_sklearn.py",
+    "cli/test_fit.py",
+    "report/test_folds.py",
+)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Mark what runs without type checks, and begin with slow tests: none is waited for last."""
-    checked = {Path(__file__).parent / name for name in CHECKED}
+    """Mark what runs without type checks or coverage, and begin with slow tests, not end."""
+    here = Path(__file__).parent
+    checked, untraced = ({here / name for name in names} for names in (CHECKED, UNTRACED))
     for item in items:
         if item.path.parent not in checked:
             item.add_marker("unchecked")
+        if item.path in untraced:
+            item.add_marker("no_cover")
     yield
     items.sort(key=lambda item: "slow" not in item.keywords)
 
