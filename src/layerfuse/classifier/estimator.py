@@ -72,7 +72,7 @@ class FusionClassifier(
     progress : bool
         Show progress bars if standard error is a terminal.
     random_state : int
-        Draws validation folds and samples.
+        Draws validation folds and samples, by place: of the same texts in another order, others.
 
     Attributes
     ----------
