@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,19 @@ from layerfuse.backbone.weights import read_files
 from layerfuse.core.errors import BackboneLoadError
 
 _NUMBER = re.compile(r"\.\d+\.")
-_MOST_PREFIXES = 2
-"""Names in a checkpoint may begin with so many parts that those in the model do not have."""
 
 
-def check_plain(folder: Path) -> None:
+def check_plain(folder: Path, unread: Collection[str]) -> None:
     """Refuse whole numbers in place of weights: what they are multiplied by is not told anywhere.
 
     transformers takes them as they are, as of bitsandbytes without its part of the configuration.
+
+    Parameters
+    ----------
+    folder : Path
+        Read by a configuration that names no quantisation.
+    unread : collection of str
+        Names in the files that the model has no place for.
 
     Raises
     ------
@@ -29,8 +34,13 @@ def check_plain(folder: Path) -> None:
     for file in read_files(folder):
         with safe_open(file, framework="numpy") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - no mapping
-                kind = tensors.get_slice(name).get_dtype()
-                if name.endswith((".weight", ".bias")) and kind.startswith(("I", "U", "BOOL")):
+                tensor = tensors.get_slice(name)
+                kind = tensor.get_dtype()
+                # attn.bias of (1, 1, n, n) is who sees whom, as GPT-2 and its heirs once saved it.
+                is_weight = name.endswith(".weight") or (
+                    name.endswith(".bias") and len(tensor.get_shape()) == 1
+                )
+                if is_weight and name not in unread and kind.startswith(("I", "U", "BOOL")):
                     raise BackboneLoadError(
                         f"{file} holds whole numbers ({kind}) for {name}, but its config.json has "
                         "no quantization_config that says how to read them. Take the whole "
@@ -38,7 +48,7 @@ def check_plain(folder: Path) -> None:
                     )
 
 
-def warn_of_more_blocks(folder: Path, model: Any, unexpected: Iterable[str]) -> None:
+def warn_of_more_blocks(folder: Path, model: Any, unread: Collection[str]) -> None:
     """Warn of weights that the first block has too: those of blocks that were not built.
 
     Parameters
@@ -47,8 +57,8 @@ def warn_of_more_blocks(folder: Path, model: Any, unexpected: Iterable[str]) -> 
         For the message.
     model : PreTrainedModel
         Built by the configuration.
-    unexpected : iterable of str
-        Weights that it has no place for.
+    unread : collection of str
+        Names in the files that it has no place for.
 
     Warns
     -----
@@ -56,11 +66,13 @@ def warn_of_more_blocks(folder: Path, model: Any, unexpected: Iterable[str]) -> 
         If there are some.
     """
     own = {name for name, _ in model.named_parameters()}
-    beyond = []
-    for name in sorted(unexpected):
-        parts = _NUMBER.sub(".0.", name, count=1).split(".")
-        if any(".".join(parts[start:]) in own for start in range(_MOST_PREFIXES + 1)):
-            beyond.append(name)
+    # Other beginnings are of other parts, whose blocks may be named alike: a tower that sees.
+    names = {name: name.removeprefix(f"{model.base_model_prefix}.") for name in unread}
+    beyond = sorted(
+        name
+        for name, plain in names.items()
+        if plain not in own and _NUMBER.sub(".0.", plain, count=1) in own
+    )
     if beyond:
         warnings.warn(
             f"{folder} holds {len(beyond)} weights of blocks beyond those that its config.json "

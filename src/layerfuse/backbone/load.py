@@ -162,7 +162,7 @@ def _load_weights(
             "what was saved from one by an earlier layerfuse must be saved anew."
         )
     if not was_quantised:
-        check_plain(path)
+        check_plain(path, info["unexpected_keys"])
     if cut_to is None:
         warn_of_more_blocks(path, model, info["unexpected_keys"])
     return model

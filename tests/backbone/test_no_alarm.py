@@ -1,0 +1,68 @@
+"""Model folders that look strange and are right: neither refused nor warned of."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import transformers as tf
+from safetensors.numpy import load_file, save_file
+
+from layerfuse.backbone import Backbone
+
+
+def add(folder, more):
+    """Put more tensors into a file of weights."""
+    path = folder / "model.safetensors"
+    save_file({**load_file(path), **more}, path, metadata={"format": "pt"})
+
+
+def load_quietly(folder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return Backbone.from_pretrained(folder, device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["uint8", "bool"])
+@pytest.mark.parametrize(
+    ("family", "name"), [("gpt2", "h.0.attn.bias"), ("gpt-neox", "layers.0.attention.bias")]
+)
+def test_masks_that_were_saved_as_biases_are_no_weights(copy_of, tiny, family, name, kind):
+    """As checkpoints of GPT-2, GPT-Neo, GPT-J and Pythia have them."""
+    folder = copy_of(family)
+    add(folder, {name: np.tril(np.ones((1, 1, 48, 48))).astype(kind)})
+    want = Backbone.from_pretrained(tiny.folder(family), device="cpu").embed(tiny.texts).values
+    np.testing.assert_array_equal(load_quietly(folder).embed(tiny.texts).values, want)
+
+
+@pytest.mark.parametrize("beginning", ["other.", "mtp.", "model.mtp."])
+def test_another_tower_with_blocks_named_alike_is_none_of_more_blocks(copy_of, tiny, beginning):
+    folder = copy_of("llama")
+    weights = load_file(folder / "model.safetensors")
+    add(folder, {f"{beginning}{name}": weight for name, weight in weights.items()})
+    want = Backbone.from_pretrained(tiny.folder("llama"), device="cpu").embed(tiny.texts).values
+    np.testing.assert_array_equal(load_quietly(folder).embed(tiny.texts).values, want)
+
+
+def test_a_tower_that_sees_may_be_deeper_than_the_one_that_reads(tiny, tmp_path):
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
+    tokenizer = tiny.families["roberta"].tokenizer()
+    reads = tf.CLIPTextConfig(vocab_size=len(tokenizer), num_hidden_layers=2, **sizes)
+    sees = tf.CLIPVisionConfig(num_hidden_layers=4, image_size=16, patch_size=8, **sizes)
+    both = tf.CLIPConfig(text_config=reads.to_dict(), vision_config=sees.to_dict())
+    tf.CLIPModel(both).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    reads.save_pretrained(tmp_path)
+    assert load_quietly(tmp_path).n_layers == 2
+
+
+def test_blocks_beside_a_head_are_counted_too(tiny, tmp_path):
+    """Names begin with that of the model then."""
+    config = tf.LlamaConfig(vocab_size=300, **tiny.families["llama"].options)
+    tf.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    tiny.families["llama"].tokenizer().save_pretrained(tmp_path)
+    assert load_quietly(tmp_path).n_layers == 3
+    fewer = json.loads((tmp_path / "config.json").read_text("utf-8")) | {"num_hidden_layers": 2}
+    (tmp_path / "config.json").write_text(json.dumps(fewer), "utf-8")
+    with pytest.warns(UserWarning, match=r"of blocks beyond .* such as model\.layers\.2\."):
+        Backbone.from_pretrained(tmp_path)
