@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import transformers as tf
 from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from layerfuse.backbone import Backbone
 
@@ -53,7 +54,7 @@ def test_a_tower_that_sees_may_be_deeper_than_the_one_that_reads(tiny, tmp_path)
     tf.CLIPModel(both).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     reads.save_pretrained(tmp_path)
-    assert load_quietly(tmp_path).n_layers == 2
+    assert load_quietly(tmp_path).spec.n_layers == 2
 
 
 def test_blocks_beside_a_head_are_counted_too(tiny, tmp_path):
@@ -61,8 +62,29 @@ def test_blocks_beside_a_head_are_counted_too(tiny, tmp_path):
     config = tf.LlamaConfig(vocab_size=300, **tiny.families["llama"].options)
     tf.LlamaForCausalLM(config).save_pretrained(tmp_path)
     tiny.families["llama"].tokenizer().save_pretrained(tmp_path)
-    assert load_quietly(tmp_path).n_layers == 3
+    assert load_quietly(tmp_path).spec.n_layers == 3
     fewer = json.loads((tmp_path / "config.json").read_text("utf-8")) | {"num_hidden_layers": 2}
     (tmp_path / "config.json").write_text(json.dumps(fewer), "utf-8")
     with pytest.warns(UserWarning, match=r"of blocks beyond .* such as model\.layers\.2\."):
         Backbone.from_pretrained(tmp_path)
+
+
+def test_a_tokenizer_may_know_no_word_for_what_it_does_not_know(copy_of, bert, tiny):
+    """It refuses texts with other words, as it always did."""
+    folder = copy_of("bert")
+    words = {token: i for token, i in bert.tokenizer.get_vocab().items() if token != "[UNK]"}
+    rust = Tokenizer(models.WordLevel(words, unk_token="no such"))
+    rust.pre_tokenizer = pre_tokenizers.Whitespace()
+    tf.PreTrainedTokenizerFast(tokenizer_object=rust, pad_token="[PAD]").save_pretrained(folder)
+    assert load_quietly(folder).embed(["the cat sat"]).values.any()
+
+
+def test_a_tokenizer_may_know_another_alphabet_alone(copy_of):
+    folder = copy_of("bert")
+    letters = ["[PAD]", "[CLS]", *"абвгд"]
+    rust = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
+    rust.add_special_tokens(letters[:2])
+    rust.post_processor = processors.TemplateProcessing("[CLS] $A", special_tokens=[("[CLS]", 1)])
+    tf.PreTrainedTokenizerFast(tokenizer_object=rust, pad_token="[PAD]").save_pretrained(folder)
+    values = load_quietly(folder).embed(["ад", "да"]).values
+    assert not np.array_equal(values[:, 0], values[:, 1])

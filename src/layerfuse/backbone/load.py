@@ -2,6 +2,8 @@
 
 import hashlib
 import string
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ MAX_TOKENS = 512
 _SCALES = (".weight_scale", ".weight_scale_inv")
 """What quantised weights are multiplied by; without it they are numbers without meaning."""
 
+_OWN_WORDS = 1000  # of a tokenizer, to try whether it makes tokens of them
 _TOKENIZER_FILES = ("tokenizer.json", "*vocab*", "*.model", "*.tiktoken")
 
 
@@ -86,14 +89,9 @@ def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
             f"{path} has no tokenizer: expected tokenizer.json beside the weights, found "
             f"{', '.join(sorted(p.name for p in path.iterdir()))}."
         )
-    try:
+    with _told("tokenizer", path):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
-        reads = not tokenizer.is_fast or bool(
-            tokenizer.backend_tokenizer.encode(string.printable, add_special_tokens=False).ids
-        )
-    except Exception as err:  # whatever transformers and tokenizers do with damaged settings
-        raise _refusal("tokenizer", path, err) from err
-    if not reads:  # all texts would be one
+    if tokenizer.is_fast and _makes_nothing(tokenizer.backend_tokenizer):  # all texts would be one
         raise BackboneLoadError(
             f"The tokenizer in {path} makes no token of any text: {type(tokenizer).__name__} found "
             "no vocabulary that it reads. Mend tokenizer_class in tokenizer_config.json, or put "
@@ -107,20 +105,34 @@ def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
     return tokenizer
 
 
-def _refusal(part: str, path: Path, err: Exception) -> Exception:
-    """Return what to raise where a part of a folder cannot be loaded."""
-    if isinstance(err, MemoryError):
-        return err
-    # The messages of others say little without the kind: 'weight_map', list index out of range.
-    plain = type(err) is Exception or isinstance(err, OSError | ValueError | ImportError)
-    kind = "" if plain else f"{type(err).__name__}: "
-    return BackboneLoadError(f"The {part} in {path} cannot be loaded: {kind}{err}")
+def _makes_nothing(rust: Any) -> bool:
+    """Tell whether neither letters and digits nor its own words, if it has any, become a token."""
+    try:
+        found = rust.encode(string.printable, add_special_tokens=False).ids
+    except Exception:  # noqa: BLE001 - of that very class: it has no word for unknown ones
+        return False
+    own = rust.decode(range(min(rust.get_vocab_size(), _OWN_WORDS)))
+    return not found and not rust.encode(own, add_special_tokens=False).ids
+
+
+@contextmanager
+def _told(part: str, path: Path) -> Iterator[None]:
+    """Tell which part of a folder cannot be loaded, whatever libraries raise of a damaged one."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as err:
+        # The messages of others say little without the kind: 'weight_map', list index out of range.
+        plain = type(err) is Exception or isinstance(err, OSError | ValueError | ImportError)
+        kind = "" if plain else f"{type(err).__name__}: "
+        raise BackboneLoadError(f"The {part} in {path} cannot be loaded: {kind}{err}") from err
 
 
 def _load_weights(
     path: Path, dtype: Dtype, cut_to: tuple[str, int] | None, *, trust_remote_code: bool
 ) -> Any:
-    try:
+    with _told("model", path):
         config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
         kind = _auto_class(config, trust_remote_code=trust_remote_code)
         if cut_to is not None:
@@ -143,8 +155,6 @@ def _load_weights(
             # The weights are plain numbers now. Saved by what they were read by they would be
             # quantised once more, beside a configuration that does not say so.
             model._weight_conversions = None  # noqa: SLF001 - the defaults of the family are taken
-    except Exception as err:  # whatever transformers and torch do with a damaged configuration
-        raise _refusal("model", path, err) from err
     # The pooler follows the last block and is never run here; all else missing would be random.
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     if missing:
