@@ -264,6 +264,16 @@ def test_a_model_inside_the_folder_is_pointed_at(copy_of, tmp_path):
         Backbone.from_pretrained(tmp_path)
 
 
+def test_settings_inside_the_folder_are_no_model(copy_of):
+    """As of sentence-transformers beside weights that are not read."""
+    folder = copy_of("bert")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text("{}", "utf-8")
+    with pytest.raises(BackboneLoadError, match=r"Weights in other formats are not read"):
+        Backbone.from_pretrained(folder)
+
+
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_blocks_that_the_configuration_does_not_count_are_told(copy_of, tiny, family):
     folder = copy_of(family)

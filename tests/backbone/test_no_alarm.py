@@ -1,6 +1,8 @@
 """Model folders that look strange and are right: neither refused nor warned of."""
 
+import hashlib
 import json
+import os
 import warnings
 
 import numpy as np
@@ -9,7 +11,8 @@ import transformers as tf
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from layerfuse.backbone import Backbone
+from layerfuse.backbone import Backbone, load_included
+from layerfuse.core.errors import BackboneChangedError
 
 
 def add(folder, more):
@@ -88,3 +91,55 @@ def test_a_tokenizer_may_know_another_alphabet_alone(copy_of):
     tf.PreTrainedTokenizerFast(tokenizer_object=rust, pad_token="[PAD]").save_pretrained(folder)
     values = load_quietly(folder).embed(["ад", "да"]).values
     assert not np.array_equal(values[:, 0], values[:, 1])
+
+
+def written_over(path):
+    content = bytearray(path.read_bytes())
+    content[-4000:] = bytes(4000)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("way", ["from_pretrained", "load", "load_included"])
+def test_a_file_that_is_touched_is_not_written_over(copy_of, tiny, tmp_path, way):
+    """As against who deletes what nobody has used for long."""
+    folder = copy_of("bert")
+    backbone = Backbone.from_pretrained(folder, device="cpu")
+    if way != "from_pretrained":
+        folder = tmp_path / "saved"
+        backbone.save(folder)
+        backbone = Backbone.load(folder, device="cpu")
+    if way == "load_included":
+        backbone = load_included(folder, device="cpu", trust_remote_code=False)
+    cut, want = backbone.cut(1), backbone.embed(tiny.texts).values
+    os.utime(folder / "model.safetensors", (1, 1))
+    np.testing.assert_array_equal(backbone.embed(tiny.texts).values, want)
+    assert cut.embed(tiny.texts).values.any()
+    written_over(folder / "model.safetensors")
+    for one in (backbone, cut):
+        with pytest.raises(BackboneChangedError, match="was written over in place"):
+            one.embed(tiny.texts)
+
+
+def test_a_touched_file_of_the_hub_is_known_by_its_name(copy_of, tiny, monkeypatch):
+    """Files lie under their digests there, and are links in a snapshot; none is read for one."""
+    folder = copy_of("bert")
+    path = folder / "model.safetensors"
+    blob = folder / hashlib.sha256(path.read_bytes()).hexdigest()
+    path.rename(blob)
+    path.symlink_to(blob)
+    backbone = load_quietly(folder)
+    monkeypatch.setattr("layerfuse.core.files._DIGESTS", {})
+    os.utime(blob, (1, 1))
+    assert backbone.embed(tiny.texts).values.any()
+    written_over(blob)
+    with pytest.raises(BackboneChangedError):
+        backbone.embed(tiny.texts)
+
+
+def test_weights_of_another_precision_are_copied_and_may_be_written_over(copy_of, tiny):
+    folder = copy_of("llama")
+    tf.AutoModel.from_pretrained(folder, dtype="bfloat16").save_pretrained(folder)
+    backbone = load_quietly(folder)
+    want = backbone.embed(tiny.texts).values
+    written_over(folder / "model.safetensors")
+    np.testing.assert_array_equal(backbone.embed(tiny.texts).values, want)

@@ -77,7 +77,7 @@ def load_model(
         tokenizer = _load_tokenizer(path, trust_remote_code=trust_remote_code)
         marks = read_marks(path)
         model = _load_weights(path, dtype, cut_to, trust_remote_code=trust_remote_code)
-        mark_files(model, marks)
+        mark_files(model, marks, dtype)
     model.requires_grad_(requires_grad=False)
     return model.eval(), tokenizer
 

@@ -1,28 +1,35 @@
 """Whether the files that a model's weights are read from, page by page, still are what they were.
 
-Weights are mapped into memory, not copied: who writes over such a file in place, as ``cp`` does,
-changes the numbers of a model that was loaded from it. A file that is replaced by another one, as
-by a download or a save, stays what it was for all that have it open.
+Weights that lie there in the precision asked for are mapped into memory, not copied: who writes
+over such a file in place, as ``cp`` does, changes the numbers of a model that was loaded from it. A
+file that is replaced by another one, as by a download or a save, stays what it was for all that
+have it open.
 """
 
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
+from layerfuse.backbone.weights import read_files
 from layerfuse.core.errors import BackboneChangedError
+from layerfuse.core.files import FileMark, digest_then, file_digest
+from layerfuse.core.spec import Dtype
 
 _ATTRIBUTE = "layerfuse_files"
-_Mark = tuple[tuple[int, int], tuple[int, int]]
+_NAMES: dict[Dtype, str] = {"float32": "F32", "bfloat16": "BF16"}
 
 
-def mark_files(model: Any, marks: dict[str, _Mark]) -> None:
-    """Keep with a model, and with what is cut from it, what its files were."""
-    setattr(model, _ATTRIBUTE, marks)
-
-
-def read_marks(folder: Path) -> dict[str, _Mark]:
-    """Return which files of weights lie in a folder, and their size and time of change."""
-    marks = {str(path.absolute()): _mark(path) for path in folder.glob("*.safetensors")}
+def read_marks(folder: Path) -> dict[str, FileMark]:
+    """Return what the files of weights in a folder are, before they are read."""
+    marks = {str(path.absolute()): FileMark.of(path) for path in read_files(folder)}
     return {path: mark for path, mark in marks.items() if mark is not None}
+
+
+def mark_files(model: Any, marks: dict[str, FileMark], dtype: Dtype) -> None:
+    """Keep with a model, and with what is cut from it, what the files were that are mapped."""
+    mapped = {path: mark for path, mark in marks.items() if _holds(path, _NAMES[dtype])}
+    setattr(model, _ATTRIBUTE, mapped)
 
 
 def check_files(model: Any, name: str) -> None:
@@ -31,7 +38,7 @@ def check_files(model: Any, name: str) -> None:
     Parameters
     ----------
     model : PreTrainedModel
-        One that has no marks is not of such files.
+        One that has no marks, or lies on a GPU, is not of such files.
     name : str
         For messages.
 
@@ -40,19 +47,28 @@ def check_files(model: Any, name: str) -> None:
     BackboneChangedError
         With the file.
     """
-    for path, mark in getattr(model, _ATTRIBUTE, {}).items():
-        now = _mark(Path(path))
-        if now is not None and now[0] == mark[0] and now[1] != mark[1]:
+    marks: dict[str, FileMark] = getattr(model, _ATTRIBUTE, {})
+    if not marks or model.device.type != "cpu":
+        return
+    for path, mark in marks.items():
+        now = FileMark.of(Path(path))
+        # Gone, or another file that took its place: whoever has the old one open keeps it.
+        if now is None or now == mark or now[:2] != mark[:2]:
+            continue
+        if not _is_still(Path(path), mark):
             raise BackboneChangedError(
                 f"{path} was written over in place after {name} was loaded from it, which changes "
                 "its weights under way. Load it again, and fit again what was fitted with it. To "
                 "replace a model that is in use, write the new file beside it and rename it."
             )
+        marks[path] = now  # it was touched, and need not be read again
 
 
-def _mark(path: Path) -> _Mark | None:
-    try:
-        stat = path.stat()
-    except OSError:  # gone: whoever has it open keeps it
-        return None
-    return (stat.st_dev, stat.st_ino), (stat.st_size, stat.st_mtime_ns)
+def _holds(path: str, kind: str) -> bool:
+    with safe_open(path, framework="numpy") as tensors:
+        return any(tensors.get_slice(name).get_dtype() == kind for name in tensors.keys())  # noqa: SIM118
+
+
+def _is_still(path: Path, mark: FileMark) -> bool:
+    """Compare digests; what comes from the hub is not read for one, but is named by it."""
+    return file_digest(path) in {digest_then(mark), path.resolve().name}

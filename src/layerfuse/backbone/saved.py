@@ -11,7 +11,7 @@ from layerfuse.backbone.blocks import Blocks, find_blocks
 from layerfuse.backbone.load import load_model, move
 from layerfuse.backbone.source import code_digest
 from layerfuse.core.errors import BackboneLoadError
-from layerfuse.core.files import open_to_readers
+from layerfuse.core.files import file_digest, open_to_readers
 from layerfuse.core.spec import BackboneSpec
 
 _FILE = "backbone.json"
@@ -154,11 +154,8 @@ def _fields(folder: Path) -> dict[str, Any]:
 def _digests(folder: Path, names: Collection[str] | None = None) -> dict[str, str]:
     """Return the digests of the files that decide, or of those of some names that are there."""
     decide = {path.name for pattern in _READ for path in folder.glob(pattern)} - {_FILE}
-    found = {}
-    for name in sorted(decide if names is None else decide & {*names}):
-        with (folder / name).open("rb") as stream:
-            found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return found
+    found = sorted(decide if names is None else decide & {*names})
+    return {name: file_digest(folder / name) for name in found}
 
 
 def _digest_of(fields: Mapping[str, Any]) -> str:

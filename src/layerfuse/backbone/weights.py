@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from layerfuse.core.errors import BackboneLoadError
+from layerfuse.core.files import file_digest
 
 
 def digest(path: Path) -> str:
@@ -17,8 +18,7 @@ def digest(path: Path) -> str:
     """
     total = hashlib.sha256()
     for file in [path] if path.is_file() else model_files(path):
-        with file.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
+        total.update(bytes.fromhex(file_digest(file)))
     return f"sha256:{total.hexdigest()}"
 
 
@@ -39,7 +39,11 @@ def model_files(folder: Path) -> list[Path]:
         )
     weights = sorted(folder.glob("*.safetensors"))
     if not (folder / "config.json").is_file() or not weights:
-        inside = sorted(path.parent.name for path in folder.glob("*/config.json"))
+        inside = sorted(
+            path.parent.name
+            for path in folder.glob("*/config.json")
+            if any(path.parent.glob("*.safetensors"))  # a folder 1_Pooling has a configuration too
+        )
         hint = (
             f"A model may lie in the folder {inside[0]} inside it."
             if len(inside) == 1

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from layerfuse.core.errors import BundleFormatError
-from layerfuse.core.files import open_to_readers
+from layerfuse.core.files import file_digest, open_to_readers
 
 FORMAT_VERSION = 5
 """2: a lexical head may stand beside the other; 3: names the fusion in use; 4: a lexical head has a
@@ -179,7 +179,7 @@ def read_bundle(folder: str | Path) -> Bundle:
             raise BundleFormatError(
                 f"{folder} is incomplete: {name} is missing. Copy it again whole."
             )
-        if _digest(folder / name) != digest:
+        if file_digest(folder / name) != digest:
             raise BundleFormatError(
                 f"{folder} is corrupt: {name} is not the file that was saved. Copy it again."
             )
@@ -270,12 +270,7 @@ def _config_digest(config: Mapping[str, Any]) -> str:
 
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
 
 
 def with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

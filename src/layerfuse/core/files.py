@@ -1,8 +1,46 @@
-"""Files that survive a power cut, and that everybody who may read their folder can read."""
+"""Files that survive a power cut, that all who may read a folder can read, and their digests."""
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
+from typing import NamedTuple
+
+
+class FileMark(NamedTuple):
+    """Which file it is and whether it may have been written to, without reading it."""
+
+    device: int
+    inode: int
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileMark | None":
+        """Return the mark of a file; none if it is gone."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+_DIGESTS: dict[FileMark, str] = {}
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits, and keep it for ``digest_then``."""
+    mark = FileMark.of(path)
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if mark is not None:
+        _DIGESTS[mark] = found
+    return found
+
+
+def digest_then(mark: FileMark) -> str | None:
+    """Return the digest of a file when it had a mark, if this process asked for it then."""
+    return _DIGESTS.get(mark)
 
 
 def sync_file(path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from layerfuse.backbone import weights_digest
 from layerfuse.classifier import FusionClassifier
 from layerfuse.core.errors import BackboneLoadError, DataError, LabelError, LayerFuseError
+from layerfuse.core.files import file_digest
 from layerfuse.data import EXTENSIONS, find_file, load_test_texts, load_texts, test_split
 from layerfuse.extract import DEFAULT_CACHE
 from layerfuse.report.comparison import compare
@@ -209,7 +210,7 @@ def _digests(data: StudyData, base: str | PathLike[str]) -> list[str]:
         If one is not found.
     """
     files = [find_file(source, split) for source, split in _sources(data, base)]
-    return ["" if file is None else _file_digest(file) for file in files]
+    return ["" if file is None else file_digest(file) for file in files]
 
 
 def _weights(backbone: str) -> str:
@@ -218,7 +219,7 @@ def _weights(backbone: str) -> str:
     if not path.exists():
         return ""
     found = {file for name in _BESIDE_WEIGHTS for file in path.glob(name) if file.is_file()}
-    beside = [f"{file.name} {_file_digest(file)}" for file in sorted(found)]
+    beside = [f"{file.name} {file_digest(file)}" for file in sorted(found)]
     return "\n".join([weights_digest(path), *beside])
 
 
@@ -239,11 +240,6 @@ def _settings(
         "versions": [REPORT_VERSION, version("layerfuse")],
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _file_digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _safe(name: str) -> str:

