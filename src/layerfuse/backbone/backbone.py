@@ -156,8 +156,8 @@ class Backbone:
         BackboneLoadError
             If the folder is not one that ``save`` wrote, or a file in it is another one now.
         """
-        folder, options = Path(folder).expanduser(), {"trust_remote_code": trust_remote_code}
-        parts, saved = load_saved(folder, device=device, **options, check=True)
+        place, trusted = Path(folder).expanduser(), trust_remote_code
+        parts, saved = load_saved(place, device=device, trust_remote_code=trusted, check=True)
         return cls(*parts, deepest=saved.deepest, origin=saved.origin)
 
     @no_bars()

@@ -48,10 +48,13 @@ def read_steady(folder: Path, read: Callable[[], Read]) -> Read:
     )
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Tell folders apart that stand at one place one after the other; None while there is none."""
+def _identity(folder: Path) -> tuple[int, int, int] | None:
+    """Tell folders apart that stand at one place one after the other; None while there is none.
+
+    The number of one that was replaced is soon given to another.
+    """
     try:
         stat = folder.stat()
     except OSError:
         return None
-    return stat.st_dev, stat.st_ino
+    return stat.st_dev, stat.st_ino, stat.st_mtime_ns

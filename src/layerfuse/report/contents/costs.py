@@ -86,8 +86,8 @@ def choice_table(report: Report) -> Table:
             for i, (choice, is_light) in enumerate(zip(choices, on_light_front, strict=True), 1)
         ),
         f"Every set is fitted anew without words, on at most {MAX_TEXTS:,} training texts and two "
-        "more of each class, and timed without fusion and head: no row need agree with the result."
-        + (f" {first_fold(report)}" if report.data.n_folds else ""),
+        "more of each class, and timed without fusion and head: no row need agree with the result. "
+        f"{first_fold(report)}".rstrip(),
     )
 
 
