@@ -30,8 +30,7 @@ pytestmark = pytest.mark.unchecked  # whole fits, whose parts are checked by tes
 QUIET = {"cache": None, "device": "cpu", "progress": False}
 
 
-@pytest.fixture
-def config_file(tmp_path, toy, tiny_encoder):
+def write_study(folder, toy, tiny_encoder):
     """Two data sets, a set of backbones, two seeds: four runs."""
     for data in ("one", "two_&"):
         for side, seed in (("train", 0), ("test", 1)):
@@ -39,8 +38,8 @@ def config_file(tmp_path, toy, tiny_encoder):
             lines = [
                 json.dumps({"text": t, "label": y}) for t, y in zip(texts, labels, strict=True)
             ]
-            (tmp_path / f"{data}-{side}.jsonl").write_text("\n".join(lines) + "\n")
-    path = tmp_path / "study.toml"
+            (folder / f"{data}-{side}.jsonl").write_text("\n".join(lines) + "\n")
+    path = folder / "study.toml"
     path.write_text(f"""
 seeds = [0, 5]
 [backbones]
@@ -56,8 +55,12 @@ test = "two_&-test.jsonl"
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """Leave the costs out, which take a process each, and count comparisons."""
+def config_file(tmp_path, toy, tiny_encoder):
+    return write_study(tmp_path, toy, tiny_encoder)
+
+
+def count_comparisons(monkeypatch):
+    """Leave the costs out, which take a process each; return what tells of each comparison."""
     calls = []
     compare = study_module.compare
 
@@ -67,6 +70,21 @@ def quick(monkeypatch):
 
     monkeypatch.setattr(study_module, "compare", counted)
     return calls
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    return count_comparisons(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, toy, tiny_encoder):
+    """All of a study, for those who only read it."""
+    folder = tmp_path_factory.mktemp("study")
+    config = StudyConfig.load(write_study(folder, toy, tiny_encoder))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        count_comparisons(monkeypatch)
+        return list(run_study(config, folder / "out", base=folder, **QUIET))
 
 
 @pytest.fixture
@@ -292,8 +310,7 @@ def test_names_may_be_longer_than_those_of_folders(config_file, told, tmp_path):
     assert folder.name.startswith(f"{'日' * 33}--{'x' * 100}--0-")
 
 
-def test_tables_hold_the_numbers_of_the_runs(config_file, quick, tmp_path):
-    runs = list(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+def test_tables_hold_the_numbers_of_the_runs(runs, tmp_path):
     rows = list(csv.DictReader(io.StringIO(study_csv(runs))))
     assert len(rows) == sum(len(run.report.baselines) + 1 for run in runs)
     own = [float(r["accuracy"]) for r in rows if r["kind"] == "result" and r["data"] == "one"]
@@ -306,13 +323,12 @@ def test_tables_hold_the_numbers_of_the_runs(config_file, quick, tmp_path):
     latex = study_latex(runs)
     assert cell.replace("±", r"$\pm$") in latex
     assert r"classifier & one & two\_\& \\" in latex
-    assert [path.name for path in save_study(runs, tmp_path / "o")] == [
+    assert [path.name for path in save_study(runs, tmp_path)] == [
         "study.md", "study.tex", "study.csv"
     ]  # fmt: skip
 
 
-def test_a_row_that_only_some_seeds_have_says_so(config_file, quick, tmp_path):
-    runs = list(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+def test_a_row_that_only_some_seeds_have_says_so(runs):
     first = next(run for run in runs if run.data == "one")
     best = {run.report.best_baseline for run in runs}
     rare = next(row for row in first.report.baselines if row.name not in best)
