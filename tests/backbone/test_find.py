@@ -70,6 +70,13 @@ def test_digest_follows_configuration_and_weights(copy_of):
     assert digest(folder) != before
 
 
+def test_an_empty_name_is_not_the_working_folder(tiny, monkeypatch):
+    monkeypatch.chdir(tiny.folder("bert"))
+    assert Backbone.from_pretrained(".").name == "bert"
+    with pytest.raises(BackboneLoadError, match="The name of a backbone is empty"):
+        Backbone.from_pretrained("")
+
+
 def test_revision_of_a_local_folder_is_refused(tiny):
     with pytest.raises(BackboneLoadError, match="revision='main' is for hub models"):
         Backbone.from_pretrained(tiny.folder("bert"), revision="main")

@@ -394,6 +394,16 @@ def test_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str)
         load_texts(source)
 
 
+def test_an_empty_name_is_not_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.csv").write_text("text,label\na,x\n")
+    monkeypatch.chdir(tmp_path)
+    assert list(load_texts(".").texts) == ["a"]
+    with pytest.raises(DataError, match="The name of the data is empty"):
+        load_texts("")
+
+
 def test_a_file_has_no_splits(put: Put) -> None:
     with pytest.raises(DataError, match=r"split='test', but .*t.csv has no splits"):
         load_texts(put("t.csv", "text,label\na,1\n"), split="test")

@@ -77,6 +77,8 @@ def find_source(
         If it is found nowhere, where the message says where it was looked for; or if a packaged
         model is damaged.
     """
+    if name_or_path == "":  # what a variable that is not set gives
+        raise BackboneLoadError("The name of a backbone is empty. Expected a folder, file or name.")
     path = Path(name_or_path).expanduser()
     name = str(name_or_path)
     if local and path.exists():

@@ -110,6 +110,8 @@ def find_file(source: str | os.PathLike[str], split: str | None = None) -> Path 
     DataError
         If it is not found, or without that split.
     """
+    if source == "":  # what a variable that is not set gives; Path takes it for the working folder
+        raise DataError("The name of the data is empty. Expected a file, folder or hub dataset.")
     path = Path(source).expanduser()
     if source == MOVIE_REVIEWS:
         return None
