@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import log_softmax
 
 from layerfuse.core.arrays import ClassIndices, PerText, Targets
 
@@ -58,13 +58,25 @@ def likeliest_factor(
     scale = float(np.abs(decisions).mean()) or 1.0
     wanted = wanted_decisions(decisions, labels, groups)
 
+    by_class = np.ascontiguousarray(decisions.T)
+
     def loss(log_t: float) -> float:
         factor = np.exp(log_t) / scale
-        losses = logsumexp(factor * decisions, axis=1) - factor * wanted
+        losses = log_sum_exp(factor * by_class) - factor * wanted
         return float(np.average(losses, weights=weights))
 
     found = minimize_scalar(loss, bounds=(-4.0, 6.0), method="bounded")
     return float(np.exp(found.x) / scale)
+
+
+def log_sum_exp(by_class: np.ndarray) -> PerText:
+    """Return the logarithm of the sum over classes of exponentials, of finite values (class, text).
+
+    What decides how long it takes to find a factor: SciPy's, which knows infinities and complex
+    numbers, takes 3 to 20 times as long, and sums over few columns longer than over few rows.
+    """
+    highest = by_class.max(0)
+    return np.asarray(highest + np.log(np.exp(by_class - highest).sum(0)))
 
 
 def wanted_decisions(
@@ -210,16 +222,14 @@ def fit_pool_weights(
     alike, and next to nothing: a pool shall decide something, and be sure of nothing.
     """
     told = held_out_weights(labels, weights)
-    stacked = np.stack(members)
-    own = stacked[:, np.arange(len(labels)), labels]  # (member, text): of the true class
+    by_class = np.stack([member.T for member in members])  # (member, class, text)
+    own = by_class[:, labels, np.arange(len(labels))]  # (member, text): of the true class
 
     def loss_and_gradient(pool_weights: np.ndarray) -> tuple[float, np.ndarray]:
-        logits = np.tensordot(pool_weights, stacked, axes=1)
-        probabilities = softmax(logits, axis=1)
-        chances = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
-        losses = -np.log(np.maximum(chances, np.finfo(float).tiny))
-        gradients = (stacked * probabilities).sum(2) - own
-        loss = float(np.average(losses, weights=told))
+        logits = np.tensordot(pool_weights, by_class, axes=1)
+        totals = log_sum_exp(logits)
+        gradients = (by_class * np.exp(logits - totals)).sum(1) - own
+        loss = float(np.average(totals - pool_weights @ own, weights=told))
         return loss, np.asarray(np.average(gradients, axis=1, weights=told))
 
     start = np.full(len(members), 1 / len(members))

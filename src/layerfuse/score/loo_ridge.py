@@ -6,10 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.linalg
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from layerfuse.core.arrays import Block, ClassIndices, Features, PerSample, PerText, Targets
-from layerfuse.core.calibrate import held_out_weights, wanted_decisions
+from layerfuse.core.calibrate import held_out_weights, log_sum_exp, wanted_decisions
 from layerfuse.core.errors import FeatureError
 from layerfuse.core.leave_out import RidgeFit, loo_residuals
 from layerfuse.core.ridge import N_PENALTIES, one_hot, ridge_path
@@ -80,14 +79,14 @@ def _log_likelihoods(held_out: Targets, labels: ClassIndices, weights: PerText) 
     # Without an error all layers would be alike but for the text of no class. And where few texts
     # show no layer to be better than chance, all are alike at 0: not below 1.
     wanted = wanted_decisions(held_out, labels)
-    by_class = np.ascontiguousarray(held_out.T)  # sums over few columns are slow, over few rows not
+    by_class = np.ascontiguousarray(held_out.T)
 
     def loss(log_factor: float) -> float:
         factor = np.exp(log_factor)
-        return float(weights @ (logsumexp(factor * by_class, axis=0) - factor * wanted))
+        return float(weights @ (log_sum_exp(factor * by_class) - factor * wanted))
 
     best = np.exp(minimize_scalar(loss, bounds=(0.0, 8.0), method="bounded").x)
-    return np.asarray(weights * (best * own - logsumexp(best * by_class, axis=0)))
+    return np.asarray(weights * (best * own - log_sum_exp(best * by_class)))
 
 
 def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> np.ndarray:
