@@ -125,3 +125,21 @@ def test_axes_without_variance_are_zero():
     blocks = blocks_of(4)
     common = CommonAxes.fit(blocks, np.array([0, 1, 2]), 10, 0)
     np.testing.assert_array_equal(common.axes.any(0), np.arange(10) < 3)
+
+
+@pytest.mark.parametrize("operation", ["sum", "hadamard", "matmul", "quaternion"])
+def test_new_texts_are_no_larger_than_known_ones_where_means_are_large(operation):
+    """Fewer texts than axes leave a direction without variance, and rounded means its length."""
+    rng = np.random.default_rng(0)
+    means = [rng.normal(size=300) * 3000 for _ in range(2)]  # first tokens have such dimensions
+
+    def draw(n_texts):
+        return [(mean + rng.normal(size=(n_texts, 300))).astype(np.float32) for mean in means]
+
+    known, new = draw(30), draw(200)
+    labels = np.arange(30) % 2
+    fusion, vectors = FUSIONS[f"residual_{operation}"].fit_fuse(
+        known, REFS[:2], Supervision.of(labels)
+    )
+    pairs = vectors[:, 600:], fusion.fuse(new)[:, 600:]
+    assert np.abs(pairs[1]).max() < 5 * np.abs(pairs[0]).max()

@@ -19,6 +19,8 @@ Operation = Literal["sum", "hadamard", "matmul", "quaternion"]
 N_AXES = 256
 """16 x 16 for a matrix product, 64 quaternions."""
 
+_ROUNDING = 1e-5  # of the deviation on the strongest axis
+
 
 def combine(one: Block, other: Block, operation: Operation) -> Block:
     """Return what two vectors of each text make together, (text, 256).
@@ -94,8 +96,7 @@ class Residual:
         cls.check_sources(refs)
         common = CommonAxes.fit(blocks, source_of_each(refs), N_AXES, supervision.random_state)
         raw = common.concat.fuse(blocks)
-        deviation = Standardizer.fit(raw @ common.axes).scale
-        common = CommonAxes(common.concat, common.axes * deviation, common.parts)
+        common = CommonAxes(common.concat, common.axes * _to_unit(raw @ common.axes), common.parts)
         pairs = cls._pairs(common, raw)
         fitted = Standardizer.fit(pairs)
         scale = fitted.scale / np.float32(np.sqrt(N_AXES))
@@ -146,6 +147,17 @@ class Residual:
         """Rebuild from ``arrays``."""
         pairs = Standardizer(arrays["pairs.mean"], arrays["pairs.scale"])
         return cls(CommonAxes.from_arrays(arrays), pairs)
+
+
+def _to_unit(scores: Block) -> np.ndarray:
+    """Return what brings each axis to unit variance, (axis,); 0 where rounding is all that varies.
+
+    Of no more texts than axes there is one direction in which none differs from another. Rounded
+    means leave it some length, though no variance; new texts do differ in it.
+    """
+    deviation = scores.std(0, dtype=np.float64)
+    alive = deviation > _ROUNDING * deviation.max()
+    return np.where(alive, 1 / np.where(alive, deviation, 1), 0).astype(np.float32)
 
 
 class ResidualSum(Residual):
