@@ -143,3 +143,14 @@ def test_new_texts_are_no_larger_than_known_ones_where_means_are_large(operation
     )
     pairs = vectors[:, 600:], fusion.fuse(new)[:, 600:]
     assert np.abs(pairs[1]).max() < 5 * np.abs(pairs[0]).max()
+
+
+def test_cooccurrence_sees_known_texts_as_it_sees_new_ones():
+    """Axes of few texts hold these whole, and of new texts a part."""
+    rng = np.random.default_rng(0)
+    blocks = [rng.normal(size=(440, 300)).astype(np.float32) for _ in range(3)]
+    labels = np.arange(40) % 2
+    fusion, vectors = Cooccurrence.fit_fuse([b[:40] for b in blocks], REFS, Supervision.of(labels))
+    known, new = vectors[:, 900:], fusion.fuse([b[40:] for b in blocks])[:, 900:]
+    apart = np.abs(known.mean(0) - new.mean(0)) / known.std(0)
+    assert apart.max() < 1.5

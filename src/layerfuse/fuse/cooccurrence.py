@@ -7,23 +7,28 @@ import numpy as np
 from scipy.special import expit
 
 from layerfuse.core.arrays import Block, Features
+from layerfuse.core.folds import stratified_folds
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.standardize import Standardizer
 from layerfuse.fuse.fusion import Supervision, check_blocks
 from layerfuse.fuse.mean import Mean
-from layerfuse.fuse.sources import CommonAxes, source_of_each
+from layerfuse.fuse.sources import CommonAxes, leading_axes, source_of_each
 
 _N_AXES = 256
+_FEW_TEXTS = 8 * _N_AXES  # axes of more are much the same without any of them
 
 _ROUNDING = 1e-5  # in units of the products: all that is left where two layers share no axis
+
+Folds = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cooccurrence:
     """Layers averaged as in ``mean``, and one more block of inner products of layers.
 
-    A text's layers on 256 axes in common are the rows of S; of P = S S', the upper triangle is
-    power-normalised to 2 * sigmoid(sigma * P) - 1, standardised and scaled like any other block.
+    A text's layers on 256 axes in common, or fewer on few texts, are the rows of S; of P = S S',
+    the upper triangle is power-normalised to 2 * sigmoid(sigma * P) - 1, standardised and scaled
+    like any other block.
 
     Parameters
     ----------
@@ -52,13 +57,18 @@ class Cooccurrence:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Cooccurrence", Features]:
-        """Find axes and scales, and fuse the training texts."""
+        """Find axes and scales, and fuse each training text on axes that did not see it.
+
+        Axes of few texts hold these whole, and of new ones a part: products would be smaller.
+        """
         check_blocks(blocks, refs, supervision)
         own = np.arange(len(blocks), dtype=np.int64)
-        common = CommonAxes.fit(blocks, own, _N_AXES, supervision.random_state)
+        folds = _folds(supervision)
+        n_axes = min([_N_AXES, *(max(1, len(train) - 1) for train, _ in folds)])
+        common = CommonAxes.fit(blocks, own, n_axes, supervision.random_state)
         mean = Mean(common.concat, source_of_each(refs))
         raw = common.concat.fuse(blocks)
-        products = inner_products(np.stack([*common.scores(raw)], axis=1))
+        products = _as_unseen(common, raw, folds, supervision.random_state)
         size = float(np.sqrt(np.square(products, dtype=np.float64).mean()))
         sigma = 1 / size if size > 0 else 1.0
         normalised = power_normalised(products, sigma)
@@ -106,6 +116,29 @@ class Cooccurrence:
         products = Standardizer(arrays["products.mean"], arrays["products.scale"])
         mean = Mean(common.concat, arrays["groups"])
         return cls(mean, common, float(arrays["sigma"][0]), products)
+
+
+def _folds(supervision: Supervision) -> Folds:
+    """Return (rows axes are made of, rows they shall fuse); none where one text hardly counts."""
+    labels = supervision.labels
+    if len(labels) > _FEW_TEXTS or np.bincount(labels).max() == 1:
+        return []
+    return stratified_folds(labels, supervision.random_state, supervision.groups)
+
+
+def _as_unseen(common: CommonAxes, raw: Block, folds: Folds, random_state: int) -> Features:
+    """Return the products of training texts as those of new ones will be.
+
+    Axes of other texts are other axes, but inner products do not tell one basis of a space from
+    another. The others are centred, since the mean of all would tell them of those left out.
+    """
+    products = inner_products(np.stack([*common.scores(raw)], axis=1))
+    for train, rest in folds:
+        mean = raw[train].mean(0)
+        axes = leading_axes(raw[train] - mean, common.axes.shape[1], random_state)
+        others = CommonAxes(common.concat, axes, common.parts)
+        products[rest] = inner_products(np.stack([*others.scores(raw[rest] - mean)], axis=1))
+    return products
 
 
 def inner_products(stack: np.ndarray) -> Features:
