@@ -235,6 +235,16 @@ def test_gbc_from_closed_forms_of_gaussians():
     assert gbc(features, labels) == pytest.approx(-2 * coefficient, rel=1e-4)
 
 
+@pytest.mark.parametrize("seed", [0, 2, 4])
+def test_gbc_of_three_points_looks_at_no_axis_of_rounding_noise(seed):
+    """As the last token of questions is at the first layers; copies of features add nothing."""
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(3, 100)).astype(np.float32)
+    features, labels = points[rng.integers(0, 3, 600)], rng.integers(0, 6, 600)
+    once, often = gbc(features, labels), gbc(np.tile(features, (1, 8)), labels)
+    assert often == pytest.approx(once, rel=1e-5)
+
+
 def test_gbc_of_classes_that_are_the_same_counts_all_pairs():
     half = np.random.default_rng(0).normal(size=(20, 4))
     assert gbc(np.tile(half, (3, 1)), np.repeat([0, 1, 2], 20)) == pytest.approx(-6, abs=1e-4)
