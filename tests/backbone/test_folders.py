@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -300,3 +301,53 @@ def test_a_name_that_is_no_utf_8_is_told(tiny, tmp_path):
     backbone = Backbone.from_pretrained(tiny.folder("bert"), device="cpu")
     with pytest.raises(OSError, match="cannot be written: its name is no UTF-8"):
         backbone.save(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+
+
+def with_prompts(folder, default):
+    """Write what sentence-transformers keeps of prompts."""
+    prompts = {"query": "the cat ", "document": ""}
+    fields = {"prompts": prompts, "default_prompt_name": default}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(fields), "utf-8")
+
+
+def test_a_prompt_that_others_add_unasked_is_told(copy_of):
+    folder = copy_of("bert")
+    with_prompts(folder, "query")
+    with pytest.warns(UserWarning, match=r"the prompt 'the cat ' before .* prompt='the cat '"):
+        Backbone.from_pretrained(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("default", "prompt"),
+    [(None, ""), ("document", ""), ("gone", ""), ("query", "the cat "), ("query", "{text}")],
+)
+def test_prompts_are_not_told_of_where_none_is_the_default_or_one_was_asked_for(
+    copy_of, tiny, default, prompt
+):
+    folder = copy_of("bert")
+    with_prompts(folder, default)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = Backbone.from_pretrained(folder, device="cpu", prompt=prompt).embed(tiny.texts)
+    if prompt == "{text}":
+        plain = Backbone.from_pretrained(tiny.folder("bert"), device="cpu").embed(tiny.texts)
+        np.testing.assert_array_equal(found.values, plain.values)
+
+
+def test_a_file_of_prompts_that_is_no_json_says_nothing(copy_of):
+    folder = copy_of("bert")
+    (folder / "config_sentence_transformers.json").write_text("[", "utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Backbone.from_pretrained(folder, device="cpu")
+
+
+def test_who_was_fitted_without_a_prompt_is_told_once(copy_of):
+    """What is loaded again reads what it was fitted on, whatever others would add."""
+    folder = copy_of("bert")
+    with_prompts(folder, "query")
+    with pytest.warns(UserWarning, match="the prompt"):
+        backbone = Backbone.from_pretrained(folder, device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_again(str(folder), backbone.spec)

@@ -16,7 +16,7 @@ from layerfuse.backbone.embed import embed_batches
 from layerfuse.backbone.kernels import KernelName, fastest_kernel
 from layerfuse.backbone.mapped import check_files
 from layerfuse.backbone.parts import load_parts
-from layerfuse.backbone.prompt import Prompt
+from layerfuse.backbone.prompt import Prompt, warn_of_default_prompt
 from layerfuse.backbone.saved import SavedBackbone, load_saved
 from layerfuse.backbone.source import find_source, lasting
 from layerfuse.backbone.unchanged import TokenizerSettings
@@ -141,6 +141,7 @@ class Backbone:
             blocks=blocks,
             name=name,
         )
+        warn_of_default_prompt(source.path, prompt, source.name)
         return cls(*parts, deepest=parts[-1].n_layers, origin=lasting(name_or_path))
 
     @classmethod

@@ -1,8 +1,11 @@
 """What stands around every text, and texts cut so that nothing of it is cut off."""
 
+import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from layerfuse.core.errors import UnknownOptionError
@@ -10,6 +13,7 @@ from layerfuse.core.errors import UnknownOptionError
 TEXT = "{text}"
 """Marks the place of the text in a prompt."""
 
+_USUAL = "config_sentence_transformers.json"
 _PLACE = re.compile(r"\{\s*\w*\s*\}")
 
 
@@ -105,6 +109,45 @@ class Prompt:
             if not too_long:
                 break
         return found
+
+
+def warn_of_default_prompt(folder: Path, prompt: str, name: str) -> None:
+    """Warn where a model was made for a prompt before every text, and none was asked for.
+
+    Models that have prompts but no default one get no word: which of them, the task decides.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the model lies, or its ``.gguf`` file.
+    prompt : str
+        What was asked for; ``{text}`` alone asks for none.
+    name : str
+        For the message.
+
+    Warns
+    -----
+    UserWarning
+        With the prompt.
+    """
+    usual = _default_prompt(folder)
+    if usual and not prompt:
+        warnings.warn(
+            f"{name} was made for the prompt {usual!r} before every text, which "
+            f"sentence-transformers adds unasked ({_USUAL}); here it reads none. Pass "
+            f"prompt={usual!r}, or prompt={TEXT!r} for none.",
+            stacklevel=3,
+        )
+
+
+def _default_prompt(folder: Path) -> str:
+    """Return the one that stands beside a model, empty if none does or the file is no JSON."""
+    try:
+        fields = json.loads((folder / _USUAL).read_text("utf-8"))
+        found = fields["prompts"][fields["default_prompt_name"]]
+    except (OSError, ValueError, KeyError, TypeError):  # nothing else here depends on that file
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def _cut(text: str, offsets: Sequence[tuple[int, int]], n_tokens: int, side: str) -> str:
