@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import warnings
 
 import numpy as np
@@ -118,6 +119,17 @@ def test_a_file_that_is_touched_is_not_written_over(copy_of, tiny, tmp_path, way
     for one in (backbone, cut):
         with pytest.raises(BackboneChangedError, match="was written over in place"):
             one.embed(tiny.texts)
+
+
+def test_what_was_pickled_hangs_on_no_file(copy_of, tiny):
+    """Weights are copied into the pickle, as for the processes of joblib."""
+    folder = copy_of("bert")
+    backbone = Backbone.from_pretrained(folder, device="cpu")
+    whole, cut = (pickle.loads(pickle.dumps(one)) for one in (backbone, backbone.cut(1)))
+    want = backbone.embed(tiny.texts).values
+    written_over(folder / "model.safetensors")
+    np.testing.assert_array_equal(whole.embed(tiny.texts).values, want)
+    np.testing.assert_array_equal(cut.embed(tiny.texts).values, want[: len(cut.refs)])
 
 
 def test_a_touched_file_of_the_hub_is_known_by_its_name(copy_of, tiny, monkeypatch):

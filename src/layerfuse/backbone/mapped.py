@@ -20,6 +20,17 @@ _ATTRIBUTE = "layerfuse_files"
 _NAMES: dict[Dtype, str] = {"float32": "F32", "bfloat16": "BF16"}
 
 
+class _Marks(dict[str, FileMark]):
+    """Marks by path. A cut shares them, as it shares the tensors; what is pickled has none."""
+
+    def __deepcopy__(self, _memo: dict[int, object]) -> "_Marks":
+        return self
+
+    def __reduce__(self) -> tuple[type["_Marks"], tuple[()]]:
+        """Pickle without them: weights are copied then, and mapped no longer."""
+        return _Marks, ()
+
+
 def read_marks(folder: Path) -> dict[str, FileMark]:
     """Return what the files of weights in a folder are, before they are read."""
     marks = {str(path.absolute()): FileMark.of(path) for path in read_files(folder)}
@@ -28,8 +39,8 @@ def read_marks(folder: Path) -> dict[str, FileMark]:
 
 def mark_files(model: Any, marks: dict[str, FileMark], dtype: Dtype) -> None:
     """Keep with a model, and with what is cut from it, what the files were that are mapped."""
-    mapped = {path: mark for path, mark in marks.items() if _holds(path, _NAMES[dtype])}
-    setattr(model, _ATTRIBUTE, mapped)
+    mapped = ((path, mark) for path, mark in marks.items() if _holds(path, _NAMES[dtype]))
+    setattr(model, _ATTRIBUTE, _Marks(mapped))
 
 
 def check_files(model: Any, name: str) -> None:
