@@ -2,9 +2,11 @@
 
     python benchmarks/few_texts.py --data DIR/r8 --classes earn acq --backbone FOLDER --texts 20 80
 
-One backbone's last layer. 600 training texts are embedded once, half of them to draw from, half to
-judge by; no test text is read. Prints one JSON line per number of texts, with the mean and the
-worst log loss over draws. What a change of heads or pools does shows between two commits.
+One backbone's last layer, or with ``--fusion NAME`` the deeper half of its layers, fused. 600
+training texts are embedded once, half of them to draw from, half to judge by; no test text is read.
+Prints one JSON line per number of texts, with the mean and the worst log loss over draws and the
+mean of what held-out texts say of it. What a change of heads, pools or fusions does shows between
+two commits.
 """
 
 import argparse
@@ -14,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import record
 
-from layerfuse import Backbone, load_texts
+from layerfuse import Backbone, LayerRef, load_texts
 from layerfuse.core.folds import separable_groups
 from layerfuse.core.standardize import Standardizer
+from layerfuse.fuse import FUSIONS, Supervision
 from layerfuse.train import fit_head, fit_words, join_words, repeat_groups
 
 _POOL = 300
@@ -32,20 +35,30 @@ def main() -> None:
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--texts", type=int, nargs="+", default=[20, 80, 200])
     parser.add_argument("--draws", type=int, default=8)
+    parser.add_argument("--fusion", choices=FUSIONS)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     texts, labels = _sample(args)
     backbone = Backbone.from_pretrained(args.backbone, device="cpu")
     embeddings = backbone.embed(texts)
-    vectors = embeddings.row(embeddings.refs[-1])
+    deepest = embeddings.refs[-1].layer
+    refs = [ref for ref in embeddings.refs if 2 * ref.layer >= deepest]
+    refs = refs if args.fusion else [embeddings.refs[-1]]
+    blocks = [embeddings.row(ref) for ref in refs]
     for n_texts in args.texts:
-        losses = [_log_loss(texts, labels, vectors, n_texts, draw) for draw in range(args.draws)]
+        found = [
+            _log_losses(texts, labels, blocks, refs, args.fusion, n_texts, draw)
+            for draw in range(args.draws)
+        ]
+        losses, stated = zip(*found, strict=True)
         line = {
             "benchmark": "few_texts",
             "data": args.data.name,
             "classes": args.classes,
             "backbone": Path(args.backbone).name,
+            "fusion": args.fusion,
             "n_texts": n_texts,
+            "stated": round(float(np.mean(stated)), 4),
             "log_loss": round(float(np.mean(losses)), 4),
             "worst": round(max(losses), 4),
         }
@@ -64,9 +77,16 @@ def _sample(args: argparse.Namespace) -> tuple[list[str], np.ndarray]:
     return [train.texts[i] for i in rows], np.unique(names[rows], return_inverse=True)[1]
 
 
-def _log_loss(
-    texts: list[str], labels: np.ndarray, vectors: np.ndarray, n_texts: int, draw: int
-) -> float:
+def _log_losses(
+    texts: list[str],
+    labels: np.ndarray,
+    blocks: list[np.ndarray],
+    refs: list[LayerRef],
+    fusion: str | None,
+    n_texts: int,
+    draw: int,
+) -> tuple[float, float]:
+    """Return the log loss on the texts to judge by, and what held-out texts say it is."""
     rows = np.random.default_rng(draw).permutation(_POOL)[:n_texts]
     counts = np.bincount(labels[rows], minlength=labels.max() + 1)
     rows = rows[counts[labels[rows]] > 1]
@@ -74,14 +94,22 @@ def _log_loss(
     judges = _POOL + np.flatnonzero(np.isin(labels[_POOL:], known))
     own = [texts[i] for i in rows]
     groups = separable_groups(classes, repeat_groups(own))
-    scaler = Standardizer.fit(vectors[rows])
-    head, candidates = fit_head(scaler.apply(vectors[rows]), classes, groups=groups)
+    drawn, others = ([block[some] for block in blocks] for some in (rows, judges))
+    if fusion is None:
+        scaler = Standardizer.fit(drawn[0])
+        vectors, new = scaler.apply(drawn[0]), scaler.apply(others[0])
+    else:
+        supervision = Supervision(classes, np.ones(len(rows)), draw, groups=groups)
+        fused, vectors = FUSIONS[fusion].fit_fuse(drawn, refs, supervision)
+        new = fused.fuse(others)
+    head, candidates = fit_head(vectors, classes, groups=groups)
     words = fit_words(own, classes, groups=groups)
-    pooled, _ = join_words(head, candidates, classes, words, groups=groups)
-    chances = pooled.probabilities(scaler.apply(vectors[judges]), [texts[i] for i in judges])
+    pooled, candidates = join_words(head, candidates, classes, words, groups=groups)
+    stated = next(one.log_loss for one in candidates if one.kind == pooled.candidate)
+    chances = pooled.probabilities(new, [texts[i] for i in judges])
     truth = np.searchsorted(known, labels[judges])
     right = chances[np.arange(len(judges)), truth]
-    return float(-np.log(np.maximum(right, np.finfo(float).tiny)).mean())
+    return float(-np.log(np.maximum(right, np.finfo(float).tiny)).mean()), stated
 
 
 if __name__ == "__main__":
