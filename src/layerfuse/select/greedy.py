@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.layers import LayerRows
 from layerfuse.core.ridge import one_hot
@@ -72,7 +70,7 @@ def greedy(
     refs = [ref for name in scores.backbones for ref in scores.of(name).ranked()[:per_backbone]]
     rows = sample_texts(labels, MAX_TEXTS, random_state)
     kernels = {ref: layer_kernel(x) for ref, x in read_standardized(embeddings, refs, rows)}
-    targets = one_hot(np.unique(labels[rows], return_inverse=True)[1])
+    targets = one_hot(labels[rows])
     chosen = [max(kernels, key=lambda ref: scores[ref])]
     total = kernels[chosen[0]].copy()
     losses = loo_losses(total, 1, targets)

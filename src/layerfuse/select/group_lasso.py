@@ -6,19 +6,14 @@ from itertools import islice
 import numpy as np
 import scipy.linalg
 
-from layerfuse.core.arrays import Block, ClassIndices, Features, Kernel, Targets
+from layerfuse.core.arrays import Block, ClassIndices, Features, Targets
 from layerfuse.core.errors import SelectionError
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.ridge import one_hot
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
-from layerfuse.select.kernels import (
-    MAX_TEXTS,
-    layer_kernel,
-    read_standardized,
-    shortest_sufficient,
-)
+from layerfuse.select.kernels import MAX_TEXTS, read_standardized, shortest_sufficient
 from layerfuse.select.limits import check_k
 
 N_COMPONENTS = 32
@@ -81,16 +76,12 @@ def group_lasso(
     """
     check_k(k, scores)
     rows = sample_texts(labels, MAX_TEXTS, random_state)
-    targets = one_hot(np.unique(labels[rows], return_inverse=True)[1])
+    targets = one_hot(labels[rows])
     blocks = {ref: whitened(x) for ref, x in read_standardized(embeddings, scores.refs, rows)}
     blocks = {ref: block for ref, block in blocks.items() if block.shape[1]}  # else it never varies
     order = _order(blocks, targets - targets.mean(0)) if blocks else iter(scores.ranked()[:1])
-
-    def kernel_of(ref: LayerRef) -> Kernel:
-        return layer_kernel(next(read_standardized(embeddings, [ref], rows))[1])
-
     if k is None:
-        refs = shortest_sufficient(order, kernel_of, targets)
+        refs = shortest_sufficient(order, embeddings, labels, rows)
         return Selection(refs, "first in use by a group lasso, and as many as help")
     refs = tuple(islice(order, k))
     if len(refs) < k:

@@ -1,12 +1,13 @@
 """Kernels of layers on a sample of texts, and how well several predict the labels together."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
 
-from layerfuse.core.arrays import Features, Kernel, PerText, Targets
+from layerfuse.core.arrays import ClassIndices, Features, Kernel, PerText, Targets
 from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.ridge import one_hot
 from layerfuse.core.standardize import Standardizer
 
 MAX_TEXTS = 1500
@@ -89,7 +90,10 @@ def surely_lower(losses: PerText, than: PerText) -> bool:
 
 
 def shortest_sufficient(
-    order: Iterable[LayerRef], kernel_of: Callable[[LayerRef], Kernel], targets: Targets
+    order: Iterable[LayerRef],
+    embeddings: Sequence[LayerRows],
+    labels: ClassIndices,
+    rows: np.ndarray,
 ) -> tuple[LayerRef, ...]:
     """Return the shortest beginning of an order of layers that no longer one is surely better than.
 
@@ -100,10 +104,12 @@ def shortest_sufficient(
     ----------
     order : iterable of LayerRef
         Most wanted first; read only as far as needed.
-    kernel_of : callable
-        Kernel of a layer, with mean diagonal 1.
-    targets : array of shape (text, class)
-        One-hot, of the texts of the kernels.
+    embeddings : sequence of LayerRows
+        One per backbone.
+    labels : int array of shape (text,)
+        Class indices of all texts.
+    rows : int array
+        Positions of the texts to judge by.
 
     Returns
     -------
@@ -117,11 +123,12 @@ def shortest_sufficient(
     """
     taken: list[LayerRef] = []
     losses: list[PerText] = []
-    total = np.zeros((len(targets), len(targets)))
+    targets = one_hot(labels[rows])
+    total = np.zeros((len(rows), len(rows)))
     best = 0
-    for ref in islice(order, MAX_LAYERS):
+    for ref, features in read_standardized(embeddings, islice(order, MAX_LAYERS), rows):
         taken.append(ref)
-        total += kernel_of(ref)
+        total += layer_kernel(features)
         losses.append(loo_losses(total, len(taken), targets))
         if losses[-1].mean() < losses[best].mean():
             best = len(losses) - 1

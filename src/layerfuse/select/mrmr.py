@@ -5,11 +5,10 @@ from itertools import islice
 
 import numpy as np
 
-from layerfuse.core.arrays import ClassIndices, Kernel
+from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.errors import SelectionError
 from layerfuse.core.hsic import HSIC_MINIMUM, unbiased_hsic
 from layerfuse.core.layers import LayerRef, LayerRows
-from layerfuse.core.ridge import one_hot
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
@@ -83,13 +82,7 @@ def mrmr(
         why = f"the {k} of high {scores.criterion} and low similarity to each other"
         return Selection(tuple(islice(order, k)), why)
     rows = sample_texts(labels, MAX_TEXTS, random_state)
-
-    def kernel_of(ref: LayerRef) -> Kernel:
-        return layer_kernel(next(read_standardized(embeddings, [ref], rows))[1])
-
-    refs = shortest_sufficient(
-        order, kernel_of, one_hot(np.unique(labels[rows], return_inverse=True)[1])
-    )
+    refs = shortest_sufficient(order, embeddings, labels, rows)
     return Selection(refs, f"high {scores.criterion}, little alike, and as many as help")
 
 
