@@ -12,7 +12,16 @@ from layerfuse.fuse.evidence import held_out_evidence
 from layerfuse.fuse.fusion import Supervision, check_blocks
 from layerfuse.fuse.gate import Gate, fit_gate, learning_texts
 from layerfuse.fuse.gated import weighted_sum
-from layerfuse.fuse.sources import CommonAxes, leading_axes, seen_texts, source_of_each
+from layerfuse.fuse.mean import Mean
+from layerfuse.fuse.sources import (
+    CommonAxes,
+    averages,
+    leading_axes,
+    members,
+    seen_texts,
+    source_of_each,
+    width_of_averages,
+)
 
 _EVIDENCE_AXES = 256
 _KEY_AXES = 32
@@ -62,7 +71,7 @@ class Attention:
         seen = fused if len(rows) == len(fused) else fused[rows]
         evidence = held_out_evidence(lambda: common.scores(seen), supervision.of_texts(rows))
         gate, weights = fit_gate(
-            np.stack([*kept.scores(fused)], axis=1),
+            kept.stacked(fused),
             (evidence.parts, evidence.base),
             weighted_sum,
             sources,
@@ -76,8 +85,7 @@ class Attention:
     @property
     def out_width(self) -> int:
         """Width of the fused vector."""
-        firsts = np.unique(self.gate.sets, return_index=True)[1]
-        return int(self.common.concat.widths[firsts].sum())
+        return width_of_averages(self.common.concat.widths, self.gate.sets)
 
     def fuse(self, blocks: Sequence[Block]) -> Features:
         """Return (text, out_width) float32 vectors.
@@ -99,16 +107,11 @@ class Attention:
         return tuple(map(str, refs))
 
     def _weights(self, fused: Features) -> Gates:
-        keys = self.common.scores(fused, self.gate.n_inputs)
-        return self.gate.of(np.stack([*keys], axis=1))
+        return self.gate.of(self.common.stacked(fused, self.gate.n_inputs))
 
     def _averaged(self, fused: Block, weights: Gates) -> Features:
-        columns = self.common.concat.columns()
-        averages = []
-        for source in np.unique(self.gate.sets):
-            members = np.flatnonzero(self.gate.sets == source)
-            averages.append(np.sum([fused[:, columns[i]] * weights[:, [i]] for i in members], 0))
-        return np.concatenate(averages, axis=1)
+        layers = self.common.concat.split(fused)
+        return np.concatenate(averages(layers, weights, self.gate.sets), axis=1)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state."""
@@ -125,15 +128,9 @@ def _axes_of_means(blocks: Sequence[Block], sources: np.ndarray, random_state: i
     concat = Concat.fit(blocks)
     rows = seen_texts(len(blocks[0]), random_state)
     seen = concat.fuse([block[rows] for block in blocks])
-    columns = concat.columns()
-    members = [np.flatnonzero(sources == source) for source in np.unique(sources)]
-    means = [np.mean([seen[:, columns[i]] for i in own], axis=0) for own in members]
-    axes = leading_axes(np.concatenate(means, axis=1), _EVIDENCE_AXES, random_state)
-    ends = np.cumsum([mean.shape[1] for mean in means])[:-1]
-    by_source = [
-        own / np.float32(len(layers))
-        for own, layers in zip(np.split(axes, ends), members, strict=True)
-    ]
-    return CommonAxes(
-        concat, np.concatenate([by_source[s] for s in sources]), np.arange(len(blocks))
-    )
+    axes = leading_axes(Mean(concat, sources).averages(seen), _EVIDENCE_AXES, random_state)
+    layers = members(sources)
+    ends = np.cumsum([concat.widths[own[0]] for own in layers])[:-1]
+    by_source = np.split(axes, ends)
+    by_layer = [by_source[s] / np.float32(len(layers[s])) for s in sources]
+    return CommonAxes(concat, np.concatenate(by_layer), np.arange(len(blocks)))

@@ -87,6 +87,10 @@ class Concat:
         ends = np.cumsum(self.widths).tolist()
         return list(map(slice, [0, *ends[:-1]], ends))
 
+    def split(self, fused: Block) -> list[Block]:
+        """Return each block's columns of the fused vectors, as a view."""
+        return [fused[:, columns] for columns in self.columns()]
+
     def parts(self, blocks: Sequence[Block]) -> Callable[[], Iterator[Block]]:
         """Return what yields the columns of the fused vectors, block by block."""
 

@@ -92,7 +92,7 @@ class Cooccurrence:
             If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
         """
         raw = self.common.concat.fuse(blocks)
-        products = inner_products(np.stack([*self.common.scores(raw)], axis=1))
+        products = inner_products(self.common.stacked(raw))
         return self._beside_averages(power_normalised(products, self.sigma), raw)
 
     def _beside_averages(self, normalised: Block, raw: Block) -> Features:
@@ -132,12 +132,12 @@ def _as_unseen(common: CommonAxes, raw: Block, folds: Folds, random_state: int) 
     Axes of other texts are other axes, but inner products do not tell one basis of a space from
     another. The others are centred, since the mean of all would tell them of those left out.
     """
-    products = inner_products(np.stack([*common.scores(raw)], axis=1))
+    products = inner_products(common.stacked(raw))
     for train, rest in folds:
         mean = raw[train].mean(0)
         axes = leading_axes(raw[train] - mean, common.axes.shape[1], random_state)
         others = CommonAxes(common.concat, axes, common.parts)
-        products[rest] = inner_products(np.stack([*others.scores(raw[rest] - mean)], axis=1))
+        products[rest] = inner_products(others.stacked(raw[rest] - mean))
     return products
 
 

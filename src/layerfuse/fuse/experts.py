@@ -58,7 +58,7 @@ class Experts:
         if n_parts == 1:
             gate, weights = Gate.constant(sets, prior), np.ones((len(said), 1), dtype=np.float32)
         else:
-            scores = np.stack([*common.scores(common.concat.fuse(blocks))], axis=1)
+            scores = common.stacked(common.concat.fuse(blocks))
             gate, weights = fit_gate(
                 scores, [said[learning_texts(supervision)]], mixture, sets, prior, supervision
             )
@@ -86,8 +86,7 @@ class Experts:
         return self._gates(self.common.concat.fuse(blocks))
 
     def _gates(self, fused: Block) -> Gates:
-        scores = self.common.scores(fused, self.gate.n_inputs)
-        return self.gate.of(np.stack([*scores], axis=1))
+        return self.gate.of(self.common.stacked(fused, self.gate.n_inputs))
 
     def gate_names(self, refs: Sequence[LayerRef]) -> tuple[str, ...]:
         """Return ``backbone:pooling`` of each source."""

@@ -1,7 +1,7 @@
 """``Gate``: weights of sources, or of the layers of a source, that depend on the text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,7 +12,7 @@ from layerfuse.core.arrays import Gates, PerText
 from layerfuse.core.calibrate import gain_in_errors, held_out_weights, text_log_losses
 from layerfuse.core.sample import sample_texts
 from layerfuse.fuse.fusion import Supervision
-from layerfuse.learn import Member, Noise, Parameters, Schedule, learn_committee
+from layerfuse.learn import Noise, Parameters, Schedule, learn_committee
 
 MAX_LEARNING_TEXTS = 16_384
 """More do not make so few parameters better, but take memory for each class and part."""
@@ -79,11 +79,12 @@ class Gate:
             _weights(np, weights, bias + np.log(self.prior), standard, self.sets)
             for weights, bias in zip(self.weights, self.bias, strict=True)
         ]
-        return self._tempered(np.asarray(np.mean(members, axis=0, dtype=np.float32)))
+        return self.drawn_back(np.asarray(np.mean(members, axis=0, dtype=np.float32)))
 
-    def _tempered(self, learned: Gates) -> Gates:
-        tempered: Gates = self.prior + np.float32(self.trust) * (learned - self.prior)
-        return tempered
+    def drawn_back(self, learned: Gates) -> Gates:
+        """Return learned weights as far as they are trusted."""
+        trusted: Gates = self.prior + np.float32(self.trust) * (learned - self.prior)
+        return trusted
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state."""
@@ -200,15 +201,16 @@ def fit_gate(
         progress=supervision.progress,
         groups=known.groups,
     )
-    learned = _stacked(members, scale, sets, prior, 1.0)
+    weights, bias = (np.stack([p[name] for p, _ in members]) for name in ("weights", "bias"))
+    learned = Gate(weights, bias, scale, sets, prior, trust=1.0)
     unseen = learned.of(inputs)
     for parameters, rest in members:
         own = inputs[rows[rest]] * scale
-        bias = parameters["bias"] + logs
-        unseen[rows[rest]] = _weights(np, parameters["weights"], bias, own, sets)
+        own_bias = parameters["bias"] + logs
+        unseen[rows[rest]] = _weights(np, parameters["weights"], own_bias, own, sets)
 
     def losses(trust: float) -> PerText:
-        mixed = _stacked(members, scale, sets, prior, trust)._tempered(unseen[rows])  # noqa: SLF001
+        mixed = replace(learned, trust=trust).drawn_back(unseen[rows])
         logits = combine(np, mixed * sizes, said)
         return text_log_losses(log_softmax(logits.astype(float), axis=1), labels)
 
@@ -220,16 +222,8 @@ def fit_gate(
     )
     gains = losses(0.0) - losses(float(found.x))
     helps = gain_in_errors(gains, text_weights, known.groups) > 1
-    trust = float(found.x) if helps else 0.0
-    gate = _stacked(members, scale, sets, prior, trust)
-    return gate, gate._tempered(unseen)  # noqa: SLF001 - its own module
-
-
-def _stacked(
-    members: Sequence[Member], scale: np.ndarray, sets: np.ndarray, prior: np.ndarray, trust: float
-) -> Gate:
-    weights, bias = (np.stack([p[name] for p, _ in members]) for name in ("weights", "bias"))
-    return Gate(weights, bias, scale, sets, prior, trust)
+    gate = replace(learned, trust=float(found.x) if helps else 0.0)
+    return gate, gate.drawn_back(unseen)
 
 
 def _weights(

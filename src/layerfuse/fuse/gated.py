@@ -70,7 +70,7 @@ class Gated:
 
         evidence = held_out_evidence(scores, supervision.of_texts(rows))
         gate, weights = fit_gate(
-            np.stack([*kept.scores(fused)], axis=1),
+            kept.stacked(fused),
             (evidence.parts / (common.n_parts * prior)[:, None], evidence.base),
             weighted_sum,
             sets,
@@ -105,8 +105,7 @@ class Gated:
         return source_names(refs)
 
     def _gates(self, fused: Features) -> Gates:
-        scores = self.common.scores(fused, self.gate.n_inputs)
-        return self.gate.of(np.stack([*scores], axis=1))
+        return self.gate.of(self.common.stacked(fused, self.gate.n_inputs))
 
     def _weighted(self, fused: Features, weights: Gates) -> Features:
         n_parts = np.float32(self.common.n_parts)

@@ -9,7 +9,7 @@ from layerfuse.core.arrays import Block, Features
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse.concat import Concat
 from layerfuse.fuse.fusion import Supervision, check_blocks
-from layerfuse.fuse.sources import source_of_each
+from layerfuse.fuse.sources import members, source_of_each, width_of_averages
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,8 +47,7 @@ class Mean:
     @property
     def out_width(self) -> int:
         """Width of the fused vector."""
-        firsts = np.unique(self.groups, return_index=True)[1]
-        return int(self.concat.widths[firsts].sum())
+        return width_of_averages(self.concat.widths, self.groups)
 
     def fuse(self, blocks: Sequence[Block]) -> Features:
         """Return (text, out_width) float32 vectors.
@@ -62,12 +61,12 @@ class Mean:
 
     def averages(self, fused: Block) -> Features:
         """Return (text, out_width) vectors of what ``concat`` fused."""
-        parts = np.split(fused, np.cumsum(self.concat.widths)[:-1], axis=1)
-        averages = []
-        for group in np.unique(self.groups):
-            members = [parts[i] for i in np.flatnonzero(self.groups == group)]
-            averages.append(np.mean(members, axis=0, dtype=np.float32))
-        return np.concatenate(averages, axis=1)
+        layers = self.concat.split(fused)
+        means = [
+            np.mean([layers[i] for i in own], axis=0, dtype=np.float32)
+            for own in members(self.groups)
+        ]
+        return np.concatenate(means, axis=1)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state."""

@@ -12,7 +12,7 @@ from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.core.threads import side_by_side
 from layerfuse.fuse.concat import Concat
 from layerfuse.fuse.fusion import Supervision
-from layerfuse.fuse.sources import leading_axes, seen_texts
+from layerfuse.fuse.sources import leading_axes, members, seen_texts
 
 _N_AXES = 512
 _AT_ONCE = 4  # sources, each copied
@@ -59,11 +59,11 @@ class Probes:
         """
         concat = Concat.fit(blocks)
         fused = concat.fuse(blocks)
-        columns, owners = concat.columns(), np.repeat(parts, concat.widths)
+        layers, owners = concat.split(fused), np.repeat(parts, concat.widths)
         targets = one_hot(supervision.labels)
         fitted = side_by_side(
-            lambda part: _probe(_source(fused, columns, parts == part), targets, supervision),
-            range(int(parts.max()) + 1),
+            lambda own: _probe(_beside(layers, own), targets, supervision),
+            members(parts),
             at_once=_AT_ONCE,
         )
         coefficients = np.zeros((fused.shape[1], targets.shape[1]), dtype=np.float32)
@@ -83,10 +83,10 @@ class Probes:
 
     def of_fused(self, fused: Block) -> np.ndarray:
         """Return the same of what ``concat`` fused."""
-        columns, owners = self.concat.columns(), np.repeat(self.parts, self.concat.widths)
+        layers, owners = self.concat.split(fused), np.repeat(self.parts, self.concat.widths)
         said = [
-            _source(fused, columns, self.parts == part) @ self.coefficients[owners == part] + own
-            for part, own in enumerate(self.intercepts)
+            _beside(layers, own) @ self.coefficients[owners == part] + self.intercepts[part]
+            for part, own in enumerate(members(self.parts))
         ]
         return np.asarray(log_softmax(np.stack(said, axis=1), axis=2), dtype=np.float32)
 
@@ -106,9 +106,9 @@ class Probes:
         return cls(Concat.from_arrays(arrays), *own)
 
 
-def _source(fused: Block, columns: Sequence[slice], own: np.ndarray) -> Block:
+def _beside(layers: Sequence[Block], own: np.ndarray) -> Block:
     # Whole blocks are copied ten times as fast as the columns of a mask.
-    return np.hstack([fused[:, columns[i]] for i in np.flatnonzero(own).tolist()])
+    return np.hstack([layers[i] for i in own])
 
 
 def _probe(

@@ -15,7 +15,7 @@ from layerfuse.core.sample import sample_texts
 from layerfuse.fuse.concat import Concat
 from layerfuse.fuse.evidence import Evidence, held_out_evidence
 from layerfuse.fuse.fusion import Supervision, check_blocks
-from layerfuse.fuse.sources import leading_axes, source_of_each
+from layerfuse.fuse.sources import averages, leading_axes, source_of_each, width_of_averages
 
 _LEARNING_TEXTS = 4096
 _EVIDENCE_AXES = 256
@@ -75,14 +75,12 @@ class ScalarMix:
     @property
     def out_width(self) -> int:
         """Width of the fused vector."""
-        firsts = np.unique(self.sources, return_index=True)[1]
-        return int(self.concat.widths[firsts].sum())
+        return width_of_averages(self.concat.widths, self.sources)
 
     def normalised(self, blocks: Sequence[Block]) -> list[Block]:
         """Return every layer of every text at mean 0 and squared norm 1; zeros where it is flat."""
-        ends = np.cumsum(self.concat.widths)[:-1]
         layers = []
-        for layer in np.split(self.concat.fuse(blocks), ends, axis=1):
+        for layer in self.concat.split(self.concat.fuse(blocks)):
             centred = layer - layer.mean(1, keepdims=True)
             norm = np.linalg.norm(centred, axis=1, keepdims=True)
             layers.append(centred / np.where(norm > 0, norm, 1).astype(np.float32))
@@ -90,11 +88,7 @@ class ScalarMix:
 
     def mixed(self, layers: Sequence[Block]) -> list[Block]:
         """Return the weighted average of the layers of each source."""
-        averages = []
-        for source in np.unique(self.sources):
-            members = np.flatnonzero(self.sources == source)
-            averages.append(np.sum([self.weights[i] * layers[i] for i in members.tolist()], axis=0))
-        return averages
+        return averages(layers, self.weights[None], self.sources)
 
     def fuse(self, blocks: Sequence[Block]) -> Features:
         """Return (text, out_width) float32 vectors.

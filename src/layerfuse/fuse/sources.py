@@ -28,6 +28,21 @@ def source_of_each(refs: Sequence[LayerRef]) -> np.ndarray:
     return np.array([names.index(f"{r.backbone}:{r.pooling}") for r in refs], dtype=np.int64)
 
 
+def members(sources: np.ndarray) -> list[np.ndarray]:
+    """Return the positions of the blocks of each source, given the source of each block."""
+    return [np.flatnonzero(sources == source) for source in range(int(sources.max()) + 1)]
+
+
+def averages(layers: Sequence[Block], weights: np.ndarray, sources: np.ndarray) -> list[Block]:
+    """Return the weighted average of the layers of each source, by (text or 1, layer) weights."""
+    return [np.sum([layers[i] * weights[:, [i]] for i in own], axis=0) for own in members(sources)]
+
+
+def width_of_averages(widths: np.ndarray, sources: np.ndarray) -> int:
+    """Return how wide the averages of all sources are together, given the width of each block."""
+    return int(sum(widths[own[0]] for own in members(sources)))
+
+
 def sum_of(parts: Iterable[Block]) -> Block:
     """Return the sum of arrays of which two are in memory at a time."""
     running = iter(parts)
@@ -125,9 +140,12 @@ class CommonAxes:
             The strongest ones only.
         """
         columns = self.concat.columns()
-        for part in range(self.n_parts):
-            own = [columns[i] for i in np.flatnonzero(self.parts == part)]
-            yield sum_of(fused[:, one] @ self.axes[one, :n_axes] for one in own)
+        for own in members(self.parts):
+            yield sum_of(fused[:, columns[i]] @ self.axes[columns[i], :n_axes] for i in own)
+
+    def stacked(self, fused: Block, n_axes: int | None = None) -> np.ndarray:
+        """Return the scores of all sources at once, (text, source, axis)."""
+        return np.stack([*self.scores(fused, n_axes)], axis=1)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state."""

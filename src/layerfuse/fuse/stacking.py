@@ -48,11 +48,11 @@ class Stacking:
         exponents = fit_pool_weights(
             members, supervision.labels, supervision.weights, supervision.groups
         )
+        even = np.full(len(members), 1 / len(members))
         if not exponents.any():  # no source knows anything; a head can only see so if they speak
-            exponents = np.full(len(members), 1 / len(members))
+            exponents = even
         sizes = [float(np.sqrt(np.square(centred(member)).mean())) for member in members]
         strengths = exponents * sizes
-        even = np.full(len(members), 1 / len(members))
         shares = strengths / strengths.sum() if strengths.any() else even
         fitted = cls(probes, exponents, shares.astype(np.float32))
         return fitted, centred(pool(members, exponents))
