@@ -186,6 +186,14 @@ class RidgePath:
         gain = np.sqrt(self.eigenvalues) / (self.eigenvalues + penalty)
         return np.asarray(self._axes() @ (gain[:, None] * self.projected(targets)))
 
+    def linear(
+        self, features: Features, targets: Targets, penalty: float
+    ) -> tuple[Coefficients, np.ndarray]:
+        """Return ``coefficients``, and the intercept (class,) for features that are not centred."""
+        coefficients = self.coefficients(targets, penalty)
+        mean = self.weights @ features / len(features)
+        return coefficients, self.mean_target(targets) - mean @ coefficients
+
     def solve(self, centred: Features, penalty: float) -> Features:
         """Return (X'WX + penalty I)^-1 times each row of centred features, (text, feature).
 

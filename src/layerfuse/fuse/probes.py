@@ -128,9 +128,7 @@ def _probe(
     penalty, _ = path.best(targets, groups)
     held_out = path.held_out(targets, penalty, groups)
     temperature = fit_temperature(held_out, labels, weights, groups)
-    coefficients = path.coefficients(targets, penalty)
-    mean = path.weights @ projected / len(projected)
-    intercept = path.mean_target(targets) - mean @ coefficients
+    coefficients, intercept = path.linear(projected, targets, penalty)
     return (
         (temperature * axes @ coefficients).astype(np.float32),
         (temperature * intercept).astype(np.float32),

@@ -12,7 +12,7 @@ from layerfuse.core.folds import separable_groups
 from layerfuse.core.vectors import Vectors
 from layerfuse.train.axes import project
 from layerfuse.train.blend import fit_blend
-from layerfuse.train.head import Head, HeadCandidate, HeadName, LinearHead
+from layerfuse.train.head import Head, HeadCandidate, LinearHead
 from layerfuse.train.logistic import fit_logistic
 from layerfuse.train.mlp import fit_mlp
 from layerfuse.train.ridge import fit_ridge
@@ -162,6 +162,3 @@ def class_weights(
         raise LabelError(f"Expected positive, finite class weights, got {wrong}.")
     weights = np.array([balanced.get(label, 1.0) for label in labels.tolist()])
     return np.asarray(weights / weights.mean())
-
-
-__all__ = ["HeadChoice", "HeadName", "class_weights", "fit_head"]

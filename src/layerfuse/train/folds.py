@@ -59,14 +59,13 @@ def cross_validate(
     (train, rest), *others = stratified_folds(labels, random_state, groups)
     tried = _fits(fit_and_predict, [(setting, train, rest) for setting in settings])
     counted = held_out_weights(labels, weights)[rest]
-    factors = [
-        likeliest_factor(logits, labels[rest], counted, _of(groups, rest)) for logits in tried
-    ]
-    losses = [
-        held_out_log_loss(factor * logits, labels[rest], counted)
-        for factor, logits in zip(factors, tried, strict=True)
-    ]
-    best = int(np.argmin(losses))
+    judged, own_groups = labels[rest], None if groups is None else groups[rest]
+
+    def loss(logits: Targets) -> float:
+        factor = likeliest_factor(logits, judged, counted, own_groups)
+        return held_out_log_loss(factor * logits, judged, counted)
+
+    best = int(np.argmin([loss(logits) for logits in tried]))
     held_out = np.empty((len(labels), tried[best].shape[1]))
     held_out[rest] = tried[best]
     setting = settings[best]
@@ -74,10 +73,6 @@ def cross_validate(
     for (_, rest), logits in zip(others, fits, strict=True):
         held_out[rest] = logits
     return setting, held_out
-
-
-def _of(groups: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
-    return None if groups is None else groups[rows]
 
 
 def _fits(

@@ -1,52 +1,59 @@
-"""``LinearHead``: fused vectors to decision values and probabilities."""
+"""``Head``: fused vectors to decision values and probabilities; ``LinearHead`` is one."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 
 from layerfuse.core.arrays import ClassIndices, Coefficients, Features, PerText, Targets
-from layerfuse.core.calibrate import held_out_weights, text_log_losses
+from layerfuse.core.calibrate import fit_temperature, held_out_weights, text_log_losses
 from layerfuse.train.axes import Lift
 
 HeadName = Literal["ridge", "logistic", "blend", "mlp"]
 CandidateName = Literal["ridge", "logistic", "blend", "mlp", "lexical", "pooled"]
 
 
-@runtime_checkable
-class Head(Protocol):
-    """A fitted head on fused vectors."""
+class Head(ABC):
+    """A fitted head on fused vectors.
 
-    @property
-    def kind(self) -> HeadName:
-        """How it was fitted."""
-        ...
+    ``kind`` tells how it was fitted. Probabilities are the softmax of ``temperature`` times the
+    decision values, a factor fitted on held-out texts (Guo et al. 2017, arXiv:1706.04599).
+    """
 
+    __slots__ = ()
+
+    kind: HeadName
+    temperature: float
+
+    @abstractmethod
     def decisions(self, features: Features) -> Targets:
         """Return decision values (text, class); the highest is the predicted class."""
-        ...
 
     def probabilities(self, features: Features) -> Targets:
         """Return probabilities (text, class); rows sum to 1."""
-        ...
+        return np.asarray(softmax(self._logits(features), axis=1))
 
     def log_probabilities(self, features: Features) -> Targets:
         """Return log probabilities (text, class)."""
-        ...
+        return np.asarray(log_softmax(self._logits(features), axis=1))
 
+    def _logits(self, features: Features) -> Targets:
+        return np.asarray(self.temperature * self.decisions(features).astype(float))
+
+    @abstractmethod
     def lifted(self, lift: Lift, mean: np.ndarray) -> "Head":
         """Return the same head for vectors before centring and projection."""
-        ...
 
+    @abstractmethod
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state but for ``kind``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LinearHead:
+class LinearHead(Head):
     """A linear classifier with calibrated probabilities.
 
     Parameters
@@ -59,8 +66,7 @@ class LinearHead:
         Added.
     temperature : float
         Factor on decision values before the softmax, fitted on decisions about held-out texts; 1
-        for a blend, whose exponents hold it (temperature scaling, Guo et al. 2017,
-        arXiv:1706.04599).
+        for a blend, whose exponents hold it.
     """
 
     kind: HeadName
@@ -72,17 +78,6 @@ class LinearHead:
         """Return decision values (text, class); the highest is the predicted class."""
         decisions: Targets = features @ self.coefficients + self.intercept
         return decisions
-
-    def probabilities(self, features: Features) -> Targets:
-        """Return probabilities (text, class); rows sum to 1."""
-        return np.asarray(
-            softmax(self.temperature * self.decisions(features).astype(float), axis=1)
-        )
-
-    def log_probabilities(self, features: Features) -> Targets:
-        """Return log probabilities (text, class)."""
-        logits = self.temperature * self.decisions(features).astype(float)
-        return np.asarray(log_softmax(logits, axis=1))
 
     def lifted(self, lift: Lift, mean: np.ndarray) -> "LinearHead":
         """Return the same head for vectors before centring and projection."""
@@ -129,6 +124,21 @@ class HeadCandidate:
     log_loss: float
     accuracy: float
     held_out: Targets = field(compare=False, repr=False)
+
+    @classmethod
+    def calibrated(
+        cls,
+        kind: CandidateName,
+        penalty: float,
+        decisions: Targets,
+        labels: ClassIndices,
+        weights: PerText,
+        groups: np.ndarray | None,
+    ) -> "tuple[HeadCandidate, float]":
+        """Judge held-out decisions as ``from_logits`` does, under a temperature fitted on them."""
+        temperature = fit_temperature(decisions, labels, weights, groups)
+        logits = temperature * decisions
+        return cls.from_logits(kind, penalty, logits, labels, weights), temperature
 
     @classmethod
     def from_logits(

@@ -18,7 +18,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from layerfuse.core.arrays import ClassIndices, Coefficients, PerText, Targets
-from layerfuse.core.calibrate import fit_temperature
 from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate
 from layerfuse.train.words import bare_words
@@ -209,9 +208,8 @@ def fit_lexical(
     )
     if not held_out.any():  # no fold read a word
         return None
-    temperature = fit_temperature(held_out, labels, weights, groups)
-    candidate = HeadCandidate.from_logits(
-        "lexical", setting.inverse_penalty, temperature * held_out, labels, weights
+    candidate, temperature = HeadCandidate.calibrated(
+        "lexical", setting.inverse_penalty, held_out, labels, weights, groups
     )
     every = np.arange(len(texts))
     found = read_rows(setting.longest, every, every[:0])

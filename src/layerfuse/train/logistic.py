@@ -5,7 +5,6 @@ from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
-from layerfuse.core.calibrate import fit_temperature
 from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate, LinearHead
 
@@ -62,16 +61,14 @@ def fit_logistic(
     penalty, held_out = cross_validate(
         fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state, groups
     )
-    temperature = fit_temperature(held_out, labels, weights, groups)
-    candidate = HeadCandidate.from_logits(
-        "logistic", penalty, temperature * held_out, labels, weights
+    candidate, temperature = HeadCandidate.calibrated(
+        "logistic", penalty, held_out, labels, weights, groups
     )
     with one_thread_each():
         model = _model(penalty).fit(scaled, labels, sample_weight=weights)
     coefficients, intercept = _columns(model)
     coefficients = (coefficients / scale).astype(np.float32)
-    head = LinearHead("logistic", coefficients, intercept, temperature)
-    return candidate, head
+    return candidate, LinearHead("logistic", coefficients, intercept, temperature)
 
 
 def _model(inverse_penalty: float) -> LogisticRegression:

@@ -1,17 +1,15 @@
 """The MLP head: one hidden layer, a committee over folds, learned by gradient."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
-from layerfuse.core.calibrate import fit_temperature
 from layerfuse.learn import Noise, Parameters, Schedule, learn_committee
 from layerfuse.train.axes import Lift
-from layerfuse.train.head import HeadCandidate, HeadName
+from layerfuse.train.head import Head, HeadCandidate, HeadName
 
 N_HIDDEN = 128
 """Of the published head's 1,024 and 256 only so many: its five members make up for the rest."""
@@ -21,7 +19,7 @@ _SCHEDULE = Schedule(learning_rate=1e-3, weight_decay=0.1, max_epochs=100, patie
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MLPHead:
+class MLPHead(Head):
     """Several networks of one hidden layer, whose logits are averaged.
 
     Parameters
@@ -42,34 +40,16 @@ class MLPHead:
     Dropout: Srivastava et al. 2014, JMLR 15; the committee as in ``learn_committee``.
     """
 
-    kind: ClassVar[HeadName] = "mlp"
-
     hidden: Features
     hidden_bias: np.ndarray
     output: np.ndarray
     output_bias: np.ndarray
     temperature: float
+    kind: HeadName = field(default="mlp", init=False)
 
     def decisions(self, features: Features) -> Targets:
         """Return decision values (text, class); the highest is the predicted class."""
-        parameters = {
-            "hidden": self.hidden,
-            "hidden_bias": self.hidden_bias,
-            "output": self.output,
-            "output_bias": self.output_bias,
-        }
-        return np.asarray(forward(np, parameters, [features], None))
-
-    def probabilities(self, features: Features) -> Targets:
-        """Return probabilities (text, class); rows sum to 1."""
-        return np.asarray(softmax(self._logits(features), axis=1))
-
-    def log_probabilities(self, features: Features) -> Targets:
-        """Return log probabilities (text, class)."""
-        return np.asarray(log_softmax(self._logits(features), axis=1))
-
-    def _logits(self, features: Features) -> Targets:
-        return np.asarray(self.temperature * self.decisions(features).astype(float))
+        return np.asarray(forward(np, self.arrays(), [features], None))
 
     def lifted(self, lift: Lift, mean: np.ndarray) -> "MLPHead":
         """Return the same head for vectors before centring and projection."""
@@ -165,9 +145,8 @@ def fit_mlp(
     held_out = np.empty((len(labels), n_classes))
     for parameters, rest in members:
         held_out[rest] = forward(np, parameters, [scaled[rest]], None)
-    temperature = fit_temperature(held_out, labels, weights, groups)
-    candidate = HeadCandidate.from_logits(
-        "mlp", _SCHEDULE.weight_decay, temperature * held_out, labels, weights
+    candidate, temperature = HeadCandidate.calibrated(
+        "mlp", _SCHEDULE.weight_decay, held_out, labels, weights, groups
     )
     found = [parameters for parameters, _ in members]
     head = MLPHead(

@@ -3,7 +3,6 @@
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText
-from layerfuse.core.calibrate import fit_temperature
 from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.train.head import HeadCandidate, LinearHead
 
@@ -35,12 +34,10 @@ def fit_ridge(
     path = ridge_path(features, weights=weights)
     penalty, _ = path.best(targets, groups)
     held_out = targets - path.loo_errors(targets, penalty, groups)
-    temperature = fit_temperature(held_out, labels, weights, groups)
-    candidate = HeadCandidate.from_logits("ridge", penalty, temperature * held_out, labels, weights)
-    coefficients = path.coefficients(targets, penalty)
-    mean = path.weights @ features / len(features)
-    intercept = path.mean_target(targets) - mean @ coefficients
-    head = LinearHead(
-        "ridge", coefficients.astype(np.float32), intercept.astype(np.float32), temperature
+    candidate, temperature = HeadCandidate.calibrated(
+        "ridge", penalty, held_out, labels, weights, groups
     )
-    return candidate, head
+    coefficients, intercept = (
+        part.astype(np.float32) for part in path.linear(features, targets, penalty)
+    )
+    return candidate, LinearHead("ridge", coefficients, intercept, temperature)
