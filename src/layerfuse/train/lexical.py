@@ -4,7 +4,7 @@ It sees what averaged token states blur, the very words, so that on topical text
 than the layers do: a complementary source that costs next to nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from threading import Lock
@@ -170,20 +170,21 @@ def fit_lexical(
     """
     n_classes = int(labels.max()) + 1
 
-    asking = Lock()
+    reading = Lock()
 
     @lru_cache(maxsize=2)  # settings that read alike follow each other
-    def reading(longest: int, train: bytes, rest: bytes) -> _Once:
+    def read(longest: int, train: bytes, rest: bytes) -> _Read | None:
         seen, others = (
             [texts[i] for i in np.frombuffer(rows, dtype=np.intp).tolist()]
             for rows in (train, rest)
         )
-        return _Once(lambda: _read(seen, others, longest))
+        return _read(seen, others, longest)
 
     def read_rows(longest: int, train: np.ndarray, rest: np.ndarray) -> _Read | None:
-        with asking:  # the cache lets several threads through that ask for the same at once
-            once = reading(longest, *(rows.astype(np.intp).tobytes() for rows in (train, rest)))
-        return once.result()
+        # The cache lets several threads through that ask for the same at once. Those that ask for
+        # something else lose nothing by waiting: reading holds the interpreter.
+        with reading:
+            return read(longest, *(rows.astype(np.intp).tobytes() for rows in (train, rest)))
 
     def fit(setting: _Setting, found: _Read, train: np.ndarray) -> LexicalHead:
         columns = _fit_columns(
@@ -227,20 +228,6 @@ class _Read(NamedTuple):
     idf: np.ndarray
     features: csr_array
     others: csr_array
-
-
-class _Once:
-    """What threads that ask for the same find out once, while all others wait for it."""
-
-    def __init__(self, find: Callable[[], _Read | None]) -> None:
-        self._find, self._turn = find, Lock()
-        self._found: list[_Read | None] = []
-
-    def result(self) -> _Read | None:
-        with self._turn:
-            if not self._found:
-                self._found.append(self._find())
-        return self._found[0]
 
 
 def _read(texts: Sequence[str], others: Sequence[str], longest: int) -> _Read | None:
