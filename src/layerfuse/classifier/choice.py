@@ -20,12 +20,7 @@ from layerfuse.core.signals import LayerSignals
 from layerfuse.extract import StoredEmbeddings
 from layerfuse.fuse.sources import source_names
 from layerfuse.score import CriterionInfo, CriterionName, score_layers
-from layerfuse.select import (
-    SelectorName,
-    needs_embeddings,
-    select_layers,
-    selection_stability,
-)
+from layerfuse.select import SelectorName, needs_embeddings, select_layers, selection_stability
 
 
 def choose_layers(

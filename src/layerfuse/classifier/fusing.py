@@ -113,6 +113,11 @@ class FittedFusion:
         """What held-out texts say of the head."""
         return next(c for c in self.candidates if c.kind == self.head.candidate)
 
+    def trial(self, fusion: FusionName, gain_errors: float) -> FusionTrial:
+        """Return what is told of it, given its gain over the best one tried before."""
+        best = self.best
+        return FusionTrial(fusion, best.log_loss, best.accuracy, gain_errors, self.seconds)
+
 
 def shortlist(refs: Sequence[LayerRef], n_texts: int) -> tuple[FusionName, ...]:
     """Return the fusions worth trying, the simplest first.
@@ -276,27 +281,22 @@ def _fuse(
     concat: FittedFusion | None = None,
 ) -> FusedHead:
     """Fit what was asked for; ``concat`` may be fitted already, on the same layers."""
-    # All others hold every block, which these are too large for.
-    listed: tuple[FusionName, ...] = (
-        ("concat",)
-        if isinstance(blocks, StreamedBlocks)
-        else shortlist(refs, len(supervision.labels))
-    )
-    names: tuple[FusionName, ...] = listed if fusion == "auto" else (fusion,)
-
-    def attempt(name: FusionName, best: FittedFusion | None) -> tuple[FittedFusion, FusionTrial]:
-        known = concat if name == "concat" else None
-        tried = known or _fit(name, blocks, refs, supervision, head, words)
-        gain = 0.0 if best is None else _gain_errors(best.best, tried.best, supervision)
-        quality = tried.best.log_loss, tried.best.accuracy
-        return tried, FusionTrial(name, *quality, gain, tried.seconds)
-
-    best, trial = attempt(names[0], None)
-    trials = [trial]
-    for name in names[1:]:
-        tried, trial = attempt(name, best)
-        trials.append(trial)
-        if trial.gain_errors > 1:
+    names: tuple[FusionName, ...]
+    if fusion != "auto":
+        names = (fusion,)
+    elif isinstance(blocks, StreamedBlocks):
+        names = ("concat",)  # all others hold every block, which these are too large for
+    else:
+        names = shortlist(refs, len(supervision.labels))
+    first, *others = names
+    known = concat if first == "concat" else None
+    best = known or _fit(first, blocks, refs, supervision, head, words)
+    trials = [best.trial(first, 0.0)]
+    for name in others:
+        tried = _fit(name, blocks, refs, supervision, head, words)
+        gain = _gain_errors(best.best, tried.best, supervision)
+        trials.append(tried.trial(name, gain))
+        if gain > 1:
             best = tried
     # What people read of candidates has no number for each text and class.
     nothing = np.empty((0, 0))

@@ -78,8 +78,10 @@ class RidgeFit:
         return columns.reshape(len(columns), len(self.penalties) * self.projected.shape[1])
 
 
-def groups_of_several(groups: np.ndarray) -> list[np.ndarray]:
-    """Return the rows of each group that has two or more."""
+def groups_of_several(groups: np.ndarray | None) -> list[np.ndarray]:
+    """Return the rows of each group that has two or more; of no groups, none."""
+    if groups is None:
+        return []
     order = np.argsort(groups, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
     return [part for part in parts if len(part) > 1]

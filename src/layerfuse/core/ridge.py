@@ -133,7 +133,7 @@ class RidgePath:
         """
         errors = self.loo_errors(targets, penalty, groups)
         moved = self.weights[:, None] * errors / self.weights.sum()
-        for rows in [] if groups is None else groups_of_several(groups):
+        for rows in groups_of_several(groups):
             moved[rows] = moved[rows].sum(0)
         return np.asarray(targets - errors + moved)
 

@@ -67,7 +67,7 @@ def held_out_evidence(scores: Callable[[], Iterable[Block]], supervision: Superv
     mean = path.weights @ total[:, live] / len(total)
     moved = path.solve(total[:, live] - mean, penalty)  # rows A^-1 x_i
     weighted = path.weights[:, None] * errors
-    together = [] if groups is None else groups_of_several(groups)
+    together = groups_of_several(groups)
     parts = []
     for one in scores():
         own = one[:, live].astype(np.float64)

@@ -4,12 +4,11 @@ import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features
 from layerfuse.core.errors import ShapeError
+from layerfuse.core.hsic import HSIC_MINIMUM
 from layerfuse.core.ridge import one_hot
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.gram import gram
 from layerfuse.score.info import CriterionInfo, by_layer
-
-_MIN_TEXTS = 4
 
 
 def cka_label(features: Features, labels: ClassIndices) -> float:
@@ -50,8 +49,8 @@ def cka_label(features: Features, labels: ClassIndices) -> float:
     """
     targets = one_hot(labels)
     n_texts = len(labels)
-    if n_texts < _MIN_TEXTS:
-        raise ShapeError(f"cka_label needs at least {_MIN_TEXTS} texts, got {n_texts}.")
+    if n_texts < HSIC_MINIMUM:
+        raise ShapeError(f"cka_label needs at least {HSIC_MINIMUM} texts, got {n_texts}.")
     standard = Standardizer.fit(features).apply(features)
     targets -= targets.mean(0)
     own = np.square(standard).sum(1, dtype=np.float64)

@@ -53,10 +53,10 @@ def mdl(features: Features, labels: ClassIndices, random_state: int = 0) -> PerT
     ------
     Voita and Titov 2020, arXiv:2003.12298, section 2.2.2, online code.
     """
-    n_classes = len(np.unique(labels))
+    names, classes = np.unique(labels, return_inverse=True)
+    n_classes = len(names)
     if n_classes < 2:  # noqa: PLR2004
         raise LabelError("Expected labels of at least two classes, all are the same.")
-    classes = np.unique(labels, return_inverse=True)[1]
     order = np.random.default_rng(random_state).permutation(len(labels))
     ends = sorted({max(1, round(share * len(labels))) for share in BLOCK_ENDS})
     bits = np.empty(len(labels))

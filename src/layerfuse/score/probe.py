@@ -9,9 +9,8 @@ from layerfuse.core.folds import stratified_folds
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_draw
 
-_INVERSE_PENALTY = (
-    0.01  # on standardised features of some hundred dimensions, near the optimum of most
-)
+# On standardised features of some hundred dimensions, near the optimum of most.
+_INVERSE_PENALTY = 0.01
 
 
 def probe(features: Features, labels: ClassIndices, random_state: int = 0) -> PerText:

@@ -10,13 +10,7 @@ from scipy.special import softmax
 from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
 from layerfuse.core.calibrate import fit_pool_weights, pool, pool_gain_in_errors
 from layerfuse.core.errors import FeatureError, ShapeError
-from layerfuse.train.head import (
-    CandidateName,
-    Head,
-    HeadCandidate,
-    HeadName,
-    LinearHead,
-)
+from layerfuse.train.head import CandidateName, Head, HeadCandidate, HeadName, LinearHead
 from layerfuse.train.lexical import LexicalHead, fit_lexical
 from layerfuse.train.mlp import MLPHead
 
