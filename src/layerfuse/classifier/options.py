@@ -15,7 +15,7 @@ from layerfuse.core.errors import (
     check_option,
 )
 from layerfuse.core.layers import POOLINGS, LayerRef
-from layerfuse.core.spec import Dtype
+from layerfuse.core.spec import DTYPES
 from layerfuse.fuse import FUSIONS, Residual
 from layerfuse.score import CRITERION_NAMES, CriterionInfo
 from layerfuse.select import SELECTOR_NAMES, SelectorName, most_layers
@@ -34,7 +34,7 @@ _CHOICES: Mapping[str, Sequence[str]] = {
     "selector": ("auto", *SELECTOR_NAMES),
     "fusion": ("auto", *FUSIONS),
     "head": get_args(HeadChoice),
-    "dtype": get_args(Dtype),
+    "dtype": DTYPES,
 }
 
 

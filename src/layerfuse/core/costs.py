@@ -101,14 +101,12 @@ class Budget:
         """Return milliseconds and bytes of a selection: of the deepest layer of each backbone."""
         deepest: dict[str, LayerRef] = {}
         for ref in refs:
-            deepest[ref.backbone] = max(ref, deepest.get(ref.backbone, ref), key=_layer)
+            deepest[ref.backbone] = max(
+                ref, deepest.get(ref.backbone, ref), key=lambda ref: ref.layer
+            )
         costs = [self.cost(ref) for ref in deepest.values()]
         return math.fsum(ms for ms, _ in costs), math.fsum(size for _, size in costs)
 
     def allows(self, cost: tuple[float, float]) -> bool:
         """Tell whether milliseconds and bytes stay within the limits."""
         return cost[0] <= self.max_milliseconds and cost[1] <= self.max_weight_bytes
-
-
-def _layer(ref: LayerRef) -> int:
-    return ref.layer

@@ -2,7 +2,7 @@
 
 Texts that repeat each other are left out together, or each would be known by the others.
 
-Shared mathematics of the ``loo_ridge`` criterion, the greedy selector and the ridge head: stages
+Shared mathematics of the ``loo_ridge`` criterion, the fusions that learn and the ridge head: stages
 never import each other, so what several of them need lives here.
 """
 
@@ -42,10 +42,9 @@ def one_hot(labels: ClassIndices) -> Targets:
     LabelError
         If there are fewer than two classes.
     """
-    n_classes = int(labels.max()) + 1
-    if n_classes < 2 or len(np.unique(labels)) < 2:  # noqa: PLR2004
+    if len(np.unique(labels)) < 2:  # noqa: PLR2004
         raise LabelError("Expected labels of at least two classes, all are the same.")
-    targets: Targets = np.eye(n_classes)[labels]
+    targets: Targets = np.eye(int(labels.max()) + 1)[labels]
     return targets
 
 

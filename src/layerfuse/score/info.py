@@ -37,7 +37,7 @@ CriterionName = Literal[
     "anisotropy",
 ]
 
-Need = Literal["labels", "attention_entropy", "backbone_gradient"]
+Need = Literal["labels", SignalName]
 
 BLIND = (
     "Knows nothing of the task, so that all tasks get the same layers; "
@@ -60,7 +60,7 @@ class Evidence:
     block : LayerRows
         The layers; read one row at a time.
     labels : int array of shape (text,)
-        Class indices; empty where the criterion needs none.
+        Class indices 0 .. n_classes - 1, each present; empty where the criterion needs none.
     signals : mapping of SignalName to LayerSignals
         Those that the criterion needs.
     random_state : int

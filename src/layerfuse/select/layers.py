@@ -50,6 +50,8 @@ BY_EMBEDDINGS: Mapping[str, Callable[..., Selection]] = {
 }
 """Selectors that look at the embeddings again, and choose over all backbones together."""
 
+_NO_K = "selector='upper_half' has no k. Leave it out, or choose 'upper_top'."
+
 
 def select_layers(
     scores: LayerScores,
@@ -107,7 +109,7 @@ def select_layers(
         return BY_SCORES[selector](scores, k)
     if selector == "upper_half":
         if k is not None:
-            most_layers(selector, ())
+            raise SelectionError(_NO_K)
         return upper_half(scores)
     if selector == "budget":
         if budget is None:
@@ -166,7 +168,7 @@ def most_layers(selector: SelectorName, refs: Sequence[Sequence[LayerRef]]) -> t
         If the selector takes no k.
     """
     if selector == "upper_half":
-        raise SelectionError("selector='upper_half' has no k. Leave it out, or choose 'upper_top'.")
+        raise SelectionError(_NO_K)
     if selector == "upper_top":
         return sum(len(upper_refs(own)) for own in refs), "the upper halves"
     if selector == "best_backbone":

@@ -12,12 +12,12 @@ from layerfuse.core.folds import separable_groups
 from layerfuse.core.vectors import Vectors
 from layerfuse.train.axes import project
 from layerfuse.train.blend import fit_blend
-from layerfuse.train.head import Head, HeadCandidate, LinearHead
+from layerfuse.train.head import Head, HeadCandidate, HeadName, LinearHead
 from layerfuse.train.logistic import fit_logistic
 from layerfuse.train.mlp import fit_mlp
 from layerfuse.train.ridge import fit_ridge
 
-HeadChoice = Literal["auto", "ridge", "logistic", "blend", "mlp"]
+HeadChoice = Literal["auto", HeadName]
 
 
 @overload

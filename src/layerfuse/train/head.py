@@ -13,7 +13,7 @@ from layerfuse.core.calibrate import fit_temperature, held_out_weights, text_log
 from layerfuse.train.axes import Lift
 
 HeadName = Literal["ridge", "logistic", "blend", "mlp"]
-CandidateName = Literal["ridge", "logistic", "blend", "mlp", "lexical", "pooled"]
+CandidateName = Literal[HeadName, "lexical", "pooled"]
 
 
 class Head(ABC):
