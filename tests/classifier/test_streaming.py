@@ -98,6 +98,6 @@ def test_concat_holds_one_streamed_block_at_a_time():
     refs = [LayerRef("a", i, "mean") for i in range(6)]
     blocks = StreamedBlocks([read] * 6)
     _, vectors = Concat.fit_fuse(blocks, refs, Supervision.of(np.array([0, 1] * 10)))
-    vectors.project(np.ones((18, 2), np.float32))
+    vectors @ np.ones((18, 2), np.float32)
     assert vectors.shape == (20, 18)
     assert most <= 2  # the one before is let go when the next has come

@@ -22,7 +22,7 @@ def test_vectors_are_those_of_the_whole(whole, streamed):
     assert (len(streamed), streamed.shape) == (30, (30, 9))
     np.testing.assert_allclose(streamed.mean(), whole.mean(0), rtol=1e-6)
     np.testing.assert_array_equal(streamed.rows(np.array([7, 3])), whole[[7, 3]])
-    np.testing.assert_allclose(streamed.project(axes), whole @ axes, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(streamed @ axes, whole @ axes, rtol=1e-5, atol=1e-5)
 
 
 def test_blocks_are_read_when_asked_for_and_not_kept():

@@ -50,7 +50,7 @@ class StreamedVectors:
             start += width
         return chosen
 
-    def project(self, axes: Axes) -> Block:
+    def __matmul__(self, axes: Axes) -> Block:
         """Return the product with axes, (text, component)."""
         product = np.zeros((self.n_texts, axes.shape[1]), dtype=np.float32)
         start = 0

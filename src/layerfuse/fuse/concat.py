@@ -1,7 +1,8 @@
 """``concat``: standardised blocks beside each other, each scaled by its width."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -57,7 +58,9 @@ class Concat:
         if not isinstance(blocks, StreamedBlocks):
             return fitted, fitted.fuse(blocks)
         widths = tuple(fitted.widths.tolist())
-        return fitted, StreamedVectors(len(supervision.labels), widths, fitted.parts(blocks))
+        return fitted, StreamedVectors(
+            len(supervision.labels), widths, partial(fitted.parts, blocks)
+        )
 
     @property
     def out_width(self) -> int:
@@ -91,14 +94,10 @@ class Concat:
         """Return each block's columns of the fused vectors, as a view."""
         return [fused[:, columns] for columns in self.columns()]
 
-    def parts(self, blocks: Sequence[Block]) -> Callable[[], Iterator[Block]]:
-        """Return what yields the columns of the fused vectors, block by block."""
-
-        def read() -> Iterator[Block]:
-            for block, columns in zip(blocks, self.columns(), strict=True):
-                yield self._scale(block, columns, out=np.empty(block.shape, dtype=np.float32))
-
-        return read
+    def parts(self, blocks: Sequence[Block]) -> Iterator[Block]:
+        """Yield the columns of the fused vectors, block by block."""
+        for block, columns in zip(blocks, self.columns(), strict=True):
+            yield self._scale(block, columns, out=np.empty(block.shape, dtype=np.float32))
 
     def _scale(self, block: Block, columns: slice, *, out: Block) -> Block:
         np.subtract(block, self.standardizer.mean[columns], out=out)

@@ -61,13 +61,9 @@ def project(features: Vectors, random_state: int = 0) -> Projection:
     if isinstance(features, np.ndarray) and len(features) <= min(features.shape[1], _MAX_GRAM):
         return _by_texts(features, random_state)
     axes = _axes(features, random_state)
-    if isinstance(features, np.ndarray):
-        mean = _mean(features)
-        vectors = features @ axes - mean @ axes
-    else:
-        mean = features.mean()
-        vectors = features.project(axes)
-        vectors -= mean @ axes
+    mean = _mean(features)
+    vectors = features @ axes
+    vectors -= mean @ axes
     return Projection(vectors, mean, axes.__matmul__)
 
 
@@ -113,7 +109,9 @@ def _axes(features: Vectors, random_state: int) -> Axes:
     return np.asarray(centred.T @ (vectors / np.sqrt(eigenvalues)))
 
 
-def _mean(features: Features) -> np.ndarray:
+def _mean(features: Vectors) -> np.ndarray:
+    if not isinstance(features, np.ndarray):
+        return features.mean()
     return np.asarray(features.mean(0, dtype=np.float64), dtype=np.float32)
 
 
