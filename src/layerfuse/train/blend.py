@@ -24,11 +24,7 @@ def fit_blend(
     ----------
     fitted : sequence of (HeadCandidate, LinearHead)
         On the same vectors.
-    labels : int array of shape (text,)
-        Class indices.
-    weights : array of shape (text,)
-        Weight of each text.
-    groups : int array of shape (text,), optional
+    labels, weights, groups
         As in ``fit_head``.
 
     Returns

@@ -27,13 +27,7 @@ def fit_logistic(
     ----------
     features : array of shape (text, feature)
         Centred.
-    labels : int array of shape (text,)
-        Class indices.
-    weights : array of shape (text,)
-        Weight of each text.
-    random_state : int
-        Draws the folds.
-    groups : int array of shape (text,), optional
+    labels, weights, random_state, groups
         As in ``cross_validate``.
 
     Returns

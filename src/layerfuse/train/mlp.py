@@ -100,13 +100,7 @@ def fit_mlp(
     ----------
     features : array of shape (text, feature)
         Centred.
-    labels : int array of shape (text,)
-        Class indices.
-    weights : array of shape (text,)
-        Weight of each text.
-    random_state : int
-        Draws folds, starts, batches and dropout.
-    groups : int array of shape (text,), optional
+    labels, weights, random_state, groups
         As in ``learn_committee``.
 
     Returns

@@ -137,16 +137,10 @@ def fit_words(
     ----------
     texts : sequence of str
         Training texts.
-    labels : int array of shape (text,)
-        Class indices 0 .. n_classes - 1, each present.
     lexical : "auto" or bool
         Whether a lexical head joins; ``auto``: where ``join_words`` finds that it helps.
-    weights : array of shape (text,), optional
-        Weight of each text. Default: all equal.
-    groups : int array of shape (text,), optional
-        As in ``fit_lexical``.
-    random_state : int
-        Draws folds.
+    labels, weights, groups, random_state
+        As in ``fit_lexical``; by default all texts weigh the same.
 
     Raises
     ------
@@ -186,13 +180,9 @@ def join_words(
     ----------
     fitted, candidates
         From ``fit_head``, on vectors of the same texts.
-    labels : int array of shape (text,)
-        Class indices 0 .. n_classes - 1, each present.
     words : Words or None
         From ``fit_words``, on the same texts; None leaves the head alone.
-    weights : array of shape (text,), optional
-        Weight of each text. Default: all equal.
-    groups : int array of shape (text,), optional
+    labels, weights, groups
         As in ``fit_head``.
 
     Returns

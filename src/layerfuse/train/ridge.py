@@ -16,10 +16,8 @@ def fit_ridge(
     ----------
     features : array of shape (text, feature)
         Centred, at most as many features as texts.
-    labels : int array of shape (text,)
-        Class indices.
-    weights : array of shape (text,)
-        Weight of each text.
+    labels, weights
+        As in ``fit_head``.
     groups : int array of shape (text,), optional
         Texts that are left out together, from ``separable_groups``.
 
