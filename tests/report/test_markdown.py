@@ -78,7 +78,7 @@ def test_the_answer_comes_first(report):
 
 def test_the_numbers_are_those_of_the_report(report):
     found = tables(report_markdown(report))
-    rows = found["The result and what it stands beside, on the test texts"][2:]
+    rows = found["The result, its baselines and its variants on the test texts"][2:]
     qualities = (report.result, *report.baselines)
     assert [row[0] for row in rows] == [quality.name for quality in qualities]
     assert [row[1] for row in rows] == [f"{quality.accuracy:.1%}" for quality in qualities]
@@ -97,8 +97,8 @@ def test_all_tables_and_notes_of_the_page_stand_here_too(report, n_folds):
     assert {html.unescape(one) for one in captions} <= tables(document).keys()
     notes = {html.unescape(one) for one in re.findall('<p class="note">(.*?)</p>', page)}
     lost = {one for one in notes if one not in literal(document)}
-    assert [one.split()[0] for one in sorted(lost)] == ["Numbers", "The"]
-    assert literal(document).count("These accuracies are of the first fold.") == (
+    assert [one.split()[0] for one in sorted(lost)] == ["Each", "Most"]
+    assert literal(document).count("These accuracies are those of the first fold.") == (
         3 if n_folds else 0
     )
 

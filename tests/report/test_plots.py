@@ -84,7 +84,7 @@ def test_a_waterfall_joins_each_step_to_the_one_before(report):
 
 def test_a_waterfall_without_words_ends_with_the_layers(report):
     tree = ET.fromstring(of_predictions.waterfall(dataclasses.replace(report, lexical=False)))
-    assert "words joined" not in texts(tree)
+    assert "TF-IDF head added" not in texts(tree)
     assert len(places(tree)) == 4
 
 

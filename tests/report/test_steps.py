@@ -10,7 +10,7 @@ from layerfuse.report.contents.predictions import step_table, steps
 from layerfuse.report.html import report_html
 from layerfuse.report.markdown import report_markdown
 
-NOTE = "Of several the best on the test texts, which favours it: last layer."
+NOTE = "Chosen as the best of several on the test texts, which favours it: last layer."
 
 
 @pytest.fixture(scope="module")

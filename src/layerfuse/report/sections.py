@@ -64,7 +64,7 @@ def _choices(report: Report) -> str:
     by_weight = of_predictions.cost_plot(
         report, "MiB of weights", lambda choice: choice.weight_bytes / 2**20
     )
-    note = "Numbers stand for sets of backbones; the table names them and their limits."
+    note = "Each number is a set of backbones; the table lists the sets and their limits."
     return paragraph(note, "note") + figure(by_time + by_weight, choices)
 
 
@@ -118,7 +118,7 @@ def _seeds(report: Report) -> str:
 def _mistakes(report: Report) -> str:
     if not report.mistakes:
         return ""
-    note = "The most confident first, each with the training texts that lie nearest to it."
+    note = "Most confident mistakes first, each with its nearest training texts."
     items = "".join(map(_mistake, report.mistakes))
     return f'{paragraph(note, "note")}<ol class="mistakes">\n{items}</ol>\n'
 

@@ -28,12 +28,12 @@ def sentences(report: Report) -> tuple[str, ...]:
 def _accuracy(report: Report) -> str:
     result, data = report.result, report.data
     texts = (
-        f"{data.n_test:,} texts, each by what was fitted without its own fold (of {data.n_folds}),"
+        f"{data.n_test:,} texts correctly in {data.n_folds}-fold cross-validation"
         if data.n_folds
-        else f"{data.n_test:,} test texts"
+        else f"{data.n_test:,} test texts correctly"
     )
     return (
-        f"On {data.name}, {percent(result.accuracy)} of {texts} are predicted right (95 % interval "
+        f"On {data.name}, layerfuse predicts {percent(result.accuracy)} of {texts} (95 % interval "
         f"{interval(result.accuracy_low, result.accuracy_high)})."
     )
 
@@ -44,7 +44,7 @@ def _gain(report: Report) -> str:
     if gain.low <= 0 <= gain.high or gain.mcnemar_p >= _CHANCE:  # few texts: they may disagree
         return (
             f"The difference of {gain.points:+.1f} points from the best baseline, {best}, is "
-            f"within chance ({sure})."
+            f"not significant ({sure})."
         )
     side = "more" if gain.points > 0 else "less"
     return f"That is {abs(gain.points):.1f} points {side} than the best baseline, {best} ({sure})."
@@ -55,10 +55,10 @@ def _costs(report: Report) -> str:
     if costs is None:
         return ""
     return (
-        f"It takes {costs.latency_p50_ms:.1f} ms for one text alone, or "
-        f"{1000 / costs.texts_per_second:.1f} ms a text for many at once, holds "
-        f"{mebibytes(costs.weight_bytes)} of weights and keeps {count(costs.n_parameters_kept)} of "
-        f"the backbones' {count(costs.n_parameters_total)} parameters."
+        f"Predicting takes {costs.latency_p50_ms:.1f} ms for one text alone, or "
+        f"{1000 / costs.texts_per_second:.1f} ms a text for many at once; the cut backbones keep "
+        f"{count(costs.n_parameters_kept)} of their {count(costs.n_parameters_total)} parameters "
+        f"({mebibytes(costs.weight_bytes)} of weights)."
     )
 
 
@@ -68,20 +68,20 @@ def leak_warning(report: Report) -> str:
     if not n_leaked:
         return ""
     return (
-        f"{n_leaked:,} of {n_test:,} test texts ({n_leaked / n_test:.1%}) stand in the training "
-        "texts too: all numbers here are rosier than new texts will find them."
+        f"{n_leaked:,} of {n_test:,} test texts ({n_leaked / n_test:.1%}) also occur in the "
+        "training texts, so all numbers here are too optimistic for new texts."
     )
 
 
 def first_fold(report: Report) -> str:
     """Return which numbers of a cross-validation are not of all texts; nothing without folds."""
-    return "These accuracies are of the first fold." if report.data.n_folds else ""
+    return "These accuracies are those of the first fold." if report.data.n_folds else ""
 
 
 def quality_table(report: Report) -> Table:
     """Return the result and all baselines, in the order they were tried."""
     return Table(
-        "The result and what it stands beside, on the test texts",
+        "The result, its baselines and its variants on the test texts",
         (
             "classifier",
             "accuracy",

@@ -28,7 +28,7 @@ def prediction_table(report: Report) -> Table | None:
             ("parameters that were trained", count(costs.n_parameters_trained)),
             ("weights of the backbones as cut", mebibytes(costs.weight_bytes)),
             ("peak memory of the process", mebibytes(costs.peak_memory_bytes)),
-            ("memory above that of everything loaded", mebibytes(costs.extra_memory_bytes)),
+            ("memory on top of everything loaded", mebibytes(costs.extra_memory_bytes)),
         ),
     )
 
@@ -59,15 +59,15 @@ def choice_table(report: Report) -> Table:
     light = [(choice.held_out_accuracy, float(choice.weight_bytes)) for choice in choices]
     on_light_front, light_knee = pareto_front(light), knee(light) + 1 if light else 0
     return Table(
-        "Sets of backbones, and the limit of layerfuse fit --selector budget that each keeps to",
+        "Sets of backbones, and the limit of layerfuse fit --selector budget that each meets",
         (
             "backbones",
             "held-out accuracy",
             "test accuracy",
             "ms a text",
             "weights",
-            "--max-ms, if on its front",
-            "--max-mb, if on its front",
+            "--max-ms, if on the time front",
+            "--max-mb, if on the weight front",
         ),
         tuple(
             (
@@ -85,8 +85,9 @@ def choice_table(report: Report) -> Table:
             )
             for i, (choice, is_light) in enumerate(zip(choices, on_light_front, strict=True), 1)
         ),
-        f"Every set is fitted anew without words, on at most {MAX_TEXTS:,} training texts and two "
-        "more of each class, and timed without fusion and head: no row need agree with the result. "
+        f"Every set is refitted without the TF-IDF head, on at most {MAX_TEXTS:,} training texts "
+        "plus two more of each class, and timed without fusion and head, so rows may differ from "
+        "the result. "
         f"{first_fold(report)}".rstrip(),
     )
 
@@ -94,7 +95,7 @@ def choice_table(report: Report) -> Table:
 def marginal_table(report: Report) -> Table:
     """Return what each backbone adds to all others."""
     return Table(
-        "What each backbone adds to all others",
+        "What each backbone adds to the others",
         ("backbone", "held-out gain, points", "ms a text"),
         tuple(
             (m.name, f"{100 * m.held_out_gain:+.2f}", f"{m.milliseconds:.2f}")
@@ -107,7 +108,7 @@ def marginal_table(report: Report) -> Table:
 def layer_marginal_table(report: Report) -> Table:
     """Return what each layer adds to all others, in thousandths of the Brier score."""
     return Table(
-        "What each layer in use adds to all others, in thousandths of the Brier score",
+        "What each layer in use adds to the others, in thousandths of the Brier score",
         ("layer", "gain", "standard error", "ms a text"),
         tuple(
             (
@@ -118,9 +119,9 @@ def layer_marginal_table(report: Report) -> Table:
             )
             for m in report.overhead.layer_marginals
         ),
-        "Leave-one-out Brier score of a ridge classifier on training texts: how much it rises "
-        "without the layer. Neighbouring layers stand in for each other, so that each alone may "
-        "add little where together they add much.",
+        "How much the leave-one-out Brier score of a ridge classifier on training texts rises "
+        "without the layer. Neighbouring layers can replace each other, so each alone may add "
+        "little even where together they add much.",
     )
 
 
@@ -148,8 +149,8 @@ def data_table(report: Report) -> Table:
             ("classes", f"{len(data.classes):,}"),
             ("training texts that repeat another", f"{data.n_repeated:,}"),
             ("training texts repeated with another label", f"{data.n_conflicting:,}"),
-            ("test texts that stand in their training texts", f"{data.n_leaked:,}"),
-            ("made", report.created),
+            ("test texts that also occur in their training texts", f"{data.n_leaked:,}"),
+            ("created", report.created),
             *((name, version) for name, version in report.versions.items()),
         ),
     )

@@ -40,10 +40,10 @@ def selection_table(report: Report) -> Table:
         (
             *((source, f"layers {', '.join(own)}") for source, own in layers.items()),
             *((f"{name}, prompt", quoted(prompt)) for name, prompt in report.prompts.items()),
-            ("why these", report.reason),
+            ("why these layers", report.reason),
             ("fusion", report.fusion),
             ("head", report.head),
-            ("words", "TF-IDF votes too" if report.lexical else "not used"),
+            ("TF-IDF head", "in the ensemble" if report.lexical else "not used"),
         ),
     )
 
@@ -67,7 +67,7 @@ def agreement_table(report: Report) -> Table:
 def gate_table(report: Report) -> Table:
     """Return how much each source counts."""
     return Table(
-        "Weights of the sources over test texts",
+        "Weights of the sources on the test texts",
         ("source", "mean", "5th percentile", "95th percentile"),
         tuple((g.name, f"{g.mean:.3f}", f"{g.low:.3f}", f"{g.high:.3f}") for g in report.gates),
     )
@@ -76,11 +76,12 @@ def gate_table(report: Report) -> Table:
 def pair_table(report: Report) -> Table:
     """Return how every two backbones complement each other."""
     return Table(
-        "How every two backbones complement each other, a head alone on the best layer of each",
-        ("first", "second", "CKA", "only one is right", "at least one is right"),
+        "How pairs of backbones complement each other, with a head on the best layer of each",
+        ("first", "second", "CKA", "exactly one correct", "at least one correct"),
         tuple(
             (p.first, p.second, f"{p.cka:.2f}", percent(p.disagreement), percent(p.oracle))
             for p in report.pairs
         ),
-        "Backbones add to each other where they are unlike and err on other texts.",
+        "Two backbones complement each other where their CKA is low and they err on different "
+        "texts.",
     )

@@ -45,9 +45,9 @@ def steps(report: Report) -> tuple[Step, ...]:
     Returns
     -------
     tuple of Step
-        Last layer, single layer, layers of one backbone fused, backbones fused, words joined; those
-        that were not tried left out. The result is the last. The last layer is the best on the test
-        texts where folds found best layers of several backbones.
+        Last layer, single layer, layers of one backbone fused, backbones fused, TF-IDF head
+        added; steps that were not tried are left out. The last step is the result. The last layer
+        is the best on the test texts where folds found best layers of several backbones.
     """
     lasts, bests = _of_kind(report, "last layer"), _of_kind(report, "best layer")
     of_all = [row for row in bests if row.name == BEST_OF_ALL]
@@ -62,7 +62,7 @@ def steps(report: Report) -> tuple[Step, ...]:
     fused = "backbones fused" if _of_kind(report, "one backbone") else "layers fused"
     wordless = _of_kind(report, "without words")
     if report.lexical and wordless:
-        return (*found, Step(fused, wordless[0]), Step("words joined", report.result))
+        return (*found, Step(fused, wordless[0]), Step("TF-IDF head added", report.result))
     return (*found, Step(fused, report.result))
 
 
@@ -93,7 +93,9 @@ def step_table(report: Report) -> Table:
             )
             for step, before in zip(reached, befores, strict=True)
         ),
-        f"Of several the best on the test texts, which favours it: {by_tests}." if by_tests else "",
+        f"Chosen as the best of several on the test texts, which favours it: {by_tests}."
+        if by_tests
+        else "",
     )
 
 
@@ -113,15 +115,15 @@ def gain_table(report: Report) -> Table:
             for baseline in report.baselines
             if (gain := baseline.gain) is not None
         ),
-        f"The best baseline is {report.best_baseline}; it was found on these test texts, which "
-        "favours it. Where an interval holds 0, the difference is within chance.",
+        f"The best baseline is {report.best_baseline}; it was picked on these test texts, which "
+        "favours it. Where an interval includes 0, the difference is not significant.",
     )
 
 
 def calibration_table(report: Report) -> Table:
     """Return how much the probabilities of every classifier can be trusted."""
     return Table(
-        "Probabilities of every classifier (lower is better)",
+        "Quality of the probabilities of every classifier (lower is better)",
         ("classifier", "log loss", "Brier score", "calibration error"),
         tuple(
             (q.name, f"{q.log_loss:.3f}", f"{q.brier:.3f}", f"{q.calibration_error:.3f}")
@@ -134,7 +136,7 @@ def reliability_table(report: Report) -> Table:
     """Return how often texts are predicted right that are predicted about as confidently."""
     return Table(
         "Test texts by the confidence of their prediction",
-        ("confidence", "predicted right", "texts"),
+        ("confidence", "accuracy", "texts"),
         tuple(
             (percent(b.confidence), percent(b.accuracy), f"{b.n_texts:,}")
             for b in report.reliability
@@ -207,7 +209,7 @@ def seed_table(report: Report) -> Table:
     rows = [("layerfuse", own), *((row.name, np.array(row.accuracy)) for row in seeds.baselines)]
     return Table(
         f"Fitted under {len(seeds.seeds)} seeds: {', '.join(map(str, seeds.seeds))}",
-        ("classifier", "mean accuracy", "lowest", "highest", "layerfuse is ahead, points"),
+        ("classifier", "mean accuracy", "lowest", "highest", "gain of layerfuse, points"),
         tuple(
             (
                 name,

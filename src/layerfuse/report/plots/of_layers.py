@@ -84,7 +84,7 @@ def agreement_map(report: Report) -> str:
         for i, (name, row) in enumerate(report.agreement.items(), 1)
     ]
     return heatmap.heatmap(
-        "Heat map: rank correlation of every two criteria",
+        "Heat map: rank correlation of all pairs of criteria",
         drawn,
         "criterion, by its number",
         ("-1: opposite order", "1: same order"),
@@ -111,16 +111,16 @@ def pair_plot(report: Report) -> str:
         rows.Row(
             f"{pair.first} + {pair.second}",
             (
-                rows.Mark(pair.disagreement, "only one of the two is right", "square", COLOURS[1]),
-                rows.Mark(pair.cka, "CKA: how alike they are"),
-                rows.Mark(pair.oracle, "at least one is right", "diamond", COLOURS[2]),
+                rows.Mark(pair.disagreement, "exactly one correct", "square", COLOURS[1]),
+                rows.Mark(pair.cka, "CKA (similarity)"),
+                rows.Mark(pair.oracle, "at least one correct", "diamond", COLOURS[2]),
             ),
             shown=_both(pair.first, pair.second),
         )
         for pair in report.pairs
     ]
     return rows.rows_plot(
-        "How every two backbones complement each other", drawn, "share", percent=True
+        "How pairs of backbones complement each other", drawn, "share", percent=True
     )
 
 

@@ -110,16 +110,16 @@ def reliability_plot(report: Report) -> str:
     values = [v for b in bins for v in (b.confidence, b.accuracy)]
     low, high = max(0.0, min(values) - 0.05), 1.0
     ideal = Series(
-        "as often right as confident",
-        (Point(low, low, "as it should be"), Point(high, high, "as it should be")),
+        "perfect calibration",
+        (Point(low, low, "perfect calibration"), Point(high, high, "perfect calibration")),
         COLOURS[-1],
         DASHES[1],
     )
     return points_plot(
-        "Reliability: share predicted right by confidence",
+        "Reliability: accuracy by confidence",
         [ideal, Series("predicted; area: number of texts", points, is_joined=False)],
         scale("confidence", (low, high), percent=True),
-        scale("predicted right", (low, high), percent=True),
+        scale("accuracy", (low, high), percent=True),
         height=260.0,
     )
 
@@ -175,7 +175,7 @@ def marginal_plot(report: Report) -> str:
         for one in report.overhead.marginals
     ]
     title = "held-out accuracy with it minus without it, points"
-    return rows.rows_plot("What each backbone adds to all others", drawn, title, reference=0.0)
+    return rows.rows_plot("What each backbone adds to the others", drawn, title, reference=0.0)
 
 
 def cost_plot(report: Report, title: str, cost: Callable[[Choice], float]) -> str:
@@ -209,8 +209,8 @@ def cost_plot(report: Report, title: str, cost: Callable[[Choice], float]) -> st
         for wanted in (True, False)
     )
     series = [
-        Series("not on the front", others, COLOURS[-1], is_joined=False),
-        Series("front, its knee ringed", front),
+        Series("not on the Pareto front", others, COLOURS[-1], is_joined=False),
+        Series("Pareto front, knee ringed", front),
     ]
     return points_plot(
         f"Held-out accuracy of every set of backbones by {title}",
