@@ -54,7 +54,7 @@ def test_a_share_can_be_held_out_instead_and_groups_stay_together(run, arguments
     document = json.loads(done.out)
     assert document["data"]["n_train"] + document["data"]["n_test"] == 40
     assert document["data"]["n_test"] == 10
-    assert "held out to test on (seed 0)" in done.err
+    assert "held out as test texts (seed 0)" in done.err
 
 
 def test_groups_may_be_whole_numbers_that_a_table_made_floats_of(run, tables, toy, tmp_path):
@@ -105,7 +105,7 @@ def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
         (["--fusion", "blend"], "blend"),
         (["--criterion", "loo_ridge", "--criterion", "blend"], "blend"),
         (["--out", "{test}"], "is a file"),
-        (["--group-column", "writer"], "group_column='writer' is no column"),
+        (["--group-column", "writer"], "has no column 'writer' (group_column)"),
         (["--test", "movie-reviews"], "no texts set apart to test on"),
         (["--test-share", "0.01"], "cannot be split with 1% held out"),
     ],

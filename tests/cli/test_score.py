@@ -53,7 +53,7 @@ def test_every_layer_with_the_chosen_marked_and_their_stability(
         100, abs=3
     )
     assert "Chosen: the best by loo_ridge of each backbone." in done.out
-    assert "share of 200 draws" in done.out
+    assert "share of 200 resamples" in done.out
 
 
 def test_every_line_fits_a_terminal(run, data, new_encoder):
@@ -70,7 +70,7 @@ def test_the_prompt_of_each_backbone_that_has_one_is_told(run, data, tiny_encode
     shown = run("score", data(), *two, *MEAN, *options[:-1]).out
     plainly = run("score", data(), "-b", tiny_encoder, *MEAN, *options[:-1]).out
 
-    assert shown.splitlines()[:2] == ['encoder-2 reads "about {text}"', ""]
+    assert shown.splitlines()[:2] == ['prompt of encoder-2: "about {text}"', ""]
     assert plainly.splitlines()[0].startswith("layer")
     assert [document[name]["prompts"] for name in ("depth", "fisher")] == [
         {"encoder-2": "about {text}"},
@@ -172,7 +172,7 @@ def test_a_label_column_that_is_named_is_read_though_nothing_asks_for_labels(
         (["-k", "5", "--selector", "top"], "k=5 of all backbones: 4 layers"),
         (["--selector", "budget"], "the selector 'budget' and a limit belong together"),
         (["--max-ms", "3"], "the selector 'budget' and a limit belong together"),
-        (["--plot", "nowhere/out.svg"], "nowhere is no place one may write to"),
+        (["--plot", "nowhere/out.svg"], "nowhere is not writable"),
         (["--plot", "out.png"], "--plot writes SVG, got out.png. Name it out.svg."),
     ],
 )
@@ -233,5 +233,5 @@ def test_texts_that_repeat_others_are_scored_once(
     columns = {"text": [*toy_texts, *toy_texts[:3]], "label": [*toy_labels, *toy_labels[:3]]}
     more = tables.write(tmp_path / "more.csv", columns)
     twice = run("score", more, "-b", tiny_encoder, *MEAN)
-    assert "3 texts that repeat others are left out: 48 are scored" in twice.err
+    assert "left out 3 texts that repeat others; 48 are scored" in twice.err
     assert twice.out == once.out

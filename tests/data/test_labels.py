@@ -26,7 +26,7 @@ def test_good_labels(make: Callable[[Any], Any], labels: Any) -> None:
     ("labels", "message"),
     [
         ([], "expected labels, got none"),
-        (["a", "a"], "at least two classes, got only 'a' in all 2 rows"),
+        (["a", "a"], "at least two classes, but all 2 rows have label 'a'"),
         (["a", "b", "a", "c"], r"two texts or more, but 'a' has 2, 'b' has 1, 'c' has 1\."),
         (["a", None, "b", None], r"missing in 2 of 4 data rows: 2, 4\."),
         (np.array([1.0, np.nan, 0.0]), r"missing in 1 of 3 data rows: 2\."),

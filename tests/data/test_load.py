@@ -231,7 +231,8 @@ def test_a_named_label_column_is_not_guessed_as_text(put: Put) -> None:
 def test_unknown_column(put: Put, option: str) -> None:
     path = put("t.csv", "text,label\na,1\n")
     with pytest.raises(
-        DataError, match=rf"{option}='labl' is no column. Columns: 'text', 'label'.*mean 'label'"
+        DataError,
+        match=rf"has no column 'labl' \({option}\). Columns: 'text', 'label'.*mean 'label'",
     ):
         load_texts(path, **{option: "labl"})
 

@@ -91,7 +91,7 @@ def test_points_tell_their_score_and_stability():
     scores = choice().scores
     stability = Stability(scores.refs, (0.0, 0.75, 0.25), (0.1, 0.1, 0.1), 4)
     svg = score_plot([choice(stability=stability)], "t")
-    assert "toy:1:mean: -0.1, 75% of draws" in svg
+    assert "toy:1:mean: -0.1, 75% of resamples" in svg
 
 
 def test_a_band_is_drawn_where_errors_are_known():

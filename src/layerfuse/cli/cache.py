@@ -9,7 +9,7 @@ from layerfuse.cli.options import JsonOption, emit
 if TYPE_CHECKING:
     from layerfuse.store import EmbeddingStore
 
-cache_app = typer.Typer(help="The embeddings kept on disk.", rich_markup_mode=None)
+cache_app = typer.Typer(help="Manage the embeddings kept on disk.", rich_markup_mode=None)
 _DAMAGED = 1
 _PROMPT_CHARACTERS = 24
 
@@ -23,7 +23,7 @@ def _store() -> "EmbeddingStore":
 
 @cache_app.command("ls")
 def list_entries(json: JsonOption = False) -> None:
-    """List what is kept, by backbone."""
+    """List the cached embeddings by backbone."""
     store = _store()
     entries = store.entries()
     if json:
@@ -73,12 +73,12 @@ def prune(
         typer.Argument(metavar="[BACKBONE]...", help="Names or fingerprints, as ls shows them."),
     ] = None,
     older_than_days: Annotated[
-        float | None, typer.Option(min=0, help="Only what was not used for so long.")
+        float | None, typer.Option(min=0, help="Only entries unused for so many days.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Remove everything.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Remove entries, and always what killed runs left behind."""
+    """Remove entries, and always the leftovers of killed runs."""
     if everything and (names or older_than_days is not None):
         raise typer.BadParameter("--all removes everything; leave out names and --older-than-days.")
     from layerfuse.backbone import remove_unfinished
@@ -93,7 +93,7 @@ def prune(
 
 @cache_app.command()
 def verify(json: JsonOption = False) -> None:
-    """Check every byte; damaged files are set aside, so that their texts are embedded again."""
+    """Check every byte; set damaged files aside, so that their texts are embedded again."""
     damages = _store().verify()
     if json:
         emit({"damages": damages})

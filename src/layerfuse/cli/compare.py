@@ -58,42 +58,44 @@ def compare(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
     folds: Annotated[
         int | None,
-        typer.Option(min=2, help="Of cross-validation, where there is no --test. Default: 5."),
+        typer.Option(min=2, help="Folds of cross-validation if there is no --test. Default: 5."),
     ] = None,
     test_share: Annotated[
         float | None,
-        typer.Option(min=0.01, max=0.9, help="Hold out such a share instead: one split, faster."),
+        typer.Option(min=0.01, max=0.9, help="Hold out this share of --train instead; faster."),
     ] = None,
     group_column: Annotated[
         str | None,
-        typer.Option(help="Texts of one group (such as an author) stay together in both."),
+        typer.Option(help="Texts of one group (such as an author) are never split."),
     ] = None,
     criterion: Annotated[
         list[str] | None,
-        typer.Option(help="The first scores layers (default loo_ridge); others are compared."),
+        typer.Option(
+            help="Repeatable. The first is used (default loo_ridge), the others compared with it."
+        ),
     ] = None,
     selector: SelectorOption = "auto",
     max_ms: MaxMillisecondsOption = None,
     max_mb: MaxMegabytesOption = None,
     fusion: Annotated[
         list[str] | None,
-        typer.Option(help="The first is in use (default concat); others stand beside it."),
+        typer.Option(
+            help="Repeatable. The first is used (default concat), the others are added as rows."
+        ),
     ] = None,
     head: HeadOption = "auto",
     lexical: LexicalOption = None,
     balanced: BalancedOption = False,
-    seeds: Annotated[
-        int, typer.Option(min=1, help="Fits of all that is compared, each with a seed.")
-    ] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds to fit everything under.")] = 1,
     curve: Annotated[
         list[int] | None,
-        typer.Option(min=2, help="Repeatable: texts a class of a learning curve."),
+        typer.Option(min=2, help="Repeatable. Learning curve with this many texts a class."),
     ] = None,
     costs: Annotated[
-        bool, typer.Option("--costs/--no-costs", help="Measure what predicting costs.")
+        bool, typer.Option("--costs/--no-costs", help="Measure the cost of prediction.")
     ] = True,
     name: Annotated[
-        str | None, typer.Option(help="Of the data, for titles. Default: that of --train.")
+        str | None, typer.Option(help="Name of the data in titles. Default: from --train.")
     ] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
@@ -108,7 +110,7 @@ def compare(
     no_progress: NoProgressOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Fit a classifier and its baselines, and tell gain, certainty and cost on test texts."""
+    """Fit a classifier and its baselines, and report gain, interval and cost."""
     from layerfuse.classifier import FusionClassifier
     from layerfuse.extract import DEFAULT_CACHE
     from layerfuse.report import check_report_folder, save_report
@@ -243,7 +245,7 @@ def _held_out(data: "TextData", groups: "list[object] | None", share: float, see
             f"out by seed {seed}. Try another --seed, hold out less, or leave out --test-share to "
             "cross-validate."
         )
-    say(f"{len(test[0])} of them held out to test on (seed {seed})")
+    say(f"{len(test[0])} of them held out as test texts (seed {seed})")
     return _Data(train, test)
 
 

@@ -22,13 +22,13 @@ _SENTENCE = "A quiet little film that stays with you for days."
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the classifier.")] = Path(
-        "demo-classifier"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to save the classifier in.")
+    ] = Path("demo-classifier"),
     n_train: Annotated[int, typer.Option("--train", min=20, help="Training sentences.")] = 2000,
     n_test: Annotated[int, typer.Option("--test", min=20, help="Test sentences.")] = 1000,
     costs: Annotated[
-        bool, typer.Option("--costs/--no-costs", help="Measure what predicting costs.")
+        bool, typer.Option("--costs/--no-costs", help="Measure the cost of prediction.")
     ] = True,
     seed: SeedOption = 0,
     offline: OfflineOption = False,

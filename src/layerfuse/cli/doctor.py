@@ -8,7 +8,7 @@ from layerfuse.cli.options import JsonOption, OfflineOption, emit
 
 
 def doctor(offline: OfflineOption = False, json: JsonOption = False) -> None:
-    """Tell what this machine is, which kernels run on it, and what to change."""
+    """Show what this machine supports, which kernels run, and what to change."""
     from layerfuse.core.tables import text_table
     from layerfuse.report.machine import examine_machine
 

@@ -43,24 +43,30 @@ if TYPE_CHECKING:
 def fit(
     data: DataArgument,
     backbone: BackboneOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the classifier.")],
-    criterion: Annotated[str, typer.Option(help="How layers are scored.")] = "loo_ridge",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to save the classifier in.")],
+    criterion: Annotated[
+        str, typer.Option(help="How layers are scored; see docs/criteria.md.")
+    ] = "loo_ridge",
     selector: SelectorOption = "auto",
     k: Annotated[
         int | None,
-        typer.Option("-k", min=1, help="Layers to choose. Default: the selector decides."),
+        typer.Option("-k", min=1, help="Number of layers. Default: the selector decides."),
     ] = None,
     max_ms: MaxMillisecondsOption = None,
     max_mb: MaxMegabytesOption = None,
     fusion: Annotated[
         str,
-        typer.Option(help="auto tries some; or concat, mean, static_gate, gated, stacking, ..."),
+        typer.Option(
+            help="concat, mean, static_gate, gated, stacking, ...; auto tries several. See "
+            "docs/fusions.md."
+        ),
     ] = "concat",
     head: HeadOption = "auto",
     lexical: LexicalOption = None,
     balanced: BalancedOption = False,
     include_backbones: Annotated[
-        bool, typer.Option("--include-backbones", help="Save the cut backbones too.")
+        bool,
+        typer.Option("--include-backbones", help="Save the cut backbones too, to load offline."),
     ] = False,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,

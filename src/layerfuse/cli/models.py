@@ -6,7 +6,7 @@ from layerfuse.cli.options import JsonOption, emit
 
 
 def models(json: JsonOption = False) -> None:
-    """List the models that packages carry: size, licence, and which are on disk."""
+    """List the packaged models: size, licence, and which are on disk."""
     from layerfuse.core.tables import text_table
     from layerfuse.wheels import PACKAGED_MODELS, is_fetched
 

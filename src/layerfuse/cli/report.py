@@ -7,9 +7,9 @@ import typer
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What compare saved.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that compare saved.")],
 ) -> None:
-    """Draw report.html and report.md again from the report.json beside them."""
+    """Write report.html and report.md again from the report.json in the folder."""
     from layerfuse.report.document import Report
     from layerfuse.report.save import save_pages
 

@@ -45,28 +45,30 @@ def score(
     backbone: BackboneOption,
     criterion: Annotated[
         list[str] | None,
-        typer.Option(help="Repeatable. Default: loo_ridge. docs/criteria.md tells them apart."),
+        typer.Option(help="Repeatable. Default: loo_ridge. docs/criteria.md compares them."),
     ] = None,
     selector: Annotated[
         str,
         typer.Option(
-            help="best, top, upper_half, upper_top, best_backbone, greedy, mrmr, "
-            "group_lasso or budget."
+            help="How layers are chosen: best, top, upper_half, upper_top, best_backbone, greedy, "
+            "mrmr, group_lasso or budget."
         ),
     ] = "best",
     k: Annotated[
         int | None,
-        typer.Option("-k", min=1, help="Layers to choose. Default: as many as stand out."),
+        typer.Option("-k", min=1, help="Number of layers. Default: the selector decides."),
     ] = None,
     max_ms: MaxMillisecondsOption = None,
     max_mb: MaxMegabytesOption = None,
     resamples: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Draws of the texts for stability. Default: 200, or 20 if costly."
+            min=0, help="Resamples for stability. Default: 200, or 20 if each is fitted anew."
         ),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="SVG file: score against depth.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="SVG file to plot scores against depth in.")
+    ] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
     prompt: PromptOption = None,
@@ -80,7 +82,7 @@ def score(
     no_progress: NoProgressOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Score every layer, choose some, and tell how often other texts would choose them."""
+    """Score every layer, choose some, and measure how stable the choice is."""
     from layerfuse.classifier import FusionClassifier, choose_layers, gather_signals
     from layerfuse.classifier.limits import measured_budget
     from layerfuse.classifier.options import check_options
@@ -197,7 +199,7 @@ def _distinct(texts: "TextData") -> "TextData":
     rows = keep_distinct(texts.texts, classes).tolist()
     if len(rows) < len(texts.texts):
         n_left = len(texts.texts) - len(rows)
-        say(f"{n_left} texts that repeat others are left out: {len(rows)} are scored")
+        say(f"left out {n_left} texts that repeat others; {len(rows)} are scored")
     own = [texts.texts[i] for i in rows]
     return replace(texts, texts=own, labels=None if labels is None else labels[rows])
 
@@ -212,7 +214,7 @@ def _check_plot(plot: Path | None) -> None:
         )
     target = plot if plot.exists() else plot.resolve().parent
     if plot.is_dir() or not target.exists() or not os.access(target, os.W_OK):
-        raise PermissionError(f"{plot} cannot be written: {target} is no place one may write to.")
+        raise PermissionError(f"{plot} cannot be written: {target} is not writable.")
 
 
 def _document(choice: "LayerChoice", prompts: dict[str, str]) -> dict[str, Any]:
@@ -234,12 +236,13 @@ def _print(choices: "Sequence[LayerChoice]", prompts: dict[str, str]) -> None:
     from layerfuse.report import score_table
 
     for name, prompt in prompts.items():
-        typer.echo(f"{name} reads {quoted(prompt)}")
+        typer.echo(f"prompt of {name}: {quoted(prompt)}")
     if prompts:
         typer.echo("")
     for choice in choices:
         typer.echo(score_table(choice.scores, choice.selection, choice.stability))
         typer.echo(filled(f"Chosen: {choice.selection.reason}."))
         if choice.stability is not None:
-            typer.echo(f"Stability: share of {choice.stability.n_resamples} draws of the texts.")
+            n_resamples = choice.stability.n_resamples
+            typer.echo(f"Stability: share of {n_resamples} resamples that choose the layer.")
         typer.echo("")

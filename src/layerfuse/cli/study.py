@@ -23,7 +23,7 @@ def study(
     no_cache: NoCacheOption = False,
     no_progress: NoProgressOption = False,
 ) -> None:
-    """Compare on several data sets with several backbones and seeds; goes on if stopped."""
+    """Run compare on several data sets, backbones and seeds; resumes if stopped."""
     from layerfuse.extract import DEFAULT_CACHE
     from layerfuse.report import check_report_folder
     from layerfuse.report.study import run_study

@@ -129,7 +129,7 @@ def check_column(batch: pa.RecordBatch, source: str, column: str, option: str) -
         return
     near = difflib.get_close_matches(column, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    msg = f"{source}: {option}={column!r} is no column. Columns: {_names(names)}.{hint}"
+    msg = f"{source} has no column {column!r} ({option}). Columns: {_names(names)}.{hint}"
     raise DataError(msg)
 
 

@@ -41,7 +41,7 @@ def check_labels(labels: Iterable[Any]) -> None:
     values = check_present(labels)
     counts = Counter(values)
     if len(counts) < _MIN_CLASSES:
-        msg = f"Expected at least two classes, got only {values[0]!r} in all {len(values)} rows."
+        msg = f"Expected at least two classes, but all {len(values)} rows have label {values[0]!r}."
         raise LabelError(msg)
     if sum(count > 1 for count in counts.values()) < _MIN_CLASSES:
         shown = _some([f"{label!r} has {count}" for label, count in counts.items()])

@@ -173,7 +173,9 @@ def _curve(line: _Series, points: Sequence[_Point], y: Axis) -> Iterator[str]:
 def _marks(line: _Series, points: Sequence[_Point], y: Axis, choice: LayerChoice) -> Iterator[str]:
     for point in points:
         chosen = point.ref in choice.selection.refs
-        share = "" if choice.stability is None else f", {choice.stability[point.ref]:.0%} of draws"
+        share = (
+            "" if choice.stability is None else f", {choice.stability[point.ref]:.0%} of resamples"
+        )
         ring = ' class="chosen" stroke="currentColor" stroke-width="1.6"' if chosen else ""
         yield (
             f'<circle cx="{point.x:.1f}" cy="{y(point.value):.1f}" r="{4.5 if chosen else 1.8}" '

@@ -76,5 +76,5 @@ def trial_table(trials: Sequence[FusionTrial], in_use: FusionName) -> str:
         for i, trial in enumerate(trials)
     ]
     return text_table(
-        ("fusion", "held-out log loss", "accuracy", "gain, in errors", "seconds", "in use"), rows
+        ("fusion", "held-out log loss", "accuracy", "gain, std errors", "seconds", "in use"), rows
     )
