@@ -25,7 +25,7 @@ def test_doctor_tells_facts_and_advice(run, cache_folder):
 
     assert done.code == 0
     assert str(cache_folder) in done.out
-    assert "not asked" in done.out
+    assert "not checked" in done.out
     assert done.out.splitlines()[-1].startswith("- ")
     assert set(document["kernels"]) >= {"in_use", "float32_gflops", "bfloat16_gflops"}
     assert isinstance(document["advice"], list)

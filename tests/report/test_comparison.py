@@ -439,7 +439,7 @@ def test_costs_that_cannot_be_measured_cost_no_report(
         raise error
 
     monkeypatch.setattr(comparison, "measure_prediction", refuse)
-    with pytest.warns(UserWarning, match=f"left out of the report: {error}"):
+    with pytest.warns(UserWarning, match=f"leaves out the cost of prediction: {error}"):
         report = compare(FusionClassifier([str(tiny_encoder)], **plain), *sides)
     assert report.overhead.prediction is None
     assert Report.from_json(report.to_json()) == report

@@ -134,8 +134,8 @@ def warn_of_default_prompt(folder: Path, prompt: str, name: str) -> None:
     if usual and not prompt:
         warnings.warn(
             f"{name} was made for the prompt {usual!r} before every text, which "
-            f"sentence-transformers adds unasked ({_USUAL}); here it reads none. Pass "
-            f"prompt={usual!r}, or prompt={TEXT!r} for none.",
+            f"sentence-transformers adds by default ({_USUAL}); layerfuse adds none. Pass "
+            f"prompt={usual!r} to add it, or prompt={TEXT!r} to silence this.",
             stacklevel=3,
         )
 

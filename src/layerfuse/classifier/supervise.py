@@ -56,8 +56,9 @@ def supervise(
     if warn and n_apart > _TOLD_ABOVE * len(texts):
         warnings.warn(
             f"{n_apart} of {len(texts)} texts repeat others, but cannot be held out with them: "
-            "together these are more than a fifth of all, or all of a class. Held-out quality says "
-            "too much, and choices made by it are less sure. Judge on texts from elsewhere.",
+            "the group is more than a fifth of all texts, or all texts of a class. Held-out "
+            "accuracy and log loss are too optimistic, and so are choices based on them. Test on "
+            "other texts.",
             stacklevel=3,
         )
     return Supervision(

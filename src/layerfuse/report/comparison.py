@@ -260,7 +260,7 @@ def _measured_if_possible(lead: Trial, trial: Trial, fitting: FitCosts) -> Overh
     try:
         return _measured(lead, trial, fitting)
     except (OSError, ReportError) as err:
-        warnings.warn(f"What predicting costs is left out of the report: {err}", stacklevel=4)
+        warnings.warn(f"The report leaves out the cost of prediction: {err}", stacklevel=4)
         return Overheads(fitting)
 
 

@@ -94,15 +94,15 @@ def _advise_threads(threads: Mapping[str, Any], cores: int) -> list[str]:
     advice = []
     asked = threads["omp_num_threads"]
     if asked is not None and not (asked.isdecimal() and int(asked) > 0):
-        advice.append(f"OMP_NUM_THREADS={asked!r} is no number of threads: unset it.")
+        advice.append(f"OMP_NUM_THREADS={asked!r} is not a number of threads: unset it.")
     if threads["torch"] > cores:
         advice.append(
             f"torch runs {threads['torch']} threads on {cores} cores: set OMP_NUM_THREADS={cores}."
         )
     if threads["load"] > cores / 2 and threads["omp_wait_policy"] != "passive":
         advice.append(
-            f"Other work keeps {threads['load']:.1f} of {cores} cores busy, which slows spinning "
-            "threads several times: set OMP_WAIT_POLICY=passive."
+            f"The load is {threads['load']:.1f} on {cores} cores, and threads that spin while they "
+            "wait become several times slower: set OMP_WAIT_POLICY=passive."
         )
     return advice
 
@@ -122,10 +122,10 @@ def _advise_space(memory: Mapping[str, Any], cache: Mapping[str, Any]) -> list[s
         advice.append("Less than 2 GiB of memory are free: close something, or use small models.")
     if not cache["writable"]:
         advice.append(
-            f"{cache['folder']} cannot be written: set LAYERFUSE_CACHE to a folder that can."
+            f"{cache['folder']} cannot be written: set LAYERFUSE_CACHE to a writable folder."
         )
     elif cache["free_bytes"] < _LITTLE_BYTES:
-        advice.append(f"Less than 2 GiB are free around {cache['folder']}: layerfuse cache prune.")
+        advice.append(f"Less than 2 GiB are free at {cache['folder']}: run layerfuse cache prune.")
     return advice
 
 

@@ -89,7 +89,7 @@ def confusion_map(report: Report) -> str:
         "Heat map: test texts by true class (row) and predicted class (column)",
         drawn,
         title,
-        ("no text of a class", "all of them"),
+        ("no text of the class", "all texts of the class"),
         columns=[f"{i}" for i in range(1, len(labels) + 1)] if few else (),
     )
 
