@@ -31,7 +31,7 @@ def test_a_healthy_machine_needs_no_advice():
 @pytest.mark.parametrize(
     ("section", "changed", "words"),
     [
-        ("threads", {"omp_num_threads": "many"}, "OMP_NUM_THREADS='many' is no number"),
+        ("threads", {"omp_num_threads": "many"}, "OMP_NUM_THREADS='many' is not a number"),
         ("threads", {"omp_num_threads": "0"}, "unset it"),
         ("threads", {"omp_num_threads": "-3"}, "unset it"),
         ("threads", {"torch": 64}, "64 threads on 4 cores: set OMP_NUM_THREADS=4"),
