@@ -76,7 +76,7 @@ def model_card(card: Card) -> str:
         lines += [
             "## Validation on the training texts",
             "",
-            "Layers were chosen on all of them; on few texts these numbers say too much.",
+            "Layers were chosen on these texts: the numbers are optimistic, most so on few texts.",
             "",
             *[f"- {v}" for v in card.validation],
             "",
