@@ -1,7 +1,8 @@
 """``TokenBudget``: how many tokens run at once, fewer after memory did not suffice."""
 
 import warnings
-from types import TracebackType
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
@@ -10,12 +11,13 @@ from layerfuse.core.errors import OutOfMemoryError
 # torch has an error of its own for accelerators only; on a CPU the allocator's words must do.
 _WORDS = ("not enough memory", "can't allocate memory", "out of memory")
 
-
 # On a CPU what fits the caches of a core: larger batches of short texts gain nothing, and take
 # the more memory the wider the layers are.
 _CPU_VALUES = 1024 * 384  # of one layer
 _CPU_TOKENS = 512, 1024  # least and most
 _CUDA_TOKENS = 16_384
+
+Result = TypeVar("Result")
 
 
 class TokenBudget:
@@ -45,11 +47,15 @@ class TokenBudget:
         self.name = name
         self.was_short = False
 
-    def watch(self, n_texts: int, n_tokens: int, *, alone: bool = True) -> "_Attempt":
-        """Watch a batch run: where memory does not suffice, the budget is halved instead.
+    def attempt(
+        self, run: Callable[[], Result], n_texts: int, n_tokens: int, *, alone: bool = True
+    ) -> Result | None:
+        """Run a batch; where memory does not suffice, halve the budget instead.
 
         Parameters
         ----------
+        run : callable
+            Runs the batch.
         n_texts, n_tokens : int
             Shape of the batch.
         alone : bool
@@ -57,15 +63,23 @@ class TokenBudget:
 
         Returns
         -------
-        context manager
-            Its ``succeeded`` tells whether the batch ran; if not, make smaller ones.
+        Any or None
+            What it returned; None if memory did not suffice: make smaller batches.
 
         Raises
         ------
         OutOfMemoryError
-            On leaving, if memory did not suffice for one text alone.
+            If memory did not suffice for one text alone.
         """
-        return _Attempt(self, n_texts, n_tokens, alone=alone)
+        try:
+            return run()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            self._halve(n_texts, n_tokens, alone=alone)
+            return None
 
     def _halve(self, n_texts: int, n_tokens: int, *, alone: bool) -> None:
         if n_texts == 1 and alone:
@@ -81,31 +95,6 @@ class TokenBudget:
                 "at once; going on with smaller batches.",
                 stacklevel=2,
             )
-
-
-class _Attempt:
-    def __init__(self, budget: TokenBudget, n_texts: int, n_tokens: int, *, alone: bool) -> None:
-        self._budget = budget
-        self._shape = n_texts, n_tokens
-        self._alone = alone
-        self.succeeded = False
-
-    def __enter__(self) -> "_Attempt":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        self.succeeded = error is None
-        if error is None or not is_out_of_memory(error):
-            return False
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        self._budget._halve(*self._shape, alone=self._alone)  # noqa: SLF001 - one class in two parts
-        return True
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 import functools
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from layerfuse.backbone.blocks import Blocks
 from layerfuse.backbone.budget import TokenBudget, is_out_of_memory
 from layerfuse.backbone.cores import Cores
 from layerfuse.backbone.deberta import attention_by_distance
-from layerfuse.backbone.distinct import distinct_texts
 from layerfuse.backbone.heap import return_freed_memory
 from layerfuse.backbone.ids import check_ids, padding_id
 from layerfuse.backbone.kernels import PackedLinears, pack_linears
@@ -95,18 +94,20 @@ def embed_batches(
     n_texts = n_truncated = 0
     with tqdm(total=total, desc=spec.name, unit="text", disable=None if progress else True) as bar:
         for first, window in _windows(texts):
-            distinct = distinct_texts(window, first)
-            tokens = tokenize(tokenizer, distinct.texts, spec.max_tokens, spec.prompt)
+            by_text = _positions_by_text(window, first)
+            tokens = tokenize(tokenizer, list(by_text), spec.max_tokens, spec.prompt)
             check_ids(tokens, tokenizer, model, spec.name)
+            places = list(by_text.values())
             n_texts += len(window)
-            n_truncated += sum(len(distinct.places[i]) for i in np.flatnonzero(tokens.truncated))
+            n_truncated += sum(len(places[i]) for i in np.flatnonzero(tokens.truncated))
             packed = _pack(blocks, tap.deepest, len(tokens.ids), spec.name)
             for batch, values in _run_all(model, tap, packed, tokens, budget, pad_id):
-                _check_finite(values, tap.refs, spec)
-                positions, repeats = distinct.spread(batch)
-                repeated = values.repeat(repeats, axis=1) if repeats.max() > 1 else values
-                yield positions + first, repeated
-                bar.update(len(positions))
+                _check_finite(values, refs, spec)
+                positions = [places[i] for i in batch.tolist()]
+                repeats = [len(p) for p in positions]
+                repeated = values.repeat(repeats, axis=1) if max(repeats) > 1 else values
+                yield np.concatenate(positions), repeated
+                bar.update(sum(repeats))
     if n_truncated:
         prompted = bool(spec.prompt)
         warnings.warn(
@@ -122,6 +123,32 @@ def _windows(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     while window := list(itertools.islice(rest, WINDOW_TEXTS)):
         yield first, window
         first += len(window)
+
+
+def _positions_by_text(texts: Sequence[object], first: int) -> dict[str, list[int]]:
+    """Return each distinct text, in order of appearance, with all its positions.
+
+    Parameters
+    ----------
+    texts : sequence
+        Of one window.
+    first : int
+        Position of the first of them among all.
+
+    Raises
+    ------
+    DataError
+        If an entry is no string, as a missing value.
+    """
+    places: dict[str, list[int]] = {}
+    for position, text in enumerate(texts, first):
+        if not isinstance(text, str):
+            raise DataError(
+                f"Expected only strings, but text {position} is {text!r} "
+                f"({type(text).__name__}). Drop such rows, or put '' there."
+            )
+        places.setdefault(text, []).append(position)
+    return places
 
 
 def _pack(blocks: Blocks, deepest: int, n_tokens: int, name: str) -> PackedLinears:
@@ -152,9 +179,7 @@ def _run_all(
 
     def run(batch: np.ndarray, *, alone: bool) -> LayerArray | None:
         ids, mask = tokens.padded(batch, pad_id)
-        with budget.watch(*ids.shape, alone=alone) as attempt:
-            values = _run(model, tap, ids, mask)
-        return values if attempt.succeeded else None
+        return budget.attempt(lambda: _run(model, tap, ids, mask), *ids.shape, alone=alone)
 
     with Cores(_n_cores(model)) as cores:
         while len(rest):

@@ -1,5 +1,6 @@
 """What a backbone itself tells of its layers, gathered on a sample of texts in one pass."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import get_args
@@ -193,9 +194,9 @@ def _run_all(
         alike = tokens.together(order[start:], steps)
         batch = alike[: tokens.batch_size(int(alike[0]), budget.tokens)]
         ids, mask = tokens.padded(batch, pad_id)
-        with budget.watch(*ids.shape) as attempt:
-            measured = tap.run(batch, ids.to(backbone.device), mask.to(backbone.device))
-        if attempt.succeeded:
+        ids, mask = ids.to(backbone.device), mask.to(backbone.device)
+        measured = budget.attempt(functools.partial(tap.run, batch, ids, mask), *ids.shape)
+        if measured is not None:
             yield batch, measured
             start += len(batch)
 
