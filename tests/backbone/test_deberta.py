@@ -126,7 +126,7 @@ def test_the_product_of_each_pair_is_that_of_its_distance():
 @pytest.mark.parametrize("n_tokens", [1, 2, 27, 129, 200, 512])
 def test_distances_are_those_of_deberta_v3(n_tokens):
     """256 buckets over 512 positions: near ones one by one, far ones by the logarithm."""
-    found = deberta._distances(n_tokens, 256, 256, 512)
+    found = deberta._distances(n_tokens, 256, 256, 512, torch.device("cpu"))
     tokens = torch.zeros(n_tokens, 1)
     pairs = build_relative_position(tokens, tokens, bucket_size=256, max_position=512)[0]
     rows = torch.arange(512)[found.near][found.rows]

@@ -60,7 +60,9 @@ def test_layers_are_those_of_plain_torch(tiny, family, monkeypatch):
     backbone = Backbone.from_pretrained(tiny.folder(family), device="cpu")
     calls = []
     product = kernels.onednn_linear
-    monkeypatch.setattr(kernels, "onednn_linear", lambda *a: calls.append(1) or product(*a))
+    monkeypatch.setattr(
+        kernels, "onednn_linear", lambda *a, **k: calls.append(1) or product(*a, **k)
+    )
     got = backbone.embed(tiny.texts).values.astype(np.float64)
     assert calls
     monkeypatch.setattr(kernels, "fastest_kernel", lambda: "torch")
@@ -121,7 +123,8 @@ def test_without_memory_for_packing_it_goes_on_plainly_and_says_so(bert, tiny, m
 def test_other_precisions_and_few_tokens_run_plainly(tiny, bert, monkeypatch):
     def is_packed(backbone, n_tokens):
         linear = backbone.blocks.container[0].attention.self.query
-        with kernels.pack_linears(backbone.blocks.container, n_tokens):
+        packed = kernels.pack_linears(backbone.blocks.container, n_tokens)
+        with kernels.packed_products(packed):
             return "forward" in vars(linear)
 
     half = Backbone.from_pretrained(tiny.folder("bert"), device="cpu", dtype="bfloat16")
@@ -139,7 +142,7 @@ def test_modules_that_do_something_else_are_left_alone():
 
     odd, wrapped = Odd(3, 3), nn.Linear(3, 3)
     wrapped.forward = wrapper = torch.relu
-    with kernels.pack_linears([odd, wrapped], 10_000):
+    with kernels.packed_products(kernels.pack_linears([odd, wrapped], 10_000)):
         assert "forward" not in vars(odd)
         assert wrapped.forward is wrapper
     assert wrapped.forward is wrapper

@@ -49,7 +49,7 @@ def attention_by_distance(model: Any, *, give_weights: bool = False) -> Iterator
     buckets = encoder.position_buckets, encoder.max_relative_positions
 
     def get_rel_pos(hidden: Tensor, *_others: object) -> _Distances:
-        return _distances(hidden.shape[1], reach, *buckets).to(hidden.device)
+        return _distances(hidden.shape[1], reach, *buckets, hidden.device)
 
     with ExitStack() as stack:
         # Attributes of the instances: the methods of the classes stand behind them.
@@ -76,12 +76,10 @@ class _Distances:
     near: slice
     rows: Tensor
 
-    def to(self, device: torch.device) -> "_Distances":
-        """Return them with the rows on a device."""
-        return _Distances(self.near, self.rows.to(device))
 
-
-def _distances(n_tokens: int, reach: int, n_buckets: int, max_distance: int) -> _Distances:
+def _distances(
+    n_tokens: int, reach: int, n_buckets: int, max_distance: int, device: torch.device
+) -> _Distances:
     """Return the distances between the tokens of a text; far ones share buckets."""
     apart = torch.arange(1 - n_tokens, n_tokens)
     if n_buckets > 0:
@@ -93,7 +91,7 @@ def _distances(n_tokens: int, reach: int, n_buckets: int, max_distance: int) -> 
         apart = make_log_bucket_position(apart, n_buckets, max_distance).long()
     rows = (apart + reach).clamp(0, 2 * reach - 1)
     first, last = int(rows[0]), int(rows[-1])
-    return _Distances(slice(first, last + 1), rows - first)
+    return _Distances(slice(first, last + 1), (rows - first).to(device))
 
 
 def _forward(

@@ -3,11 +3,12 @@
 import functools
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from layerfuse.backbone.blocks import Blocks
@@ -16,7 +17,7 @@ from layerfuse.backbone.cores import Cores
 from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.heap import return_freed_memory
 from layerfuse.backbone.ids import check_ids, padding_id
-from layerfuse.backbone.kernels import PackedLinears, pack_linears
+from layerfuse.backbone.kernels import pack_linears, packed_products
 from layerfuse.backbone.mpnet import fused_attention
 from layerfuse.backbone.rotary import rotary_steps
 from layerfuse.backbone.tap import LayerTap
@@ -151,7 +152,7 @@ def _positions_by_text(texts: Sequence[object], first: int) -> dict[str, list[in
     return places
 
 
-def _pack(blocks: Blocks, deepest: int, n_tokens: int, name: str) -> PackedLinears:
+def _pack(blocks: Blocks, deepest: int, n_tokens: int, name: str) -> dict[nn.Linear, torch.Tensor]:
     try:
         return pack_linears(blocks.container[:deepest], n_tokens)
     except RuntimeError as err:
@@ -162,13 +163,13 @@ def _pack(blocks: Blocks, deepest: int, n_tokens: int, name: str) -> PackedLinea
         "matrix products. LAYERFUSE_KERNEL=torch chooses them from the start.",
         stacklevel=5,
     )
-    return PackedLinears({})
+    return {}
 
 
 def _run_all(
     model: Any,
     tap: LayerTap,
-    packed: PackedLinears,
+    packed: Mapping[nn.Linear, torch.Tensor],
     tokens: TokenizedTexts,
     budget: TokenBudget,
     pad_id: int,
@@ -186,9 +187,10 @@ def _run_all(
             n_cores = 1 if budget.was_short else cores.n_cores
             alike = tokens.together(rest, steps)
             batches = tokens.batches(alike, budget.tokens, n_cores)
+            products = packed_products(packed)
             deberta, mpnet = attention_by_distance(model), fused_attention(model)
             # Other threads may embed with the same model.
-            with tap.blocks.turn, tap, packed, deberta, mpnet:
+            with tap.blocks.turn, tap, products, deberta, mpnet:
                 results = cores.map(functools.partial(run, alone=len(batches) == 1), batches)
             rest = rest[sum(map(len, batches)) :]
             n_untidy += len(batches)

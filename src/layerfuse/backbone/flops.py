@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.ids import check_ids
-from layerfuse.backbone.tap import BlockTap
+from layerfuse.backbone.tap import LayerTap
 from layerfuse.backbone.tokens import stand_in_id, tokenize
 from layerfuse.core.errors import DataError
+from layerfuse.core.layers import LayerRef
 
 _LENGTHS = 9  # counted; any two suffice but for DeBERTa, which has distances beside tokens
 
@@ -65,26 +66,16 @@ def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
 def _count(backbone: Backbone, ids: Tensor, mask: Tensor) -> int:
     """Return the operations for one (1, token) text."""
     model, blocks = backbone.model, backbone.blocks
-    ending = _Ending(blocks, backbone.deepest, backbone.name)
+    # By the pooling that multiplies nothing.
+    tap = LayerTap(blocks, (LayerRef(backbone.name, backbone.deepest, "first"),))
     # Fused attention is one operation that the counter may not know; its plain form is products.
     with (
         torch.no_grad(),
         sdpa_kernel(SDPBackend.MATH),
         blocks.turn,
-        ending,
+        tap,
         attention_by_distance(model),
         FlopCounterMode(display=False) as counter,
     ):
-        ending.run(model, ids.to(model.device), mask.to(model.device))
+        tap.run(model, ids.to(model.device), mask.to(model.device))
     return int(counter.get_total_flops())
-
-
-class _Ending(BlockTap):
-    """Looks at no layer: nothing but ends the run where a cut backbone would."""
-
-    def run(self, model: nn.Module, ids: Tensor, mask: Tensor) -> None:
-        """Run one text up to the deepest layer."""
-        self._forward(model, ids, mask)
-
-    def _take(self, layer: int, hidden: Tensor) -> None:
-        """Let it go."""

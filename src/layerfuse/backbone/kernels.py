@@ -5,11 +5,11 @@ of it on AMD's, where oneDNN's does not. This is the one file with private opera
 are tried before they are used, and where they are missing everything runs as torch alone would.
 """
 
-import functools
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, partial
 from typing import Literal, get_args
 
 import torch
@@ -42,7 +42,7 @@ def onednn_linear(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
-@functools.cache
+@cache
 def onednn_works() -> bool:
     """Tell whether the private operators are there and give what torch's own product gives."""
     generator = torch.Generator().manual_seed(0)
@@ -56,7 +56,7 @@ def onednn_works() -> bool:
     return torch.allclose(got, nn.functional.linear(x, weight, bias), atol=1e-5)
 
 
-@functools.cache
+@cache
 def fastest_kernel() -> KernelName:
     """Return the faster float32 product on this machine, timed once per process.
 
@@ -113,36 +113,7 @@ def gemm_gflops(dtype: torch.dtype, repeats: int = 5) -> dict[KernelName, float]
     return {name: 2e-9 * n_tokens * n_in * n_out / seconds for name, seconds in best.items()}
 
 
-class PackedLinears:
-    """Packed weights of some blocks, which their ``nn.Linear`` modules use while this is entered.
-
-    Enter it for one batch, in the turn of the blocks: at all other times the model is as it was, so
-    that saving, cutting and gradients know nothing of it. The packed weights are a second copy.
-
-    Parameters
-    ----------
-    packed : mapping of nn.Linear to Tensor
-        The packed weight of each module; empty where torch's own product is used.
-    """
-
-    def __init__(self, packed: Mapping[nn.Linear, Tensor]) -> None:
-        self._packed = packed
-
-    def __enter__(self) -> None:
-        for module, packed in self._packed.items():
-            vars(module)["forward"] = functools.partial(_forward, packed=packed, bias=module.bias)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for module in self._packed:
-            del vars(module)["forward"]  # the method of the class stands behind it
-
-
-def pack_linears(blocks: Iterable[nn.Module], n_tokens: int) -> PackedLinears:
+def pack_linears(blocks: Iterable[nn.Module], n_tokens: int) -> dict[nn.Linear, Tensor]:
     """Pack the weights of some blocks, if oneDNN's product is faster here and it pays.
 
     Parameters
@@ -155,8 +126,9 @@ def pack_linears(blocks: Iterable[nn.Module], n_tokens: int) -> PackedLinears:
 
     Returns
     -------
-    PackedLinears
-        Empty where torch is faster, in other precisions than float32, and on accelerators.
+    dict of nn.Linear to Tensor
+        The packed weight of each, a second copy. Empty where torch is faster, in other precisions
+        than float32, and on accelerators.
 
     Raises
     ------
@@ -167,9 +139,31 @@ def pack_linears(blocks: Iterable[nn.Module], n_tokens: int) -> PackedLinears:
     linears = [m for m in dict.fromkeys(linears) if "forward" not in vars(m)]
     plain = all(m.weight.dtype == torch.float32 and m.weight.device.type == "cpu" for m in linears)
     if not plain or n_tokens < _WORTH_TOKENS or fastest_kernel() == "torch":
-        return PackedLinears({})
-    return PackedLinears({m: onednn_pack(m.weight, _PACKED_FOR_TOKENS) for m in linears})
+        return {}
+    return {m: onednn_pack(m.weight, _PACKED_FOR_TOKENS) for m in linears}
 
 
-def _forward(x: Tensor, *, packed: Tensor, bias: Tensor | None) -> Tensor:
-    return onednn_linear(x, packed, bias)
+@contextmanager
+def packed_products(packed: Mapping[nn.Linear, Tensor]) -> Iterator[None]:
+    """Let modules multiply by their packed weights.
+
+    Enter it for one batch, in the turn of the blocks: at all other times the model is as it was, so
+    that saving, cutting and gradients know nothing of it.
+
+    Parameters
+    ----------
+    packed : mapping of nn.Linear to Tensor
+        What ``pack_linears`` returned.
+
+    Yields
+    ------
+    None
+        While it lasts.
+    """
+    for module, weight in packed.items():
+        vars(module)["forward"] = partial(onednn_linear, packed=weight, bias=module.bias)
+    try:
+        yield
+    finally:
+        for module in packed:
+            del vars(module)["forward"]  # the method of the class stands behind it

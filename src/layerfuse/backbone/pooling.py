@@ -68,7 +68,7 @@ def without_first(mask: Tensor) -> Tensor:
 
 
 def pool(hidden: Tensor, mask: Tensor, pooling: Pooling, *, skip_first_token: bool) -> Tensor:
-    """Return (batch, hidden) in float32 by one pooling, as extraction would."""
+    """Return (batch, hidden) in float32 by one pooling, perhaps without the first token."""
     spread = skip_first_token and pooling in SPREAD_POOLINGS
     return POOLING_FUNCTIONS[pooling](hidden, without_first(mask) if spread else mask)
 

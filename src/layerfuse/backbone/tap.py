@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from layerfuse.backbone.blocks import Blocks
-from layerfuse.backbone.pooling import POOLING_FUNCTIONS, SPREAD_POOLINGS, without_first
+from layerfuse.backbone.pooling import pool
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import LayerError
 from layerfuse.core.layers import LayerRef
@@ -156,7 +156,6 @@ class LayerTap(BlockTap):
             If the model ran fewer blocks than its configuration promises.
         """
         self._here.mask = mask
-        self._here.spread_mask = without_first(mask) if self.skip_first_token else mask
         self._here.pooled = torch.empty(0)
         self._forward(model, input_ids, mask)
         pooled: LayerArray = self._here.pooled.cpu().numpy()
@@ -167,11 +166,11 @@ class LayerTap(BlockTap):
         if self._here.pooled.numel() == 0:
             shape = (len(self.refs), hidden.shape[0], hidden.shape[-1])
             self._here.pooled = torch.empty(shape, dtype=torch.float32, device=hidden.device)
+        mask = self._here.mask
+        states = hidden[:, : mask.shape[1]]
         for row in self._rows.get(layer, ()):
-            pooling = self.refs[row].pooling
-            mask = self._here.spread_mask if pooling in SPREAD_POOLINGS else self._here.mask
-            states = hidden[:, : mask.shape[1]]
-            self._here.pooled[row] = POOLING_FUNCTIONS[pooling](states, mask)
+            pooling, skip = self.refs[row].pooling, self.skip_first_token
+            self._here.pooled[row] = pool(states, mask, pooling, skip_first_token=skip)
 
 
 def _no_cache(model: nn.Module) -> dict[str, bool]:
