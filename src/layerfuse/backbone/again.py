@@ -7,7 +7,7 @@ from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.load import tokenizer_digest
 from layerfuse.backbone.parts import load_parts
 from layerfuse.backbone.saved import load_saved
-from layerfuse.backbone.source import Source, find_source, lasting
+from layerfuse.backbone.source import find_source, lasting
 from layerfuse.backbone.weights import digest
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.spec import BackboneSpec
@@ -70,7 +70,11 @@ def load_again(
         local=local,
     )
     # Told before they are loaded: other weights may have no blocks where those of then had them.
-    if spec.weights == source.weights or _was_known_by_its_folder(origin, spec, source):
+    same_weights = spec.weights == source.weights or (
+        # A packaged decoder was once known by what lies unpacked.
+        source.packaged and spec.weights == digest(source.path)
+    )
+    if same_weights:
         parts = load_parts(
             source,
             pooling=spec.poolings,
@@ -83,11 +87,12 @@ def load_again(
             blocks=blocks,
             name=spec.name,
         )
-        now, digests = parts[-1], {parts[-1].tokenizer}
-        if spec.tokenizer not in digests:
-            digests.add(tokenizer_digest(parts[1], as_before=True))
+        _, tokenizer, _, now = parts
+        same_tokenizer = spec.tokenizer == now.tokenizer or (
+            spec.tokenizer == tokenizer_digest(tokenizer, as_before=True)
+        )
         alike = replace(now, weights=spec.weights, tokenizer=spec.tokenizer)
-        if spec.tokenizer in digests and alike.fingerprint == spec.fingerprint:
+        if same_tokenizer and alike.fingerprint == spec.fingerprint:
             kept = lasting(origin) if local else origin
             return Backbone(*parts, deepest=now.n_layers, origin=kept)
     raise BackboneLoadError(
@@ -121,8 +126,3 @@ def load_included(folder: Path, *, device: str | None, trust_remote_code: bool) 
         folder, device=device, trust_remote_code=trust_remote_code, check=False
     )
     return Backbone(*parts, deepest=saved.deepest, origin=saved.origin)
-
-
-def _was_known_by_its_folder(origin: str, before: BackboneSpec, source: Source) -> bool:
-    """Tell whether this is that packaged decoder, which was known by what lies unpacked."""
-    return origin in PACKAGED_MODELS and before.weights == digest(source.path)

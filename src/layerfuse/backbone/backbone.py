@@ -19,7 +19,7 @@ from layerfuse.backbone.parts import load_parts
 from layerfuse.backbone.prompt import Prompt, warn_of_default_prompt
 from layerfuse.backbone.saved import SavedBackbone, load_saved
 from layerfuse.backbone.source import find_source, lasting
-from layerfuse.backbone.unchanged import TokenizerSettings
+from layerfuse.backbone.unchanged import check_tokenizer, tokenizer_settings
 from layerfuse.backbone.write import write_model
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import LayerError, check_option
@@ -60,7 +60,7 @@ class Backbone:
     ) -> None:
         self.model, self.tokenizer, self.blocks = model, tokenizer, blocks
         self.spec, self.deepest, self.origin = spec, deepest, origin
-        self._settings = TokenizerSettings.of(tokenizer)
+        self._settings = tokenizer_settings(tokenizer)
         self.budget = TokenBudget(self.device.type, spec.name, spec.hidden_size)
 
     @classmethod
@@ -336,7 +336,7 @@ class Backbone:
 
     def check_unchanged(self) -> None:
         """Raise ``BackboneChangedError`` if tokenizer or weights were changed in place."""
-        self._settings.check(self.tokenizer, self.name)
+        check_tokenizer(self.tokenizer, self._settings, self.name)
         check_files(self.model, self.name)
 
     def _check(self, refs: tuple[LayerRef, ...]) -> None:

@@ -1,12 +1,35 @@
 """Find the transformer blocks of a model, whatever its family."""
 
+import threading
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 from torch import nn
 
-from layerfuse.backbone.turn import Turn
 from layerfuse.core.errors import BackboneLoadError
+
+
+class Turn:
+    """A lock for one user at a time; a copied or unpickled one is new and free."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def __reduce__(self) -> tuple[type["Turn"], tuple[()]]:
+        """Copy and pickle as a fresh lock."""
+        return Turn, ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -48,32 +48,6 @@ class SavedBackbone:
         (folder / _FILE).write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
         open_to_readers(folder, like=folder / _FILE)
 
-    @property
-    def n_blocks(self) -> int:
-        """Number of blocks in the folder, unless they are shared."""
-        return max(1, self.deepest)
-
-    def load_model(self, folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
-        """Load model and tokenizer from beside it.
-
-        Raises
-        ------
-        BackboneLoadError
-            If something is missing or damaged, or code that came with it is not trusted.
-        """
-        model, tokenizer = load_model(
-            folder,
-            self.spec.dtype,
-            trust_remote_code=trust_remote_code,
-            cut_to=(self.blocks, self.n_blocks),
-        )
-        if self.spec.code and not code_digest(model, folder):
-            raise BackboneLoadError(
-                f"{self.spec.name} in {folder} is computed by Python code of its own. Pass "
-                "trust_remote_code=True to run it."
-            )
-        return model, tokenizer
-
     @classmethod
     def read(cls, folder: Path, *, check: bool) -> "SavedBackbone":
         """Read what ``write`` wrote.
@@ -135,12 +109,23 @@ def load_saved(
     Raises
     ------
     BackboneLoadError
-        If the folder is not what was saved.
+        If the folder is not what was saved, or code that came with it is not trusted.
     """
     saved = SavedBackbone.read(folder, check=check)
-    model, tokenizer = saved.load_model(folder, trust_remote_code=trust_remote_code)
+    n_blocks = max(1, saved.deepest)  # a cut keeps one at least
+    model, tokenizer = load_model(
+        folder,
+        saved.spec.dtype,
+        trust_remote_code=trust_remote_code,
+        cut_to=(saved.blocks, n_blocks),
+    )
+    if saved.spec.code and not code_digest(model, folder):
+        raise BackboneLoadError(
+            f"{saved.spec.name} in {folder} is computed by Python code of its own. Pass "
+            "trust_remote_code=True to run it."
+        )
     move(model, device)
-    blocks = find_blocks(model, saved.blocks, saved.n_blocks)
+    blocks = find_blocks(model, saved.blocks, n_blocks)
     return (model, tokenizer, blocks, saved.spec), saved
 
 

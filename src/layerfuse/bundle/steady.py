@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from layerfuse.core.errors import BundleFormatError, LayerFuseError
+from layerfuse.core.files import FileMark
 
 _TRIES = 5
 
@@ -34,27 +35,15 @@ def read_steady(folder: Path, read: Callable[[], Read]) -> Read:
         What ``read`` raises of a folder that stayed.
     """
     for _ in range(_TRIES):
-        before = _identity(folder)
+        before = FileMark.of(folder)  # with its time, since the next folder may get its number
         try:
             found = read()
         except LayerFuseError:
-            if _identity(folder) == before:
+            if FileMark.of(folder) == before:
                 raise
         else:
-            if _identity(folder) == before:
+            if FileMark.of(folder) == before:
                 return found
     raise BundleFormatError(
         f"{folder} was saved over {_TRIES} times while it was read. Load it when that is done."
     )
-
-
-def _identity(folder: Path) -> tuple[int, int, int] | None:
-    """Tell folders apart that stand at one place one after the other; None while there is none.
-
-    The number of one that was replaced is soon given to another.
-    """
-    try:
-        stat = folder.stat()
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino, stat.st_mtime_ns

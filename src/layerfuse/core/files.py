@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class FileMark(NamedTuple):
-    """Which file it is and whether it may have been written to, without reading it."""
+    """Which file or folder it is and whether it may have been written to, without reading it."""
 
     device: int
     inode: int
@@ -17,7 +17,7 @@ class FileMark(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> "FileMark | None":
-        """Return the mark of a file; none if it is gone."""
+        """Return the mark of what is there; none if it is gone."""
         try:
             stat = path.stat()
         except OSError:
