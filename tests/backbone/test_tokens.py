@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 
-from layerfuse.backbone import Backbone
+from layerfuse.backbone import Backbone, load
 from layerfuse.backbone.budget import TokenBudget
-from layerfuse.backbone.tokens import TokenizedTexts, check_fast, tokenize
+from layerfuse.backbone.tokens import TokenizedTexts, tokenize
 from layerfuse.core.errors import BackboneLoadError, DataError, UnknownOptionError
 
 
@@ -267,9 +267,9 @@ def test_one_string_instead_of_a_sequence_is_refused(bert):
         bert.embed("the cat")
 
 
-def test_python_tokenizer_is_refused():
-    class Slow:
-        is_fast = False
-
-    with pytest.raises(BackboneLoadError, match="Rust backend"):
-        check_fast(Slow(), "slow")
+@pytest.mark.parametrize("says", [{"is_fast": False}, {}])  # mistral-common's says nothing
+def test_python_tokenizer_is_refused(tiny, monkeypatch, says):
+    slow = type("Slow", (), {**says, "model_max_length": 512})()
+    monkeypatch.setattr(load.AutoTokenizer, "from_pretrained", lambda *_, **__: slow)
+    with pytest.raises(BackboneLoadError, match=r"Rust backend.*got Slow"):
+        Backbone.from_pretrained(tiny.folder("bert"), device="cpu")

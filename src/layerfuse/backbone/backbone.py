@@ -340,8 +340,9 @@ class Backbone:
         check_files(self.model, self.name)
 
     def _check(self, refs: tuple[LayerRef, ...]) -> None:
+        known = self.refs
         for ref in refs:
-            if ref not in self.refs:
+            if ref not in known:
                 raise LayerError(
                     f"{ref} is not a layer of this backbone. {self.name} has layers 0 to "
                     f"{self.deepest} pooled by {', '.join(self.spec.poolings)}."

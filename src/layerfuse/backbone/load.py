@@ -69,7 +69,8 @@ def load_model(
     Raises
     ------
     BackboneLoadError
-        If the folder lacks a tokenizer or weights, or transformers does not know the architecture.
+        If the folder lacks a tokenizer in Rust or weights, or transformers does not know the
+        architecture.
     """
     if path.is_file():
         model, tokenizer = load_gguf(path, dtype)
@@ -91,7 +92,13 @@ def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
         )
     with _told("tokenizer", path):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
-    if tokenizer.is_fast and _makes_nothing(tokenizer.backend_tokenizer):  # all texts would be one
+    if not getattr(tokenizer, "is_fast", False):  # some kinds in transformers do not even say so
+        raise BackboneLoadError(
+            f"{path}: expected a tokenizer with a tokenizer.json (Rust backend), got "
+            f"{type(tokenizer).__name__}. Convert it once with transformers and save it beside the "
+            "model."
+        )
+    if _makes_nothing(tokenizer.backend_tokenizer):  # all texts would be one
         raise BackboneLoadError(
             f"The tokenizer in {path} makes no token of any text: {type(tokenizer).__name__} found "
             "no vocabulary that it reads. Mend tokenizer_class in tokenizer_config.json, or put "
@@ -269,8 +276,8 @@ def token_limit(model: nn.Module, tokenizer: Any) -> int | None:
     int or None
         The limit.
     """
-    limits = []
-    positions = getattr(text_config(model), "max_position_embeddings", None)
+    config, limits = text_config(model), []
+    positions = getattr(config, "max_position_embeddings", None)
     if positions and positions > 0:
         # RoBERTa counts positions from its padding id, so that many rows of the table are lost.
         offsets = [
@@ -280,7 +287,6 @@ def token_limit(model: nn.Module, tokenizer: Any) -> int | None:
             and getattr(module, "padding_idx", None) is not None  # I-BERT's is no nn.Embedding
         ]
         limits.append(int(positions) - max(offsets, default=0))
-    config = text_config(model)
     if config.model_type == "big_bird" and config.attention_type == "block_sparse":
         # Beyond, the last block of a text is one that all see: with padding it is another one. And
         # the first shorter text makes all attention full, for good.

@@ -7,7 +7,6 @@ from layerfuse.backbone.blocks import Blocks, find_blocks
 from layerfuse.backbone.load import choose_max_tokens, load_model, move, tokenizer_digest
 from layerfuse.backbone.probe import choose_poolings, is_causal, probe_states
 from layerfuse.backbone.source import Source, code_digest
-from layerfuse.backbone.tokens import check_fast
 from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.layers import Pooling
 from layerfuse.core.spec import BackboneSpec, Dtype
@@ -61,7 +60,6 @@ def load_parts(
             f"{err} If {source.path} is damaged, delete it: the model is then fetched again."
         ) from err
     name = name or source.name
-    check_fast(tokenizer, name)
     move(model, device)
     found = find_blocks(model, blocks)
     states = probe_states(model, tokenizer, found, name)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from layerfuse.backbone.prompt import Prompt
-from layerfuse.core.errors import BackboneLoadError
 
 _LEAST_TOKENS = 256  # of a batch that is made smaller to give every core some
 _TURNS = 8  # batches of each core before their results are handed over
@@ -182,19 +181,3 @@ def stand_in_id(tokenizer: Any) -> int:
         if token is not None:
             return int(token)
     return 0
-
-
-def check_fast(tokenizer: Any, name: str) -> None:
-    """Raise unless the tokenizer has a Rust backend.
-
-    Raises
-    ------
-    BackboneLoadError
-        If it is a pure Python tokenizer.
-    """
-    if not getattr(tokenizer, "is_fast", False):
-        raise BackboneLoadError(
-            f"{name}: expected a tokenizer with a tokenizer.json (Rust backend), got "
-            f"{type(tokenizer).__name__}. Convert it once with transformers and save it beside the "
-            "model."
-        )

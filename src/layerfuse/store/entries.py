@@ -11,7 +11,7 @@ from pathlib import Path
 
 from layerfuse.core.errors import UnknownOptionError
 from layerfuse.core.spec import BackboneSpec
-from layerfuse.store.files import TEMPORARY, listing, make_folder, remove, write_whole
+from layerfuse.store.files import TEMPORARY, listing, remove, write_whole
 from layerfuse.store.shards import DAMAGED, SHARD
 
 SPEC = "spec.json"
@@ -54,14 +54,13 @@ class StoreEntry:
 
 
 def prepare_entry(folder: Path, spec: BackboneSpec) -> None:
-    """Make the folder of an entry and write its spec, unless both are there.
+    """Write the spec of an entry, and make its folder, unless both are there.
 
     Raises
     ------
     StoreError
         If the disk is full or refuses.
     """
-    make_folder(folder)
     if read_spec(folder) is None:
         text = json.dumps(spec.to_dict(), indent=2, ensure_ascii=True)
         write_whole(folder / SPEC, text.encode())
