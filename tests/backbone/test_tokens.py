@@ -23,9 +23,8 @@ def batches_of(lengths, budget):
     tokens = tokens_of(lengths)
     order, batches = tokens.longest_first(), []
     while len(order):
-        size = tokens.batch_size(int(order[0]), budget)
-        batches.append(order[:size])
-        order = order[size:]
+        batches += tokens.batches(order, budget, 1)
+        order = order[len(batches[-1]) :]
     return batches
 
 

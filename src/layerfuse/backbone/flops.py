@@ -12,7 +12,7 @@ from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.ids import check_ids
 from layerfuse.backbone.tap import LayerTap
-from layerfuse.backbone.tokens import stand_in_id, tokenize
+from layerfuse.backbone.tokens import tokenize
 from layerfuse.core.errors import DataError
 from layerfuse.core.layers import LayerRef
 
@@ -55,9 +55,9 @@ def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
     check_ids(tokens, tokenizer, backbone.model, spec.name)
     lengths, examples = np.unique(tokens.lengths, return_index=True)
     some = np.unique(np.linspace(0, len(lengths) - 1, _LENGTHS).round().astype(int))
-    pad_id = stand_in_id(tokenizer)  # asked for, but of one text nothing is padded
-    per_token = [
-        _count(backbone, *tokens.padded(examples[[i]], pad_id)) / lengths[i] for i in some.tolist()
+    per_token = [  # padded by nothing: each is alone
+        _count(backbone, *tokens.padded(examples[[i]], pad_id=0)) / lengths[i]
+        for i in some.tolist()
     ]
     every = np.interp(tokens.lengths, lengths[some], per_token) * tokens.lengths
     return float(every.mean())

@@ -20,7 +20,7 @@ _ATTRIBUTE = "layerfuse_files"
 _NAMES: dict[Dtype, str] = {"float32": "F32", "bfloat16": "BF16"}
 
 
-class _Marks(dict[str, FileMark]):
+class _Marks(dict[Path, FileMark]):
     """Marks by path. A cut shares them, as it shares the tensors; what is pickled has none."""
 
     def __deepcopy__(self, _memo: dict[int, object]) -> "_Marks":
@@ -31,13 +31,13 @@ class _Marks(dict[str, FileMark]):
         return _Marks, ()
 
 
-def read_marks(folder: Path) -> dict[str, FileMark]:
+def read_marks(folder: Path) -> dict[Path, FileMark]:
     """Return what the files of weights in a folder are, before they are read."""
-    marks = {str(path.absolute()): FileMark.of(path) for path in read_files(folder)}
+    marks = {path.absolute(): FileMark.of(path) for path in read_files(folder)}
     return {path: mark for path, mark in marks.items() if mark is not None}
 
 
-def mark_files(model: Any, marks: dict[str, FileMark], dtype: Dtype) -> None:
+def mark_files(model: Any, marks: dict[Path, FileMark], dtype: Dtype) -> None:
     """Keep with a model, and with what is cut from it, what the files were that are mapped."""
     mapped = ((path, mark) for path, mark in marks.items() if _holds(path, _NAMES[dtype]))
     setattr(model, _ATTRIBUTE, _Marks(mapped))
@@ -58,15 +58,15 @@ def check_files(model: Any, name: str) -> None:
     BackboneChangedError
         With the file.
     """
-    marks: dict[str, FileMark] = getattr(model, _ATTRIBUTE, {})
+    marks: dict[Path, FileMark] = getattr(model, _ATTRIBUTE, {})
     if not marks or model.device.type != "cpu":
         return
     for path, mark in marks.items():
-        now = FileMark.of(Path(path))
+        now = FileMark.of(path)
         # Gone, or another file that took its place: whoever has the old one open keeps it.
         if now is None or now == mark or now[:2] != mark[:2]:
             continue
-        if not _is_still(Path(path), mark):
+        if not _is_still(path, mark):
             raise BackboneChangedError(
                 f"{path} was written over in place after {name} was loaded from it, which changes "
                 "its weights under way. Load it again, and fit again what was fitted with it. To "
@@ -75,7 +75,7 @@ def check_files(model: Any, name: str) -> None:
         marks[path] = now  # it was touched, and need not be read again
 
 
-def _holds(path: str, kind: str) -> bool:
+def _holds(path: Path, kind: str) -> bool:
     with safe_open(path, framework="numpy") as tensors:
         return any(tensors.get_slice(name).get_dtype() == kind for name in tensors.keys())  # noqa: SIM118
 

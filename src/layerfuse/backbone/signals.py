@@ -192,7 +192,7 @@ def _run_all(
     start = 0
     while start < len(order):
         alike = tokens.together(order[start:], steps)
-        batch = alike[: tokens.batch_size(int(alike[0]), budget.tokens)]
+        batch = tokens.batches(alike, budget.tokens, n_cores=1)[0]
         ids, mask = tokens.padded(batch, pad_id)
         ids, mask = ids.to(backbone.device), mask.to(backbone.device)
         measured = budget.attempt(functools.partial(tap.run, batch, ids, mask), *ids.shape)

@@ -62,23 +62,6 @@ class TokenizedTexts:
         below = max((step for step in steps if len(order) and step < lengths[0]), default=-1)
         return order[: np.count_nonzero(lengths > below)]
 
-    def batch_size(self, longest: int, token_budget: int) -> int:
-        """Return how many texts fit a batch with the longest of them.
-
-        Parameters
-        ----------
-        longest : int
-            Position of the longest text.
-        token_budget : int
-            Tokens of one batch, padding included.
-
-        Returns
-        -------
-        int
-            At least 1: a text longer than the budget makes a batch alone.
-        """
-        return max(1, token_budget // max(1, int(self.lengths[longest])))
-
     def batches(self, order: np.ndarray, token_budget: int, n_cores: int) -> list[np.ndarray]:
         """Return the next batches of some texts, for cores that run them side by side.
 
@@ -94,7 +77,8 @@ class TokenizedTexts:
         Returns
         -------
         list of int array of shape (batch,)
-            From the start of ``order``; smaller ones where that gives every core as much to do.
+            From the start of ``order``; smaller ones where that gives every core as much to do. A
+            text longer than the budget makes a batch alone.
         """
         if n_cores > 1:
             left = int(self.lengths[order].sum())
@@ -104,9 +88,9 @@ class TokenizedTexts:
         found: list[np.ndarray] = []
         start = 0
         while start < len(order) and len(found) < (_TURNS * n_cores if n_cores > 1 else 1):
-            end = start + self.batch_size(int(order[start]), token_budget)
-            found.append(order[start:end])
-            start = end
+            n_texts = max(1, token_budget // max(1, int(self.lengths[order[start]])))
+            found.append(order[start : start + n_texts])
+            start += n_texts
         return found
 
     def padded(self, positions: np.ndarray, pad_id: int) -> tuple[Tensor, Tensor]:

@@ -78,9 +78,8 @@ class StoredEmbeddings:
         """
         try:
             values = self.store.read(self.model.spec, refs, self.digests)
-        except (
-            StoreError
-        ):  # damage shows when a layer is read; what was in that shard is then missing
+        except StoreError:
+            # Damage shows when a layer is read; what was in that shard is then missing.
             if not self.fill():
                 raise
             values = self.store.read(self.model.spec, refs, self.digests)
