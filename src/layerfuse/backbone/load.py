@@ -215,7 +215,7 @@ def move(model: nn.Module, device: str | None) -> None:
 
 
 def choose_max_tokens(
-    asked: int | None, model: nn.Module, tokenizer: Any, name: str, prompt: str = ""
+    asked: int | None, model: nn.Module, tokenizer: Any, name: str, prompt: str
 ) -> int:
     """Return the number of tokens at which texts are truncated.
 

