@@ -16,12 +16,12 @@ from layerfuse.backbone.budget import TokenBudget, is_out_of_memory
 from layerfuse.backbone.cores import Cores
 from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.heap import return_freed_memory
-from layerfuse.backbone.ids import check_ids, padding_id
+from layerfuse.backbone.ids import known_tokens, padding_id
 from layerfuse.backbone.kernels import pack_linears, packed_products
 from layerfuse.backbone.mpnet import fused_attention
 from layerfuse.backbone.rotary import rotary_steps
 from layerfuse.backbone.tap import LayerTap
-from layerfuse.backbone.tokens import TokenizedTexts, tokenize
+from layerfuse.backbone.tokens import TokenizedTexts
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import DataError, FeatureError, TruncationWarning
 from layerfuse.core.layers import LayerRef
@@ -96,8 +96,7 @@ def embed_batches(
     with tqdm(total=total, desc=spec.name, unit="text", disable=None if progress else True) as bar:
         for first, window in _windows(texts):
             by_text = _positions_by_text(window, first)
-            tokens = tokenize(tokenizer, list(by_text), spec.max_tokens, spec.prompt)
-            check_ids(tokens, tokenizer, model, spec.name)
+            tokens = known_tokens(list(by_text), tokenizer, model, spec)
             places = list(by_text.values())
             n_texts += len(window)
             n_truncated += sum(len(places[i]) for i in np.flatnonzero(tokens.truncated))

@@ -10,9 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.deberta import attention_by_distance
-from layerfuse.backbone.ids import check_ids
+from layerfuse.backbone.ids import known_tokens
 from layerfuse.backbone.tap import LayerTap
-from layerfuse.backbone.tokens import tokenize
 from layerfuse.core.errors import DataError
 from layerfuse.core.layers import LayerRef
 
@@ -50,9 +49,7 @@ def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
     if not texts:
         raise DataError("Expected at least one text to count operations of, got none.")
     backbone.check_unchanged()
-    spec, tokenizer = backbone.spec, backbone.tokenizer
-    tokens = tokenize(tokenizer, texts, spec.max_tokens, spec.prompt)
-    check_ids(tokens, tokenizer, backbone.model, spec.name)
+    tokens = known_tokens(texts, backbone.tokenizer, backbone.model, backbone.spec)
     lengths, examples = np.unique(tokens.lengths, return_index=True)
     some = np.unique(np.linspace(0, len(lengths) - 1, _LENGTHS).round().astype(int))
     per_token = [  # padded by nothing: each is alone

@@ -1,9 +1,11 @@
-"""Ids that a tokenizer gives and a model has no row for, which it would end by, or by worse."""
+"""Texts and padding to ids that a model knows: by others it would end, or worse."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from layerfuse.backbone.tokens import TokenizedTexts, stand_in_id
+from layerfuse.backbone.tokens import TokenizedTexts, stand_in_id, tokenize
 from layerfuse.core.errors import DataError
+from layerfuse.core.spec import BackboneSpec
 
 
 def n_rows(model: Any) -> int | None:
@@ -50,31 +52,40 @@ def padding_id(tokenizer: Any, model: Any) -> int:
     return 0
 
 
-def check_ids(tokens: TokenizedTexts, tokenizer: Any, model: Any, name: str) -> None:
-    """Raise if a text became an id that the model does not know.
+def known_tokens(
+    texts: Sequence[str], tokenizer: Any, model: Any, spec: BackboneSpec
+) -> TokenizedTexts:
+    """Tokenise texts as a backbone reads them, into ids that its model knows.
 
     Parameters
     ----------
-    tokens : TokenizedTexts
-        What is about to run.
+    texts : sequence of str
+        May be empty strings.
     tokenizer : PreTrainedTokenizerFast
-        What made them.
+        The backbone's tokenizer.
     model : PreTrainedModel
         What is about to run them.
-    name : str
-        For messages.
+    spec : BackboneSpec
+        Has the prompt and the number of tokens at which texts are truncated.
+
+    Returns
+    -------
+    TokenizedTexts
+        As ``tokenize`` makes them.
 
     Raises
     ------
     DataError
-        With the token. torch would say ``index out of range``, and end the whole process on a GPU.
+        With a token that the model does not know. torch would say ``index out of range``, and end
+        the whole process on a GPU.
     """
+    tokens = tokenize(tokenizer, texts, spec.max_tokens, spec.prompt)
     rows = n_rows(model)
     if rows is None or not len(tokens.ids) or tokens.ids.max() < rows:
-        return
+        return tokens
     unknown = int(tokens.ids[tokens.ids >= rows][0])
     raise DataError(
-        f"{name}: a text holds the token {tokenizer.convert_ids_to_tokens(unknown)!r} of id "
+        f"{spec.name}: a text holds the token {tokenizer.convert_ids_to_tokens(unknown)!r} of id "
         f"{unknown}, but the weights have {rows} rows, for ids 0 to {rows - 1}. Take the tokenizer "
         "that belongs to these weights; or, where tokens were added to it, give them rows "
         "(resize_token_embeddings of transformers) and save both."

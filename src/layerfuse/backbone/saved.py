@@ -1,8 +1,7 @@
 """What a saved backbone is besides model and tokenizer: one small JSON file, with their digests."""
 
-import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from layerfuse.backbone.blocks import Blocks, find_blocks
 from layerfuse.backbone.load import load_model, move
 from layerfuse.backbone.source import code_digest
 from layerfuse.core.errors import BackboneLoadError
-from layerfuse.core.files import file_digest, open_to_readers
+from layerfuse.core.files import fields_digest, file_digest, open_to_readers
 from layerfuse.core.spec import BackboneSpec
 
 _FILE = "backbone.json"
@@ -44,7 +43,7 @@ class SavedBackbone:
     def write(self, folder: Path) -> None:
         """Put it beside the weights, and let all read them who may read it."""
         fields = {**asdict(self), "spec": self.spec.to_dict(), "files": _digests(folder)}
-        fields[_DIGEST] = _digest_of(fields)
+        fields[_DIGEST] = fields_digest(fields)
         (folder / _FILE).write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
         open_to_readers(folder, like=folder / _FILE)
 
@@ -131,7 +130,7 @@ def load_saved(
 
 def _fields(folder: Path) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads((folder / _FILE).read_text("utf-8"))
-    if fields.pop(_DIGEST, None) not in {None, _digest_of(fields)}:
+    if fields.pop(_DIGEST, None) not in {None, fields_digest(fields)}:
         raise ValueError("it is not the file that was saved")
     return fields
 
@@ -141,7 +140,3 @@ def _digests(folder: Path, names: Collection[str] | None = None) -> dict[str, st
     decide = {path.name for pattern in _READ for path in folder.glob(pattern)} - {_FILE}
     found = sorted(decide if names is None else decide & {*names})
     return {name: file_digest(folder / name) for name in found}
-
-
-def _digest_of(fields: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -16,11 +16,10 @@ from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.gradients import ProbeLoss, gradient_norms
-from layerfuse.backbone.ids import check_ids, padding_id
+from layerfuse.backbone.ids import known_tokens, padding_id
 from layerfuse.backbone.pooling import pool
 from layerfuse.backbone.rotary import rotary_steps
 from layerfuse.backbone.tap import BlockTap
-from layerfuse.backbone.tokens import tokenize
 from layerfuse.core.errors import ShapeError, check_option
 from layerfuse.core.signals import LayerSignals, SignalName
 from layerfuse.core.texts import as_texts
@@ -180,8 +179,7 @@ def _run_all(
     """Yield positions of some texts, longest first, and each signal of theirs (batch, layer)."""
     backbone.check_unchanged()
     spec, pad_id = backbone.spec, padding_id(backbone.tokenizer, backbone.model)
-    tokens = tokenize(backbone.tokenizer, texts, spec.max_tokens, spec.prompt)
-    check_ids(tokens, backbone.tokenizer, backbone.model, spec.name)
+    tokens = known_tokens(texts, backbone.tokenizer, backbone.model, spec)
     # Of its own: what is too much for the way back is not for embedding.
     budget = TokenBudget(backbone.device.type, spec.name, spec.hidden_size)
     budget.tokens = backbone.budget.tokens

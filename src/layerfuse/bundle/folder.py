@@ -5,7 +5,6 @@ own, so that a missing or altered one is found before it is used.
 """
 
 import glob
-import hashlib
 import json
 import os
 import tempfile
@@ -19,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from layerfuse.core.errors import BundleFormatError
-from layerfuse.core.files import file_digest, open_to_readers
+from layerfuse.core.files import fields_digest, file_digest, open_to_readers
 
 FORMAT_VERSION = 5
 """2: a lexical head may stand beside the other; 3: names the fusion in use; 4: a lexical head has a
@@ -104,7 +103,7 @@ def _write_files(
         write_backbones(folder)
     config = {"format_version": FORMAT_VERSION, **bundle.config, "files": _digests(folder)}
     plain = json.loads(json.dumps(config, default=_plain))
-    text = json.dumps({**plain, _DIGEST: _config_digest(plain)}, indent=2, ensure_ascii=False)
+    text = json.dumps({**plain, _DIGEST: fields_digest(plain)}, indent=2, ensure_ascii=False)
     (folder / _CONFIG).write_text(text + "\n", "utf-8")
 
 
@@ -226,7 +225,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             f"{folder} has format {version}, this layerfuse reads up to {FORMAT_VERSION}. "
             "Run: pip install --upgrade layerfuse"
         )
-    if config.pop(_DIGEST, None) != _config_digest(config):
+    if config.pop(_DIGEST, None) != fields_digest(config):
         raise BundleFormatError(
             f"{folder} is corrupt: {_CONFIG} is not the file that was saved. Copy it again."
         )
@@ -262,10 +261,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{value!r} cannot be saved: expected a number, text or list of them.")
-
-
-def _config_digest(config: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 import contextlib
 import hashlib
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class FileMark(NamedTuple):
@@ -41,6 +43,11 @@ def file_digest(path: Path) -> str:
 def digest_then(mark: FileMark) -> str | None:
     """Return the digest of a file when it had a mark, if this process asked for it then."""
     return _DIGESTS.get(mark)
+
+
+def fields_digest(fields: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what JSON holds, in whatever order it stands there."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def sync_file(path: Path) -> None:
