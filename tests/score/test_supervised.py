@@ -39,6 +39,17 @@ def problem(n_texts=60, width=5, n_classes=3, shift=1.5, seed=0):
     return features.astype(np.float32), labels
 
 
+@pytest.mark.parametrize(
+    "criterion", [fisher, gbc, hscore, mdl, cka_label, knn, transrate], ids=lambda c: c.__name__
+)
+def test_a_class_without_texts_changes_nothing(criterion):
+    """As in a function of a caller's own, which looks at some of the texts."""
+    features, labels = problem(n_classes=2)
+    np.testing.assert_allclose(
+        criterion(features, 2 * labels), criterion(features, labels), rtol=1e-6
+    )
+
+
 def standardised(features):
     return (features - features.mean(0)) / features.std(0)
 

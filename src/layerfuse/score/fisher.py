@@ -43,7 +43,7 @@ def fisher(features: Features, labels: ClassIndices) -> float:
     sums = targets.T.astype(standard.dtype) @ standard
     between = np.square(sums, dtype=np.float64).sum(1)
     total = float(np.square(standard).sum(dtype=np.float64))
-    return float((between / counts).sum() / total) if total > 0 else 0.0
+    return float((between / np.maximum(counts, 1)).sum() / total) if total > 0 else 0.0
 
 
 FISHER = CriterionInfo(

@@ -46,6 +46,7 @@ def gbc(features: Features, labels: ClassIndices) -> float:
     that of all texts, is ours.
     """
     targets = one_hot(labels)
+    targets = targets[:, targets.any(0)]  # a class without texts has neither mean nor spread
     n_axes = max(1, min(N_AXES, len(labels) // targets.shape[1]))
     axes = project(features, n_axes).astype(np.float64)
     shares = targets / targets.sum(0)

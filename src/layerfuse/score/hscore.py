@@ -54,7 +54,8 @@ def hscore(features: Features, labels: ClassIndices) -> float:
     shrunk = (1 - shrinkage) * covariance
     shrunk[np.diag_indices(width)] += (shrinkage + _JITTER) * variance
     counts = targets.sum(0)
-    means = (centred.T @ targets) / np.sqrt(n_texts * counts)
+    present = counts > 0
+    means = (centred.T @ targets[:, present]) / np.sqrt(n_texts * counts[present])
     whitened = scipy.linalg.cho_solve(scipy.linalg.cho_factor(shrunk, lower=True), means)
     return float((1 - shrinkage) * (means * whitened).sum())
 

@@ -53,7 +53,8 @@ def mdl(features: Features, labels: ClassIndices, random_state: int = 0) -> PerT
     ------
     Voita and Titov 2020, arXiv:2003.12298, section 2.2.2, online code.
     """
-    n_classes = len(np.unique(labels))
+    present, classes = np.unique(labels, return_inverse=True)
+    n_classes = len(present)
     if n_classes < 2:  # noqa: PLR2004
         raise LabelError("Expected labels of at least two classes, all are the same.")
     order = np.random.default_rng(random_state).permutation(len(labels))
@@ -65,12 +66,12 @@ def mdl(features: Features, labels: ClassIndices, random_state: int = 0) -> PerT
         standard = Standardizer.fit(features[before])
         guess = _fit_and_guess(
             standard.apply(features[before]),
-            labels[before],
+            classes[before],
             standard.apply(features[block]),
             n_classes,
         )
         mixed = (start * guess + 1.0) / (start + n_classes)
-        bits[block] = -np.log2(mixed[np.arange(len(block)), labels[block]])
+        bits[block] = -np.log2(mixed[np.arange(len(block)), classes[block]])
     return -bits
 
 
