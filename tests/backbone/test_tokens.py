@@ -272,3 +272,12 @@ def test_python_tokenizer_is_refused(tiny, monkeypatch, says):
     monkeypatch.setattr(load.AutoTokenizer, "from_pretrained", lambda *_, **__: slow)
     with pytest.raises(BackboneLoadError, match=r"Rust backend.*got Slow"):
         Backbone.from_pretrained(tiny.folder("bert"), device="cpu")
+
+
+def test_python_tokenizer_of_a_gguf_file_is_refused(bert, tmp_path, monkeypatch):
+    file = tmp_path / "model.gguf"
+    file.touch()
+    slow = type("Slow", (), {"is_fast": False, "model_max_length": 512})()
+    monkeypatch.setattr(load, "load_gguf", lambda *_: (bert.model, slow))
+    with pytest.raises(BackboneLoadError, match=r"model.gguf: .*Rust backend.*got Slow"):
+        Backbone.from_pretrained(file, device="cpu")

@@ -74,6 +74,7 @@ def load_model(
     """
     if path.is_file():
         model, tokenizer = load_gguf(path, dtype)
+        _check_rust(tokenizer, path)
     else:
         tokenizer = _load_tokenizer(path, trust_remote_code=trust_remote_code)
         marks = read_marks(path)
@@ -92,12 +93,7 @@ def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
         )
     with _told("tokenizer", path):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
-    if not getattr(tokenizer, "is_fast", False):  # some kinds in transformers do not even say so
-        raise BackboneLoadError(
-            f"{path}: expected a tokenizer with a tokenizer.json (Rust backend), got "
-            f"{type(tokenizer).__name__}. Convert it once with transformers and save it beside the "
-            "model."
-        )
+    _check_rust(tokenizer, path)
     if _makes_nothing(tokenizer.backend_tokenizer):  # all texts would be one
         raise BackboneLoadError(
             f"The tokenizer in {path} makes no token of any text: {type(tokenizer).__name__} found "
@@ -110,6 +106,15 @@ def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
             "expected a number."
         )
     return tokenizer
+
+
+def _check_rust(tokenizer: Any, path: Path) -> None:
+    if not getattr(tokenizer, "is_fast", False):  # some kinds in transformers do not even say so
+        raise BackboneLoadError(
+            f"{path}: expected a tokenizer with a tokenizer.json (Rust backend), got "
+            f"{type(tokenizer).__name__}. Convert it once with transformers and save it beside the "
+            "model."
+        )
 
 
 def _makes_nothing(rust: Any) -> bool:
