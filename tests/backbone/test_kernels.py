@@ -135,6 +135,19 @@ def test_other_precisions_and_few_tokens_run_plainly(tiny, bert, monkeypatch):
 
 
 @pytest.mark.usefixtures("onednn")
+def test_interrupted_while_they_are_put_on_it_leaves_no_trace(bert):
+    class Interrupted(dict):
+        def items(self):
+            yield next(iter(super().items()))
+            raise KeyboardInterrupt
+
+    packed = Interrupted(kernels.pack_linears(bert.blocks.container, 10_000))
+    with pytest.raises(KeyboardInterrupt), kernels.packed_products(packed):
+        pass
+    assert not any("forward" in vars(module) for module in bert.model.modules())
+
+
+@pytest.mark.usefixtures("onednn")
 def test_modules_that_do_something_else_are_left_alone():
     class Odd(nn.Linear):
         def forward(self, x):

@@ -160,10 +160,10 @@ def packed_products(packed: Mapping[nn.Linear, Tensor]) -> Iterator[None]:
     None
         While it lasts.
     """
-    for module, weight in packed.items():
-        vars(module)["forward"] = partial(onednn_linear, packed=weight, bias=module.bias)
     try:
+        for module, weight in packed.items():
+            vars(module)["forward"] = partial(onednn_linear, packed=weight, bias=module.bias)
         yield
     finally:
-        for module in packed:
-            del vars(module)["forward"]  # the method of the class stands behind it
+        for module in packed:  # the method of the class stands behind it
+            vars(module).pop("forward", None)  # Ctrl-C may come before the last has one
