@@ -189,3 +189,20 @@ def test_wrong_names_are_refused(bert, tiny):
         ProbeLoss(np.zeros((32, 2)), np.zeros(2), np.zeros(1, dtype=np.int64), "weighted")
     with pytest.raises(UnknownOptionError, match="attention_entropy"):
         model_signals(bert, tiny.texts, ("attention",))
+
+
+def test_a_device_too_full_for_the_ids_gets_smaller_batches(bert, tiny, monkeypatch):
+    loss = loss_for(bert, len(tiny.texts))
+    expected = backbone_gradient(bert, tiny.texts, loss, progress=False).values
+    put, refused = torch.Tensor.to, []
+
+    def full_at_first(tensor, *args, **kwargs):
+        if tensor.dtype == torch.int64 and tensor.ndim == 2 and len(tensor) > 1 and not refused:
+            refused.append(tensor.shape)
+            raise torch.OutOfMemoryError
+        return put(tensor, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "to", full_at_first)
+    with pytest.warns(UserWarning, match="going on with smaller batches"):
+        found = backbone_gradient(bert, tiny.texts, loss, progress=False).values
+    np.testing.assert_allclose(found, expected, rtol=1e-4)

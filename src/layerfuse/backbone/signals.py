@@ -192,7 +192,6 @@ def _run_all(
         alike = tokens.together(order[start:], steps)
         batch = tokens.batches(alike, budget.tokens, n_cores=1)[0]
         ids, mask = tokens.padded(batch, pad_id)
-        ids, mask = ids.to(backbone.device), mask.to(backbone.device)
         measured = budget.attempt(functools.partial(tap.run, batch, ids, mask), *ids.shape)
         if measured is not None:
             yield batch, measured
@@ -218,6 +217,7 @@ class _SignalTap(BlockTap):
     ) -> Mapping[SignalName, Tensor]:
         """Return each signal (batch, layer) of the texts at some positions of the sample."""
         measured: dict[SignalName, Tensor] = {}
+        input_ids, mask = input_ids.to(self.model.device), mask.to(self.model.device)
         try:
             with torch.inference_mode(mode=self.loss is None), self.blocks.turn:
                 self._listen(input_ids, mask)
