@@ -172,7 +172,7 @@ def test_a_label_column_that_is_named_is_read_though_nothing_asks_for_labels(
         (["-k", "5", "--selector", "top"], "k=5 of all backbones: 4 layers"),
         (["--selector", "budget"], "the selector 'budget' and a limit belong together"),
         (["--max-ms", "3"], "the selector 'budget' and a limit belong together"),
-        (["--plot", "nowhere/out.svg"], "nowhere is not writable"),
+        (["--plot", "nowhere/out.svg"], "nowhere/out.svg cannot be written: there is no folder /"),
         (["--plot", "out.png"], "--plot writes SVG, got out.png. Name it out.svg."),
     ],
 )
@@ -200,7 +200,7 @@ def test_layers_stand_at_their_depth_also_where_the_last_has_no_score(
 def test_a_folder_is_no_place_for_a_plot(refused, data, tiny_encoder, tmp_path):
     (tmp_path / "plots.svg").mkdir()
     line = refused(data(), "-b", tiny_encoder, "--plot", tmp_path / "plots.svg")
-    assert "cannot be written" in line
+    assert "plots.svg cannot be written: it is a folder." in line
 
 
 def test_fit_keeps_to_a_budget(run, data, tiny_encoder, tmp_path):

@@ -213,8 +213,15 @@ def _check_plot(plot: Path | None) -> None:
             f"--plot writes SVG, got {plot}. Name it {plot.with_suffix('.svg')}."
         )
     target = plot if plot.exists() else plot.resolve().parent
-    if plot.is_dir() or not target.exists() or not os.access(target, os.W_OK):
-        raise PermissionError(f"{plot} cannot be written: {target} is not writable.")
+    if plot.is_dir():
+        why = "it is a folder"
+    elif not target.is_dir() and target != plot:
+        why = f"there is no folder {target}"
+    elif not os.access(target, os.W_OK):
+        why = f"{target} is not writable"
+    else:
+        return
+    raise OSError(f"{plot} cannot be written: {why}.")
 
 
 def _document(choice: "LayerChoice", prompts: dict[str, str]) -> dict[str, Any]:
