@@ -6,6 +6,7 @@ import os
 import pytest
 
 from layerfuse.backbone import Backbone
+from layerfuse.report import machine
 from layerfuse.wheels import PACKAGED_MODELS
 
 
@@ -26,9 +27,19 @@ def test_doctor_tells_facts_and_advice(run, cache_folder):
     assert done.code == 0
     assert str(cache_folder) in done.out
     assert "not checked" in done.out
-    assert done.out.splitlines()[-1].startswith("- ")
+    assert done.out.split("\n\n")[1].startswith("- ")
     assert set(document["kernels"]) >= {"in_use", "float32_gflops", "bfloat16_gflops"}
     assert isinstance(document["advice"], list)
+
+
+def test_advice_is_wrapped_and_keeps_names_whole(run, monkeypatch):
+    folder = "/home/" + "embeddings-" * 8
+    advice = ("set OMP_WAIT_POLICY=passive, " * 6, f"{folder} cannot be written: choose another.")
+    monkeypatch.setattr(machine, "examine_machine", lambda **_: machine.Checkup({}, advice))
+    lines = run("doctor").out.split("\n\n")[1].splitlines()
+    assert max(len(line) for line in lines if folder not in line) <= 80
+    assert [line[:2] for line in lines].count("- ") == 2
+    assert " ".join(line[2:] for line in lines).split() == " ".join(advice).split()
 
 
 def test_models_lists_size_licence_and_what_is_on_disk(run, cache_folder):

@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from layerfuse.cli.options import JsonOption, OfflineOption, emit
+from layerfuse.cli.options import JsonOption, OfflineOption, emit, filled
 
 
 def doctor(offline: OfflineOption = False, json: JsonOption = False) -> None:
@@ -22,7 +22,9 @@ def doctor(offline: OfflineOption = False, json: JsonOption = False) -> None:
         for i, (name, value) in enumerate(facts.items())
     ]
     typer.echo(text_table(("", "what", "here"), rows))
-    typer.echo("\n" + "\n".join(f"- {line}" for line in checkup.advice or ["Nothing to change."]))
+    typer.echo("")
+    for advice in checkup.advice or ["Nothing to change."]:
+        typer.echo(filled(advice, bullet="- "))
 
 
 def _plain(name: str, value: Any) -> str:

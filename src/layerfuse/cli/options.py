@@ -133,9 +133,16 @@ def say_columns(texts: "TextData") -> None:
     )
 
 
-def filled(text: str) -> str:
-    """Return a text in lines of 80 columns, names of models whole."""
-    return textwrap.fill(text, 80, break_on_hyphens=False)
+def filled(text: str, *, bullet: str = "") -> str:
+    """Return a text in lines of 80 columns, names of models and folders whole."""
+    return textwrap.fill(
+        text,
+        80,
+        initial_indent=bullet,
+        subsequent_indent=" " * len(bullet),
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def emit(document: dict[str, Any] | list[Any]) -> None:
