@@ -116,6 +116,13 @@ def test_print_fits_a_terminal(report, capsys):
     assert table[3].endswith("+5.9")
 
 
+@pytest.mark.parametrize("n_before", range(12))
+def test_print_keeps_names_of_models_whole(report, n_before):
+    data = dataclasses.replace(report.data, name="x" * n_before + " all-MiniLM-L6-v2" * 7)
+    lines = str(dataclasses.replace(report, data=data)).splitlines()
+    assert not any(line.endswith("-") for line in lines[: lines.index("")])
+
+
 def test_print_does_not_steer_the_terminal(report):
     data = dataclasses.replace(report.data, name="\x1b[31mred\r\n")
     assert "\x1b" not in str(dataclasses.replace(report, data=data))

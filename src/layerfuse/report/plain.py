@@ -25,7 +25,8 @@ def report_text(report: Report) -> str:
     """
     warning = leak_warning(report)
     said = [*([f"Warning: {warning}"] if warning else []), *sentences(report)]
-    lines = [textwrap.fill(one_line(line), _WIDTH) for line in said]
+    # Names of models have hyphens; they are searched for and copied.
+    lines = [textwrap.fill(one_line(line), _WIDTH, break_on_hyphens=False) for line in said]
     table = short_table(report)
     cells = [table.headers, *table.rows]
     others = sum(2 + max(len(row[i]) for row in cells) for i in range(1, len(table.headers)))
