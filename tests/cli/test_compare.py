@@ -100,7 +100,7 @@ def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
     [
         (["--test", "{test}", "--group-column", "author"], "leave it out beside --test"),
         (["--test", "{test}", "--test-share", "0.5"], "--test-share splits --train"),
-        (["--folds", "30"], "Ask for fewer folds"),
+        (["--folds", "30"], "Use fewer folds"),
         (["--folds", "3", "--test", "{test}"], "--folds cross-validates"),
         (["--fusion", "blend"], "blend"),
         (["--criterion", "loo_ridge", "--criterion", "blend"], "blend"),

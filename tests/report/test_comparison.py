@@ -331,8 +331,8 @@ def test_numpy_labels_in_a_list_can_be_saved(plain, toy, tiny_encoder):
         ({"test_labels": ["calm", "\ud800"] * 12}, LabelError, r"^test labels: an array cannot"),
         ({"name": Path("data")}, UnknownOptionError, r"name=.*expected a string"),
         ({"name": None}, UnknownOptionError, "name=None: expected a string"),
-        ({"seeds": [3, 3]}, UnknownOptionError, r"seeds=\[3, 3\]: expected each once"),
-        ({"seeds": [1, 0]}, UnknownOptionError, "none that is the classifier's random_state, 0,"),
+        ({"seeds": [3, 3]}, UnknownOptionError, r"seeds=\[3, 3\]: expected distinct seeds"),
+        ({"seeds": [1, 0]}, UnknownOptionError, "without the classifier's random_state, 0,"),
         ({"fusions": ["blend"]}, UnknownOptionError, "blend"),
         ({"criteria": ["blend"]}, UnknownOptionError, "blend"),
         ({"curve": [1]}, ShapeError, "from 2 texts a class"),
@@ -366,7 +366,7 @@ LEAVE_OUT = "eave .* out, or add training texts"
 )
 def test_labels_of_another_type_are_to_be_cast(sides, own, others, said):
     texts, _, tests, _ = sides
-    with pytest.raises(LabelError, match=rf"{said} \(.*: cast one side") as told:
+    with pytest.raises(LabelError, match=rf"{said} \(.*: convert one side") as told:
         Split.of(texts[:40], own * 20, tests[:24], others * 12)
     assert not re.search(LEAVE_OUT, str(told.value))
 
@@ -398,7 +398,7 @@ def test_texts_of_labels_that_are_new_are_to_be_left_out(sides, own, others, cas
     texts, _, tests, _ = sides
     with pytest.raises(LabelError, match=LEAVE_OUT) as told:
         Split.of(texts[:40], own * 20, tests[:24], others * 12)
-    assert ("cast one side" in str(told.value)) == cast
+    assert ("convert one side" in str(told.value)) == cast
 
 
 def test_a_report_of_another_version_is_refused(report):
@@ -413,15 +413,15 @@ def test_a_report_of_another_version_is_refused(report):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda d: d["confusion"].pop(), "2 classes need as many lines"),
-        (lambda d: d["confusion"][0].append(0), "a square of confusions"),
-        (lambda d: d["confusion"][0].clear(), "a square of confusions"),
-        (lambda d: d["classes"].pop(), "2 classes need as many lines"),
-        (lambda d: d["layers"][0]["scores"].pop(), "need as many scores"),
-        (lambda d: d["layers"][0]["standard_errors"].pop(), "need as many scores"),
-        (lambda d: d["seeds"]["accuracy"].append(1.0), "need as many accuracies"),
-        (lambda d: d["seeds"]["baselines"][0]["accuracy"].pop(), "need as many accuracies"),
-        (lambda d: d.update(best_baseline="luck"), "'luck', is none of the baselines"),
+        (lambda d: d["confusion"].pop(), "Expected 2 rows of class metrics"),
+        (lambda d: d["confusion"][0].append(0), "a square confusion matrix of 2 classes"),
+        (lambda d: d["confusion"][0].clear(), "a square confusion matrix of 2 classes"),
+        (lambda d: d["classes"].pop(), "Expected 2 rows of class metrics"),
+        (lambda d: d["layers"][0]["scores"].pop(), "one per layer"),
+        (lambda d: d["layers"][0]["standard_errors"].pop(), "one per layer"),
+        (lambda d: d["seeds"]["accuracy"].append(1.0), "one accuracy per seed"),
+        (lambda d: d["seeds"]["baselines"][0]["accuracy"].pop(), "one accuracy per seed"),
+        (lambda d: d.update(best_baseline="luck"), "'luck' is not among the baselines"),
     ],
 )
 def test_a_document_edited_by_hand_is_refused_where_its_parts_disagree(report, edit, message):

@@ -60,18 +60,18 @@ def test_a_text_is_leaked_if_it_stands_outside_its_fold_too():
     ("labels", "options", "error", "message"),
     [
         (LABELS, {"n_folds": 1}, ShapeError, "at least 2 folds"),
-        (LABELS, {"n_folds": 9}, DataError, "Ask for fewer folds"),
+        (LABELS, {"n_folds": 9}, DataError, "Use fewer folds"),
         (
             ["a", *["b"] * 12, *["c"] * 11],
             {"n_folds": 2},
             DataError,
-            "class 'a', which has 1, none lies outside",
+            "contains all 1 texts of class 'a'",
         ),
         (LABELS, {"n_folds": 2, "groups": ["x", None] * 12}, LabelError, "groups: the group"),
-        (LABELS, {"n_folds": 2, "groups": [1]}, ShapeError, "a group per text, got 1 for 24"),
+        (LABELS, {"n_folds": 2, "groups": [1]}, ShapeError, "one group per text, got 1 for 24"),
         (LABELS, {"n_folds": 3, "groups": [0, 1] * 12}, DataError, "fewer folds"),
         (LABELS, {"n_folds": 2, "groups": [0.5, 1.0] * 12}, LabelError, "expected groups that are"),
-        (["a", "a", *["b"] * 22], {"n_folds": 2}, DataError, "Outside fold 1 there are not two"),
+        (["a", "a", *["b"] * 22], {"n_folds": 2}, DataError, "outside fold 1 there are fewer"),
     ],
 )
 def test_folds_that_cannot_be_are_told(labels, options, error, message):

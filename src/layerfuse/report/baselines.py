@@ -1,4 +1,4 @@
-"""What every result stands beside: baselines trained on the same texts with the same heads."""
+"""Baselines and variants of the result, trained on the same texts with the same heads."""
 
 import contextlib
 import dataclasses
@@ -21,14 +21,14 @@ RESULT = "layerfuse"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predicted:
-    """What one classifier says of the test texts.
+    """The predictions of one classifier on the test texts.
 
     Parameters
     ----------
     name, kind : str
         As in ``Quality``.
     probabilities : array of shape (text, class)
-        Rows sum to 1.
+        Each row sums to 1.
     """
 
     name: str
@@ -39,23 +39,23 @@ class Predicted:
 def predict_tfidf(
     texts: Sequence[str], supervision: Supervision, test_texts: Sequence[str]
 ) -> Targets:
-    """Predict by logistic regression on TF-IDF; penalty, temperature and pairs are validated.
+    """Predict by logistic regression on TF-IDF; penalty, temperature and word pairs are validated.
 
     Parameters
     ----------
     texts : sequence of str
         Training texts.
     supervision : Supervision
-        Their labels.
+        Labels of the training texts.
     test_texts : sequence of str
         Texts to predict.
 
     Returns
     -------
     array of shape (test text, class)
-        Probabilities; the classes' shares where no word stands in two training texts.
+        Probabilities; the class shares if no word occurs in two training texts.
     """
-    found = fit_lexical(
+    fitted = fit_lexical(
         texts,
         supervision.labels,
         supervision.weights,
@@ -63,58 +63,58 @@ def predict_tfidf(
         supervision.groups,
         losses=["logistic"],
     )
-    if found is None:  # nothing is left but the intercept
+    if fitted is None:
         return class_shares(supervision, len(test_texts))
-    _, head = found
+    _, head = fitted
     probabilities: Targets = np.exp(head.log_probabilities(test_texts))
     return probabilities
 
 
 def layer_at(embeddings: LayerRows, depth: float) -> LayerRef:
-    """Return the layer at a share of the depth, under the first pooling.
+    """Return the layer at a relative depth, under the first pooling.
 
     Parameters
     ----------
     embeddings : LayerRows
-        Of a whole backbone.
+        Embeddings of a whole backbone.
     depth : float
-        1 is the last layer, which people embed with today; half a layer is rounded up.
+        0 is the embedding output, 1 the last layer; half a layer is rounded up.
     """
     layer = int(depth * max(ref.layer for ref in embeddings.refs) + 0.5)
     return next(ref for ref in embeddings.refs if ref.layer == layer)
 
 
 def best_layers(trial: Trial) -> tuple[LayerRef, ...]:
-    """Return the layer of each backbone that scores best on the training texts."""
+    """Return the layer of each backbone with the highest score on the training texts."""
     scores = trial.classifier.scores_
-    return tuple(scores.of(own.backbone).best for own in trial.train)
+    return tuple(scores.of(stored.backbone).best for stored in trial.train)
 
 
 def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Predicted]:
-    """Train every baseline, and predict with each and with the classifier.
+    """Train all baselines and variants, and predict with each of them and the classifier.
 
     Parameters
     ----------
     trial : Trial
-        The classifier.
+        Trial of the classifier.
     fusions : sequence of FusionName
-        To be tried on the chosen layers.
+        Further fusions of the chosen layers.
 
     Yields
     ------
     Predicted
-        TF-IDF; the last, the middle and the best layer of each backbone, the best by its score on
-        the training texts; the best layer of all; the mean of all layers of each backbone; the last
-        layers beside each other; each fusion that takes the chosen layers (else a warning says
-        why not), with words if the classifier has some; the chosen layers of the backbone that has
-        the best layer, where the classifier has those of others too; the classifier without its
-        words, unless it was told to have none; the classifier, last.
+        In this order: TF-IDF; the last, the middle and the best layer of each backbone; the best
+        layer of all; the mean of all layers of each backbone; all last layers concatenated; each
+        further fusion, with the TF-IDF head if the classifier has it (a fusion that cannot combine
+        the chosen layers is left out with a warning); the chosen layers of the backbone with the
+        best layer, if there are others; the classifier without its TF-IDF head, unless that was
+        switched off; the classifier. Best layers have the highest score on the training texts.
     """
     texts, tests = trial.split.texts, trial.split.test_texts
-    by_words = predict_tfidf(texts, trial.supervision, tests)
-    yield Predicted("TF-IDF + logistic regression", "tfidf", by_words)
-    lasts = tuple(layer_at(own, 1.0) for own in trial.train)
-    middles = tuple(layer_at(own, 0.5) for own in trial.train)
+    probabilities = predict_tfidf(texts, trial.supervision, tests)
+    yield Predicted("TF-IDF + logistic regression", "tfidf", probabilities)
+    lasts = tuple(layer_at(stored, 1.0) for stored in trial.train)
+    middles = tuple(layer_at(stored, 0.5) for stored in trial.train)
     for kind, refs in (("last layer", lasts), ("middle layer", middles)):
         for ref in refs:
             yield Predicted(f"{ref.backbone}, {kind}", kind, trial.predict((ref,)))
@@ -127,11 +127,11 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
     yield Predicted("mean of all layers", "layer mean", trial.predict(lasts, read=_read_means))
     if len(lasts) > 1:
         yield Predicted("last layers of all", "last layers", trial.predict(lasts))
-    chosen, words = trial.classifier.selection_.refs, trial.classifier.head_.lexical is not None
+    chosen, lexical = trial.classifier.selection_.refs, trial.classifier.head_.lexical is not None
     for fusion in fusions:
         try:
-            probabilities = trial.predict(chosen, fusion, lexical=words)
-        except SelectionError as err:  # known only now, and no reason to lose all other rows
+            probabilities = trial.predict(chosen, fusion, lexical=lexical)
+        except SelectionError as err:  # must not lose all other rows
             warnings.warn(f"{fusion} is left out of the comparison: {err}", stacklevel=2)
             continue
         yield Predicted(f"chosen layers, {fusion}", "fusion", probabilities)
@@ -142,14 +142,13 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
 
 
 def _one_backbone(trial: Trial, backbone: str) -> Iterator[Predicted]:
-    """Yield what the chosen layers of one backbone give, for what the others add to be seen."""
+    """Yield the chosen layers of one backbone alone, which shows what the others add."""
     chosen = trial.classifier.selection_.refs
-    own = tuple(ref for ref in chosen if ref.backbone == backbone)
-    if not own or own == chosen:
+    refs = tuple(ref for ref in chosen if ref.backbone == backbone)
+    if not refs or refs == chosen:
         return
-    # What cannot combine so few layers shows nothing of them.
-    with contextlib.suppress(SelectionError):
-        probabilities = trial.predict(own, fusion_name(trial.classifier.fusion_))
+    with contextlib.suppress(SelectionError):  # the fusion may need more layers
+        probabilities = trial.predict(refs, fusion_name(trial.classifier.fusion_))
         yield Predicted(f"{RESULT} on {backbone} alone", "one backbone", probabilities)
 
 
@@ -161,14 +160,14 @@ def predict_pooled(
     Parameters
     ----------
     trials : sequence of Trial
-        One, or one per fold, of the same classes.
+        One, or one per fold, with the same classes.
     fusions : sequence of FusionName
-        As in ``predict_all``; one that some fold leaves out is left out.
+        As in ``predict_all``.
 
     Returns
     -------
     tuple of Predicted
-        As from ``predict_all``.
+        As from ``predict_all``; only rows that every fold has.
     """
     by_trial = [{row.name: row for row in predict_all(trial, fusions)} for trial in trials]
     return tuple(
@@ -181,17 +180,17 @@ def predict_pooled(
 
 
 def _read_means(embeddings: Sequence[LayerRows], refs: Sequence[LayerRef]) -> list[Block]:
-    """Return the mean of all layers of each backbone, under the pooling of the layer that is named.
+    """Return the mean of all layers of each ref's backbone under its pooling.
 
     One layer is in memory at a time.
     """
-    by_name = {own.backbone: own for own in embeddings}
+    by_name = {backbone.backbone: backbone for backbone in embeddings}
     means = []
     for ref in refs:
-        own = by_name[ref.backbone]
-        layers = [one for one in own.refs if one.pooling == ref.pooling]
-        total = own.row(layers[0]).copy()
+        backbone = by_name[ref.backbone]
+        layers = [layer for layer in backbone.refs if layer.pooling == ref.pooling]
+        total = backbone.row(layers[0]).copy()
         for layer in layers[1:]:
-            total += own.row(layer)
+            total += backbone.row(layer)
         means.append(total / np.float32(len(layers)))
     return means

@@ -1,4 +1,4 @@
-"""Accuracy against cost: what smaller sets of backbones would give, and what each one adds."""
+"""Accuracy against cost: smaller sets of backbones, and what each backbone adds."""
 
 import dataclasses
 import itertools
@@ -20,9 +20,9 @@ from layerfuse.report.trade import knee, pareto_front
 from layerfuse.train import fit_head
 
 MAX_TEXTS = 2000
-"""Training texts that the choices are fitted on, and two of every class."""
+"""Most training texts that the choices are fitted on, plus two of each class."""
 
-_ALL_SUBSETS = 4  # backbones of which every set is tried: 15
+_ALL_SUBSETS = 4  # most backbones of which all subsets (15) are tried
 
 
 def smaller_choices(
@@ -35,29 +35,29 @@ def smaller_choices(
 ) -> tuple[Choice, ...]:
     """Fit fusion and head again on the classifier's layers of fewer backbones.
 
-    All choices, the whole set too, are fitted alike, so that they compare: with the fusion and the
-    kind of head in use, without words, on the same training texts, which may be fewer than those of
-    the classifier.
+    All sets, also the whole one, are fitted alike to be comparable: with the classifier's fusion
+    and kind of head, without the TF-IDF head, and on the same training texts, which may be fewer
+    than the classifier's.
 
     Parameters
     ----------
     classifier : FusionClassifier
-        Fitted.
+        Fitted classifier.
     embeddings : sequence of LayerRows
-        Of the backbones in use, all of the training texts; others are ignored.
+        Embeddings of all training texts under the backbones in use; other backbones are ignored.
     supervision : Supervision
-        Labels of the training texts. 2,000 are drawn, if there are more, so that classes keep their
-        shares; and two of every class.
+        Labels of the training texts. If there are more than 2,000, these are drawn stratified by
+        class, plus two of each class.
     test_embeddings, truth
-        The same of the test texts and their class indices, which nothing is chosen by.
+        Embeddings and class indices of the test texts; nothing is chosen by them.
     costs : sequence of DepthCosts
-        From ``measure_costs``, of the backbones in use.
+        Costs of the backbones in use, from ``measure_costs``.
 
     Returns
     -------
     tuple of Choice
-        The whole set first, then smaller ones: every one of up to four backbones; of more those
-        that leave one out, and each alone. A set that the fusion has nothing to combine of is none.
+        The whole set first, then smaller ones: with up to four backbones all subsets, with more
+        each backbone alone and all but one. A set with too few sources for the fusion is left out.
     """
     selection = classifier.selection_
     sets = backbone_sets(selection.backbones)
@@ -68,11 +68,11 @@ def smaller_choices(
     test = _read(test_embeddings, selection, slice(None))
 
     def fit(names: tuple[str, ...]) -> tuple[float, float] | None:
-        own = [ref for ref in selection if ref.backbone in names]
+        refs = [ref for ref in selection if ref.backbone in names]
         kind = FUSIONS[fusion_name(classifier.fusion_)]
         try:
-            fusion, vectors = kind.fit_fuse([train[ref] for ref in own], own, known)
-        except SelectionError:  # some fusions combine sources, and of one there is nothing to
+            fusion, vectors = kind.fit_fuse([train[ref] for ref in refs], refs, known)
+        except SelectionError:  # some fusions need more than one source
             return None
         head, (*_, candidate) = fit_head(
             vectors,
@@ -82,7 +82,7 @@ def smaller_choices(
             groups=known.groups,
             random_state=known.random_state,
         )
-        best = head.decisions(fusion.fuse([test[ref] for ref in own])).argmax(1)
+        best = head.decisions(fusion.fuse([test[ref] for ref in refs])).argmax(1)
         return candidate.accuracy, float((best == truth).mean())
 
     tried = zip(sets, map(fit, sets), priced, strict=True)
@@ -90,12 +90,12 @@ def smaller_choices(
     points = [(held_out, milliseconds) for _, held_out, _, milliseconds, _ in fitted]
     front, best_trade = pareto_front(points), knee(points)
     return tuple(
-        Choice(*one, on_front=front[i], is_knee=i == best_trade) for i, one in enumerate(fitted)
+        Choice(*row, on_front=front[i], is_knee=i == best_trade) for i, row in enumerate(fitted)
     )
 
 
 def backbone_sets(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Return the sets of backbones worth a look: the whole one first, then ever smaller ones.
+    """Return the sets of backbones to compare, from the largest to the smallest.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def backbone_sets(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     Returns
     -------
     tuple of tuple of str
-        Every set of up to four names; of more the whole set, those without one, and each alone.
+        All subsets of up to four names; of more, the whole set, all but one, and each alone.
     """
     n = len(names)
     sizes = range(n, 0, -1) if n <= _ALL_SUBSETS else (n, n - 1, 1)
@@ -123,12 +123,11 @@ def backbone_marginals(choices: Sequence[Choice]) -> tuple[Marginal, ...]:
     Returns
     -------
     tuple of Marginal
-        In the order of the whole set, without those that the others were not fitted without; so
-        empty if there is one backbone only.
+        In the order of the whole set. A backbone is left out if the set of all others was not
+        fitted, so there are none with one backbone.
     """
     whole = max(choices, key=lambda choice: len(choice.backbones))
     by_names = {frozenset(choice.backbones): choice for choice in choices}
-
     without = {name: by_names.get(frozenset(whole.backbones) - {name}) for name in whole.backbones}
     return tuple(
         Marginal(
@@ -144,8 +143,8 @@ def backbone_marginals(choices: Sequence[Choice]) -> tuple[Marginal, ...]:
 def _price(
     selection: Selection, names: Sequence[str], costs: Sequence[DepthCosts]
 ) -> tuple[float, int]:
-    """Return milliseconds and bytes of backbones that end after their deepest layer in use."""
-    by_name = {one.backbone: one for one in costs}
+    """Return milliseconds and bytes of backbones cut at their deepest layer in use."""
+    by_name = {by_depth.backbone: by_depth for by_depth in costs}
     milliseconds, weight_bytes = [], 0
     for name in names:
         deepest = selection.deepest(name)
@@ -157,12 +156,12 @@ def _price(
 def _read(
     embeddings: Sequence[LayerRows], selection: Selection, rows: np.ndarray | slice
 ) -> dict[LayerRef, Block]:
-    """Return some rows of each layer's (text, hidden) matrix; no two whole ones at a time."""
-    by_name = {one.backbone: one for one in embeddings}
+    """Return some rows of each layer's (text, hidden) matrix, reading one matrix at a time."""
+    by_name = {layers.backbone: layers for layers in embeddings}
     return {ref: by_name[ref.backbone].row(ref)[rows] for ref in selection}
 
 
 def _draw(classes: ClassIndices, n_texts: int, random_state: int) -> np.ndarray:
-    """Return positions of texts, two at least of every class, as a head needs them."""
+    """Return positions of drawn texts, at least two of each class, as a head needs."""
     pairs = [np.flatnonzero(classes == label)[:2] for label in range(classes.max() + 1)]
     return np.union1d(sample_texts(classes, n_texts, random_state), np.concatenate(pairs))

@@ -1,4 +1,4 @@
-"""``compare``: a classifier beside its baselines on test texts, in a ``Report``."""
+"""``compare``: a classifier and its baselines on the same test texts, as a ``Report``."""
 
 import warnings
 from collections.abc import Sequence
@@ -36,8 +36,8 @@ from layerfuse.report.trial import Trial, embed_split
 from layerfuse.score import CRITERIA, CriterionName
 from layerfuse.train import class_weights
 
-# Variants of the result, not what it has to beat.
-_OUR_OWN = {"fusion", "one backbone", "without words"}
+# Kinds of rows that are variants of the result and do not count as baselines.
+_VARIANTS = {"fusion", "one backbone", "without words"}
 _PACKAGES = ("layerfuse", "torch", "transformers", "scikit-learn", "numpy")
 
 
@@ -63,44 +63,43 @@ def compare(
     Parameters
     ----------
     classifier : FusionClassifier
-        Is fitted here, on the training texts alone.
+        It is fitted here, on the training texts alone.
     texts, labels : columns of shape (text,)
-        To train on; as in ``FusionClassifier.fit``.
+        Training texts and their labels, as in ``FusionClassifier.fit``.
     test_texts, test_labels : columns of shape (test text,), optional
         Nothing is fitted on them or chosen by them. Default: cross-validation.
     folds : int
-        Without test texts each of so many folds is tested on by a classifier, and baselines, fitted
-        on all others; all predictions together are the result. The classifier itself is fitted on
-        all texts in the end, and layers, gates and costs are its own. What is drawn of a single
-        test set, the learning curve and the trade of accuracy for costs, is of the first fold.
+        Folds of the cross-validation, used without test texts. Classifier and baselines are fitted
+        on the other folds and predict this one; the predictions of all folds are the result. The
+        final classifier is fitted on all texts, and the report shows its layers, gates and costs.
+        The learning curve and the accuracy of smaller choices are those of the first fold.
     groups : column of shape (text,), optional
         Texts of one group, such as an author, stay in one fold.
     name : str
-        Of the data, for titles.
+        Name of the data, for titles.
     fusions : sequence of FusionName
-        To stand beside the classifier's own, each on the layers it chose.
+        Further fusions of the chosen layers, each reported as a row.
     criteria : sequence of CriterionName
-        To be compared with the classifier's own by the order they give to layers.
+        Further criteria, whose rankings of the layers are compared with the classifier's.
     seeds : sequence of int
-        Classifier and baselines are fitted again with each as the ``random_state``; none twice, and
-        not the classifier's own, which is the first.
+        Further seeds: classifier and baselines are fitted again with each as ``random_state``.
+        None may occur twice or equal the classifier's own, which comes first.
     curve : sequence of int
-        Texts a class: the classifier is fitted on ``n_draws`` draws of so many; the last point is
-        that of all texts.
+        Texts a class at each point of the learning curve; the last point uses all texts.
     n_draws : int
-        For ``curve``.
+        Draws of texts at each point of the learning curve.
     costs : bool
-        Measure what predicting costs, and what fewer backbones would give.
+        Measure what prediction costs and how accurate fewer backbones would be.
 
     Returns
     -------
     Report
-        ``print`` shows its table, ``save_report`` writes a page.
+        ``print`` shows its table, ``save_report`` writes its pages.
 
     Raises
     ------
     DataError, LabelError, ShapeError, UnknownOptionError
-        If texts, labels or options are not what they should be; before anything is loaded.
+        If texts, labels or options are invalid; before any model is loaded.
     """
     if not isinstance(name, str):
         raise UnknownOptionError(f"name={name!r}: expected a string.")
@@ -129,7 +128,7 @@ def compare(
             extraction_seconds=spent[0].wall_seconds,
             fit_seconds=spent[1].wall_seconds,
             comparison_seconds=spent[2].wall_seconds,
-            peak_memory_bytes=max(one.peak_memory_bytes for one in spent),
+            peak_memory_bytes=max(overhead.peak_memory_bytes for overhead in spent),
             cache_bytes=0 if classifier.cache is None else _cache_bytes(lead),
         )
         return _report(
@@ -145,14 +144,14 @@ def compare(
 
 
 def _check_seeds(first: int, others: Sequence[int]) -> None:
-    """Raise unless all are seeds, each once: a fit repeated would pass for one more."""
+    """Raise unless all are valid and distinct: a repeated fit would count as another one."""
     check_seed("random_state", first)
     for seed in others:
         check_seed("seeds", seed)
     if len({first, *others}) <= len(others):
         raise UnknownOptionError(
-            f"seeds={list(others)}: expected each once, and none that is the classifier's "
-            f"random_state, {first}, which is fitted first."
+            f"seeds={list(others)}: expected distinct seeds without the classifier's random_state, "
+            f"{first}, which is fitted first."
         )
 
 
@@ -165,15 +164,15 @@ def _splits(
     groups: Any,
     random_state: int,
 ) -> tuple[Split, tuple[Split, ...]]:
-    """Return all texts, and the splits that are trained and tested on; the same without folds."""
+    """Return the split of all texts and the splits to evaluate; without folds they are the same."""
     if (test_texts is None) != (test_labels is None):
         raise DataError("Expected test texts with their labels, got one without the other.")
     if test_texts is None:
-        own = as_list(texts, "texts"), as_list(labels, "labels")  # a generator is read once
-        splits = fold_splits(*own, folds, groups=groups, random_state=random_state)
-        return joined(*own, splits), splits
+        columns = as_list(texts, "texts"), as_list(labels, "labels")  # a generator is read once
+        splits = fold_splits(*columns, folds, groups=groups, random_state=random_state)
+        return joined(*columns, splits), splits
     if groups is not None:
-        raise DataError("Groups are for cross-validation; leave them out beside test texts.")
+        raise DataError("groups are for cross-validation; with test texts, leave them out.")
     split = Split.of(texts, labels, test_texts, test_labels)
     return split, (split,)
 
@@ -190,12 +189,12 @@ def _under_seeds(
     for seed in seeds:
         again = predict_pooled([trial.again(seed) for trial in trials], fusions)
         by_seed.append({row.name: lead.accuracy(row.probabilities) for row in again})
-    known = (row.name for row in predicted if all(row.name in one for one in by_seed))
-    rows = {name: tuple(one[name] for one in by_seed) for name in known}
-    accuracy = rows.pop(RESULT)
-    baselines = tuple(SeededBaseline(name, own) for name, own in rows.items()) if seeds else ()
+    shared = (row.name for row in predicted if all(row.name in rows for rows in by_seed))
+    accuracies = {name: tuple(rows[name] for rows in by_seed) for name in shared}
+    result = accuracies.pop(RESULT)
+    baselines = tuple(SeededBaseline(*row) for row in accuracies.items()) if seeds else ()
     used = tuple(int(seed) for seed in (lead.classifier.random_state, *seeds))
-    return Seeds(used, accuracy, baselines)
+    return Seeds(used, result, baselines)
 
 
 def _report(
@@ -213,17 +212,17 @@ def _report(
     result = predicted[-1].probabilities
     classes = result.argmax(1)
     rows = [quality(p.name, p.kind, p.probabilities, truth, result) for p in predicted[:-1]]
-    others = (row for row in rows if row.kind not in _OUR_OWN)
-    best = max(others, key=lambda row: row.accuracy)
+    baselines = (row for row in rows if row.kind not in _VARIANTS)
+    best = max(baselines, key=lambda row: row.accuracy)
     confusion = confusion_matrix(truth, classes, labels=np.arange(len(names)))
-    strongest = predicted[rows.index(best)].probabilities.argmax(1)
+    best_classes = predicted[rows.index(best)].probabilities.argmax(1)
     return Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={package: version(package) for package in _PACKAGES},
         data=data,
         result=quality(RESULT, "result", result, truth),
         baselines=tuple(rows),
-        gain=gain_over(classes == truth, strongest == truth),
+        gain=gain_over(classes == truth, best_classes == truth),
         best_baseline=best.name,
         classes=class_table(classes, truth, names),
         confusion=tuple(map(tuple, confusion.tolist())),
@@ -243,20 +242,22 @@ def _report(
         curve=curve,
         seeds=seeds,
         prompts={
-            own.backbone: own.model.spec.prompt for own in lead.train if own.model.spec.prompt
+            stored.backbone: stored.model.spec.prompt
+            for stored in lead.train
+            if stored.model.spec.prompt
         },
     )
 
 
 def _pairs(lead: Trial, predicted: Sequence[Predicted]) -> tuple[SourcePair, ...]:
-    """Compare backbones by their best layers; in cross-validation each fold has found its own."""
+    """Compare backbones by their best layers; in cross-validation each fold finds its own."""
     by_name = {row.name: row.probabilities.argmax(1) for row in predicted}
     classes = {ref: by_name[f"{ref.backbone}, best layer"] for ref in best_layers(lead)}
     return source_pairs(lead.test, classes, lead.truth)
 
 
 def _measured_if_possible(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
-    """Measure costs, or say why there are none: all that was fitted is worth more than they are."""
+    """Measure costs; if that fails, warn instead of losing everything that was fitted."""
     try:
         return _measured(lead, trial, fitting)
     except (OSError, ReportError) as err:
@@ -265,21 +266,23 @@ def _measured_if_possible(lead: Trial, trial: Trial, fitting: FitCosts) -> Overh
 
 
 def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
-    """Measure what predicting costs, and what fewer backbones or layers would give.
+    """Measure what prediction costs, and what fewer backbones or layers would reach.
 
     Parameters
     ----------
     lead : Trial
-        Of the classifier.
+        Trial of the final classifier.
     trial : Trial
-        The same one, or of a fold, since fewer backbones are tried on texts that are held out.
+        The same, or that of a fold, whose test texts are held out from the smaller choices.
     fitting : FitCosts
-        Measured already.
+        Costs of fitting, already measured.
     """
     in_use = lead.classifier.selection_.backbones
     tried = {*in_use, *trial.classifier.selection_.backbones}
     by_depth = [
-        measure_costs(own.model, lead.split.texts) for own in lead.train if own.backbone in tried
+        measure_costs(stored.model, lead.split.texts)
+        for stored in lead.train
+        if stored.backbone in tried
     ]
     choices = smaller_choices(
         trial.classifier,
@@ -295,7 +298,7 @@ def _measured(lead: Trial, trial: Trial, fitting: FitCosts) -> Overheads:
             lead.classifier,
             lead.split.test_texts,
             whole_parameters=sum(
-                own.model.n_parameters for own in lead.train if own.backbone in in_use
+                stored.model.n_parameters for stored in lead.train if stored.backbone in in_use
             ),
         ),
         choices=choices,

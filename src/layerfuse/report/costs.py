@@ -1,33 +1,32 @@
-"""What a report tells of costs: of fitting, of predicting, of every backbone."""
+"""Costs in a report: of fitting, of prediction, and of each backbone."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionCosts:
-    """What predicting costs, measured in a process of its own.
+    """Costs of prediction, measured in a fresh process.
 
     Parameters
     ----------
     n_parameters_total : int
-        Of the whole backbones.
+        Parameters of the whole backbones.
     n_parameters_kept : int
-        Of the backbones cut at the deepest layer in use.
+        Parameters of the backbones cut at the deepest layer in use.
     n_parameters_trained : int
-        Of fusion and head: all that was learnt.
+        Parameters of fusion and head.
     weight_bytes : int
-        Of the cut backbones.
+        Size of the weights of the cut backbones.
     flops_per_text : float
-        Of the cut backbones, mean over the texts measured, multiplication and addition apart.
+        FLOPs of the cut backbones, mean over the measured texts; a multiply-add counts as two.
     latency_p50_ms, latency_p95_ms : float
-        Of one text alone.
+        Median and 95th percentile of the time for a single text.
     texts_per_second : float
-        Of many at once.
+        Throughput for many texts at once.
     peak_memory_bytes : int
-        Highest resident memory of the process.
+        Highest resident memory of the process, with freed memory that the allocator keeps.
     extra_memory_bytes : int
-        Allocated above what is loaded, no more than this in 99 % of the time. The peak, of what is
-        resident, also holds what the allocator keeps of freed memory.
+        Memory allocated on top of everything loaded, 99th percentile over time.
     """
 
     n_parameters_total: int
@@ -44,26 +43,25 @@ class PredictionCosts:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One set of backbones: what it gives and costs.
+    """Accuracy and cost of one set of backbones.
 
     Parameters
     ----------
     backbones : tuple of str
-        In use.
+        Names of the backbones.
     held_out_accuracy : float
-        On training texts that were held out, 0 .. 1: choices are made by it, not by test texts.
+        Accuracy on held-out training texts, 0 .. 1; used to compare the sets.
     accuracy : float
-        On the test texts, 0 .. 1.
+        Accuracy on the test texts, 0 .. 1.
     milliseconds : float
-        A text, many at once.
+        Time a text when many are predicted at once.
     weight_bytes : int
-        Of the cut backbones.
+        Size of the weights of the cut backbones.
     on_front : bool
-        Whether nothing else is as good (held out) and as cheap, in milliseconds, and in one of the
-        two better.
+        Whether it is on the Pareto front of held-out accuracy and milliseconds.
     is_knee : bool
-        Whether it is the point of the front farthest above the line between its ends; where none
-        is above, the best.
+        Whether it is the point of the front farthest above the line between its ends; if none
+        is above, the most accurate.
     """
 
     backbones: tuple[str, ...]
@@ -82,11 +80,11 @@ class Marginal:
     Parameters
     ----------
     name : str
-        Of the backbone.
+        Name of the backbone.
     held_out_gain : float
-        Accuracy on held-out training texts with all minus without it; below 0 if it harms.
+        Held-out accuracy on training texts with it minus without it; negative if it harms.
     milliseconds : float
-        That it takes a text, many at once.
+        Time a text that it adds when many are predicted at once.
     """
 
     name: str
@@ -101,13 +99,14 @@ class LayerMarginal:
     Parameters
     ----------
     name : str
-        Of the layer.
+        Name of the layer.
     gain : float
-        Leave-one-out Brier score on training texts without it minus with all; below 0 if it harms.
+        Leave-one-out Brier score on training texts without it minus with it; negative if it harms.
     standard_error : float
-        Of the gain, over texts.
+        Standard error of the gain, over texts.
     milliseconds : float
-        That it takes a text, many at once; 0 where its backbone runs to a deeper layer anyway.
+        Time a text that it adds when many are predicted at once; 0 if its backbone runs to a
+        deeper layer anyway.
     """
 
     name: str
@@ -123,15 +122,15 @@ class FitCosts:
     Parameters
     ----------
     extraction_seconds : float
-        Embedding training and test texts; what the cache held costs nothing.
+        Time to embed training and test texts; cached embeddings cost nothing.
     fit_seconds : float
-        Everything in ``fit`` but the extraction.
+        Time of ``fit`` without extraction.
     comparison_seconds : float
-        All baselines, and in cross-validation the fits of all folds.
+        Time of all baselines, and in cross-validation of the fits of all folds.
     peak_memory_bytes : int
         Highest resident memory of the process.
     cache_bytes : int
-        The embeddings of these texts on disk; 0 without a cache.
+        Size of the embeddings of these texts on disk; 0 without a cache.
     """
 
     extraction_seconds: float
@@ -148,15 +147,15 @@ class Overheads:
     Parameters
     ----------
     fit : FitCosts
-        Of training and comparing.
+        Costs of fitting and comparing.
     prediction : PredictionCosts, optional
-        Of predicting; None if it was not asked for.
+        Costs of prediction; None if not measured.
     choices : tuple of Choice
-        The result and what smaller sets of backbones would give; empty if not asked for.
+        The whole set of backbones and smaller ones; empty if not measured.
     marginals : tuple of Marginal
-        What each backbone adds; empty if not asked for, or if there is one only.
+        What each backbone adds; empty if not measured or if there is only one.
     layer_marginals : tuple of LayerMarginal
-        What each layer adds; empty if not asked for, or if there is one only.
+        What each layer adds; empty if not measured or if there is only one.
     """
 
     fit: FitCosts

@@ -1,4 +1,4 @@
-"""``Report``: what a comparison found, as one value that is saved as JSON and drawn from it."""
+"""``Report``: the result of a comparison, saved as JSON, from which the pages are rendered."""
 
 from dataclasses import dataclass, field
 from os import PathLike
@@ -29,61 +29,61 @@ JSON_NAME = "report.json"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a comparison found.
+    """The result of a comparison.
 
     Parameters
     ----------
     created : str
-        ISO 8601, UTC.
+        Time of the comparison, ISO 8601, UTC.
     versions : dict of str to str
-        Of layerfuse and what its numbers rest on.
+        Versions of layerfuse and of the packages that its numbers depend on.
     data : DataFacts
         Texts and labels.
     result : Quality
-        The classifier under test.
+        Metrics of the classifier that is compared.
     baselines : tuple of Quality
-        What it stands beside; the best of them is the one to beat.
+        Metrics of the baselines and of variants of the result.
     gain : Gain
-        Of the result over the baseline that is best on the test texts, which favours the baseline.
+        Gain over the baseline that is best on the test texts, which favours the baseline.
     best_baseline : str
-        Its name.
+        Name of that baseline.
     classes : tuple of ClassQuality
-        Class by class.
+        Metrics per class.
     confusion : tuple of tuple of int
-        Test texts: row the true class, column the predicted one.
+        Number of test texts by true class (row) and predicted class (column).
     selection : tuple of str
-        Layers in use.
+        Chosen layers.
     reason : str
-        Why these.
+        Why these layers were chosen.
     criterion : str
-        What scored the layers.
+        Criterion that scored the layers.
     layers : tuple of LayerLine
         Scores of all layers.
     fusion, head : str
-        Names.
+        Names of the fusion and of the head.
     lexical : bool
-        Whether TF-IDF votes too.
+        Whether the classifier includes the TF-IDF head.
     overhead : Overheads
         Costs.
     reliability : tuple of ReliabilityBin
-        Of the result's probabilities.
+        Calibration of the result's probabilities.
     mistakes : tuple of Mistake
         At most twenty, the most confident first.
     pairs : tuple of SourcePair
-        Every two backbones.
+        All pairs of backbones.
     gates : tuple of SourceGate
-        Empty where the fusion has none.
+        Empty if the fusion has no gates.
     agreement : dict of str to dict of str to float
-        Rank correlation of criteria over all layers, 0 where one of them orders nothing; empty
-        where only one was asked for.
+        Rank correlation of criteria over all layers, 0 if one of them scores all layers alike;
+        empty with one criterion.
     curve : tuple of CurvePoint
-        Learning curve; empty if not asked for.
+        Learning curve; empty if not requested.
     seeds : Seeds
-        Other seeds.
+        Accuracy under other seeds.
     prompts : dict of str to str
-        By backbone, of those that were read with one.
+        Prompts by backbone; backbones without a prompt are left out.
     version : int
-        Of this form.
+        Version of this format.
     """
 
     created: str
@@ -114,27 +114,29 @@ class Report:
     version: Literal[1] = REPORT_VERSION
 
     def __post_init__(self) -> None:
-        # What is not known is empty; what is known agrees.
         n_classes = len(self.data.classes)
-        known = [column for column in (self.classes, self.confusion) if column]
-        if any(len(column) != n_classes for column in (*known, *self.confusion)):
-            raise ShapeError(f"{n_classes} classes need as many lines, and a square of confusions")
+        known = [part for part in (self.classes, self.confusion) if part]  # unknown ones are empty
+        if any(len(part) != n_classes for part in (*known, *self.confusion)):
+            raise ShapeError(
+                f"Expected {n_classes} rows of class metrics and a square confusion matrix of "
+                f"{n_classes} classes."
+            )
         names = [row.name for row in self.baselines]
         if names and self.best_baseline not in names:
-            raise ShapeError(f"the best baseline, {self.best_baseline!r}, is none of the baselines")
+            raise ShapeError(f"best_baseline {self.best_baseline!r} is not among the baselines.")
 
     def to_json(self) -> str:
-        """Return the document; ``report_schema`` tells its form."""
+        """Return the JSON document; ``report_schema`` returns its schema."""
         return _ADAPTER.dump_json(self, indent=2).decode()
 
     @classmethod
     def from_json(cls, document: str | bytes) -> "Report":
-        """Read what ``to_json`` gave.
+        """Read a document that ``to_json`` returned.
 
         Raises
         ------
         ReportError
-            If it is not a report of this version.
+            If it is not a report of this format version.
         """
         return _read(document, "the document")
 
@@ -144,7 +146,7 @@ class Report:
         return report_text(self)
 
     def _repr_html_(self) -> str:
-        """Return the answer as notebooks show it."""
+        """Return the summary that notebooks show."""
         from layerfuse.report.html import report_summary  # noqa: PLC0415 - it reads this module
 
         return report_summary(self)
@@ -156,7 +158,7 @@ class Report:
         Raises
         ------
         ReportError
-            If there is none, or of another version.
+            If there is none, or it has another format version.
         """
         path = Path(folder).expanduser() / JSON_NAME
         if not path.is_file():
@@ -170,19 +172,19 @@ def _read(document: str | bytes, name: str) -> Report:
     try:
         return _ADAPTER.validate_json(document)
     except pydantic.ValidationError as err:
-        errors = err.errors()  # another version says why all else is not as expected
-        first = next((one for one in errors if one["loc"] == ("version",)), errors[0])
+        errors = err.errors()  # a wrong version explains all other errors
+        first = next((error for error in errors if error["loc"] == ("version",)), errors[0])
         place = ".".join(map(str, first["loc"])) or "as a whole"
         found = f" (found {first['input']!r})" if place == "version" else ""
         raise ReportError(
             f"Expected {name} to be a layerfuse report of version {REPORT_VERSION}; {place}: "
-            f"{first['msg']}{found}. Make it again with layerfuse compare or study, elsewhere or "
-            "without the old one."
+            f"{first['msg']}{found}. Delete the old report or choose another folder, then run "
+            "layerfuse compare or study again."
         ) from err
 
 
 def report_schema() -> dict[str, object]:
-    """Return the JSON schema of a report's document."""
+    """Return the JSON schema of a report."""
     return _ADAPTER.json_schema()
 
 

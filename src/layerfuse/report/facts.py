@@ -1,4 +1,4 @@
-"""What a report tells of data, layers and predictions: the small values it is made of."""
+"""The values that make up a report: about data, layers and predictions."""
 
 from dataclasses import dataclass
 
@@ -15,21 +15,20 @@ class DataFacts:
     Parameters
     ----------
     name : str
-        For titles.
+        Name of the data, for titles.
     n_train, n_test : int
-        Texts.
+        Numbers of training and test texts.
     classes : tuple of str
         Labels, sorted; all per-class numbers are in this order.
     n_repeated : int
-        Training texts that stand in the training texts before.
+        Training texts that repeat an earlier training text.
     n_conflicting : int
-        Training texts that stand there with another label too.
+        Training texts that also occur with another label.
     n_leaked : int
-        Test texts that stand in the training texts too; the result is then rosier than it should
-        be.
+        Test texts that also occur in the training texts; they make the result optimistic.
     n_folds : int
-        0 where there are test texts. Else every text was predicted by what was fitted without its
-        fold, of so many, so that all texts are both.
+        Number of cross-validation folds; 0 with separate test texts. In cross-validation all texts
+        are training and test texts, and each is predicted by a classifier fitted without its fold.
     """
 
     name: str
@@ -44,14 +43,14 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much better the result is than another classifier on the same test texts.
+    """Gain of the result over another classifier on the same test texts.
 
     Parameters
     ----------
     points, low, high : float
-        Difference of the accuracies in percentage points, with its paired 95 % interval.
+        Difference in accuracy in percentage points, with its paired 95 % interval.
     mcnemar_p : float
-        Two-sided p of McNemar's exact test that both err equally often.
+        Two-sided p of McNemar's exact test of equal error rates.
     """
 
     points: float
@@ -62,27 +61,27 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One classifier on the test texts.
+    """Metrics of one classifier on the test texts.
 
     Parameters
     ----------
     name : str
-        What it is.
+        Name of the row.
     kind : str
         ``tfidf``, ``last layer``, ``middle layer``, ``best layer``, ``layer mean``,
         ``last layers``, ``fusion``, ``one backbone``, ``without words`` or ``result``.
     accuracy, accuracy_low, accuracy_high : float
-        Share of test texts predicted right, 0 .. 1, with its 95 % Wilson interval.
+        Share of test texts predicted correctly, 0 .. 1, with its 95 % Wilson interval.
     macro_f1 : float
         Unweighted mean of the F1 of the classes that have test texts, 0 .. 1.
     log_loss : float
         Mean negative log probability of the true class, in nats.
     brier : float
-        Mean squared distance of the probabilities from the truth, 0 .. 2.
+        Mean squared distance of the probabilities from the one-hot true class, 0 .. 2.
     calibration_error : float
         Expected calibration error over 15 bins of equal width, 0 .. 1.
     gain : Gain, optional
-        Of the result over this; None for the result itself.
+        Gain of the result over this classifier; None for the result itself.
     """
 
     name: str
@@ -99,16 +98,16 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class ClassQuality:
-    """The result on the test texts of one class.
+    """Metrics of the result for one class.
 
     Parameters
     ----------
     label : str
         The class.
     n_texts : int
-        Test texts of it.
+        Test texts of the class.
     precision, recall, f1 : float
-        0 .. 1; 0 where nothing is predicted or there is nothing to predict.
+        0 .. 1; 0 if no text is predicted as the class or none belongs to it.
     """
 
     label: str
@@ -120,20 +119,20 @@ class ClassQuality:
 
 @dataclass(frozen=True, slots=True)
 class LayerLine:
-    """Score of every layer of one backbone under one pooling.
+    """Scores of all layers of one backbone under one pooling.
 
     Parameters
     ----------
     backbone, pooling : str
-        Which.
+        Names of both.
     layers : tuple of int
-        From 0, the embeddings.
+        Layer numbers; 0 is the embedding output.
     scores : tuple of float
-        Higher is better.
+        Score of each layer; higher is better.
     standard_errors : tuple of float
-        Of the scores, over texts; empty if not known.
+        Standard errors of the scores, over texts; empty if unknown.
     chosen : tuple of bool
-        Whether the layer is in use.
+        Whether the classifier uses the layer.
     """
 
     backbone: str
@@ -146,21 +145,24 @@ class LayerLine:
     def __post_init__(self) -> None:
         columns = self.scores, self.chosen, self.standard_errors or self.layers
         if any(len(column) != len(self.layers) for column in columns):
-            raise ShapeError(f"{len(self.layers)} layers need as many scores, errors and marks")
+            raise ShapeError(
+                f"Expected {len(self.layers)} scores, standard errors and chosen flags, one per "
+                "layer."
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Test texts predicted about as confidently.
+    """Test texts whose predictions have similar confidence.
 
     Parameters
     ----------
     confidence : float
-        Their mean highest probability.
+        Mean of their highest probabilities.
     accuracy : float
-        Share of them predicted right.
+        Share of them predicted correctly.
     n_texts : int
-        How many.
+        Number of texts.
     """
 
     confidence: float
@@ -170,14 +172,14 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A training text near a test text.
+    """A training text close to a test text.
 
     Parameters
     ----------
     text, label : str
         The training text.
     similarity : float
-        Cosine of the two at the best layer, features standardised, -1 .. 1.
+        Cosine similarity of the standardised features at the best layer, -1 .. 1.
     """
 
     text: str
@@ -187,14 +189,14 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A test text predicted wrong.
+    """A test text predicted wrongly.
 
     Parameters
     ----------
     text, truth, predicted : str
-        The text and both labels.
+        The text, its true label and the predicted one.
     probability : float
-        Of the predicted label, 0 .. 1.
+        Probability of the predicted label, 0 .. 1.
     neighbours : tuple of Neighbour
         The nearest training texts.
     """
@@ -208,21 +210,21 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class SourcePair:
-    """How two backbones complement each other: the best layer of each, a head alone on each.
+    """How two backbones complement each other: their best layers, each with its own head.
 
-    In cross-validation each fold has found its own best layer; named is that of all texts.
+    In cross-validation each fold finds its own best layers; the names are those for all texts.
 
     Parameters
     ----------
     first, second : str
-        Layers.
+        Names of the two layers.
     cka : float
-        Debiased linear centred kernel alignment of the two on the test texts, 0 .. 1; about 0 for
-        two that have nothing in common.
+        Debiased linear centred kernel alignment of both on the test texts, 0 .. 1; about 0 if
+        they have nothing in common.
     disagreement : float
-        Share of test texts where one is right and the other wrong.
+        Share of test texts that exactly one of them predicts correctly.
     oracle : float
-        Share of test texts that at least one predicts right.
+        Share of test texts that at least one predicts correctly.
     """
 
     first: str
@@ -234,15 +236,15 @@ class SourcePair:
 
 @dataclass(frozen=True, slots=True)
 class SourceGate:
-    """How much the fusion lets a source count.
+    """The weights that the fusion gives to a source.
 
     Parameters
     ----------
     name : str
         ``backbone:pooling``.
     mean, low, high : float
-        Mean weight over test texts, and its 5th and 95th percentile; in cross-validation over all
-        texts, of the fusion fitted on them.
+        Mean, 5th and 95th percentile of the weights over the test texts. In cross-validation:
+        weights of the fusion fitted on all texts, over all texts.
     """
 
     name: str
@@ -253,16 +255,16 @@ class SourceGate:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """Accuracy after training on part of the texts.
+    """Accuracy after training on a part of the texts.
 
     Parameters
     ----------
     n_texts : int
-        Training texts.
+        Number of training texts.
     name : str
-        ``layerfuse`` or a baseline.
+        ``layerfuse`` or the name of a baseline.
     accuracy : tuple of float
-        On the test texts, one per draw.
+        Accuracy on the test texts, one per draw.
     """
 
     n_texts: int
@@ -272,14 +274,14 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class SeededBaseline:
-    """A baseline under every seed.
+    """Accuracy of one baseline under every seed.
 
     Parameters
     ----------
     name : str
-        As among the baselines.
+        Its name, as in ``baselines``.
     accuracy : tuple of float
-        On the test texts, 0 .. 1, one per seed.
+        Accuracy on the test texts, 0 .. 1, one per seed.
     """
 
     name: str
@@ -288,16 +290,16 @@ class SeededBaseline:
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """The result, and what it stands beside, again under other seeds.
+    """Accuracy of the result and the baselines under every seed.
 
     Parameters
     ----------
     seeds : tuple of int
-        What drew folds and samples; the first made the result.
+        Random seeds of folds and samples; the first is that of the result.
     accuracy : tuple of float
-        Of the result on the test texts, 0 .. 1.
+        Accuracy of the result on the test texts, 0 .. 1, one per seed.
     baselines : tuple of SeededBaseline
-        Those that every seed has; empty where there is one seed.
+        Baselines that exist under every seed; empty with one seed.
     """
 
     seeds: tuple[int, ...]
@@ -307,4 +309,7 @@ class Seeds:
     def __post_init__(self) -> None:
         columns = [self.accuracy, *(row.accuracy for row in self.baselines)]
         if not self.seeds or any(len(column) != len(self.seeds) for column in columns):
-            raise ShapeError(f"{len(self.seeds)} seeds need as many accuracies, at least one")
+            raise ShapeError(
+                f"Expected at least one seed, and one accuracy per seed in each row, got "
+                f"{len(self.seeds)} seeds."
+            )

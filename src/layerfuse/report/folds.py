@@ -1,4 +1,4 @@
-"""Splits for cross-validation: every text is tested on once."""
+"""Splits for cross-validation: each text is a test text once."""
 
 import dataclasses
 import warnings
@@ -19,42 +19,44 @@ from layerfuse.report.split import Split
 def fold_splits(
     texts: Any, labels: Any, n_folds: int, *, groups: Any = None, random_state: int = 0
 ) -> tuple[Split, ...]:
-    """Split texts into folds, each tested on by what is trained on all others.
+    """Split texts into folds stratified by class.
 
     Parameters
     ----------
     texts, labels : columns of shape (text,)
         As in ``FusionClassifier.fit``.
     n_folds : int
-        At least 2. Classes have about the same share in each.
+        Number of folds, at least 2.
     groups : column of shape (text,), optional
         Texts of one group, such as an author, stay in one fold.
     random_state : int
-        Draws the folds.
+        Seed of the folds.
 
     Returns
     -------
     tuple of Split
-        One per fold.
+        One per fold: its texts are the test texts, all others the training texts.
 
     Raises
     ------
     DataError
-        If there are fewer texts or groups than folds, or a class has no text outside some fold, or
+        If there are fewer texts or groups than folds, a class has no text outside some fold, or
         fewer than two classes have two texts there.
     ShapeError
-        If there are fewer than two folds, or not a label and a group per text.
+        If there are fewer than two folds, or the numbers of texts, labels and groups differ.
     LabelError
-        If nothing can be trained on the labels; if a group is missing, or they are not of one type.
+        If no classifier can be trained on the labels, a group is missing, or groups mix types.
     """
     if n_folds < 2:  # noqa: PLR2004
         raise ShapeError(f"Expected at least 2 folds, got {n_folds}.")
     column, truth = as_list(texts, "texts"), as_list(labels, "labels")
     whole = Split.of(column, truth, column, truth)
-    own = None if groups is None else check_groups(as_list(groups, "groups"))
-    if own is not None and len(own) != len(whole.texts):
-        raise ShapeError(f"Expected a group per text, got {len(own)} for {len(whole.texts)}.")
-    sides = _sides(whole.labels, n_folds, own, random_state)
+    checked = None if groups is None else check_groups(as_list(groups, "groups"))
+    if checked is not None and len(checked) != len(whole.texts):
+        raise ShapeError(
+            f"Expected one group per text, got {len(checked)} for {len(whole.texts)} texts."
+        )
+    sides = _sides(whole.labels, n_folds, checked, random_state)
     return tuple(
         _split(whole, train, test, number) for number, (train, test) in enumerate(sides, 1)
     )
@@ -66,14 +68,14 @@ def _sides(
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     splitter = kind(n_folds, shuffle=True, random_state=random_state)
     with warnings.catch_warnings():
-        # That some class has fewer texts than there are folds is no trouble: see _split.
+        # A class may have fewer texts than there are folds; _split checks what matters.
         warnings.filterwarnings("ignore", message="The least populated class")
         try:
             sides = list(splitter.split(np.zeros(len(labels)), np.array(labels), groups))
         except ValueError as err:
             what = "texts" if groups is None else "texts and groups"
             raise DataError(
-                f"{len(labels)} {what} cannot be split into {n_folds} folds: {err} Ask for fewer "
+                f"{len(labels)} {what} cannot be split into {n_folds} folds: {err} Use fewer "
                 "folds, or give test texts."
             ) from err
     return [(train.tolist(), test.tolist()) for train, test in sides]
@@ -84,19 +86,18 @@ def _split(whole: Split, train: Sequence[int], test: Sequence[int], number: int)
     lost = [label for label in dict.fromkeys(whole.labels) if not counts[label]]
     if lost:
         raise DataError(
-            f"Expected a text of every class outside each fold; of class {lost[0]!r}, which has "
-            f"{whole.labels.count(lost[0])}, none lies outside fold {number}. Add texts of it, "
+            f"Expected a text of every class outside each fold, but fold {number} contains all "
+            f"{whole.labels.count(lost[0])} texts of class {lost[0]!r}. Add texts of this class, "
             "leave it out, or give test texts."
         )
     if sum(count > 1 for count in counts.values()) < 2:  # noqa: PLR2004
         raise DataError(
-            f"Outside fold {number} there are not two classes of two texts or more, which training "
-            "needs: to learn from, and to validate by. Ask for more folds, add texts, or give test "
-            "texts."
+            f"Training and validation need two classes of two texts or more, but outside fold "
+            f"{number} there are fewer. Use more folds, add texts, or give test texts."
         )
     if not test:
         raise DataError(
-            f"Expected texts in every fold, but fold {number} is empty. Ask for fewer folds."
+            f"Expected texts in every fold, but fold {number} is empty. Use fewer folds."
         )
     return Split(
         [whole.texts[i] for i in train],
@@ -107,14 +108,14 @@ def _split(whole: Split, train: Sequence[int], test: Sequence[int], number: int)
 
 
 def joined(texts: Any, labels: Any, splits: Sequence[Split]) -> Split:
-    """Return the whole: all texts to train on, as they came, and to test on, as predictions come.
+    """Return a split whose training and test texts are all texts.
 
     Parameters
     ----------
     texts, labels : columns of shape (text,)
-        As ``fold_splits`` got them: what is fitted may depend on their order.
+        As passed to ``fold_splits``. Training texts keep this order, on which fits may depend.
     splits : sequence of Split
-        What it gave. Test texts stand fold by fold.
+        Splits from ``fold_splits``. Test texts are in fold order, as are pooled predictions.
     """
     return Split(
         as_texts(texts),
@@ -125,7 +126,7 @@ def joined(texts: Any, labels: Any, splits: Sequence[Split]) -> Split:
 
 
 def pooled_facts(whole: Split, splits: Sequence[Split], name: str) -> DataFacts:
-    """Count over all folds; a text is leaked if it also stands outside its own."""
+    """Count over all folds; a text is leaked if it also occurs outside its own fold."""
     facts = whole.facts(name)
     if len(splits) == 1:
         return facts

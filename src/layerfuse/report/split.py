@@ -1,4 +1,4 @@
-"""``Split``: training and test texts with labels, checked before anything costs time."""
+"""``Split``: training and test texts with labels, checked before the long work."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -18,14 +18,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """What is trained and what is tested on.
+    """Training and test texts with their labels.
 
     Parameters
     ----------
     texts, labels : list of shape (text,)
-        Training texts.
+        Training texts and their labels.
     test_texts, test_labels : list of shape (test text,)
-        Test texts.
+        Test texts and their labels.
     """
 
     texts: list[str]
@@ -35,43 +35,46 @@ class Split:
 
     @classmethod
     def of(cls, texts: Any, labels: Any, test_texts: Any, test_labels: Any) -> "Split":
-        """Check columns of any kind.
+        """Check columns of any kind and return them as a split.
 
         Raises
         ------
         DataError
-            If a text is no string, or there is no test text.
+            If a text is not a string, or there is no test text.
         ShapeError
-            If there is not a label per text.
+            If the numbers of texts and labels differ.
         LabelError
-            If nothing can be trained on the labels, one is missing or fits no array, or a test
-            label never occurs among the training labels.
+            If no classifier can be trained on the labels, one is missing or does not fit an array,
+            or a test label does not occur among the training labels.
         """
         tests = as_list(test_texts, "test texts")
         if not tests:
             raise DataError("Expected at least one test text, got none.")
         train, test = as_texts(texts), as_texts(tests)
-        own, others = as_list(labels, "labels"), as_list(test_labels, "test labels")
-        for what, some, their in (("training", train, own), ("test", test, others)):
-            if len(some) != len(their):
+        train_truth, test_truth = as_list(labels, "labels"), as_list(test_labels, "test labels")
+        for what, side, truth in (("training", train, train_truth), ("test", test, test_truth)):
+            if len(side) != len(truth):
                 raise ShapeError(
-                    f"Expected a label per {what} text, got {len(their)} for {len(some)}."
+                    f"Expected one label per {what} text, got {len(truth)} for {len(side)} texts."
                 )
-        check_labels(own)
-        own, others = check_present(own), check_present(others, "test labels")
-        for column, source in ((own, "labels"), (others, "test labels")):
+        check_labels(train_truth)
+        train_truth, test_truth = (
+            check_present(train_truth),
+            check_present(test_truth, "test labels"),
+        )
+        for column, source in ((train_truth, "labels"), (test_truth, "test labels")):
             label_array(column, source)
-        if unknown := set(others) - set(own):
-            raise LabelError(_unknown(unknown, set(own)))
-        return cls(train, own, test, others)
+        if unknown := set(test_truth) - set(train_truth):
+            raise LabelError(_unknown(unknown, set(train_truth)))
+        return cls(train, train_truth, test, test_truth)
 
     def of_rows(self, rows: Sequence[int]) -> "Split":
-        """Return the split with some of the training texts only."""
+        """Return the split with only these training texts."""
         texts, labels = ([column[i] for i in rows] for column in (self.texts, self.labels))
         return Split(texts, labels, self.test_texts, self.test_labels)
 
     def facts(self, name: str) -> DataFacts:
-        """Count, and look for texts that stand twice; letter case and white space do not count."""
+        """Count texts, and repeated ones up to letter case and white space."""
         seen: dict[str, set[Any]] = {}
         n_repeated = n_conflicting = 0
         for text, label in zip(map(_plain, self.texts), self.labels, strict=True):
@@ -91,11 +94,11 @@ class Split:
 
 
 def _unknown(unknown: Collection[Any], known: Collection[Any]) -> str:
-    """Say which labels no training text has, and what to do: some are but written otherwise."""
+    """Return a message with the unknown labels and, if they are only written otherwise, why."""
     msg = f"Test labels that no training text has: {_listed(unknown)}. Known: {_listed(known)}. "
     for key, difference, remedy in (
-        (_untyped, "type alone (str, int, float)", "cast one side"),
-        (_spelled, "blanks or letter case alone", "write one as the other"),
+        (_untyped, "type alone (str, int, float)", "convert one side"),
+        (_spelled, "blanks or letter case alone", "spell both alike"),
     ):
         by_meaning = {key(label): label for label in known}
         alike = [label for label in unknown if key(label) in by_meaning]
@@ -103,19 +106,19 @@ def _unknown(unknown: Collection[Any], known: Collection[Any]) -> str:
             label = min(alike, key=repr)
             msg += f"{label!r} and {by_meaning[key(label)]!r} differ in {difference}: {remedy}."
             if len(alike) < len(unknown):
-                msg += " Leave texts of the others out, or add training texts of these."
+                msg += " Leave out the texts with the other labels, or add training texts for them."
             return msg
-    return msg + "Leave these texts out, or add training texts of these classes."
+    return msg + "Leave out these test texts, or add training texts of these classes."
 
 
 def _listed(labels: Collection[Any]) -> str:
-    """Return the first labels, and a mark where there are more."""
+    """Return the first labels, and an ellipsis if there are more."""
     shown = sorted(map(repr, labels))[:_SHOWN]
     return ", ".join([*shown, "…"] if len(labels) > _SHOWN else shown)
 
 
 def _untyped(label: Any) -> str:
-    """Return the letters of a label, those of an integer where it is one that was read as float."""
+    """Return a label as a string; a float such as 1.0 as the integer it was read from."""
     letters = str(label)
     return letters.removesuffix(".0") if re.fullmatch(r"-?\d+\.0", letters) else letters
 
@@ -129,21 +132,21 @@ def _plain(text: str) -> str:
 
 
 def drawn(labels: Sequence[Any], per_class: int, seed: int) -> list[int]:
-    """Return positions of so many texts of each class, or of all where a class has fewer.
+    """Return the positions of ``per_class`` texts drawn from each class.
 
     Parameters
     ----------
     labels : sequence of shape (text,)
-        Of all texts.
+        Labels of all texts.
     per_class : int
-        Texts wanted of each class, at least 2.
+        Texts to draw of each class, at least 2; a smaller class is taken whole.
     seed : int
-        Draws them.
+        Seed of the draw.
 
     Returns
     -------
     list of int
-        Sorted.
+        Sorted positions.
     """
     rng = np.random.default_rng(seed)
     column = np.asarray(labels)

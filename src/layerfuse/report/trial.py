@@ -1,4 +1,4 @@
-"""``Trial``: a fitted classifier with its texts embedded, for whatever is to stand beside it."""
+"""``Trial``: a fitted classifier with its embedded texts, on which baselines are fitted too."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from layerfuse.report.split import Split
 from layerfuse.store import EmbeddingStore
 from layerfuse.train import PooledHead
 
-_TEXTS = 8192  # fused at once
+_TEXTS = 8192  # test texts fused at once
 
 ReadBlocks = Callable[[Sequence[LayerRows], Sequence[LayerRef]], Sequence[Block]]
 
@@ -31,11 +31,11 @@ class Trial:
     Parameters
     ----------
     split : Split
-        The texts.
+        Training and test texts.
     classifier : FusionClassifier
-        Fitted on them.
+        Classifier fitted on the training texts.
     train, test : sequence of StoredEmbeddings
-        The texts at all layers, one per backbone in the same order.
+        Embeddings of the texts at all layers, one per backbone in the same order.
     supervision : Supervision
         Labels of the training texts, as the classifier saw them.
     """
@@ -54,48 +54,50 @@ class Trial:
         train: Sequence[StoredEmbeddings],
         test: Sequence[StoredEmbeddings],
     ) -> "Trial":
-        """Fit a classifier in place, on what is embedded already.
+        """Fit a classifier in place on texts that are already embedded.
 
         Parameters
         ----------
         classifier : FusionClassifier
-            Its parameters are as before when this returns.
+            Classifier to fit; its parameters are restored afterwards.
         split, train, test
-            The texts.
+            As in ``Trial``.
         """
         before = {"backbones": classifier.backbones, "cache": classifier.cache}
-        classifier.set_params(backbones=[own.model for own in train], cache=train[0].store.folder)
+        models = [stored.model for stored in train]
+        classifier.set_params(backbones=models, cache=train[0].store.folder)
         try:
             classifier.fit(split.texts, split.labels)
         finally:
             classifier.set_params(**before)
         labels = class_indices(split.labels, classifier.classes_)
         parameters = classifier.get_params(deep=False)
-        known = labels, classifier.classes_, parameters
-        supervision = supervise(split.texts, *known, warn=False)  # the fit has warned
+        supervision = supervise(  # without warnings, because the fit has given them
+            split.texts, labels, classifier.classes_, parameters, warn=False
+        )
         return cls(split, classifier, train, test, supervision)
 
     def again(self, random_state: int, rows: Sequence[int] | None = None) -> "Trial":
-        """Fit another classifier like this one.
+        """Fit another classifier with the same parameters.
 
         Parameters
         ----------
         random_state : int
-            Draws its folds and samples.
+            Seed of its folds and samples.
         rows : sequence of int, optional
-            Positions of the training texts it may see. Default: all.
+            Positions of its training texts. Default: all.
         """
         split = self.split if rows is None else self.split.of_rows(rows)
         return self._fitted(split, random_state)
 
     def on(self, split: Split) -> "Trial":
-        """Fit another classifier like this one, on a split of the same texts."""
+        """Fit another classifier with the same parameters on a split of the same texts."""
         return self._fitted(split, self.classifier.random_state)
 
     def _fitted(self, split: Split, random_state: int) -> "Trial":
         parameters = self.classifier.get_params(deep=False)
         parameters |= {"random_state": random_state, "progress": False}
-        sides = embed_split(split, [own.model for own in self.train], self.train[0].store)
+        sides = embed_split(split, [stored.model for stored in self.train], self.train[0].store)
         return Trial.fit(FusionClassifier(**parameters), split, *sides)
 
     @property
@@ -109,7 +111,7 @@ class Trial:
         Parameters
         ----------
         lexical : bool
-            Let the lexical head vote, if there is one.
+            Include the TF-IDF head, if the classifier has it.
         """
         fitted = self.classifier
         head = fitted.head_ if lexical else fitted.head_.without_words()
@@ -123,24 +125,24 @@ class Trial:
         *,
         lexical: bool = False,
     ) -> Targets:
-        """Train on some layers with the heads that the classifier may choose from.
+        """Train on some layers, with the same choice of heads as the classifier, and predict.
 
         Parameters
         ----------
         refs : sequence of LayerRef
-            The layers.
+            Layers to use.
         fusion : FusionName
-            What makes one vector of them.
+            Fusion of the layers.
         read : callable
-            Makes blocks of embeddings and layers.
+            Returns the blocks of layers, given embeddings and layers.
         lexical : bool
-            Let a lexical head vote too.
+            Include a TF-IDF head.
 
         Returns
         -------
         array of shape (test text, class)
-            Probabilities; the classes' shares where all training texts look alike, as they do at
-            layer 0 under ``first``.
+            Probabilities; the class shares if all training texts have the same vector, as at layer
+            0 under ``first``.
         """
         blocks = read(self.train, refs)
         if not any(Standardizer.fit(block).scale.any() for block in blocks):
@@ -160,42 +162,42 @@ class Trial:
         self, fusion: Fusion, head: PooledHead, refs: Sequence[LayerRef], read: ReadBlocks
     ) -> Targets:
         parts = self.test_parts(refs, read)
-        return np.concatenate([head.probabilities(fusion.fuse(own), t) for t, own in parts])
+        return np.concatenate([head.probabilities(fusion.fuse(blocks), t) for t, blocks in parts])
 
     def test_parts(
         self, refs: Sequence[LayerRef], read: ReadBlocks = read_blocks
     ) -> Iterator[tuple[Sequence[str], Sequence[Block]]]:
-        """Yield some test texts at a time with their blocks, so that memory does not grow with all.
+        """Yield test texts with their blocks, 8,192 at a time to limit memory.
 
         Parameters
         ----------
         refs : sequence of LayerRef
-            The layers.
+            Layers to read.
         read : callable
-            Makes blocks of embeddings and layers.
+            Returns the blocks of layers, given embeddings and layers.
         """
         for start in range(0, len(self.split.test_texts), _TEXTS):
             stop = start + _TEXTS
-            own = [embeddings.part(start, stop) for embeddings in self.test]
-            yield self.split.test_texts[start:stop], read(own, refs)
+            part = [embeddings.part(start, stop) for embeddings in self.test]
+            yield self.split.test_texts[start:stop], read(part, refs)
 
     def rows_of(self, ref: LayerRef) -> tuple[np.ndarray, np.ndarray]:
-        """Return training and test texts at one layer, each (text, hidden)."""
+        """Return the embeddings of training and test texts at one layer, each (text, hidden)."""
         train, test = (
-            next(own for own in side if own.backbone == ref.backbone)
+            next(stored for stored in side if stored.backbone == ref.backbone)
             for side in (self.train, self.test)
         )
         return train.row(ref), test.row(ref)
 
     def accuracy(self, probabilities: Targets) -> float:
-        """Return the share of test texts predicted right."""
+        """Return the share of test texts predicted correctly."""
         return float((probabilities.argmax(1) == self.truth).mean())
 
 
 def embed_split(
     split: Split, backbones: Sequence[Backbone], store: EmbeddingStore, *, progress: bool = False
 ) -> tuple[list[StoredEmbeddings], list[StoredEmbeddings]]:
-    """Return training and test texts at all layers; what the store holds is not embedded again."""
+    """Embed training and test texts at all layers; stored embeddings are reused."""
     train, test = (
         [embed_to_store(backbone, texts, store, progress=progress) for backbone in backbones]
         for texts in (split.texts, split.test_texts)
@@ -204,12 +206,12 @@ def embed_split(
 
 
 def class_shares(supervision: Supervision, n_texts: int) -> Targets:
-    """Return what is predicted where texts tell nothing: the classes' shares, for each text."""
+    """Return the weighted class shares of the training texts, once for each text."""
     shares = np.bincount(supervision.labels, weights=supervision.weights)
     return np.tile(shares / shares.sum(), (n_texts, 1))
 
 
 def class_indices(labels: Sequence[object], classes: np.ndarray) -> ClassIndices:
-    """Return the position of each label among sorted classes that hold it."""
-    found: ClassIndices = np.searchsorted(classes, np.asarray(labels))
-    return found
+    """Return the position of each label in the sorted classes, which must contain it."""
+    indices: ClassIndices = np.searchsorted(classes, np.asarray(labels))
+    return indices
