@@ -335,7 +335,7 @@ def test_numpy_labels_in_a_list_can_be_saved(plain, toy, tiny_encoder):
         ({"seeds": [1, 0]}, UnknownOptionError, "without the classifier's random_state, 0,"),
         ({"fusions": ["blend"]}, UnknownOptionError, "blend"),
         ({"criteria": ["blend"]}, UnknownOptionError, "blend"),
-        ({"curve": [1]}, ShapeError, "from 2 texts a class"),
+        ({"curve": [1]}, ShapeError, "at least 2 texts a class"),
         ({"curve": [4], "n_draws": 0}, ShapeError, "at least one draw"),
         ({"curve": np.array([2.0, 4.0])}, UnknownOptionError, r"curve=.*2\.0.*expected an integer"),
         ({"curve": [4], "n_draws": 2.0}, UnknownOptionError, r"n_draws=2\.0: expected an integer"),

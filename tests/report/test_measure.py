@@ -85,7 +85,7 @@ def test_the_fresh_process_trusts_no_damaged_folder(tmp_path):
 
 def test_a_process_that_ends_without_a_word(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(ReportError, match="status 1: nothing was said; memory"):
+    with pytest.raises(ReportError, match="status 1: no message; memory"):
         measure_module._measure_afresh(tmp_path, ["text"], "cpu")
 
 

@@ -231,7 +231,7 @@ def test_another_tokenizer_or_code_is_another_run(config_file, told, tiny_encode
 
 def test_a_path_that_leads_nowhere_is_told_before_the_first_run(config_file, quick, tmp_path):
     (tmp_path / "two_&-test.jsonl").unlink()
-    with pytest.raises(DataError, match=r"two_&-test\.jsonl is no file"):
+    with pytest.raises(DataError, match=r"two_&-test\.jsonl is neither a file"):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
     assert not quick
 
@@ -350,7 +350,7 @@ def _without(report, name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("data = ", "is no TOML file"),
+        ("data = ", "is not a TOML file"),
         ("[backbones]\na = ['x']", "data: Field required"),
         ("fusions = ['blend']\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'", "fusions.0"),
         ("fusion = 'mean'\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'", "fusion: "),
@@ -360,11 +360,11 @@ def _without(report, name):
         ),
         (
             "[prompts]\nb=['x']\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'",
-            "prompts.b: expected one for each of 0 backbones of that name, got 1",
+            "prompts.b: expected one prompt for each of the 0 backbones of this set, got 1",
         ),
         (
             "[prompts]\na=['x', '']\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'",
-            "prompts.a: expected one for each of 1 backbones of that name, got 2",
+            "prompts.a: expected one prompt for each of the 1 backbones of this set, got 2",
         ),
         ("[backbones]\n[data.a]\ntrain='x'\ntest='y'", "backbones: expected at least one"),
     ],

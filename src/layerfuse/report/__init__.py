@@ -1,4 +1,4 @@
-"""What was gained, how sure that is, and what it costs; always beside the baselines."""
+"""Comparisons with baselines: gains with intervals, costs, reports and studies."""
 
 from layerfuse.report.comparison import compare
 from layerfuse.report.document import Report, report_schema

@@ -1,4 +1,4 @@
-"""Learning curves: how accuracy grows with the number of training texts."""
+"""Learning curves: accuracy by the number of training texts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,44 +16,44 @@ _ROWS = (RESULT, BEST_OF_ALL, "last layer of its backbone")
 
 
 def check_curve(per_class: Sequence[int], n_draws: int) -> None:
-    """Raise if fewer than two texts a class are asked for, or no draw.
+    """Raise unless all sizes and the number of draws are valid.
 
     Raises
     ------
     ShapeError
-        With the least of them.
+        If a size is below two texts a class, or there is no draw.
     UnknownOptionError
-        If one is no integer.
+        If one of them is not an integer.
     """
     per_class = [as_integer("curve", size) for size in per_class]
     if as_integer("n_draws", n_draws) < 1:
         raise ShapeError(f"Expected at least one draw for learning curves, got {n_draws}.")
     if any(size < _LEAST for size in per_class):
         raise ShapeError(
-            f"Expected learning curves from {_LEAST} texts a class, got {min(per_class)}."
+            f"Expected at least {_LEAST} texts a class for learning curves, got {min(per_class)}."
         )
 
 
 def learning_curve(
     trial: Trial, per_class: Sequence[int], n_draws: int = 5
 ) -> tuple[CurvePoint, ...]:
-    """Fit again on few texts of each class, several times.
+    """Fit again on several draws of few texts of each class.
 
     Parameters
     ----------
     trial : Trial
-        Of the classifier, on all texts.
+        Trial of the classifier on all texts.
     per_class : sequence of int
-        Training texts a class; classes that have fewer give all. Each size is tried once, as are
-        those that no class has more texts than: all are drawn then.
+        Training texts a class. Classes with fewer texts contribute all, and sizes above the
+        largest class count as its size. Equal sizes are fitted once.
     n_draws : int
-        Draws of so many texts.
+        Draws of texts at each size.
 
     Returns
     -------
     tuple of CurvePoint
-        For each size the classifier, the best layer by its score on those texts, and the last layer
-        of that backbone; after them, once, on all texts.
+        Per size, the classifier, the best layer by its score on the drawn texts, and the last layer
+        of its backbone. At the end, the same three on all texts.
 
     Raises
     ------
@@ -78,14 +78,15 @@ def learning_curve(
 
 
 def _points(n_texts: int, draws: Sequence[tuple[float, ...]]) -> list[CurvePoint]:
-    found = zip(*draws, strict=True)
+    by_row = zip(*draws, strict=True)
     return [
-        CurvePoint(n_texts, name, accuracy) for name, accuracy in zip(_ROWS, found, strict=True)
+        CurvePoint(n_texts, name, accuracy) for name, accuracy in zip(_ROWS, by_row, strict=True)
     ]
 
 
 def _accuracies(trial: Trial) -> tuple[float, ...]:
     best = trial.classifier.scores_.best
-    last = layer_at(next(own for own in trial.train if own.backbone == best.backbone), 1.0)
+    stored = next(stored for stored in trial.train if stored.backbone == best.backbone)
+    last = layer_at(stored, 1.0)
     predictions = trial.result(), trial.predict((best,)), trial.predict((last,))
     return tuple(trial.accuracy(probabilities) for probabilities in predictions)

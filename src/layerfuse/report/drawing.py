@@ -1,4 +1,4 @@
-"""What every plot is made of: axes, ticks, text, colours and the frame. SVG by hand."""
+"""Parts of all plots: axes, ticks, text, colours and the frame, as SVG written by hand."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from layerfuse.core.escape import elide, escaped
 
-WIDTH = 400.0  # text of 12 units is then readable on a phone, where a unit is about a pixel
+WIDTH = 400.0  # keeps text of 12 units readable on a phone, where a unit is about a pixel
 LEFT, RIGHT = 52.0, 14.0
 LINE = 19.0
-CHARACTERS = 50  # of 12 units, on one line
+CHARACTERS = 50  # that fit on one line at 12 units
 
-# Okabe and Ito's, their blue lighter, without those that vanish on white or on black. Dashes tell
-# lines apart too.
+# The colours of Okabe and Ito, with a lighter blue, without those invisible on white or black.
+# Dashes distinguish lines without colour.
 COLOURS = ("#1F87C9", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8A8A8A")
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 4", "4 2 1 2 1 2", "1 2")
 
@@ -21,14 +21,14 @@ Ticks = Sequence[tuple[float, str]]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """From values to places along one side of a panel.
+    """Maps values linearly to coordinates along one side of a panel.
 
     Parameters
     ----------
     low, high : float
         Values at both ends; they differ.
     start, end : float
-        Their places.
+        Coordinates of both ends.
     """
 
     low: float
@@ -37,13 +37,13 @@ class Axis:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Return the place of a value."""
+        """Return the coordinate of a value."""
         share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
 
 def frame(label: str, height: float, parts: Iterable[str], style: str = "") -> str:
-    """Return the SVG element around its parts, with the words that stand for it unseen."""
+    """Return the SVG element around its parts; screen readers read the label."""
     sheet = f"<style>{style}</style>\n" if style else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {height:g}" width="100%" '
@@ -65,19 +65,19 @@ def write(
 
 
 def enclose(values: Iterable[float], *, percent: bool = False) -> tuple[float, float]:
-    """Return an interval a little wider than the values, without values that cannot be.
+    """Return an interval a little wider than the values, but without impossible values.
 
     Parameters
     ----------
     values : iterable of float
         At least one.
     percent : bool
-        Whether they are shares: none lies below 0 or above 1.
+        Whether they are shares of 0 .. 1.
 
     Returns
     -------
     low, high : float
-        They differ. The lower one is negative only if a value is: costs and counts are not.
+        They differ. The lower one is negative only if a value is negative.
     """
     held = list(values)
     low, high = min(held), max(held)
@@ -107,7 +107,7 @@ def ticks(low: float, high: float, *, percent: bool = False) -> Ticks:
 
 
 def grid(x_ticks: Ticks, y_ticks: Ticks, x: Axis, y: Axis, x_title: str) -> Iterator[str]:
-    """Draw the lines of the values, and the words beside and beneath a panel."""
+    """Draw grid lines, tick labels and the title of the x axis of a panel."""
     for value, words in y_ticks:
         yield rule(f"M{LEFT:g} {y(value):.1f}H{WIDTH - RIGHT:g}")
         yield write(words, LEFT - 6, y(value) + 4, anchor="end")
@@ -130,17 +130,17 @@ def stroke(path: str, colour: str, dash: str = "", width: float = 1.6) -> str:
 
 
 def band(lower: Sequence[tuple[float, float]], upper: Sequence[tuple[float, float]]) -> str:
-    """Return the outline of what lies between two lines of (x, y) places."""
+    """Return the outline of the area between two lines of (x, y) coordinates."""
     return curve([*upper, *reversed(lower)]) + "Z"
 
 
 def curve(places: Iterable[tuple[float, float]]) -> str:
-    """Return the path along some (x, y) places."""
+    """Return the path along (x, y) coordinates."""
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
 
 
 def legend(entries: Iterable[tuple[str, str]], top: float) -> Iterator[str]:
-    """Draw what the lines are: pairs of a name and a mark drawn around (27, 0)."""
+    """Draw a legend: each entry is a name and a mark drawn around (27, 0)."""
     for i, (name, mark) in enumerate(entries):
         y = top + i * LINE
         yield f'<g transform="translate(0 {y + 8:g})">{mark}</g>'

@@ -1,4 +1,4 @@
-"""``report_html``: a report as one file that needs nothing else, online or offline."""
+"""``report_html``: a report as one self-contained HTML file."""
 
 from layerfuse.core.escape import escaped
 from layerfuse.report.contents.answer import leak_warning, quality_table, sentences
@@ -9,18 +9,18 @@ from layerfuse.report.style import STYLE
 
 
 def report_html(report: Report) -> str:
-    """Return a report as a page: the answer first, then what it rests on.
+    """Return a report as a page: the summary first, then the details.
 
     Parameters
     ----------
     report : Report
-        What a comparison found. What it knows nothing of is left out.
+        Report to show; its empty parts are left out.
 
     Returns
     -------
     str
-        An HTML document without scripts that loads nothing, with a light and a dark face, for
-        screens of any width and for paper. All that comes from data is escaped.
+        An HTML document without scripts that loads no other files, in light and dark mode, for
+        screens of any width and for print. All text from data is escaped.
     """
     bodies = [(key, title, body(report)) for key, title, body in SECTIONS]
     shown = [(key, title, body) for key, title, body in bodies if body]
@@ -29,7 +29,7 @@ def report_html(report: Report) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        # Should anything slip through the escaping, the browser still runs and loads nothing.
+        # A second defence: the browser runs and loads nothing even if escaping should fail.
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         f"<title>{escaped(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
@@ -41,17 +41,17 @@ def report_html(report: Report) -> str:
 
 
 def report_summary(report: Report) -> str:
-    """Return the answer alone: a warning, three sentences and the main table.
+    """Return the summary: a warning if needed, three sentences and the main table.
 
     Parameters
     ----------
     report : Report
-        What a comparison found.
+        Report to show.
 
     Returns
     -------
     str
-        A fragment of HTML, as notebooks show it.
+        A fragment of HTML that notebooks can show.
     """
     return (
         paragraph(leak_warning(report), "warning")

@@ -15,7 +15,7 @@ from layerfuse.report.costs import LayerMarginal
 from layerfuse.select.kernels import layer_kernel, loo_losses, read_standardized
 
 MAX_TEXTS = 1000
-"""A layer costs the cube of the texts it is judged on."""
+"""Most texts used: time grows with the cube of their number."""
 
 
 def layer_marginals(
@@ -24,26 +24,26 @@ def layer_marginals(
     supervision: Supervision,
     costs: Sequence[DepthCosts],
 ) -> tuple[LayerMarginal, ...]:
-    """Leave each layer in use out of the block-scaled concatenation of all.
+    """Measure how much worse a ridge classifier on all chosen layers becomes without each one.
 
-    Judged by the leave-one-out Brier score of a ridge classifier, which needs no fit per text: a
-    gain is how much the score rises without the layer.
+    The gain is the rise of its leave-one-out Brier score, which has a closed form. The features are
+    the block-scaled concatenation of the layers.
 
     Parameters
     ----------
     embeddings : sequence of LayerRows
-        Of the training texts, one per backbone in use or more.
+        Embeddings of the training texts, at least one per backbone in use.
     selection : Selection
-        The layers in use.
+        Layers in use.
     supervision : Supervision
-        Labels of these texts. 1,000 that do not repeat each other are drawn, if there are more.
+        Labels of the training texts. At most 1,000 texts are drawn, without near-duplicates.
     costs : sequence of DepthCosts
-        Of the backbones in use. A layer costs time only if its backbone ends after it.
+        Costs of the backbones in use. Only the deepest layer of a backbone costs time.
 
     Returns
     -------
     tuple of LayerMarginal
-        In the order of the selection; empty where one layer is in use alone.
+        In the order of the selection; empty with a single layer.
     """
     if len(selection.refs) == 1:
         return ()
@@ -53,12 +53,12 @@ def layer_marginals(
     total = np.zeros((len(rows), len(rows)))
     for _, features in read_standardized(embeddings, selection.refs, rows):
         total += layer_kernel(features)
-    # The same penalties with and without: a layer that says nothing then adds nothing.
+    # The same penalties with and without a layer, so that an uninformative one adds nothing.
     n_layers = len(selection.refs)
     whole = loo_losses(total, n_layers, targets)
-    by_name = {one.backbone: one for one in costs}
+    by_name = {by_depth.backbone: by_depth for by_depth in costs}
     marginals = []
-    # Read twice rather than kept: the kernels of a hundred layers would fill a gigabyte.
+    # Layers are read again, because the kernels of a hundred layers would take a gigabyte.
     for ref, features in read_standardized(embeddings, selection.refs, rows):
         gains = loo_losses(total - layer_kernel(features), n_layers, targets) - whole
         error = float(gains.std()) / math.sqrt(len(gains))
@@ -68,8 +68,8 @@ def layer_marginals(
 
 
 def _saved(ref: LayerRef, selection: Selection, costs: DepthCosts) -> float:
-    """Return the milliseconds a text that a backbone would not need without a layer."""
-    others = [one.layer for one in selection.refs if one.backbone == ref.backbone and one != ref]
+    """Return the milliseconds a text that its backbone saves without a layer."""
+    others = [r.layer for r in selection.refs if r.backbone == ref.backbone and r != ref]
     if not others:
         return costs.milliseconds[ref.layer]
     return max(0.0, costs.milliseconds[ref.layer] - costs.milliseconds[max(others)])

@@ -1,4 +1,4 @@
-"""What this machine is, which kernels run on it, and what its user could change."""
+"""The machine: its hardware, the kernels that run on it, and advice on what to change."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ from layerfuse.wheels import cache_folder
 
 _PACKAGES = ("layerfuse", "torch", "transformers", "tokenizers", "numpy", "scikit-learn")
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
-_SECONDS = 5
+_TIMEOUT_SECONDS = 5
 _LITTLE_BYTES = 2 * 2**30
 
 Facts = Mapping[str, Mapping[str, Any]]
@@ -29,14 +29,14 @@ Facts = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What was found on a machine.
+    """Facts about a machine, and advice.
 
     Parameters
     ----------
     facts : mapping of str to mapping
-        By section, JSON types; units stand in the names.
+        Values of JSON types by section and name; names contain the units.
     advice : tuple of str
-        One sentence for everything worth changing.
+        One sentence for each thing worth changing.
     """
 
     facts: Facts
@@ -44,17 +44,17 @@ class Checkup:
 
 
 def examine_machine(*, network: bool = True) -> Checkup:
-    """Look at processor, kernels, threads, memory, GPU, cache and network; some seconds.
+    """Examine processor, kernels, threads, memory, GPU, cache and network; takes some seconds.
 
     Parameters
     ----------
     network : bool
-        Ask whether the model hub and the package index can be reached.
+        Check whether the model hub and the package index can be reached.
 
     Returns
     -------
     Checkup
-        Facts, and what to change.
+        Facts and advice.
     """
     facts = {
         "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
@@ -70,17 +70,17 @@ def examine_machine(*, network: bool = True) -> Checkup:
 
 
 def advise(facts: Facts) -> tuple[str, ...]:
-    """Return what is worth changing.
+    """Return advice on what to change.
 
     Parameters
     ----------
     facts : mapping
-        As ``examine_machine`` finds them.
+        Facts from ``examine_machine``.
 
     Returns
     -------
     tuple of str
-        Sentences; none if all is well.
+        Sentences; empty if there is nothing to change.
     """
     return (
         *_advise_threads(facts["threads"], facts["processor"]["cores"]),
@@ -92,9 +92,9 @@ def advise(facts: Facts) -> tuple[str, ...]:
 
 def _advise_threads(threads: Mapping[str, Any], cores: int) -> list[str]:
     advice = []
-    asked = threads["omp_num_threads"]
-    if asked is not None and not (asked.isdecimal() and int(asked) > 0):
-        advice.append(f"OMP_NUM_THREADS={asked!r} is not a number of threads: unset it.")
+    setting = threads["omp_num_threads"]
+    if setting is not None and not (setting.isdecimal() and int(setting) > 0):
+        advice.append(f"OMP_NUM_THREADS={setting!r} is not a number of threads: unset it.")
     if threads["torch"] > cores:
         advice.append(
             f"torch runs {threads['torch']} threads on {cores} cores: set OMP_NUM_THREADS={cores}."
@@ -134,14 +134,13 @@ def _advise_places(gpu: Mapping[str, Any], network: Mapping[str, Any]) -> list[s
     if gpu["driver"] and not gpu["devices"]:
         advice.append("There is a GPU driver, but this torch cannot use it: install a CUDA build.")
     if network["hub"] is False:
-        there = "local folders, or packaged models (layerfuse models)"
-        only = there if network["package_index"] else "local folders"
-        advice.append(f"The model hub cannot be reached: use {only}.")
+        packaged = ", or packaged models (layerfuse models)" if network["package_index"] else ""
+        advice.append(f"The model hub cannot be reached: use local folders{packaged}.")
     return advice
 
 
 def processor() -> dict[str, Any]:
-    """Return name, physical cores, the instructions that matter here, and those torch uses."""
+    """Return name, number of physical cores, relevant instructions, and those that torch uses."""
     flags, name = set(), platform.processor()
     info = Path("/proc/cpuinfo")
     for line in info.read_text("utf-8").splitlines() if info.exists() else ():
@@ -193,13 +192,13 @@ def _gpu() -> dict[str, Any]:
 
 def _cache() -> dict[str, Any]:
     folder = cache_folder()
-    there = next(place for place in (folder, *folder.parents) if place.exists())
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
     entries = EmbeddingStore(folder / "embeddings").entries()
     return {
         "folder": str(folder),
-        "writable": there.is_dir() and os.access(there, os.W_OK),
+        "writable": existing.is_dir() and os.access(existing, os.W_OK),
         "embeddings_bytes": sum(entry.disk_bytes for entry in entries),
-        "free_bytes": shutil.disk_usage(there).free,
+        "free_bytes": shutil.disk_usage(existing).free,
     }
 
 
@@ -210,12 +209,12 @@ def _network() -> dict[str, Any]:
 def _reaches_hub() -> bool:
     try:
         answer = huggingface_hub.utils.get_session().head(
-            huggingface_hub.constants.ENDPOINT, timeout=_SECONDS
+            huggingface_hub.constants.ENDPOINT, timeout=_TIMEOUT_SECONDS
         )
     except (OSError, RuntimeError, huggingface_hub.errors.OfflineModeIsEnabled):
         return False
     except Exception as err:
-        # The HTTP library behind the hub's client has changed before, and its errors with it.
+        # Error classes depend on the HTTP library of the hub's client, which has changed before.
         if type(err).__module__.split(".")[0] in {"httpx", "httpx2", "httpcore2", "requests"}:
             return False
         raise
@@ -223,8 +222,8 @@ def _reaches_hub() -> bool:
 
 
 def _reaches_index() -> bool | None:
-    """Ask pip, which knows the user's index, proxy and credentials; None where there is no pip."""
-    options = ["--timeout", str(_SECONDS), "--retries", "0", "--disable-pip-version-check"]
+    """Ask pip, which knows the user's index, proxy and credentials; None if there is no pip."""
+    options = ["--timeout", str(_TIMEOUT_SECONDS), "--retries", "0", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "index", "versions", "numpy", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     return None if "No module named pip" in done.stderr else done.returncode == 0

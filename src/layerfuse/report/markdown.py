@@ -1,4 +1,4 @@
-"""``report_markdown``: a report as GitHub shows it."""
+"""``report_markdown``: a report as GitHub-flavoured Markdown."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,21 +9,21 @@ from layerfuse.report.contents.answer import leak_warning, quality_table, senten
 from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
 
-_TEXT = 300  # most characters of a text
+_TEXT = 300  # most characters shown of a text
 
 
 def report_markdown(report: Report) -> str:
-    """Return the sentences and the tables of a report; the plots are in the page.
+    """Return the sentences and tables of a report; only the HTML page has plots.
 
     Parameters
     ----------
     report : Report
-        What a comparison found. What it knows nothing of is left out.
+        Report to show; its empty parts are left out.
 
     Returns
     -------
     str
-        GitHub-flavoured Markdown, in which all that comes from data is literal.
+        GitHub-flavoured Markdown, with all text from data escaped.
     """
     warning = leak_warning(report)
     blocks = [f"# layerfuse on {literal(report.data.name)}"]
@@ -74,7 +74,7 @@ def _mistakes(report: Report) -> Table:
 
 
 def _table(table: Table) -> str:
-    """Return a table under caption and note, words to the left and numbers to the right."""
+    """Return a table below its caption and note, with numbers aligned to the right."""
     columns = list(zip(*table.rows, strict=True))
     rules = ["---:" if i and is_numeric(list(cells)) else "---" for i, cells in enumerate(columns)]
     lines = [markdown_row(row) for row in (table.headers, rules, *table.rows)]
@@ -83,5 +83,5 @@ def _table(table: Table) -> str:
 
 
 def markdown_row(cells: Iterable[str]) -> str:
-    """Return a line of a table."""
+    """Return one row of a table, with its cells escaped."""
     return f"| {' | '.join(map(literal, cells))} |"

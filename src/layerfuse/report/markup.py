@@ -1,4 +1,4 @@
-"""The few pieces of HTML that a report is made of; whatever comes from data is escaped here."""
+"""Pieces of HTML that a report is made of; all text from data is escaped here."""
 
 from collections.abc import Iterable
 
@@ -8,25 +8,25 @@ from layerfuse.report.contents.table import Table
 
 
 def words(text: str) -> str:
-    """Return a text from data, escaped, its direction of writing kept to itself."""
+    """Return a text from data, escaped, with its writing direction isolated."""
     return f"<bdi>{escaped(text)}</bdi>"
 
 
 def paragraph(text: str, kind: str) -> str:
-    """Return a paragraph of a class of the style sheet; nothing where there is no text."""
+    """Return a paragraph of a class of the style sheet; "" without text."""
     return f"<p{_class(kind)}>{escaped(text)}</p>\n" if text else ""
 
 
 def table(content: Table) -> str:
-    """Return a table under its note."""
+    """Return a table below its note."""
     return paragraph(content.note, "note") + _frame(content)
 
 
 def _frame(content: Table) -> str:
-    """Return a table in a frame of its own that scrolls, also by keyboard, where it is too wide."""
+    """Return a table in a frame that scrolls, also by keyboard, if it is too wide."""
     columns = zip(*content.rows, strict=True) if content.rows else ((),) * len(content.headers)
     kinds = ["number" if is_numeric(list(cells)) else "words" for cells in columns]
-    kinds[0] = ""  # it names the rows, be it by numbers
+    kinds[0] = ""  # the first column names the rows, even if by numbers
     head = "".join(
         f'<th scope="col"{_class(kind)}>{words(name)}</th>'
         for name, kind in zip(content.headers, kinds, strict=True)
@@ -51,18 +51,18 @@ def _row(cells: Iterable[str], kinds: Iterable[str]) -> str:
 
 
 def figure(svg: str, numbers: Table) -> str:
-    """Return a plot with its numbers folded away beneath it, and their note above it."""
+    """Return a plot with its note above it and its numbers folded below it."""
     note = paragraph(numbers.note, "note")
     return f"{note}<figure>\n{svg}{folded('Numbers', _frame(numbers))}</figure>\n"
 
 
 def folded(summary: str, body: str) -> str:
-    """Return what is shown when asked for, and on paper."""
+    """Return a part that is folded on screen until clicked, but open in print."""
     return f"<details>\n<summary>{escaped(summary)}</summary>\n{body}</details>\n"
 
 
 def section(key: str, title: str, body: str) -> str:
-    """Return a part of the page that a link can lead to."""
+    """Return a section of the page with an anchor."""
     heading = f'<h2 id="{key}">{escaped(title)}</h2>'
     return f'<section aria-labelledby="{key}">\n{heading}\n{body}</section>\n'
 

@@ -1,4 +1,4 @@
-"""``measure_prediction``: what predicting costs, measured in a process of its own."""
+"""``measure_prediction``: measures the costs of prediction in a fresh process."""
 
 import json
 import os
@@ -19,10 +19,10 @@ from layerfuse.core.sample import sample_texts
 from layerfuse.report.costs import PredictionCosts
 
 MAX_TEXTS = 256
-"""Texts that are predicted at once, drawn from those given."""
+"""Most texts that are predicted at once."""
 
 CLASSIFIER, REQUEST, FIGURES = "classifier", "request.json", "figures.json"
-"""What lies in the folder that both processes know."""
+"""Names in the folder through which both processes communicate."""
 
 
 def measure_prediction(
@@ -31,26 +31,26 @@ def measure_prediction(
     *,
     whole_parameters: int | None = None,
 ) -> PredictionCosts:
-    """Measure what predicting costs.
+    """Measure the costs of prediction.
 
-    The classifier is saved with its backbones and loaded by a fresh process, so that memory holds
-    nothing but what prediction needs and no cache is warm that would be cold elsewhere. Times are
-    those of this machine, as busy as it is, with the kernel that this process found fastest; all
-    else is nearly the same each time, memory to some per cent.
+    The classifier is saved with its backbones and loaded by a fresh process, so that memory
+    contains only what prediction needs and all caches are cold. Times depend on this machine, its
+    load and the kernel that this process found fastest. Memory varies by a few per cent, all else
+    hardly.
 
     Parameters
     ----------
     classifier : FusionClassifier
-        Fitted.
+        Fitted classifier.
     texts : sequence of str
-        Like those to come: long ones take longer. At most 256, drawn, are used.
+        Texts of typical length, of which at most 256 are drawn.
     whole_parameters : int, optional
-        Of the backbones in use before they were cut. Default: they are loaded again and counted.
+        Parameters of the uncut backbones in use. Default: they are loaded again and counted.
 
     Returns
     -------
     PredictionCosts
-        Memory is that of the host.
+        The costs; memory is that of the host.
 
     Raises
     ------
@@ -59,9 +59,9 @@ def measure_prediction(
     DataError
         If there is no text.
     BackboneLoadError
-        If the whole backbones have to be loaded and cannot be.
+        If the uncut backbones must be loaded and cannot be.
     ReportError
-        If the fresh process fails; with what it said.
+        If the fresh process fails; with the last line of its standard error.
     """
     if not texts:
         raise DataError("Expected at least one text to measure prediction with, got none.")
@@ -92,27 +92,28 @@ def measure_prediction(
 
 
 def _measure_afresh(folder: Path, texts: Sequence[str], device: str | None) -> Mapping[str, float]:
-    """Let another process measure the classifier in a folder."""
+    """Measure the classifier in a folder in a fresh process."""
     request = {"texts": texts, "device": device}
     (folder / REQUEST).write_text(json.dumps(request), encoding="utf-8")
-    # -P: what lies in the working folder is no module, as it is none for the command line.
+    # -P: do not import modules from the working folder, as the command line does not either.
     command = [sys.executable, "-P", "-m", "layerfuse.report.measured", str(folder)]
-    # Of two kernels of like speed chance finds one, and they differ in memory: here as in fit.
+    # Use the kernel of fit: between two of similar speed the probe picks one by chance, and they
+    # differ in memory.
     environment = os.environ | {PIN: fastest_kernel()}
     done = subprocess.run(  # noqa: S603
         command, env=environment, capture_output=True, text=True, errors="replace", check=False
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["nothing was said; memory may not suffice"]
+        errors = done.stderr.strip().splitlines() or ["no message; memory may not suffice"]
         raise ReportError(
             f"Expected a fresh process to load the classifier and predict {len(texts)} texts; it "
-            f"ended with status {done.returncode}: {said[-1]}"
+            f"ended with status {done.returncode}: {errors[-1]}"
         )
     figures: Mapping[str, float] = json.loads((folder / FIGURES).read_text("utf-8"))
     return figures
 
 
 def _n_trained(classifier: FusionClassifier) -> int:
-    """Count the numbers of fusion and head; a vocabulary, which is bytes, is none."""
+    """Count the parameters of fusion and head; a vocabulary, stored as bytes, does not count."""
     arrays = [*classifier.fusion_.arrays().values(), *classifier.head_.arrays().values()]
     return sum(array.size for array in arrays if np.issubdtype(array.dtype, np.floating))

@@ -23,14 +23,14 @@ N_SINGLE = 64
 """Texts that are predicted one at a time."""
 
 N_ROUNDS = 2
-"""How often all are predicted at once to take the time, of which the fastest counts, and then again
-to see the memory."""
+"""Rounds of predicting all texts at once: first so many for the time, of which the fastest counts,
+then as many for the memory."""
 
-_NEARLY_ALWAYS = 0.99
-"""Part of the time that memory above what is loaded is no more than said: its very highest moment
-is when the widest moments of all cores meet, which they do in one run and not in the next."""
+_MEMORY_QUANTILE = 0.99
+"""Quantile over time of the memory on top of everything loaded. The maximum does not repeat,
+because the peaks of all cores coincide in one run and not in the next."""
 
-# A batch is over in some ten milliseconds, and its widest moment much sooner.
+# A batch takes some ten milliseconds, its peak of memory much less.
 _SAMPLE_SECONDS = 0.002
 
 
@@ -40,7 +40,7 @@ def main(folder: Path) -> None:
     Parameters
     ----------
     folder : Path
-        As ``measure_prediction`` fills it.
+        Folder that ``measure_prediction`` has prepared.
     """
     request = json.loads((folder / REQUEST).read_text("utf-8"))
     classifier = FusionClassifier.load(
@@ -60,18 +60,18 @@ def measure(predict: Callable[[list[str]], Any], texts: Sequence[str]) -> dict[s
     predict : callable
         Takes a list of texts.
     texts : sequence of str
-        At least one. All are predicted at once, in four rounds, and 64 drawn from them one at a
-        time, again and again where there are fewer.
+        At least one. All are predicted at once, in four rounds. Then 64 are drawn, with
+        replacement if there are fewer, and predicted one at a time.
 
     Returns
     -------
     dict of str to float
         The measured fields of ``PredictionCosts``.
     """
-    predict([texts[0]])  # what is made or touched when first used belongs to what is loaded
+    predict([texts[0]])  # memory allocated on first use counts as loaded
     loaded = allocated_bytes()
     rounds = [_milliseconds(predict, texts) for _ in range(N_ROUNDS)]
-    # Apart from the time: counting what is allocated holds up what allocates.
+    # In rounds of its own, because sampling allocated memory slows allocation down.
     with Meter(_SAMPLE_SECONDS) as meter, _sampled(allocated_bytes) as allocated:
         for _ in range(N_ROUNDS):
             predict(list(texts))
@@ -85,13 +85,13 @@ def measure(predict: Callable[[list[str]], Any], texts: Sequence[str]) -> dict[s
         "latency_p95_ms": p95,
         "texts_per_second": 1000 * len(texts) / min(rounds),
         "peak_memory_bytes": meter.overhead().peak_memory_bytes,
-        "extra_memory_bytes": max(0.0, float(np.quantile(allocated, _NEARLY_ALWAYS)) - loaded),
+        "extra_memory_bytes": max(0.0, float(np.quantile(allocated, _MEMORY_QUANTILE)) - loaded),
     }
 
 
 @contextmanager
 def _sampled(read: Callable[[], int]) -> Iterator[list[int]]:
-    """Give a list that grows by what a function returns every few milliseconds."""
+    """Yield a list to which a thread appends the function's value every few milliseconds."""
     samples = [read()]
     stop = threading.Event()
 

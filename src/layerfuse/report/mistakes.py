@@ -1,4 +1,4 @@
-"""Test texts predicted wrong, and the training texts nearest to them."""
+"""Wrongly predicted test texts, with their nearest training texts."""
 
 from collections.abc import Sequence
 
@@ -17,32 +17,32 @@ _NEIGHBOURS = 3
 def find_mistakes(
     trials: Sequence[Trial], probabilities: Targets, names: Sequence[str]
 ) -> tuple[Mistake, ...]:
-    """Return the wrong predictions that were most sure of themselves.
+    """Return the most confident wrong predictions.
 
     Parameters
     ----------
     trials : sequence of Trial
         One, or one per fold.
     probabilities : array of shape (test text, class)
-        What was predicted of the test texts of all of them, one after the other.
+        Predictions for the test texts of all trials, in their order.
     names : sequence of str
-        Of the classes.
+        Names of the classes.
 
     Returns
     -------
     tuple of Mistake
-        Twenty at most, each with the three training texts of highest cosine at the best layer.
+        At most twenty, each with the three training texts most similar at the best layer.
     """
     ends = np.cumsum([len(trial.split.test_texts) for trial in trials])
-    found: list[Mistake] = []
-    for trial, own in zip(trials, np.split(probabilities, ends[:-1]), strict=True):
+    mistakes: list[Mistake] = []
+    for trial, predicted in zip(trials, np.split(probabilities, ends[:-1]), strict=True):
         split = trial.split
         train, test = trial.rows_of(trial.classifier.scores_.best)
         labels = trial.supervision.labels
-        found += mistakes_among(
-            split.texts, train, labels, split.test_texts, test, trial.truth, own, names
+        mistakes += mistakes_among(
+            split.texts, train, labels, split.test_texts, test, trial.truth, predicted, names
         )
-    return tuple(sorted(found, key=lambda mistake: -mistake.probability)[:_MISTAKES])
+    return tuple(sorted(mistakes, key=lambda mistake: -mistake.probability)[:_MISTAKES])
 
 
 def mistakes_among(
@@ -55,34 +55,34 @@ def mistakes_among(
     probabilities: np.ndarray,
     names: Sequence[str],
 ) -> tuple[Mistake, ...]:
-    """Return the wrong predictions that were most sure of themselves.
+    """Return the most confident wrong predictions for the test texts of one split.
 
     Parameters
     ----------
     texts : sequence of str
         Training texts.
     features : float array of shape (text, feature)
-        Of them, at one layer.
+        Embeddings of the training texts at one layer.
     labels : int array of shape (text,)
-        Their class indices.
+        Class indices of the training texts.
     test_texts, test_features, truth
-        The same of the test texts.
+        The same for the test texts.
     probabilities : array of shape (test text, class)
-        What was predicted.
+        Predictions for the test texts.
     names : sequence of str
-        Of the classes.
+        Names of the classes.
 
     Returns
     -------
     tuple of Mistake
-        Twenty at most, each with the three training texts of highest cosine.
+        At most twenty, each with the three training texts of highest cosine similarity.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     wrong = np.flatnonzero(predicted != truth)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]
     standard = Standardizer.fit(features)
-    known, asked = (_unit(standard.apply(x)) for x in (features, test_features[worst]))
-    similarity = asked @ known.T
+    train, test = (_unit(standard.apply(x)) for x in (features, test_features[worst]))
+    similarity = test @ train.T
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :_NEIGHBOURS]
     return tuple(
         Mistake(

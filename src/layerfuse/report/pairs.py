@@ -11,30 +11,30 @@ from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.standardize import Standardizer
 from layerfuse.report.facts import SourcePair
 
-_MAX_TEXTS = 2000  # more change the third decimal of an alignment
+_MAX_TEXTS = 2000  # more texts change only the third decimal of a CKA
 
 
 def linear_cka(first: Block, second: Block) -> float:
     """Return the debiased linear centred kernel alignment of two representations of the same texts.
 
-    The plain one calls wide representations alike where there are few texts: two of noise, 768
-    features wide, reach 0.97 on 20 texts, and 0 here.
+    Without debiasing, wide representations of few texts look similar: two of noise with 768
+    features reach 0.97 on 20 texts, but 0 here.
 
     Parameters
     ----------
     first, second : float arrays of shape (text, feature)
-        Of any widths.
+        Their widths may differ.
 
     Returns
     -------
     float
-        0 .. 1; 1 where one is a rotation and scaling of the other, 0 where one never varies and
-        for fewer than four texts.
+        0 .. 1; 1 if one is a rotation and scaling of the other, 0 if one is constant or there are
+        fewer than four texts.
 
     Source
     ------
-    Kornblith et al. 2019, *Similarity of Neural Network Representations Revisited*, equation 4;
-    with the estimate of Song et al. 2012 in place of the plain one, as Nguyen et al. 2021 have it.
+    Kornblith et al. 2019, *Similarity of Neural Network Representations Revisited*, equation 4,
+    with the unbiased HSIC of Song et al. 2012, as in Nguyen et al. 2021.
     """
     if len(first) < HSIC_MINIMUM:
         return 0.0
@@ -51,28 +51,28 @@ def source_pairs(
     predicted: Mapping[LayerRef, ClassIndices],
     truth: ClassIndices,
 ) -> tuple[SourcePair, ...]:
-    """Compare every two backbones by their best layers.
+    """Compare all pairs of backbones by their best layers.
 
     Parameters
     ----------
     embeddings : sequence of LayerRows
-        Of the test texts.
+        Embeddings of the test texts.
     predicted : mapping of LayerRef to int array of shape (text,)
-        What a head on the best layer of each backbone predicts.
+        Classes predicted by a head on the best layer of each backbone.
     truth : int array of shape (text,)
         Class indices.
 
     Returns
     -------
     tuple of SourcePair
-        In the order of the mapping; alignments over 2,000 texts at most.
+        In the order of the mapping. CKA uses at most 2,000 texts.
     """
-    by_name = {own.backbone: own for own in embeddings}
+    by_name = {layers.backbone: layers for layers in embeddings}
     rows = np.unique(np.linspace(0, len(truth) - 1, _MAX_TEXTS).astype(int))
     features = {}
     for ref in predicted:
-        own = by_name[ref.backbone].row(ref)[rows]
-        features[ref] = Standardizer.fit(own).apply(own)
+        matrix = by_name[ref.backbone].row(ref)[rows]
+        features[ref] = Standardizer.fit(matrix).apply(matrix)
     right = {ref: classes == truth for ref, classes in predicted.items()}
     return tuple(
         SourcePair(

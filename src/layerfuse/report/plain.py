@@ -1,4 +1,4 @@
-"""``report_text``: what ``print`` shows of a report."""
+"""``report_text``: a report as ``print`` shows it."""
 
 import textwrap
 
@@ -16,17 +16,19 @@ def report_text(report: Report) -> str:
     Parameters
     ----------
     report : Report
-        What a comparison found.
+        Report to show.
 
     Returns
     -------
     str
-        Lines without a final line break.
+        Text without a final line break.
     """
     warning = leak_warning(report)
-    said = [*([f"Warning: {warning}"] if warning else []), *sentences(report)]
+    summary = [*([f"Warning: {warning}"] if warning else []), *sentences(report)]
     # Names of models have hyphens; they are searched for and copied.
-    lines = [textwrap.fill(one_line(line), _WIDTH, break_on_hyphens=False) for line in said]
+    lines = [
+        textwrap.fill(one_line(sentence), _WIDTH, break_on_hyphens=False) for sentence in summary
+    ]
     table = short_table(report)
     cells = [table.headers, *table.rows]
     others = sum(2 + max(len(row[i]) for row in cells) for i in range(1, len(table.headers)))

@@ -1,4 +1,4 @@
-"""One classifier on test texts: the row of a table, and its classes."""
+"""Metrics of one classifier on the test texts, in all and by class."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from layerfuse.report.metrics import (
     wilson_interval,
 )
 
-_TINY = 1e-15  # the least probability that counts, so that no single text makes a loss infinite
+_TINY = 1e-15  # lower bound of probabilities, so that no single text makes the log loss infinite
 
 
 def quality(
@@ -27,23 +27,23 @@ def quality(
     truth: ClassIndices,
     result: Targets | None = None,
 ) -> Quality:
-    """Return everything a table tells of one classifier on test texts.
+    """Return all metrics of one classifier on the test texts.
 
     Parameters
     ----------
     name, kind : str
-        Of the classifier.
+        As in ``Quality``.
     probabilities : array of shape (text, class)
-        What it predicts.
+        Probabilities that it predicts.
     truth : int array of shape (text,)
         Class indices.
     result : array of shape (text, class), optional
-        What the classifier under test predicts, for its gain over this one.
+        Probabilities of the result, for its gain over this classifier.
 
     Returns
     -------
     Quality
-        One row.
+        Its metrics.
     """
     predicted = probabilities.argmax(1)
     right = predicted == truth
@@ -74,7 +74,7 @@ def gain_over(right: np.ndarray, baseline_right: np.ndarray) -> Gain:
 def class_table(
     predicted: ClassIndices, truth: ClassIndices, labels: Sequence[str]
 ) -> tuple[ClassQuality, ...]:
-    """Return precision, recall and F1 of every class.
+    """Return precision, recall and F1 of each class.
 
     Parameters
     ----------

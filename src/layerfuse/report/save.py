@@ -1,4 +1,4 @@
-"""``save_report``: a report as a folder of three files; ``save_pages``: two of them drawn again."""
+"""``save_report``: writes a report as three files; ``save_pages``: renders two of them again."""
 
 import os
 from collections.abc import Mapping
@@ -16,16 +16,14 @@ MARKDOWN_NAME = "report.md"
 
 
 def save_report(report: Report, folder: str | PathLike[str]) -> tuple[Path, ...]:
-    """Write ``report.html``, ``report.md`` and, when they are there, ``report.json``.
-
-    Each is written beside its place and renamed, so that it is there whole or as it was before.
+    """Write ``report.html``, ``report.md`` and, last, ``report.json``, each atomically.
 
     Parameters
     ----------
     report : Report
-        What a comparison found.
+        Report to save.
     folder : str or path
-        Made if absent.
+        Created if absent.
 
     Returns
     -------
@@ -35,20 +33,20 @@ def save_report(report: Report, folder: str | PathLike[str]) -> tuple[Path, ...]
     Raises
     ------
     ReportError
-        If the folder is a file, or the disk refuses.
+        If the folder is a file or cannot be written.
     """
     return write_documents(folder, {**_pages(report), JSON_NAME: report.to_json()})
 
 
 def save_pages(report: Report, folder: str | PathLike[str]) -> tuple[Path, ...]:
-    """Write ``report.html`` and ``report.md`` alone, as ``save_report`` does.
+    """Write only ``report.html`` and ``report.md``, as ``save_report`` does.
 
     Parameters
     ----------
     report : Report
-        What ``Report.load`` read.
+        Report from ``Report.load``.
     folder : str or path
-        Where it was read from.
+        Folder it was loaded from.
 
     Returns
     -------
@@ -58,13 +56,13 @@ def save_pages(report: Report, folder: str | PathLike[str]) -> tuple[Path, ...]:
     Raises
     ------
     ReportError
-        If the folder is a file, or the disk refuses.
+        If the folder is a file or cannot be written.
     """
     return write_documents(folder, _pages(report))
 
 
 def check_report_folder(folder: str | PathLike[str]) -> None:
-    """Refuse before the long work a place where no report could be saved after it.
+    """Raise unless a report can be saved in a folder; called before the long work.
 
     Parameters
     ----------
@@ -74,7 +72,7 @@ def check_report_folder(folder: str | PathLike[str]) -> None:
     Raises
     ------
     ReportError
-        If it is a file, or it may not be written.
+        If it is a file or cannot be written.
     """
     place = Path(folder).expanduser().resolve()
     if place.exists() and not place.is_dir():
@@ -82,7 +80,7 @@ def check_report_folder(folder: str | PathLike[str]) -> None:
     nearest = next(path for path in (place, *place.parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise ReportError(
-            f"The report cannot be saved in {folder}: {nearest} is no folder one may write to. "
+            f"The report cannot be saved in {folder}: {nearest} is not a writable folder. "
             "Name another."
         )
 
@@ -92,12 +90,12 @@ def _pages(report: Report) -> dict[str, str]:
 
 
 def write_documents(folder: str | PathLike[str], documents: Mapping[str, str]) -> tuple[Path, ...]:
-    """Write texts to a folder, each whole or as it was before.
+    """Write texts to a folder, each atomically.
 
     Parameters
     ----------
     folder : str or path
-        Made if absent.
+        Created if absent.
     documents : mapping of str to str
         Text by file name.
 
@@ -109,7 +107,7 @@ def write_documents(folder: str | PathLike[str], documents: Mapping[str, str]) -
     Raises
     ------
     ReportError
-        If the folder is a file, or the disk refuses.
+        If the folder is a file or cannot be written.
     """
     place = Path(folder).expanduser()
     check_report_folder(place)

@@ -1,4 +1,4 @@
-"""``score_plot``: what each layer is worth, as SVG written by hand; nothing to install."""
+"""``score_plot``: the score of each layer, as SVG written by hand, without a plotting library."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ text { font: 12px system-ui, sans-serif; fill: currentColor }
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """One line: a backbone under one pooling."""
+    """The line of one backbone under one pooling."""
 
     backbone: str
     pooling: str
@@ -53,7 +53,7 @@ class _Series:
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """One layer: where it stands, its score and the standard error of it."""
+    """One layer: its x coordinate, its score and the standard error of the score."""
 
     ref: LayerRef
     x: float
@@ -75,9 +75,9 @@ def score_plot(
     choices : sequence of LayerChoice
         One per criterion.
     title : str
-        Above all panels; cut where it is too long.
+        Title above all panels; truncated if too long.
     alone : bool
-        Whether it is a document of its own, with its own style; else the page around it has one.
+        Whether it is a document with its own style; otherwise the page around it has the style.
     depths : mapping of str to int, optional
         Number of the last layer of each backbone, which not every criterion scores. Default: the
         deepest layer that one of the criteria scores.
@@ -85,9 +85,9 @@ def score_plot(
     Returns
     -------
     str
-        An SVG document with a light and a dark face. Chosen layers are large and ringed; bands are
-        95 % intervals (1.96 standard errors) where there are errors; every point tells its numbers
-        when pointed at.
+        An SVG document in light and dark mode. Chosen layers are large and ringed. Bands are 95 %
+        intervals (1.96 standard errors), if standard errors are known. Each point has its numbers
+        as a tooltip.
 
     Raises
     ------
@@ -114,20 +114,20 @@ def _series(choices: Sequence[LayerChoice]) -> list[_Series]:
     series: list[_Series] = []
     for i, (backbone, pooling) in enumerate(lines):
         colour = COLOURS[backbones.index(backbone) % len(COLOURS)]
-        drawn = {one.dash for one in series if one.colour == colour}
-        wanted = [DASHES[(i + j) % len(DASHES)] for j in range(len(DASHES))]
-        # Colours come again with the eighth backbone: its dashes must not be those of the first.
-        dash = next((one for one in wanted if one not in drawn), wanted[0])
+        used = {line.dash for line in series if line.colour == colour}
+        dashes = [DASHES[(i + j) % len(DASHES)] for j in range(len(DASHES))]
+        # The eighth backbone has the colour of the first, so its dashes must differ.
+        dash = next((dash for dash in dashes if dash not in used), dashes[0])
         series.append(_Series(backbone, pooling, colour, dash))
     return series
 
 
 def _deepest(choices: Sequence[LayerChoice]) -> dict[str, int]:
     """Return the deepest layer of each backbone that is scored in any panel."""
-    found: dict[str, int] = {}
+    deepest: dict[str, int] = {}
     for ref in (ref for choice in choices for ref in choice.scores.refs):
-        found[ref.backbone] = max(ref.layer, found.get(ref.backbone, 0))
-    return found
+        deepest[ref.backbone] = max(ref.layer, deepest.get(ref.backbone, 0))
+    return deepest
 
 
 def _panel(
@@ -144,14 +144,14 @@ def _panel(
     yield from grid(_SHARES, ticks(low, high), x, y, depth)
     curves = []
     for line in series:
-        own = [r for r in scores.refs if (r.backbone, r.pooling) == (line.backbone, line.pooling)]
+        refs = [r for r in scores.refs if (r.backbone, r.pooling) == (line.backbone, line.pooling)]
         deepest = max(1, depths[line.backbone])
         points = [
             _Point(ref, x(ref.layer / deepest), *pairs[scores.refs.index(ref)])
-            for ref in sorted(own)
+            for ref in sorted(refs)
         ]
         curves += [(line, points)] if points else []
-    for draw in (_band, _curve):  # no band over a line
+    for draw in (_band, _curve):  # all bands first, so that none covers a line
         for line, points in curves:
             yield from draw(line, points, y)
     for line, points in curves:

@@ -1,4 +1,4 @@
-"""Sections of the report page: one function each, which returns nothing where nothing is known."""
+"""Sections of the report page: one function each, which returns "" if it has nothing to show."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from layerfuse.report.facts import Mistake
 from layerfuse.report.markup import figure, folded, paragraph, table, words
 from layerfuse.report.plots import of_layers, of_predictions
 
-_TEXT, _NEIGHBOUR = 300, 150  # most characters of a text
+_TEXT, _NEIGHBOUR = 300, 150  # most characters shown of a test text and of a training text
 
 
 def _steps(report: Report) -> str:
@@ -56,7 +56,7 @@ def _choices(report: Report) -> str:
     if not report.overhead.choices:
         return ""
     choices = costs.choice_table(report)
-    if len(choices.rows) == 1:  # nothing is traded: one point would be all of both plots
+    if len(choices.rows) == 1:  # both plots would be a single point
         return table(choices)
     by_time = of_predictions.cost_plot(
         report, "ms a text, many at once", lambda choice: choice.milliseconds
@@ -78,7 +78,7 @@ def _layer_marginals(report: Report) -> str:
     if not report.overhead.layer_marginals:
         return ""
     content = costs.layer_marginal_table(report)
-    numbers = table(replace(content, note=""))  # which is not folded away with them
+    numbers = table(replace(content, note=""))  # the note stays visible when they are folded
     return paragraph(content.note, "note") + folded("Layer by layer", numbers)
 
 

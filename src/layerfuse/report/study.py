@@ -1,4 +1,4 @@
-"""``run_study``: data sets x sets of backbones x seeds, each compared once, even if stopped."""
+"""``run_study``: one comparison per data set, set of backbones and seed; resumes if stopped."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from layerfuse.report.save import save_report
 from layerfuse.report.split import Split
 from layerfuse.report.study_config import StudyConfig, StudyData
 
-_BESIDE_WEIGHTS = (  # what changes a backbone's numbers though its weights stay: tokenizer and code
+_BESIDE_WEIGHTS = (  # files besides the weights that change embeddings: tokenizer and code
     "tokenizer*",
     "*vocab*",
     "merges.txt",
@@ -43,9 +43,9 @@ class Run:
     data, backbones : str
         Names in the configuration.
     seed : int
-        Its ``random_state``.
+        The ``random_state``.
     report : Report
-        What it found.
+        The result.
     """
 
     data: str
@@ -66,17 +66,17 @@ def run_study(
 ) -> Iterator[Run]:
     """Compare on every data set with every set of backbones under every seed.
 
-    A run is saved when it is done. One that a folder holds already, of the very same settings and
-    files, is read instead of repeated, so that a study that was stopped goes on where it was.
+    A finished run is saved. If the folder has a run with the same settings and files, it is read
+    and not repeated, so that a stopped study resumes.
 
     Parameters
     ----------
     config : StudyConfig
-        What to go over.
+        Settings of the study.
     folder : path
-        Gets ``runs/``, a report each.
+        Output folder; ``runs/`` in it gets one report per run.
     base : path
-        What relative paths of data and backbones are relative to.
+        Folder at which relative paths of data and backbones start.
     cache, device, offline, progress
         As in ``FusionClassifier``.
 
@@ -88,29 +88,28 @@ def run_study(
     Raises
     ------
     DataError, BackboneLoadError, LabelError
-        If texts or a local backbone are not where they should be, or labels are such that a run
-        cannot be; before the first run.
+        If texts or a local backbone are not found, or labels are invalid; before the first run.
     ReportError
         If a report cannot be saved.
     """
-    # All of them first: a path that leads nowhere is told before the first run, not after hours.
+    # Check all paths first, so that a wrong one fails before the first run and not after hours.
     files = {name: _digests(data, base) for name, data in config.data.items()}
     sets = {
-        set_name: tuple(_source(one, base, BackboneLoadError) for one in backbones)
+        set_name: tuple(_source(backbone, base, BackboneLoadError) for backbone in backbones)
         for set_name, backbones in config.backbones.items()
     }
-    weights = {one: _weights(one) for one in chain.from_iterable(sets.values())}
+    weights = {backbone: _weights(backbone) for backbone in chain.from_iterable(sets.values())}
 
     def place(name: str, set_name: str, seed: int) -> Path:
-        read = [*files[name], *(weights[one] for one in sets[set_name])]
-        settings = _settings(config, config.data[name], set_name, seed, read)
+        digests = [*files[name], *(weights[backbone] for backbone in sets[set_name])]
+        settings = _settings(config, config.data[name], set_name, seed, digests)
         run = f"{_safe(name)}--{_safe(set_name)}--{seed}-{settings}"
         return Path(folder).expanduser() / "runs" / run
 
     runs = list(product(sets, config.seeds))
     for name, data in config.data.items():
         if not all((place(name, *run) / JSON_NAME).is_file() for run in runs):
-            # And again when needed: all may be too many to hold.
+            # Only a check; loaded again for its runs, because all together may not fit in memory.
             _load(name, data, base, offline=offline)
     for name, data in config.data.items():
         split: Split | None = None
@@ -136,7 +135,7 @@ def run_study(
                 )
                 try:
                     report = _compare(classifier, split, name, config)
-                except LayerFuseError as err:  # of many runs it must be known which one
+                except LayerFuseError as err:  # the message must name the run
                     run = f"Data set {name!r}, backbones {set_name!r}, seed {seed}"
                     raise type(err)(f"{run}: {err}") from err
                 save_report(report, where)
@@ -153,12 +152,12 @@ def _compare(classifier: FusionClassifier, split: Split, name: str, config: Stud
         name=name,
         fusions=config.fusions[1:],
         curve=config.curve,
-        costs=classifier.random_state == config.seeds[0],  # they do not depend on the seed
+        costs=classifier.random_state == config.seeds[0],  # costs do not depend on the seed
     )
 
 
 def _load(name: str, data: StudyData, base: str | PathLike[str], *, offline: bool) -> Split:
-    """Read training and test texts, and refuse what no run could be made of."""
+    """Read and check training and test texts."""
     (source, _), (test_source, _) = _sources(data, base)
     try:
         train = load_texts(
@@ -168,9 +167,9 @@ def _load(name: str, data: StudyData, base: str | PathLike[str], *, offline: boo
             offline=offline,
         )
         test = load_test_texts(test_source, train, offline=offline)
-        own, others = train.with_label_type_of(test), test.with_label_type_of(train)
-        return Split.of(own.texts, own.labels, others.texts, others.labels)
-    except (DataError, LabelError) as err:  # which name the options of commands, not the data set
+        train, test = train.with_label_type_of(test), test.with_label_type_of(train)
+        return Split.of(train.texts, train.labels, test.texts, test.labels)
+    except (DataError, LabelError) as err:  # its message names command-line options
         message = re.sub(r"\(--(text|label)-column\)", lambda _: f"in [data.{name}]", str(err))
         raise type(err)(f"Data set {name!r}: {message}") from err
 
@@ -184,42 +183,42 @@ def _sources(data: StudyData, base: str | PathLike[str]) -> list[tuple[str, str 
 def _source(
     side: str, base: str | PathLike[str], error: type[BackboneLoadError | DataError]
 ) -> str:
-    """Return the path under ``base``, or what no file is named like: a name on the hub.
+    """Return the path under ``base`` if it exists there, otherwise the name, as of the hub.
 
-    What the working folder happens to hold is never meant. Whatever reads a name would look there
-    first, so that it is refused.
+    Loaders would look for a name in the working folder first. A path that exists only there is
+    therefore refused.
     """
     path = Path(base) / Path(side).expanduser()
     if path.exists():
         return str(path)
     if Path(side).exists():
         raise error(
-            f"Expected {side} at {path}, relative to the configuration, and found it only in the "
-            f"working folder {Path.cwd()}. Give its path from the configuration; or if a name is "
-            "meant, run from another folder, where nothing is called the same."
+            f"Expected {side} at {path}, relative to the configuration, but it exists only in the "
+            f"working folder {Path.cwd()}. Give its path relative to the configuration; or if you "
+            "mean a model or data set of that name, run from another folder."
         )
     return str(path) if path.suffix.lower() in EXTENSIONS else side
 
 
 def _digests(data: StudyData, base: str | PathLike[str]) -> list[str]:
-    """Return a digest of each file of texts; empty for what is no file here.
+    """Return a digest of each file of texts; "" for a source that is not a local file.
 
     Raises
     ------
     DataError
-        If one is not found.
+        If a source is not found.
     """
     files = [find_file(source, split) for source, split in _sources(data, base)]
     return ["" if file is None else file_digest(file) for file in files]
 
 
 def _weights(backbone: str) -> str:
-    """Return digests of a backbone's files, if it is a local one: others are what they are."""
+    """Return digests of the files of a local backbone; "" for any other."""
     path = Path(backbone).expanduser()
     if not path.exists():
         return ""
-    found = {file for name in _BESIDE_WEIGHTS for file in path.glob(name) if file.is_file()}
-    beside = [f"{file.name} {file_digest(file)}" for file in sorted(found)]
+    files = {file for name in _BESIDE_WEIGHTS for file in path.glob(name) if file.is_file()}
+    beside = [f"{file.name} {file_digest(file)}" for file in sorted(files)]
     return "\n".join([weights_digest(path), *beside])
 
 
@@ -230,8 +229,8 @@ def _settings(
     seed: int,
     files: Sequence[str],
 ) -> str:
-    """Return a digest of all that one run depends on, so that another one does not pass for it."""
-    asked = config.as_json() | {
+    """Return a digest of everything that a run depends on."""
+    settings = config.as_json() | {
         "data": [data.train, data.test, data.text_column, data.label_column],
         "files": list(files),
         "backbones": list(config.backbones[set_name]),
@@ -239,10 +238,10 @@ def _settings(
         "seeds": [seed, config.seeds[0] == seed],
         "versions": [REPORT_VERSION, version("layerfuse")],
     }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _safe(name: str) -> str:
-    """Return a part of a folder's name: at most 100 bytes, since two and a seed must fit in 255."""
+    """Return a name as part of a folder name: 100 bytes, as two and a seed must fit in 255."""
     kept = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
     return kept.encode()[:100].decode(errors="ignore")

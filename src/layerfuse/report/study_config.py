@@ -1,4 +1,4 @@
-"""``StudyConfig``: what a study goes over, read from a TOML file."""
+"""``StudyConfig``: the settings of a study, read from a TOML file."""
 
 import tomllib
 from dataclasses import dataclass, field
@@ -24,9 +24,9 @@ class StudyData:
     Parameters
     ----------
     train, test : str
-        Files, folders, hub data sets or packages; a relative path is relative to the configuration.
+        Files, folders, hub data sets or packages; relative paths start at the configuration.
     text_column, label_column : str, optional
-        Of both sides. Default: guessed from the training texts.
+        Columns of both. Default: guessed from the training texts.
     """
 
     __pydantic_config__ = _STRICT
@@ -39,28 +39,28 @@ class StudyData:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """What a study goes over.
+    """The settings of a study.
 
     Parameters
     ----------
     data : dict of str to StudyData
-        By the name that stands in tables.
+        Data sets by their name in tables.
     backbones : dict of str to tuple of str
         Sets of backbones by name.
     fusions : tuple of FusionName
-        The first makes the result; others stand beside it.
+        Fusion of the result, then further fusions reported as rows.
     seeds : tuple of int
-        Each is a run.
+        Each is run on its own.
     criterion, selector
         As in ``FusionClassifier``.
     curve : tuple of int
-        Texts a class of the learning curves.
+        Texts a class at the points of the learning curve.
     max_ms, max_mb : float, optional
         For the selector ``budget``, as in ``FusionClassifier``.
     prompts : dict of str to tuple of str
-        By set of backbones: one for each of them, as in ``FusionClassifier``.
+        By name of a set of backbones, one prompt for each backbone in it.
     max_tokens : int, optional
-        Longer texts are truncated.
+        Longer texts are truncated to this.
     dtype : Dtype
         Precision of the backbones.
     """
@@ -87,17 +87,17 @@ class StudyConfig:
         Raises
         ------
         ReportError
-            If it is no TOML or does not say what a study needs; names the first place.
+            If it is not TOML or not a valid configuration; names the first invalid place.
         UnknownOptionError
-            If a seed is none, or a prompt has a place for something else than the text.
+            If a seed is invalid, or a prompt has a placeholder other than the text.
         OSError
-            If it cannot be read.
+            If the file cannot be read.
         """
         try:
             values = tomllib.loads(Path(path).read_text("utf-8"))
             config = _ADAPTER.validate_python(values)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-            raise ReportError(f"{path} is no TOML file: {err}.") from err
+            raise ReportError(f"{path} is not a TOML file: {err}.") from err
         except pydantic.ValidationError as err:
             first = err.errors()[0]
             place = ".".join(map(str, first["loc"])) or "the file"
@@ -109,19 +109,19 @@ class StudyConfig:
             n_backbones = len(config.backbones.get(name, ()))
             if len(prompts) != n_backbones:
                 raise ReportError(
-                    f"{path}, prompts.{name}: expected one for each of {n_backbones} backbones of "
-                    f"that name, got {len(prompts)}."
+                    f"{path}, prompts.{name}: expected one prompt for each of the {n_backbones} "
+                    f"backbones of this set, got {len(prompts)}."
                 )
             for prompt in prompts:
                 Prompt.parse(prompt)
         for seed in config.seeds:
             check_seed(f"{path}, seeds", seed)
         if len(set(config.seeds)) < len(config.seeds):
-            raise ReportError(f"{path}, seeds: expected each once, got {list(config.seeds)}.")
+            raise ReportError(f"{path}, seeds: expected distinct seeds, got {list(config.seeds)}.")
         return config
 
     def as_json(self) -> dict[str, object]:
-        """Return all settings as values that JSON knows."""
+        """Return all settings as JSON types."""
         values: dict[str, object] = _ADAPTER.dump_python(self, mode="json")
         return values
 

@@ -1,4 +1,4 @@
-"""The tables of a study, as a paper would print them: Markdown, LaTeX, and all numbers as CSV."""
+"""The tables of a study in Markdown and LaTeX, and all numbers as CSV."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ _LATEX = str.maketrans(
 
 
 def study_csv(runs: Sequence[Run]) -> str:
-    """Return one line per run and classifier, shares as 0 .. 1, gains in points."""
+    """Return one line per run and classifier, with shares of 0 .. 1 and gains in points."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -43,7 +43,7 @@ def study_csv(runs: Sequence[Run]) -> str:
 
 
 def study_markdown(runs: Sequence[Run]) -> str:
-    """Return a table per set of backbones: classifiers by data sets, accuracy over the seeds."""
+    """Return one table per set of backbones: accuracy over the seeds, by classifier and data."""
     parts = []
     for name, head, body in _tables(runs):
         rows = map(markdown_row, (head, ["---"] * len(head), *body))
@@ -52,7 +52,7 @@ def study_markdown(runs: Sequence[Run]) -> str:
 
 
 def study_latex(runs: Sequence[Run]) -> str:
-    """Return the same tables for LaTeX with the package booktabs."""
+    """Return the same tables in LaTeX; they need the package booktabs."""
     parts = []
     for name, head, body in _tables(runs):
         rows = [" & ".join(map(_latex, row)) + r" \\" for row in (head, *body)]
@@ -76,12 +76,12 @@ def study_latex(runs: Sequence[Run]) -> str:
 
 
 def save_study(runs: Sequence[Run], folder: str | PathLike[str]) -> tuple[Path, ...]:
-    """Write ``study.md``, ``study.tex`` and ``study.csv``, each whole or as it was before.
+    """Write ``study.md``, ``study.tex`` and ``study.csv``, each atomically.
 
     Raises
     ------
     ReportError
-        If the disk refuses.
+        If they cannot be written.
     """
     return write_documents(
         folder,
@@ -94,7 +94,7 @@ def save_study(runs: Sequence[Run], folder: str | PathLike[str]) -> tuple[Path, 
 
 
 def _latex(text: str) -> str:
-    """Return a text that LaTeX sets as it is; a bracket first would be an option of the line."""
+    """Escape a text for LaTeX; a leading bracket would be read as an option of the row."""
     plain = one_line(text).translate(_LATEX)
     return f"{{}}{plain}" if plain.startswith("[") else plain
 
@@ -111,28 +111,28 @@ def _tables(runs: Sequence[Run]) -> list[tuple[str, list[str], list[list[str]]]]
     """Return name, header and rows of the table of each set of backbones."""
     tables = []
     for name in dict.fromkeys(run.backbones for run in runs):
-        own = [run for run in runs if run.backbones == name]
-        data = list(dict.fromkeys(run.data for run in own))
-        found: dict[str, dict[str, list[float]]] = {}
-        for run in own:
+        of_set = [run for run in runs if run.backbones == name]
+        data = list(dict.fromkeys(run.data for run in of_set))
+        by_row: dict[str, dict[str, list[float]]] = {}
+        for run in of_set:
             for row in (*run.report.baselines, run.report.result):
-                by_data = found.setdefault(row.name, {})
+                by_data = by_row.setdefault(row.name, {})
                 by_data.setdefault(run.data, []).append(100 * row.accuracy)
-        result = own[0].report.result.name
-        found[result] = found.pop(result)  # last, also where some data sets have more baselines
+        result = of_set[0].report.result.name
+        by_row[result] = by_row.pop(result)  # last, even if later data sets have more baselines
         body = [
-            [row, *(_cell(by_data.get(one, []), len(found[result].get(one, []))) for one in data)]
-            for row, by_data in found.items()
+            [row, *(_cell(by_data.get(key, []), len(by_row[result].get(key, []))) for key in data)]
+            for row, by_data in by_row.items()
         ]
         tables.append((name, ["classifier", *data], body))
     return tables
 
 
 def _cell(accuracies: Sequence[float], n_seeds: int) -> str:
-    """Tell mean and spread, and of how many seeds, where the row stands under some of them only."""
+    """Return mean ± standard deviation, with the number of seeds if only some have the row."""
     if not accuracies:
         return ""
-    found = f"{np.mean(accuracies):.1f}"
+    cell = f"{np.mean(accuracies):.1f}"
     if len(accuracies) > 1:
-        found += f" ± {np.std(accuracies, ddof=1):.1f}"
-    return found if len(accuracies) == n_seeds else f"{found} ({len(accuracies)} of {n_seeds})"
+        cell += f" ± {np.std(accuracies, ddof=1):.1f}"
+    return cell if len(accuracies) == n_seeds else f"{cell} ({len(accuracies)} of {n_seeds})"

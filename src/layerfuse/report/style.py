@@ -1,4 +1,4 @@
-"""The one style sheet of a report page: light, dark, on a phone, on paper."""
+"""The style sheet of a report page, for light and dark mode, phones and print."""
 
 STYLE = """
 :root {

@@ -11,22 +11,22 @@ from layerfuse.fuse import FusionName
 
 _BAR = 12
 _TERMINAL = 80
-_NAME = 34  # of a layer; what is longer loses its start, for names differ at the end
+_NAME = 34  # characters of a layer's name; a longer one loses its start, as names differ at the end
 
 
 def score_table(
     scores: LayerScores, selection: Selection | None = None, stability: Stability | None = None
 ) -> str:
-    """Return the scores layer by layer, a bar from the worst to the best, chosen layers marked.
+    """Return a table of layer scores, with bars scaled from the worst to the best score.
 
     Parameters
     ----------
     scores : LayerScores
-        Of one or several backbones.
+        Scores of the layers of one or several backbones.
     selection : Selection, optional
-        Marked with a star.
+        Chosen layers, marked with a star.
     stability : Stability, optional
-        Of the same layers; a column of its own.
+        Stability of the same layers, shown in a further column.
 
     Returns
     -------
@@ -50,14 +50,14 @@ def score_table(
 
 
 def trial_table(trials: Sequence[FusionTrial], in_use: FusionName) -> str:
-    """Return the fusions that were tried, in order.
+    """Return a table of the fusions that were tried, in order.
 
     Parameters
     ----------
     trials : sequence of FusionTrial
-        Of ``FusionClassifier.trials_``.
+        As in ``FusionClassifier.trials_``.
     in_use : FusionName
-        Marked with a star.
+        Fusion in use, marked with a star.
 
     Returns
     -------

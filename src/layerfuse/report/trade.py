@@ -1,10 +1,10 @@
-"""The trade of quality against cost: the Pareto front and its knee."""
+"""The trade-off of quality against cost: the Pareto front and its knee."""
 
 from collections.abc import Sequence
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[bool, ...]:
-    """Tell which points nothing else beats.
+    """Return which points are on the Pareto front.
 
     Parameters
     ----------
@@ -14,8 +14,8 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[bool, ...]:
     Returns
     -------
     tuple of bool
-        False where another point is as good and as cheap, and in one of the two better; equal
-        points do not beat each other.
+        False if another point is at least as good and as cheap, and better in one of the two.
+        Equal points do not dominate each other.
     """
     return tuple(
         not any(
@@ -26,7 +26,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[bool, ...]:
 
 
 def knee(points: Sequence[tuple[float, float]]) -> int:
-    """Return the point from which on more cost buys less quality.
+    """Return the point beyond which quality rises more slowly with cost.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ def knee(points: Sequence[tuple[float, float]]) -> int:
     Returns
     -------
     int
-        Position of the point of the Pareto front that lies farthest above the straight line between
-        the ends of the front, once both axes are scaled to 0 .. 1; where none lies above, as with
-        fewer than three points, of the best. Of equals the better, then the first.
+        Position of the point of the Pareto front farthest above the straight line between the ends
+        of the front, with both axes scaled to 0 .. 1. If none lies above the line, as with fewer
+        than three points, that of the best. Ties go to the better point, then to the first.
 
     Source
     ------
     Satopaa, Albrecht, Irwin and Raghavan 2011, *Finding a "Kneedle" in a Haystack*, ICDCS
-    workshops, section III: the maximum of the difference curve, here of few points without noise.
+    workshops, section III: the maximum of the difference curve, here without smoothing.
     """
     front = [i for i, on_front in enumerate(pareto_front(points)) if on_front]
     qualities, costs = zip(*(points[i] for i in front), strict=True)
@@ -55,6 +55,6 @@ def knee(points: Sequence[tuple[float, float]]) -> int:
 
 
 def _scaled(value: float, values: Sequence[float]) -> float:
-    """Return where a value lies between the least, 0, and the greatest, 1."""
+    """Scale a value linearly, so that the least value becomes 0 and the greatest 1."""
     low, high = min(values), max(values)
     return (value - low) / (high - low) if high > low else 0.0

@@ -1,1 +1,1 @@
-"""What a report says, in sentences and tables, before it takes any form."""
+"""The contents of a report as sentences and tables, before they are rendered in any format."""

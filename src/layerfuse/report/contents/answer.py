@@ -1,28 +1,28 @@
-"""The answer first: three sentences, a warning where it would mislead, and one table."""
+"""The summary of a report: three sentences, a warning about leaked texts, and the main table."""
 
 from layerfuse.report.contents.numbers import count, interval, mebibytes, p_value, percent
 from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
 from layerfuse.report.facts import Quality
 
-_CHANCE = 0.05  # of McNemar's p, as 95 % are of the interval
+_ALPHA = 0.05  # significance level of McNemar's p, like that of the 95 % interval
 
 
 def sentences(report: Report) -> tuple[str, ...]:
-    """Return how good the result is, how much better than the best baseline, and what it costs.
+    """Return sentences on the accuracy of the result, its gain and its costs.
 
     Parameters
     ----------
     report : Report
-        What was found.
+        Report to summarise.
 
     Returns
     -------
     tuple of str
-        Three sentences; the last is left out where costs of predicting were not measured.
+        Three sentences; the last is left out if costs of prediction were not measured.
     """
-    said = (_accuracy(report), _gain(report), _costs(report))
-    return tuple(sentence for sentence in said if sentence)
+    summary = (_accuracy(report), _gain(report), _costs(report))
+    return tuple(sentence for sentence in summary if sentence)
 
 
 def _accuracy(report: Report) -> str:
@@ -41,7 +41,8 @@ def _accuracy(report: Report) -> str:
 def _gain(report: Report) -> str:
     gain, best = report.gain, report.best_baseline
     sure = f"95 % interval {gain.low:+.1f} to {gain.high:+.1f}, McNemar p {p_value(gain.mcnemar_p)}"
-    if gain.low <= 0 <= gain.high or gain.mcnemar_p >= _CHANCE:  # few texts: they may disagree
+    # Significant only if both agree; with few texts they may not.
+    if gain.low <= 0 <= gain.high or gain.mcnemar_p >= _ALPHA:
         return (
             f"The difference of {gain.points:+.1f} points from the best baseline, {best}, is "
             f"not significant ({sure})."
@@ -63,7 +64,7 @@ def _costs(report: Report) -> str:
 
 
 def leak_warning(report: Report) -> str:
-    """Return what test texts seen in training do to the numbers; nothing if there are none."""
+    """Return a warning about test texts that occur in the training texts; "" if there are none."""
     n_leaked, n_test = report.data.n_leaked, report.data.n_test
     if not n_leaked:
         return ""
@@ -74,12 +75,12 @@ def leak_warning(report: Report) -> str:
 
 
 def first_fold(report: Report) -> str:
-    """Return which numbers of a cross-validation are not of all texts; nothing without folds."""
+    """Return a note for accuracies that cover only the first fold; "" without folds."""
     return "These accuracies are those of the first fold." if report.data.n_folds else ""
 
 
 def quality_table(report: Report) -> Table:
-    """Return the result and all baselines, in the order they were tried."""
+    """Return the metrics of the result and all baselines, in the order they were fitted."""
     return Table(
         "The result, its baselines and its variants on the test texts",
         (
@@ -107,7 +108,7 @@ def _row(quality: Quality) -> tuple[str, ...]:
 
 
 def short_table(report: Report) -> Table:
-    """Return the same in columns narrow enough for a terminal."""
+    """Return the same table with columns narrow enough for a terminal."""
     full = quality_table(report)
     qualities = (report.result, *report.baselines)
     gains = ["" if quality.gain is None else f"{quality.gain.points:+.1f}" for quality in qualities]

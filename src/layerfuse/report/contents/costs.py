@@ -1,4 +1,4 @@
-"""What the report tells of costs and of the data, as tables."""
+"""Tables of costs and of the data."""
 
 import math
 
@@ -11,7 +11,7 @@ from layerfuse.report.trade import knee, pareto_front
 
 
 def prediction_table(report: Report) -> Table | None:
-    """Return what predicting costs; None where it was not measured."""
+    """Return the costs of prediction; None if they were not measured."""
     costs = report.overhead.prediction
     if costs is None:
         return None
@@ -34,7 +34,7 @@ def prediction_table(report: Report) -> Table | None:
 
 
 def fit_table(report: Report) -> Table:
-    """Return what fitting and comparing cost."""
+    """Return the costs of fitting and comparing."""
     costs = report.overhead.fit
     return Table(
         "Costs of fitting",
@@ -50,9 +50,9 @@ def fit_table(report: Report) -> Table:
 
 
 def choice_table(report: Report) -> Table:
-    """Return what every set of backbones gives and costs, and the budgets that lead to it.
+    """Return accuracy and cost of all sets of backbones, with the budgets of those on a front.
 
-    Knees are marked where there is more than one set.
+    Knees are marked if there is more than one set.
     """
     choices = report.overhead.choices
     several = len(choices) > 1
@@ -126,17 +126,17 @@ def layer_marginal_table(report: Report) -> Table:
 
 
 def _up(value: float, digits: int) -> float:
-    """Round up, or a set would not be within its own limit."""
+    """Round up, so that a set meets its own limit."""
     steps = 10.0**digits
     return math.ceil(value * steps) / steps
 
 
-def _limit(value: str, is_knee: bool) -> str:  # noqa: FBT001 - the second half of what is told
+def _limit(value: str, is_knee: bool) -> str:  # noqa: FBT001 - part of the cell
     return f"{value} (knee)" if is_knee else value
 
 
 def data_table(report: Report) -> Table:
-    """Return what was trained and tested on, and with what."""
+    """Return the numbers of texts and labels, and the versions of packages."""
     data = report.data
     return Table(
         "Texts, labels and versions",

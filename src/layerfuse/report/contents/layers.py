@@ -1,4 +1,4 @@
-"""What the report tells of layers and sources, as tables."""
+"""Tables of layers, criteria and sources."""
 
 from itertools import zip_longest
 
@@ -10,7 +10,7 @@ from layerfuse.report.document import Report
 
 
 def layer_table(report: Report) -> Table:
-    """Return the score of every layer, with its standard error where it is known."""
+    """Return the score of every layer, with its standard error if known."""
     return Table(
         f"Every layer's {report.criterion} (higher is better)",
         ("layer", "score", "standard error", "in use"),
@@ -30,7 +30,7 @@ def layer_table(report: Report) -> Table:
 
 
 def selection_table(report: Report) -> Table:
-    """Return what the classifier is made of, the layers of a backbone and pooling on one row."""
+    """Return the parts of the classifier, with one row of layers per backbone and pooling."""
     layers: dict[str, list[str]] = {}
     for ref in map(LayerRef.parse, report.selection):
         layers.setdefault(f"{ref.backbone}, {ref.pooling}", []).append(f"{ref.layer}")
@@ -38,7 +38,7 @@ def selection_table(report: Report) -> Table:
         "Layers, fusion and head",
         ("part", "choice"),
         (
-            *((source, f"layers {', '.join(own)}") for source, own in layers.items()),
+            *((source, f"layers {', '.join(numbers)}") for source, numbers in layers.items()),
             *((f"{name}, prompt", quoted(prompt)) for name, prompt in report.prompts.items()),
             ("why these layers", report.reason),
             ("fusion", report.fusion),
@@ -49,7 +49,7 @@ def selection_table(report: Report) -> Table:
 
 
 def agreement_table(report: Report) -> Table:
-    """Return the rank correlation of every two criteria."""
+    """Return the rank correlation of all pairs of criteria."""
     criteria = tuple(report.agreement)
     return Table(
         "Rank correlation of criteria over all layers",
@@ -65,7 +65,7 @@ def agreement_table(report: Report) -> Table:
 
 
 def gate_table(report: Report) -> Table:
-    """Return how much each source counts."""
+    """Return the weights of the sources."""
     return Table(
         "Weights of the sources on the test texts",
         ("source", "mean", "5th percentile", "95th percentile"),
@@ -74,7 +74,7 @@ def gate_table(report: Report) -> Table:
 
 
 def pair_table(report: Report) -> Table:
-    """Return how every two backbones complement each other."""
+    """Return how all pairs of backbones complement each other."""
     return Table(
         "How pairs of backbones complement each other, with a head on the best layer of each",
         ("first", "second", "CKA", "exactly one correct", "at least one correct"),

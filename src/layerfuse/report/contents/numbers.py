@@ -1,4 +1,4 @@
-"""Numbers as a person reads them, alike on every page."""
+"""Formats of numbers, the same on all pages."""
 
 
 def percent(share: float) -> str:
@@ -24,14 +24,14 @@ def interval(low: float, high: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """Return a p value with its sign of relation.
+    """Return a p value with its relation sign.
 
     Examples
     --------
     >>> p_value(0.0312), p_value(1e-9)
     ('= 0.031', '< 0.001')
     """
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"  # noqa: PLR2004 - more is not believed anyway
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"  # noqa: PLR2004 - smaller p are not reliable
 
 
 def mebibytes(n_bytes: int) -> str:
@@ -46,7 +46,7 @@ def mebibytes(n_bytes: int) -> str:
 
 
 def count(number: int) -> str:
-    """Return a count, in millions where that is shorter.
+    """Return a count, in millions from one million on.
 
     Examples
     --------
@@ -56,6 +56,6 @@ def count(number: int) -> str:
     return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:,.1f} million"  # noqa: PLR2004
 
 
-def yes(is_so: bool) -> str:  # noqa: FBT001 - it is the value itself
-    """Return ``yes`` or nothing, so that the few stand out."""
-    return "yes" if is_so else ""
+def yes(value: bool) -> str:  # noqa: FBT001 - the value to format
+    """Return ``yes``, or nothing for False, so that the few that are true stand out."""
+    return "yes" if value else ""

@@ -1,4 +1,4 @@
-"""What the report tells of predictions on the test texts, as tables."""
+"""Tables of predictions on the test texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,22 +11,22 @@ from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
 from layerfuse.report.facts import BEST_OF_ALL, Quality
 
-MOST_CLASSES = 12  # of a confusion matrix that is read number by number
+MOST_CLASSES = 12  # of which the confusion matrix is shown with numbers
 _MOST_CONFUSIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step of the method reaches.
+    """One step of the method, and the quality that it reaches.
 
     Parameters
     ----------
     name : str
-        What is done.
+        Name of the step.
     quality : Quality
-        The classifier that does it.
+        Metrics of the classifier after this step.
     by_tests : bool
-        Whether it is, of several that do it, the one that is best on the test texts.
+        Whether it is the best on the test texts of several classifiers for this step.
     """
 
     name: str
@@ -35,35 +35,35 @@ class Step:
 
 
 def steps(report: Report) -> tuple[Step, ...]:
-    """Return what each step of the method reaches, of the backbone with the best layer.
+    """Return the steps of the method, starting with the backbone that has the best layer.
 
     Parameters
     ----------
     report : Report
-        What was found.
+        Report to read.
 
     Returns
     -------
     tuple of Step
         Last layer, single layer, layers of one backbone fused, backbones fused, TF-IDF head
-        added; steps that were not tried are left out. The last step is the result. The last layer
-        is the best on the test texts where folds found best layers of several backbones.
+        added; steps that were not fitted are left out. The last step is the result. If folds found
+        their best layers in different backbones, the last layer is the best on the test texts.
     """
     lasts, bests = _of_kind(report, "last layer"), _of_kind(report, "best layer")
     of_all = [row for row in bests if row.name == BEST_OF_ALL]
-    # The row of its backbone tells the same of the same predictions, unless folds found several.
+    # The backbone of the best layer has a row with the same numbers, unless folds differ.
     same = [row for row in bests if of_all and replace(row, name=BEST_OF_ALL) == of_all[0]]
     names = [f"{row.name.removesuffix(', best layer')}, last layer" for row in same]
-    found = (
+    single = (
         *_step("last layer", [row for row in lasts if row.name in names] or lasts),
         *_step("best single layer", of_all or bests),
         *_step("layers of one backbone fused", _of_kind(report, "one backbone")),
     )
     fused = "backbones fused" if _of_kind(report, "one backbone") else "layers fused"
-    wordless = _of_kind(report, "without words")
-    if report.lexical and wordless:
-        return (*found, Step(fused, wordless[0]), Step("TF-IDF head added", report.result))
-    return (*found, Step(fused, report.result))
+    without_words = _of_kind(report, "without words")
+    if report.lexical and without_words:
+        return (*single, Step(fused, without_words[0]), Step("TF-IDF head added", report.result))
+    return (*single, Step(fused, report.result))
 
 
 def _of_kind(report: Report, kind: str) -> list[Quality]:
@@ -71,16 +71,16 @@ def _of_kind(report: Report, kind: str) -> list[Quality]:
 
 
 def _step(name: str, rows: Sequence[Quality]) -> tuple[Step, ...]:
-    """Return the step that one of some rows takes; none if there is no row."""
+    """Return the step with the most accurate of some rows; empty if there is no row."""
     best = max(rows, key=lambda row: row.accuracy, default=None)
     return () if best is None else (Step(name, best, by_tests=len(rows) > 1),)
 
 
 def step_table(report: Report) -> Table:
     """Return what each step adds to the accuracy."""
-    reached = steps(report)
-    befores = (None, *(step.quality.accuracy for step in reached[:-1]))
-    by_tests = " and ".join(step.name for step in reached if step.by_tests)
+    taken = steps(report)
+    befores = (None, *(step.quality.accuracy for step in taken[:-1]))
+    by_tests = " and ".join(step.name for step in taken if step.by_tests)
     return Table(
         "What each step adds",
         ("step", "classifier", "accuracy", "gain, points"),
@@ -91,7 +91,7 @@ def step_table(report: Report) -> Table:
                 percent(step.quality.accuracy),
                 "" if before is None else f"{100 * (step.quality.accuracy - before):+.1f}",
             )
-            for step, before in zip(reached, befores, strict=True)
+            for step, before in zip(taken, befores, strict=True)
         ),
         f"Chosen as the best of several on the test texts, which favours it: {by_tests}."
         if by_tests
@@ -121,7 +121,7 @@ def gain_table(report: Report) -> Table:
 
 
 def calibration_table(report: Report) -> Table:
-    """Return how much the probabilities of every classifier can be trusted."""
+    """Return log loss, Brier score and calibration error of every classifier."""
     return Table(
         "Quality of the probabilities of every classifier (lower is better)",
         ("classifier", "log loss", "Brier score", "calibration error"),
@@ -133,7 +133,7 @@ def calibration_table(report: Report) -> Table:
 
 
 def reliability_table(report: Report) -> Table:
-    """Return how often texts are predicted right that are predicted about as confidently."""
+    """Return the accuracy of predictions by their confidence."""
     return Table(
         "Test texts by the confidence of their prediction",
         ("confidence", "accuracy", "texts"),
@@ -145,7 +145,7 @@ def reliability_table(report: Report) -> Table:
 
 
 def class_table(report: Report) -> Table:
-    """Return the result class by class."""
+    """Return the metrics of the result for each class."""
     return Table(
         "The result class by class",
         ("class", "test texts", "precision", "recall", "F1"),
@@ -157,7 +157,7 @@ def class_table(report: Report) -> Table:
 
 
 def confusion_table(report: Report) -> Table:
-    """Return the whole confusion matrix of a few classes, the most frequent confusions of many."""
+    """Return the whole confusion matrix, or with many classes the most frequent confusions."""
     labels = report.data.classes
     if len(labels) <= MOST_CLASSES:
         return Table(
@@ -165,7 +165,7 @@ def confusion_table(report: Report) -> Table:
             ("true class", *labels),
             tuple(
                 (label, *(f"{n:,}" for n in row))
-                for label, row in zip(labels, report.confusion, strict=False)  # none if not known
+                for label, row in zip(labels, report.confusion, strict=False)  # may be empty
             ),
         )
     confused = [
@@ -174,7 +174,7 @@ def confusion_table(report: Report) -> Table:
         for predicted, n in enumerate(row)
         if n and true != predicted
     ]
-    worst = sorted(confused, key=lambda one: -one[0])[:_MOST_CONFUSIONS]
+    worst = sorted(confused, key=lambda confusion: -confusion[0])[:_MOST_CONFUSIONS]
     return Table(
         "The most frequent confusions",
         ("true class", "predicted class", "test texts"),
@@ -183,7 +183,7 @@ def confusion_table(report: Report) -> Table:
 
 
 def curve_table(report: Report) -> Table:
-    """Return the accuracy after training on part of the texts."""
+    """Return the accuracy by number of training texts."""
     return Table(
         "Accuracy by number of training texts",
         ("classifier", "training texts", "draws", "mean accuracy", "lowest", "highest"),
@@ -205,8 +205,8 @@ def curve_table(report: Report) -> Table:
 def seed_table(report: Report) -> Table:
     """Return how result and baselines vary with the seed, on the same test texts."""
     seeds = report.seeds
-    own = np.array(seeds.accuracy)
-    rows = [("layerfuse", own), *((row.name, np.array(row.accuracy)) for row in seeds.baselines)]
+    result = np.array(seeds.accuracy)
+    rows = [("layerfuse", result), *((r.name, np.array(r.accuracy)) for r in seeds.baselines)]
     return Table(
         f"Fitted under {len(seeds.seeds)} seeds: {', '.join(map(str, seeds.seeds))}",
         ("classifier", "mean accuracy", "lowest", "highest", "gain of layerfuse, points"),
@@ -216,7 +216,7 @@ def seed_table(report: Report) -> Table:
                 percent(float(accuracy.mean())),
                 percent(float(accuracy.min())),
                 percent(float(accuracy.max())),
-                "" if accuracy is own else _points(own - accuracy),
+                "" if accuracy is result else _points(result - accuracy),
             )
             for name, accuracy in rows
         ),

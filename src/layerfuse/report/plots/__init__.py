@@ -1,1 +1,1 @@
-"""Plots of a report: rows of marks, points in a panel, cells of a matrix; SVG by hand."""
+"""Plots of a report: rows of marks, points in a panel, cells of a matrix; hand-written SVG."""

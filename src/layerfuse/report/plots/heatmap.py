@@ -1,4 +1,4 @@
-"""``heatmap``: a matrix as shaded cells, with their numbers in them where there is room."""
+"""``heatmap``: a matrix as shaded cells, with numbers in them if there is room."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from layerfuse.core.escape import elide, escaped
 from layerfuse.report.drawing import COLOURS, RIGHT, WIDTH, frame, write
 
-MOST_NAMED_ROWS = 24  # of more the names would not fit beside
-_NAMES, _NAME = 150.0, 16  # units, and characters in them, wide ones too
+MOST_NAMED_ROWS = 24  # with more rows the names do not fit
+_NAMES, _NAME = 150.0, 16  # width of the names in units and in characters, also wide ones
 _TOP, _ROW = 20.0, 22.0
 _LIGHTEST, _DARKEST = 0.04, 1.0
-_BENEATH_NUMBERS = 0.6  # the darkest over which they can be read, on white and on black
+_DARKEST_BEHIND_NUMBERS = 0.6  # keeps numbers readable on white and on black
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Cell:
     shade : float
         0 (none) to 1 (full), or to -1 in the other colour.
     words : str
-        Told when pointed at.
+        Tooltip.
     number : str
-        In the cell.
+        Number shown in the cell; may be empty.
     is_ringed : bool
-        Whether it stands out.
+        Whether the cell is framed.
     """
 
     shade: float
@@ -37,12 +37,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row; its cells share the width, however many they are.
+    """One row; its cells are equally wide and fill the row.
 
     Parameters
     ----------
     name : str
-        At the left.
+        Name at the left.
     cells : tuple of Cell
         From left to right.
     """
@@ -65,13 +65,13 @@ def heatmap(
     Parameters
     ----------
     label : str
-        What the plot shows, for who cannot see it.
+        Description of the plot for screen readers.
     rows : sequence of Row
         From top to bottom; named if there are at most 24.
     title : str
-        Of the columns.
+        Title of the columns.
     ends : tuple of two str
-        What the lightest and the darkest shade mean.
+        Meaning of the lightest and of the darkest shade.
     columns : sequence of str
         Short names above the columns; empty for none.
     both_signs : bool
@@ -80,14 +80,14 @@ def heatmap(
     Returns
     -------
     str
-        An SVG element. Cells without any shade are left blank.
+        An SVG element. Cells with shade 0 are left blank.
     """
     named = len(rows) <= MOST_NAMED_ROWS
     left = _NAMES if named else RIGHT
     room = WIDTH - RIGHT - left
     height = _ROW if named else room / len(rows)
     numbered = any(cell.number for row in rows for cell in row.cells)
-    darkest = _BENEATH_NUMBERS if numbered else _DARKEST
+    darkest = _DARKEST_BEHIND_NUMBERS if numbered else _DARKEST
     parts: list[str] = []
     for i, name in enumerate(columns):
         middle = left + room * (i + 0.5) / len(columns)
@@ -108,14 +108,14 @@ def heatmap(
 
 
 def with_number(number: int, name: str) -> str:
-    """Return the name of a row whose number stands above a column; what is too long is cut."""
+    """Return a row's name after its number, as of its column; a long name is truncated."""
     return f"{number} {elide(name, _NAME - 1 - len(str(number)))}"
 
 
 def _cells(
     cells: Sequence[Cell], left: float, top: float, room: float, height: float, darkest: float
 ) -> Iterator[str]:
-    """Draw one row; rings last, so that no neighbour hides half of one."""
+    """Draw one row, and its frames last, so that no neighbouring cell covers them."""
     width = room / max(1, len(cells))
     rings = []
     for i, cell in enumerate(cells):
@@ -148,7 +148,7 @@ def _key(
     *,
     both_signs: bool,
 ) -> Iterator[str]:
-    """Draw the shades from end to end."""
+    """Draw the colour scale."""
     lowest, n_steps = (-1.0 if both_signs else 0.0), 20
     for i in range(n_steps):
         shade = lowest + (1 - lowest) * (i + 0.5) / n_steps

@@ -94,7 +94,7 @@ def agreement_map(report: Report) -> str:
 
 
 def gate_plot(report: Report) -> str:
-    """Draw the weight of every source, with where nine tenths of the texts lie."""
+    """Draw the mean weight of every source, with its 5th to 95th percentile over texts."""
     drawn = [
         rows.Row(
             gate.name, (rows.Mark(gate.mean, "mean"),), (gate.low, gate.high), f"{gate.mean:.2f}"
@@ -106,7 +106,7 @@ def gate_plot(report: Report) -> str:
 
 
 def pair_plot(report: Report) -> str:
-    """Draw how alike every two backbones are, and how much they could gain together."""
+    """Draw the similarity of all pairs of backbones, and how they complement each other."""
     drawn = [
         rows.Row(
             f"{pair.first} + {pair.second}",
@@ -115,7 +115,7 @@ def pair_plot(report: Report) -> str:
                 rows.Mark(pair.cka, "CKA (similarity)"),
                 rows.Mark(pair.oracle, "at least one correct", "diamond", COLOURS[2]),
             ),
-            shown=_both(pair.first, pair.second),
+            shown=_pair_name(pair.first, pair.second),
         )
         for pair in report.pairs
     ]
@@ -124,8 +124,8 @@ def pair_plot(report: Report) -> str:
     )
 
 
-def _both(first: str, second: str) -> str:
-    """Return two names on one line, each with its end: that of the second alone is many pairs'."""
+def _pair_name(first: str, second: str) -> str:
+    """Return two names on one line; if too long, both are shortened to keep pairs distinct."""
     names = f"{first} + {second}"
     if len(one_line(names)) <= rows.NAME_ALONE:
         return one_line(names)

@@ -1,4 +1,4 @@
-"""Plots of predictions on the test texts, and of what they cost."""
+"""Plots of predictions on the test texts, and of their costs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ from layerfuse.report.plots.points import Point, Scale, Series, points_plot, sca
 from layerfuse.report.trade import knee, pareto_front
 
 _UP, _DOWN = COLOURS[2], COLOURS[3]
-_LEAST_RADIUS = 2.0  # of a point that can be seen
-_APART = 0.12  # of the width, between the words of two ticks
+_LEAST_RADIUS = 2.0  # of a visible point
+_TICK_DISTANCE = 0.12  # least distance of two tick labels, as a share of the width
 
 
 def gain_plot(report: Report) -> str:
@@ -36,17 +36,17 @@ def gain_plot(report: Report) -> str:
 
 
 def waterfall(report: Report) -> str:
-    """Draw what each step adds to the accuracy, or takes."""
-    reached = steps(report)
-    first = reached[0].quality.accuracy
+    """Draw how much each step raises or lowers the accuracy."""
+    taken = steps(report)
+    first = taken[0].quality.accuracy
     start = rows.Mark(first, "accuracy after the step")
-    drawn = [rows.Row(reached[0].name, (start,), note=f"{first:.1%}")]
-    for one, other in pairwise(reached):
-        before, after = one.quality.accuracy, other.quality.accuracy
+    drawn = [rows.Row(taken[0].name, (start,), note=f"{first:.1%}")]
+    for previous, step in pairwise(taken):
+        before, after = previous.quality.accuracy, step.quality.accuracy
         change = after - before
         drawn.append(
             rows.Row(
-                other.name,
+                step.name,
                 (rows.Mark(after, "accuracy after the step"),),
                 (before, after),
                 f"{100 * change:+.1f} to {after:.1%}",
@@ -62,7 +62,7 @@ def _colour(change: float) -> str:
 
 
 def confusion_map(report: Report) -> str:
-    """Draw test texts by true and predicted class, each row shaded by its share."""
+    """Draw the confusion matrix, with cells shaded by their share of the row."""
     labels = report.data.classes
     few = len(labels) <= MOST_CLASSES
     if few:
@@ -95,7 +95,7 @@ def confusion_map(report: Report) -> str:
 
 
 def reliability_plot(report: Report) -> str:
-    """Draw how often predictions are right against how confident they are."""
+    """Draw accuracy against confidence of the predictions."""
     bins = report.reliability
     most = max(1, *(b.n_texts for b in bins))
     points = tuple(
@@ -125,9 +125,9 @@ def reliability_plot(report: Report) -> str:
 
 
 def learning_curve(report: Report) -> str:
-    """Draw accuracy by the number of training texts, the result last, over all others."""
-    found = dict.fromkeys(p.name for p in report.curve)
-    names = sorted(found, key=lambda name: name == report.result.name)
+    """Draw accuracy by number of training texts; the result comes last and covers the others."""
+    distinct = dict.fromkeys(p.name for p in report.curve)
+    names = sorted(distinct, key=lambda name: name == report.result.name)
     series = [
         _curve(name, [p for p in report.curve if p.name == name], i) for i, name in enumerate(names)
     ]
@@ -136,14 +136,19 @@ def learning_curve(report: Report) -> str:
     return points_plot(
         "Learning curve: accuracy by number of training texts",
         series,
-        Scale("training texts (logarithmic)", low, high, _thinned(sizes, _APART * (high - low))),
+        Scale(
+            "training texts (logarithmic)",
+            low,
+            high,
+            _thinned(sizes, _TICK_DISTANCE * (high - low)),
+        ),
         scale("accuracy", (a for p in report.curve for a in p.accuracy), percent=True),
     )
 
 
 def _curve(name: str, points: Sequence[CurvePoint], i: int) -> Series:
     drawn, spread = [], []
-    for point in sorted(points, key=lambda one: one.n_texts):
+    for point in sorted(points, key=lambda point: point.n_texts):
         mean = sum(point.accuracy) / len(point.accuracy)
         words = f"{name}, {point.n_texts:,} training texts: {mean:.1%}"
         drawn.append(Point(math.log10(point.n_texts), mean, words))
@@ -153,7 +158,7 @@ def _curve(name: str, points: Sequence[CurvePoint], i: int) -> Series:
 
 
 def _thinned(sizes: Sequence[int], apart: float) -> Ticks:
-    """Return sizes at their logarithms, from the largest down, without those too near."""
+    """Return ticks at the logarithms of sizes, from the largest down, at least ``apart`` apart."""
     kept: list[tuple[float, str]] = []
     for size in reversed(sizes):
         place = math.log10(size)
@@ -166,31 +171,31 @@ def marginal_plot(report: Report) -> str:
     """Draw what each backbone adds to all others."""
     drawn = [
         rows.Row(
-            f"{one.name}, {one.milliseconds:.1f} ms a text",
+            f"{marginal.name}, {marginal.milliseconds:.1f} ms a text",
             (),
-            (0.0, 100 * one.held_out_gain),
-            f"{100 * one.held_out_gain:+.2f}",
-            _colour(one.held_out_gain),
+            (0.0, 100 * marginal.held_out_gain),
+            f"{100 * marginal.held_out_gain:+.2f}",
+            _colour(marginal.held_out_gain),
         )
-        for one in report.overhead.marginals
+        for marginal in report.overhead.marginals
     ]
     title = "held-out accuracy with it minus without it, points"
     return rows.rows_plot("What each backbone adds to the others", drawn, title, reference=0.0)
 
 
 def cost_plot(report: Report, title: str, cost: Callable[[Choice], float]) -> str:
-    """Draw what every set of backbones gives against one of its costs, with its own front.
+    """Draw held-out accuracy of all sets of backbones against one cost, with the Pareto front.
 
     Parameters
     ----------
     report : Report
-        With choices.
+        Report with choices.
     title : str
         The cost and its unit.
     cost : callable
-        Gives it.
+        Returns the cost of a choice.
     """
-    choices = sorted(enumerate(report.overhead.choices, 1), key=lambda one: cost(one[1]))
+    choices = sorted(enumerate(report.overhead.choices, 1), key=lambda pair: cost(pair[1]))
     traded = [(choice.held_out_accuracy, cost(choice)) for _, choice in choices]
     on_front, best_trade = pareto_front(traded), knee(traded)
     front, others = (

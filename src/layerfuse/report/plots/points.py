@@ -1,4 +1,4 @@
-"""``points_plot``: points in a panel, joined by lines where they follow each other."""
+"""``points_plot``: a scatter or line plot in one panel."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ from layerfuse.report.drawing import (
 )
 
 _TOP, _FOOT = 34.0, 42.0
-_CHARACTER = 7.0  # its width in a label
-# From a point to its label; where no rising line passes comes first.
+_CHARACTER = 7.0  # width of a character in a label
+# Offsets of a label from its point; first those that a rising line does not cross.
 _BESIDE = ((-6, -5, "end"), (6, 13, "start"), (6, -5, "start"), (-6, 13, "end"))
 
 
@@ -38,13 +38,13 @@ class Point:
     x, y : float
         Values.
     words : str
-        Told when pointed at.
+        Tooltip.
     label : str
-        Beside the point.
+        Label beside the point; may be empty.
     is_ringed : bool
-        Whether it stands out.
+        Whether the point is highlighted by a ring.
     radius : float
-        How large it is.
+        Radius in units.
     """
 
     x: float
@@ -62,15 +62,15 @@ class Series:
     Parameters
     ----------
     name : str
-        In the legend.
+        Name in the legend.
     points : tuple of Point
-        From left to right where a line joins them.
+        From left to right if a line joins them.
     colour, dash : str
-        Of points and line.
+        Style of points and line.
     is_joined : bool
-        Whether a line joins them.
+        Whether a line joins the points.
     band : tuple of (float, float)
-        From where to where each point may lie; empty for no band.
+        Lower and upper end of the band at each point; empty for no band.
     """
 
     name: str
@@ -83,16 +83,16 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """One side of the panel.
+    """The scale of one axis.
 
     Parameters
     ----------
     title : str
-        What is measured.
+        Title of the axis.
     low, high : float
         Values at its ends.
     ticks : sequence of (float, str)
-        Values with words.
+        Values of the ticks with their labels.
     """
 
     title: str
@@ -102,16 +102,16 @@ class Scale:
 
 
 def scale(title: str, values: Iterable[float], *, percent: bool = False) -> Scale:
-    """Return the scale that some values ask for.
+    """Return a scale that fits some values.
 
     Parameters
     ----------
     title : str
-        What is measured.
+        Title of the axis.
     values : iterable of float
         At least one.
     percent : bool
-        Whether they are shares.
+        Whether they are shares of 0 .. 1.
     """
     low, high = enclose(values, percent=percent)
     return Scale(title, low, high, ticks(low, high, percent=percent))
@@ -120,18 +120,18 @@ def scale(title: str, values: Iterable[float], *, percent: bool = False) -> Scal
 def points_plot(
     label: str, series: Sequence[Series], x_scale: Scale, y_scale: Scale, *, height: float = 190.0
 ) -> str:
-    """Draw points.
+    """Draw series of points.
 
     Parameters
     ----------
     label : str
-        What the plot shows, for who cannot see it.
+        Description of the plot for screen readers.
     series : sequence of Series
-        Later ones over earlier ones.
+        Later ones are drawn over earlier ones.
     x_scale, y_scale : Scale
-        Both sides.
+        Scales of both axes.
     height : float
-        Of the panel, in units of which the width has 400.
+        Height of the panel, in units of 1/400 of the width.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def points_plot(
         An SVG element with a legend.
     """
     bottom = _TOP + height
-    x = Axis(x_scale.low, x_scale.high, LEFT + 6, WIDTH - RIGHT - 6)  # room for the words beneath
+    x = Axis(x_scale.low, x_scale.high, LEFT + 6, WIDTH - RIGHT - 6)  # room for tick labels
     y = Axis(y_scale.low, y_scale.high, bottom, _TOP)
     parts = [write(y_scale.title, 8.0, 18.0, "bold")]
     parts += grid(x_scale.ticks, y_scale.ticks, x, y, x_scale.title)
@@ -175,33 +175,32 @@ def _marks(series: Series, x: Axis, y: Axis) -> Iterator[str]:
 
 
 def _labels(points: Sequence[Point], x: Axis, y: Axis) -> Iterator[str]:
-    """Write labels beside their points, each where none stands yet; of one place on one line.
+    """Write labels beside their points without overlaps; points at one place share a label.
 
-    The ringed ones first, then in the order of the points. What has no room is left out: it is told
-    when pointed at.
+    Ringed points come first, then the others in order. A label without room is left out; tooltips
+    show it.
     """
     places: dict[tuple[int, int], list[Point]] = {}
     for point in points:
         if point.label:
             places.setdefault((round(x(point.x)), round(y(point.y))), []).append(point)
     taken: list[tuple[float, float, float, float]] = []
-    for own in sorted(places.values(), key=lambda own: not any(p.is_ringed for p in own)):
-        words = ", ".join(point.label for point in own)
+    for group in sorted(places.values(), key=lambda group: not any(p.is_ringed for p in group)):
+        words = ", ".join(point.label for point in group)
         width = _CHARACTER * len(words)
         for right, down, anchor in _BESIDE:
-            across, base = x(own[0].x) + right, y(own[0].y) + down
+            across, base = x(group[0].x) + right, y(group[0].y) + down
             left = across - width if anchor == "end" else across
             box = left, base - 10, left + width, base + 1
-            if left >= 0 and left + width <= WIDTH and not any(_meet(box, one) for one in taken):
+            if left >= 0 and left + width <= WIDTH and not any(_overlap(box, t) for t in taken):
                 taken.append(box)
                 yield write(words, across, base, anchor=anchor)
                 break
 
 
-def _meet(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    """Tell whether two boxes (left, top, right, bottom) overlap."""
-    across = one[0] < other[2] and other[0] < one[2]
-    return across and one[1] < other[3] and other[1] < one[3]
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    """Return whether two boxes (left, top, right, bottom) overlap."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _sample(series: Series) -> str:

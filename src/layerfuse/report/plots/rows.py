@@ -1,4 +1,4 @@
-"""``rows_plot``: named rows, each with marks on one common axis, and perhaps a bar beneath them."""
+"""``rows_plot``: named rows with marks, and optionally a bar, on one common axis."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ from layerfuse.report.drawing import (
 Shape = Literal["circle", "square", "diamond"]
 
 _LEFT, _TOP, _ROW, _BAR = 26.0, 8.0, 36.0, 9.0
-_NAME = 34  # characters; a note stands on the same line
+_NAME = 34  # most characters of a name with a note on the same line
 NAME_ALONE = 52
-"""Characters of a name without a note."""
+"""Most characters of a name without a note."""
 
 _SHAPES: dict[Shape, str] = {
     "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0Z",
@@ -41,13 +41,13 @@ class Mark:
     Parameters
     ----------
     value : float
-        Where it stands.
+        Value on the axis.
     meaning : str
-        What it is, in the legend and when pointed at.
+        Text in the legend and the tooltip.
     shape : Shape
-        Tells it apart from others, as its colour does.
+        Shape of the mark.
     colour : str
-        Of the shape.
+        Colour of the mark.
     """
 
     value: float
@@ -63,17 +63,17 @@ class Row:
     Parameters
     ----------
     name : str
-        Above its marks.
+        Name above the marks.
     marks : tuple of Mark
         From back to front.
     bar : tuple of two floats, optional
-        From where to where a bar lies beneath them.
+        Ends of a bar behind the marks.
     note : str
-        At the right of the name.
+        Text at the right of the name.
     colour : str
-        Of the bar.
+        Colour of the bar.
     shown : str
-        What stands for a name whose end alone does not tell it from others.
+        Short form of the name. Default: a long name loses its start.
     """
 
     name: str
@@ -92,25 +92,25 @@ def rows_plot(
     percent: bool = False,
     reference: float | None = None,
 ) -> str:
-    """Draw rows beneath each other.
+    """Draw rows below each other.
 
     Parameters
     ----------
     label : str
-        What the plot shows, for who cannot see it.
+        Description of the plot for screen readers.
     rows : sequence of Row
         From top to bottom.
     title : str
-        Of the axis.
+        Title of the axis.
     percent : bool
-        Whether values are shares.
+        Whether values are shares of 0 .. 1.
     reference : float, optional
-        A value with a line of its own, such as no gain.
+        Value marked by a vertical line, such as a gain of 0.
 
     Returns
     -------
     str
-        An SVG element. A legend stands beneath where marks mean different things.
+        An SVG element, with a legend if marks have different meanings.
     """
     values = [mark.value for row in rows for mark in row.marks]
     values += [end for row in rows if row.bar for end in row.bar]
@@ -143,7 +143,7 @@ def _grid(places: Ticks, x: Axis, n_rows: int, title: str) -> Iterator[str]:
 
 
 def _upright(x: float, n_rows: int) -> str:
-    """Return the path of a line through all rows that leaves out their names."""
+    """Return the path of a vertical line through all rows that skips their names."""
     return "".join(f"M{x:.1f} {_TOP + _ROW * i + 16:g}v16" for i in range(n_rows))
 
 
