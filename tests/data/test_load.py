@@ -173,7 +173,7 @@ def test_the_longest_column_must_be_longest_by_far(put: Put) -> None:
         ("id,label\n1,2\n", r"texts; no column of strings could.*'id' \(string\).*--text-column"),
         ("text,score\na,1\n", r"labels; none has a usual name.*'score'.*--label-column"),
         ("text,label,class\na,1,2\n", "'label', 'class' all could.*--label-column"),
-        ("text,label,text\na,1,b\n", "'text' stands 2 times"),
+        ("text,label,text\na,1,b\n", "has 2 columns named 'text'"),
     ],
 )
 def test_undecided_columns(put: Put, content: str | bytes, message: str) -> None:
@@ -202,10 +202,10 @@ def test_a_column_that_is_several(put: Put, name: str, mark: str) -> None:
         ("t.tsv", "text,label\nso\tgood,1\n"),
     ],
 )
-def test_a_file_with_other_marks_is_told_so_where_its_rows_hold_those_read(
+def test_another_delimiter_is_named_also_if_rows_contain_the_expected_one(
     put: Put, name: str, content: str
 ) -> None:
-    with pytest.raises(DataError, match=r"the only column is .*, which looks like several.*save"):
+    with pytest.raises(DataError, match=r"the only column is .*, which looks like several.*Save"):
         load_texts(put(name, content))
 
 
@@ -326,7 +326,7 @@ def test_nothing_but_null_texts(put: Put) -> None:
         ),
         ("t.jsonl", '{"text": "a", "sentence": 1}\n{"text": 1}\n', "'text' holds str .* and int"),
         ("t.jsonl", f'{{"text": {"1" * 5000}}}', "line 1: invalid JSON"),
-        ("t.parquet", "text,label\n", "t.parquet is no readable parquet file"),
+        ("t.parquet", "text,label\n", "t.parquet is not a readable parquet file"),
         ("t.csv", "", "t.csv is empty"),
         ("t.csv", "text,label\n", "t.csv is empty: it holds no data rows"),
         ("t.jsonl", "\n \n", "t.jsonl is empty"),
@@ -342,7 +342,7 @@ def test_bad_files(put: Put, name: str, content: str | bytes, message: str) -> N
 @pytest.mark.parametrize(
     ("content", "lines"),
     [
-        ('text\tlabel\n"a b\tx\nc d\ty\ne f"\tx\ng\ty\n', "data row 1 .lines 2 to 4.: is this"),
+        ('text\tlabel\n"a b\tx\nc d\ty\ne f"\tx\ng\ty\n', "data row 1 .lines 2 to 4. is ambiguous"),
         ('label\ttext\nx\ta\n\nx\t"b\ny\tc"\n', "data row 2 .lines 4 to 5."),
         ('text\tlabel\r\n"b\tx\r\n\r\nc"\ty\r\n', "data row 1 .lines 2 to 4."),
         ('text\t"label\na\tx"\nb\ty\n', "data row 0 .lines 1 to 2."),
@@ -377,7 +377,7 @@ def test_a_file_that_goes_away(tmp_path: Path) -> None:
 def test_json_lines_from_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.jsonl")
     writer = os.open(tmp_path / "t.jsonl", os.O_RDWR)  # or opening would wait for one
-    with pytest.raises(DataError, match=r"t\.jsonl can be read only once, as a pipe can"):
+    with pytest.raises(DataError, match=r"t\.jsonl is a pipe, which can be read only once"):
         load_texts(tmp_path / "t.jsonl")
     os.close(writer)
 
@@ -391,7 +391,7 @@ def test_empty_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["nowhere.csv", "no/where.csv", "a/b/c", "imdb"])
 def test_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=rf"{source} is no file, no folder.*Looked in"):
+    with pytest.raises(DataError, match=rf"{source} is neither a file or folder, nor .*Looked in"):
         load_texts(source)
 
 
@@ -435,7 +435,7 @@ def test_splits_of_a_folder(folder: Path, split: str | None, text: str) -> None:
 def test_a_split_that_is_not_there(folder: Path) -> None:
     with pytest.raises(
         DataError,
-        match=r"no split='extra'; it holds dev.tsv, test.jsonl, train.csv. Expected extra",
+        match=r"no split='extra'; it holds dev.tsv, test.jsonl, train.csv. Expected a file named extra",
     ):
         load_texts(folder, split="extra")
 
@@ -449,7 +449,7 @@ def test_a_split_that_is_there_twice(folder: Path) -> None:
 def test_a_folder_of_several_tables_is_no_stream(folder: Path) -> None:
     with pytest.raises(
         DataError,
-        match=r"several tables: dev.tsv, test.jsonl, train.csv. Name the one, such as .*tsv",
+        match=r"several tables: dev.tsv, test.jsonl, train.csv. Name one of them, such as .*tsv",
     ):
         iter_batches(folder)
     for name in ("dev.tsv", "test.jsonl"):
@@ -463,7 +463,7 @@ def test_a_folder_of_several_tables_is_no_stream(folder: Path) -> None:
 def test_hub_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingExtraError, match=r"'org/name' is no file.*'layerfuse\[hub\]'"):
+    with pytest.raises(MissingExtraError, match=r"'org/name' is not a file.*'layerfuse\[hub\]'"):
         load_texts("org/name")
 
 
@@ -501,15 +501,17 @@ def test_hub() -> None:
 
 @pytest.mark.usefixtures("hub")
 def test_offline_the_hub_is_not_asked() -> None:
-    with pytest.raises(DataError, match=r"org/name is no file.*not cached"):
+    with pytest.raises(DataError, match=r"org/name is not a file.*not cached"):
         load_texts("org/name", offline=True)
-    with pytest.raises(DataError, match=r"org/name is no file.*not cached"):
+    with pytest.raises(DataError, match=r"org/name is not a file.*not cached"):
         iter_batches("org/name", offline=True)
 
 
 @pytest.mark.usefixtures("hub")
 def test_hub_error_is_ours() -> None:
-    with pytest.raises(DataError, match=r"org/name is no file.*split='none' failed: Unknown split"):
+    with pytest.raises(
+        DataError, match=r"org/name is not a file.*split='none' failed: Unknown split"
+    ):
         load_texts("org/name", split="none")
 
 

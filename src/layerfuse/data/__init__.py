@@ -1,4 +1,4 @@
-"""Texts and labels from files, folders, the hub and packages; tables out again, atomically."""
+"""Reads texts and labels from files, folders, the hub and packages; writes tables atomically."""
 
 from layerfuse.data.encode import json_line, json_rows
 from layerfuse.data.formats import EXTENSIONS

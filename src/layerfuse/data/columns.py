@@ -1,4 +1,4 @@
-"""Which column holds the texts and which the labels: as named, or guessed where that is safe."""
+"""Finds the columns of texts and labels: as named, or guessed if the guess is safe."""
 
 import difflib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ LABEL_NAMES = frozenset({
 })
 # fmt: on
 
-# A column that is chosen by nothing but its length must be longest by far.
+# A text column chosen by length alone must be the longest by this factor.
 _CLEARLY_LONGER = 2.0
 
 
@@ -36,26 +36,26 @@ def find_text_column(
     source : str
         For messages.
     named : str, optional
-        What the user said; only checked.
+        Column that the user named, which is only checked.
     label_column : str, optional
-        A column that cannot be it.
+        Column that is not considered.
 
     Returns
     -------
     str
-        The column named; else the one with a usual name; else, of the string columns, the one whose
-        values are at least twice as long on average as those of any other.
+        The named column; otherwise the one with a usual name; otherwise the string column whose
+        values are on average at least twice as long as those of any other.
 
     Raises
     ------
     DataError
-        If there is no such column, it is not of strings alone, or more than one fits; if the only
-        column is named as if it were several.
+        If there is no such column, not all its values are strings, or more than one fits; if the
+        name of the only column looks like several.
     """
     if named is not None:
         check_column(batch, source, named, "text_column")
         kind = batch.schema.field(named).type
-        # A column of nulls alone has no type; the row of the first is the better message.
+        # A column of only nulls has no type; a later message names the row of the first null.
         if not _is_text(kind) and not pa.types.is_null(kind):
             msg = f"{source}: text column {named!r} holds {kind}, expected strings."
             raise DataError(msg)
@@ -90,7 +90,7 @@ def find_text_column(
 def find_label_column(
     batch: pa.RecordBatch, source: str, named: str | None, text_column: str
 ) -> str:
-    """Return the name of the label column: the one named, else the only one with a usual name.
+    """Return the name of the label column: as named, or the only one with a usual name.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def check_column(batch: pa.RecordBatch, source: str, column: str, option: str) -
     Raises
     ------
     DataError
-        Listing the columns and the nearest.
+        Lists all columns and suggests the nearest.
     """
     names: list[str] = batch.schema.names
     if column in names:
@@ -136,54 +136,54 @@ def check_column(batch: pa.RecordBatch, source: str, column: str, option: str) -
 def check_as_trained(
     batch: pa.RecordBatch, source: str, what: str, column: str, trained_on: str
 ) -> None:
-    """Raise unless a table to test on has a column that the training table was read from.
+    """Raise unless a test table has a column that was used in the training table.
 
     Parameters
     ----------
     batch : pyarrow.RecordBatch
-        First rows of the table.
+        First rows of the test table.
     source, trained_on : str
-        Both tables, for messages.
+        Test and training table, for messages.
     what : str
-        What the column holds.
+        What the column holds: texts or labels.
     column : str
         Its name in the training table.
 
     Raises
     ------
     DataError
-        Listing the columns.
+        Lists the columns of the test table.
     """
     if column not in batch.schema.names:
         raise DataError(
-            f"{source}: there is no column {column!r}, which the {what} of {trained_on} come from. "
-            f"Columns: {_names(batch.schema.names)}. Name the same columns alike in both."
+            f"{source}: there is no column {column!r}, from which the {what} of {trained_on} were "
+            f"read. Columns: {_names(batch.schema.names)}. Use the same column names in both."
         )
 
 
 def check_several(names: Sequence[str], source: str, way_out: str = "") -> None:
-    """Raise if the only column is named as if it were several, between other marks than those read.
+    """Raise if the name of the only column has a delimiter that was not used to read the file.
 
     Parameters
     ----------
     names : sequence of str
         All columns.
     source : str
-        For messages; its extension tells which marks were read.
+        File name, for messages; its extension gives the delimiter that was used.
     way_out : str
-        What else the message names.
+        Another remedy to add to the message.
 
     Raises
     ------
     DataError
-        With how to save the file.
+        Says how to save the file.
     """
-    marks = ",;|" if source.lower().endswith(".tsv") else ";|\t"
-    if len(names) != 1 or not any(mark in names[0] for mark in marks):
+    delimiters = ",;|" if source.lower().endswith(".tsv") else ";|\t"
+    if len(names) != 1 or not any(delimiter in names[0] for delimiter in delimiters):
         return
     msg = (
-        f"{source}: the only column is {names[0]!r}, which looks like several. Columns of a .csv "
-        f"file stand between commas, those of a .tsv file between tabs: save it so{way_out}."
+        f"{source}: the only column is {names[0]!r}, which looks like several. Save a .csv file "
+        f"with commas and a .tsv file with tabs between the columns{way_out}."
     )
     raise DataError(msg)
 
@@ -203,7 +203,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _mean_chars(values: Sequence[Any]) -> float:
-    """Return the mean length; 0 for a column of numbers, which in a delimited file are strings."""
+    """Return the mean length; 0 if all values are numbers written as strings."""
     filled = [value for value in values if value]
     if all(_is_number(value) for value in filled):
         return 0.0

@@ -1,4 +1,4 @@
-"""File formats, written batch by batch into an open file: the counterpart of ``formats``."""
+"""Writes file formats in batches to an open file: the counterpart of ``formats``."""
 
 import csv
 import json
@@ -22,16 +22,16 @@ class Encoder(Protocol):
         """Append the rows."""
 
     def close(self) -> None:
-        """Write what belongs at the end."""
+        """Write the end of the file."""
 
 
 def start_encoder(extension: str, file: IO[bytes], schema: pa.Schema) -> Encoder:
-    """Return the encoder of an extension, with columns as in the schema.
+    """Return the encoder for an extension, with the columns of the schema.
 
     Raises
     ------
     DataError
-        If the format cannot hold one of the types.
+        If the format cannot represent one of the types.
     """
     if extension in JSON_LINES:
         return _JsonLines(file)
@@ -42,16 +42,16 @@ def start_encoder(extension: str, file: IO[bytes], schema: pa.Schema) -> Encoder
 
 class _Parquet:
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
-        # A column that begins with nothing but nulls has no type; text is what mostly follows.
-        untold = [pa.types.is_null(f.type) for f in schema]
+        # A column of which the first batch has only nulls has no type yet; assume strings.
+        nulls = [pa.types.is_null(f.type) for f in schema]
         fields = [
-            f.with_type(pa.string()) if null else f for f, null in zip(schema, untold, strict=True)
+            f.with_type(pa.string()) if null else f for f, null in zip(schema, nulls, strict=True)
         ]
-        # What was carried as JSON text is plain text to who reads the file.
+        # A column kept as JSON text is written as plain strings.
         self._schema = pa.schema(
             [f if why_untyped(f) is None else f.remove_metadata() for f in fields],
-            # Where pandas keeps its index and its own types; it cannot read what has others.
-            None if any(untold) else schema.metadata,
+            # pandas keeps its types in the metadata, and cannot read the file if they differ.
+            None if any(nulls) else schema.metadata,
         )
         try:
             self._writer = pq.ParquetWriter(file, self._schema)
@@ -63,9 +63,9 @@ class _Parquet:
     def write(self, batch: pa.RecordBatch) -> None:
         batch = _aligned(batch, self._schema)
         try:
-            for found, wanted in zip(batch.schema, self._schema, strict=True):
-                if not _keeps_values(found.type, wanted.type):
-                    raise pa.ArrowTypeError(f"{wanted.name!r}: {found.type}, not {wanted.type}")
+            for field, target in zip(batch.schema, self._schema, strict=True):
+                if not _keeps_values(field.type, target.type):
+                    raise pa.ArrowTypeError(f"{target.name!r}: {field.type}, not {target.type}")
             batch = batch.cast(self._schema)
         except pa.ArrowException as err:
             msg = f"A later batch has other types than the first ({err}). Write .jsonl instead."
@@ -83,7 +83,7 @@ class _Delimited:
                 msg = f"Column {field.name!r} holds {field.type}. Write .parquet instead."
                 raise DataError(msg)
         self._schema = schema
-        # This end of line is what makes the module quote both of its characters in a field.
+        # With this line terminator the csv module quotes fields that have either character.
         self._rows = csv.writer(_Lines(file), delimiter=delimiter, lineterminator="\r\n")
         self._rows.writerow(schema.names)
 
@@ -98,7 +98,7 @@ class _Delimited:
 
 
 class _Lines:
-    """Takes what the csv module writes, a row at a time, and ends it with a line feed alone."""
+    """File for the csv module that ends each row with a line feed only."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -120,7 +120,7 @@ class _JsonLines:
 
 
 def json_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """Return the rows of a batch for ``json_line``; what was carried as JSON text is itself again.
+    """Return the rows of a batch for ``json_line``, with columns kept as JSON text parsed.
 
     Parameters
     ----------
@@ -133,18 +133,18 @@ def json_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def json_line(row: Mapping[str, Any], plain: Callable[[object], str] = str) -> str:
-    """Return a row as one JSON object; null stands for NaN and infinity, which JSON has not.
+    """Return a row as one JSON object, with null for NaN and infinity, which JSON lacks.
 
     Parameters
     ----------
     row : mapping of str to object
-        Values as Arrow gives them to Python, nested ones too.
+        Python values from Arrow, possibly nested.
     plain : callable
-        Writes out what JSON has no form for, such as a date.
+        Converts values that JSON cannot represent, such as dates.
     """
     try:
         return json.dumps(row, ensure_ascii=False, allow_nan=False, default=plain)
-    except ValueError:  # looked for only where there are any: most rows have none
+    except ValueError:  # search for NaN and infinity only in rows that have them
         return json.dumps(_finite(row), ensure_ascii=False, allow_nan=False, default=plain)
 
 
@@ -157,7 +157,7 @@ def _finite(value: Any) -> Any:
 
 
 def _readable(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return a batch that Python can hold: times in nanoseconds, which it has not, as text."""
+    """Convert times in nanoseconds, which Python cannot represent, to strings."""
     columns = [
         column.cast(pa.string()) if getattr(column.type, "unit", None) == "ns" else column
         for column in batch.columns
@@ -172,30 +172,30 @@ def _is_bytes(kind: pa.DataType) -> bool:
     )
 
 
-def _keeps_values(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Tell whether a cast keeps every value or fails: Arrow's also reads text as numbers."""
-    if found == wanted or pa.types.is_null(found):
+def _keeps_values(source: pa.DataType, target: pa.DataType) -> bool:
+    """Return whether a cast keeps every value or fails: Arrow's also parses text as numbers."""
+    if source == target or pa.types.is_null(source):
         return True
-    if pa.types.is_integer(found):
-        return bool(pa.types.is_integer(wanted) or pa.types.is_floating(wanted))
-    if not pa.types.is_nested(found) or (found.id, found.num_fields) != (
-        wanted.id,
-        wanted.num_fields,
+    if pa.types.is_integer(source):
+        return bool(pa.types.is_integer(target) or pa.types.is_floating(target))
+    if not pa.types.is_nested(source) or (source.id, source.num_fields) != (
+        target.id,
+        target.num_fields,
     ):
         return False
-    parts = [(found.field(i), wanted.field(i)) for i in range(found.num_fields)]
+    parts = [(source.field(i), target.field(i)) for i in range(source.num_fields)]
     return all(a.name == b.name and _keeps_values(a.type, b.type) for a, b in parts)
 
 
 def _plain(value: object) -> str:
     if isinstance(value, bytes):
-        msg = "A column holds bytes, which JSON cannot. Write .parquet instead."
+        msg = "A column holds bytes, which JSON cannot represent. Write .parquet instead."
         raise DataError(msg)
     return str(value)  # dates, times, decimals
 
 
 def _aligned(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return the columns of the first batch in its order; what is missing is null."""
+    """Return the batch with the columns of the first batch, in its order; missing ones are null."""
     new = [name for name in batch.schema.names if name not in schema.names]
     if new:
         msg = f"Column {new[0]!r} is not in the first rows. Write .jsonl instead."

@@ -1,9 +1,9 @@
-"""File formats, read as a stream of Arrow batches.
+"""Reads file formats as a stream of Arrow batches.
 
-Delimited text and JSON lines are read with the standard library and not with Arrow's own readers,
-which guess types from the first block, take strings that look like dates for dates and a stray
-quote for nothing. Here every error knows its row and line, and every value stays as it stands in
-the file: all columns of a delimited file are strings.
+Delimited text and JSON lines are read with the standard library and not with Arrow's readers, which
+guess types from the first block, turn strings that look like dates into dates, and ignore stray
+quotes. Here every error names its row or line, and every value stays as it is in the file: all
+columns of a delimited file are strings.
 """
 
 import csv
@@ -25,10 +25,10 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 EXTENSIONS = (*DELIMITERS, *JSON_LINES, ".parquet")
 
-# The standard library refuses fields above 128 KiB, which a long document is.
+# The standard library refuses fields above 128 KiB, but a long document may have more.
 _MAX_FIELD_CHARS = 2**26
 
-# How JSON writes half a surrogate pair: alone it is no character.
+# Half a surrogate pair in JSON, which is not a character by itself.
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -48,12 +48,12 @@ def check_extension(path: Path) -> str:
 
 
 def read_file(path: Path, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a file of any known format, in order; the file is read as they are used.
+    """Yield the rows of a file of any known format, in order; the file is read lazily.
 
     Raises
     ------
     DataError
-        If the file cannot be read as what its extension says.
+        If the file cannot be read in the format of its extension.
     """
     extension = check_extension(path)
     try:
@@ -78,8 +78,8 @@ def read_delimited(
     Raises
     ------
     DataError
-        If a row is ragged, a quote is not closed or the text is not UTF-8; where tabs delimit, also
-        if quotes make one row of lines that are whole rows without them.
+        If a row is ragged, a quote is not closed or the text is not UTF-8; with tabs as delimiter,
+        also if a row is ambiguous: without its quotes, its lines would be whole rows.
     """
     rows = _delimited_rows(lines, name, delimiter)
     header = next(rows, None)
@@ -91,30 +91,31 @@ def read_delimited(
 def read_json_lines(file: IO[bytes], name: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
     """Yield one row per JSON object; a missing key is null.
 
-    The file is read twice: the first time for its columns and their types, so that all batches
-    have the same and no row far down can come as a surprise. Where no type holds all values of a
-    column, it holds them as JSON text. Half a surrogate pair, which is no character, is U+FFFD.
+    The file is read twice, first for its columns and their types, so that all batches have the
+    same. A column whose values have no common type is kept as JSON text. Half a surrogate pair,
+    which is not a character, becomes U+FFFD.
 
     Raises
     ------
     DataError
-        If a line is no JSON object, the text is not UTF-8, or it is a pipe, which is read once.
+        If a line is not a JSON object, the text is not UTF-8, or the file is a pipe, which cannot
+        be read twice.
     """
     if not file.seekable():
-        raise DataError(f"{name} can be read only once, as a pipe can. Save it as a file first.")
+        raise DataError(f"{name} is a pipe, which can be read only once. Save it as a file first.")
     types: dict[str, ColumnType] = {}
     for first_row, chunk in _chunks(_json_objects(file, name), batch_rows):
         for key in dict.fromkeys(key for row in chunk for key in row):
             values = [row.get(key) for row in chunk]
             types.setdefault(key, ColumnType()).learn(values, first_row)
-    schema = pa.schema([own.to_field(key) for key, own in types.items()])
+    schema = pa.schema([column.to_field(key) for key, column in types.items()])
     file.seek(0)
     for first_row, chunk in _chunks(_json_objects(file, name), batch_rows):
         columns = []
         for field in schema:
             try:
                 columns.append(to_array([row.get(field.name) for row in chunk], field))
-            except pa.ArrowException as err:  # whole numbers that no float is, far from any float
+            except pa.ArrowException as err:  # integers that float64 cannot represent exactly
                 msg = f"{name}, from data row {first_row} on: column {field.name!r}: {err}"
                 raise DataError(msg) from err
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -126,14 +127,14 @@ def read_parquet(file: IO[bytes], name: str, batch_rows: int) -> Iterator[pa.Rec
     Raises
     ------
     DataError
-        If it is no parquet file, or a damaged one.
+        If it is not a parquet file, or is damaged.
     """
     try:
         for batch in pq.ParquetFile(file).iter_batches(batch_size=batch_rows):
             if batch.num_rows:
                 yield batch
     except (pa.ArrowException, OSError) as err:
-        msg = f"{name} is no readable parquet file: {err}"
+        msg = f"{name} is not a readable parquet file: {err}"
         raise DataError(msg) from err
 
 
@@ -150,7 +151,7 @@ def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
 
 
 def _delimited_rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterator[list[str]]:
-    """Yield the header, then each row; blank lines are no rows."""
+    """Yield the header, then each row; blank lines are skipped."""
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD_CHARS))
     reader = csv.reader(_decoded(lines, name), delimiter=delimiter, strict=True)
     width = 0
@@ -170,9 +171,9 @@ def _delimited_rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterat
             if delimiter == "\t" and _holds_rows(row):
                 first_line = reader.line_num - "".join(row).count("\n")
                 msg = (
-                    f"{name}, data row {number} (lines {first_line} to {reader.line_num}): is this "
-                    "one row with a quoted field of several lines, or several rows of which two "
-                    "texts have a quote of their own? Save the file as .csv or .jsonl, which tell."
+                    f"{name}, data row {number} (lines {first_line} to {reader.line_num}) is "
+                    "ambiguous: one row with a quoted field of several lines, or several rows with "
+                    "two quotes in their texts. Save the file as .csv or .jsonl."
                 )
                 raise DataError(msg)
             yield row
@@ -180,8 +181,8 @@ def _delimited_rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterat
         if "new-line character" in str(err):
             msg = (
                 f"{name}, line {reader.line_num}: a carriage return without a line feed, as in "
-                "files of old Macs. Save the file with other line ends, or put quotes around a "
-                "field that holds one."
+                "files of old Macs. Save the file with other line ends, or put quotes around the "
+                "field if it is part of one."
             )
             raise DataError(msg) from err
         check_several(header, name)
@@ -193,9 +194,9 @@ def _delimited_rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterat
 
 
 def _holds_rows(row: list[str]) -> bool:
-    """Tell whether a row would be several if quotes were characters like others.
+    """Return whether a row would be several rows if quotes had no special meaning.
 
-    To many programs that write tabs they are, so that a text may begin with one.
+    Many programs write tab-separated files in this way, so that a text may begin with a quote.
     """
     n_tabs = len(row) - 1
     if not any("\n" in field for field in row):
@@ -224,7 +225,7 @@ def _json_objects(lines: Iterable[bytes], name: str) -> Iterator[dict[str, Any]]
 def _chunks(
     rows: Iterator[dict[str, Any]], n_rows: int
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Yield rows in lists, each with the number of its first, from 1."""
+    """Yield lists of rows, each with the number of its first row, counted from 1."""
     first_row = 1
     while chunk := list(islice(rows, n_rows)):
         yield first_row, chunk
@@ -232,6 +233,6 @@ def _chunks(
 
 
 def _characters(row: Any) -> Any:
-    """Return what was read from JSON with U+FFFD for each half of a surrogate pair."""
+    """Replace each half of a surrogate pair in a parsed JSON value by U+FFFD."""
     line = json.dumps(row, ensure_ascii=False)
     return json.loads(line.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

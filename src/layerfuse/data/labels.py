@@ -1,4 +1,4 @@
-"""Labels: one type, none missing, enough of each class."""
+"""Checks labels: one type, none missing, enough texts of each class."""
 
 import math
 import re
@@ -15,10 +15,10 @@ from layerfuse.core.texts import encodable
 
 Label = str | int | bool
 
-# As the number would be written back: 007, +1 and 1.0 are names, not numbers.
+# Integers as Python writes them: 007, +1 and 1.0 stay strings.
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _SHOWN = 5
-_MAX_CHARS = 500  # an array gives each label the room of the longest
+_MAX_CHARS = 500  # a NumPy array reserves the length of the longest label for each
 _MIN_CLASSES = 2
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 
@@ -34,9 +34,8 @@ def check_labels(labels: Iterable[Any]) -> None:
     Raises
     ------
     LabelError
-        If a label is missing (None, NaN, blank), types are mixed or of another kind, or there are
-        not two classes of two texts or more, which validation needs: one to learn from, one to
-        judge by.
+        If a label is missing (None, NaN, blank), types are mixed or invalid, or fewer than two
+        classes have two texts or more: training needs one, validation another.
     """
     values = check_present(labels)
     counts = Counter(values)
@@ -59,7 +58,7 @@ def check_present(
     labels : iterable of str, int or bool
         An array or list.
     source, what : str
-        For messages: where they are from, and what one is.
+        Where they come from, and what one is called, for messages.
 
     Returns
     -------
@@ -81,7 +80,7 @@ def check_present(
     if not values:
         msg = f"{source}: expected {what}s, got none."
         raise LabelError(msg)
-    if set(map(type, values)) in ({int}, {bool}):  # the rest looks at each: slow on many
+    if set(map(type, values)) in ({int}, {bool}):  # the checks below are slow on many labels
         return values
     missing = [row for row, label in enumerate(values, 1) if _is_missing(label)]
     if missing:
@@ -97,7 +96,7 @@ def check_present(
         kinds = " and ".join(f"{kind.__name__} (data row {row})" for kind, row in first.items())
         msg = f"{source}: expected {what}s that are all str, all int or all bool, got {kinds}."
         if first.keys() <= {int, float} and all(label % 1 == 0 for label in values):
-            msg += " They are whole numbers, which pandas makes floats where some are missing: "
+            msg += " They are whole numbers, which pandas turns into floats if some are missing: "
             msg += "use astype(int)."
         raise LabelError(msg)
     return values
@@ -109,7 +108,7 @@ def check_groups(groups: Sequence[Any], source: str = "groups") -> list[Label]:
     Parameters
     ----------
     groups : sequence of str, int, bool or whole float
-        Tables make floats of integers where one is missing in some other part.
+        Integers may be floats, because tables convert a column of integers with missing values.
     source : str
         For messages.
 
@@ -124,12 +123,12 @@ def check_groups(groups: Sequence[Any], source: str = "groups") -> list[Label]:
 
 
 def label_array(labels: Sequence[Label], source: str = "labels") -> np.ndarray:
-    """Return labels as an array that gives back the very same ones.
+    """Return labels as an array that keeps them exactly.
 
     Parameters
     ----------
     labels : sequence of str, int or bool
-        Of one type, none missing.
+        Labels of one type, none missing.
     source : str
         For messages.
 
@@ -141,8 +140,8 @@ def label_array(labels: Sequence[Label], source: str = "labels") -> np.ndarray:
     Raises
     ------
     LabelError
-        If one is longer than 500 characters, NumPy would change some, or UTF-8 cannot hold them:
-        integers beyond 64 bits, strings that end in a null character or hold half a surrogate pair.
+        If one is longer than 500 characters, or NumPy or UTF-8 cannot represent it: integers beyond
+        64 bits, strings that end in a null character or contain half a surrogate pair.
     """
     for row, label in enumerate(labels, 1):
         if isinstance(label, str) and len(label) > _MAX_CHARS:
@@ -159,7 +158,7 @@ def label_array(labels: Sequence[Label], source: str = "labels") -> np.ndarray:
             for a, b in zip(labels, array.tolist(), strict=True)
             if a != b or (isinstance(a, str) and encodable(a) != a)
         ]
-    else:  # floats or objects, for integers of which some are beyond 64 bits
+    else:  # NumPy has made floats or objects, because some integers exceed 64 bits
         changed = [label for label in labels if not _MIN_INT <= int(label) <= _MAX_INT]
     if changed:
         msg = (
@@ -196,12 +195,12 @@ def index_labels(labels: Iterable[Any]) -> tuple[np.ndarray, ClassIndices]:
 
 
 def warn_of_blanks(labels: Iterable[Label], source: str) -> None:
-    """Warn if labels differ in nothing but the blanks around them: they are classes apart.
+    """Warn if labels differ only in the blanks around them, because they are different classes.
 
     Parameters
     ----------
     labels : iterable of str, int or bool
-        None missing.
+        Labels, none missing.
     source : str
         For the message.
     """
@@ -211,25 +210,25 @@ def warn_of_blanks(labels: Iterable[Label], source: str) -> None:
     if alike:
         msg = (
             f"{source}: {_some([repr(name) for name in alike])} differ only in the blanks around "
-            "them, yet are classes of their own. Strip them if they are meant to be one."
+            "them, but count as different classes. Strip them if they should be one."
         )
         warnings.warn(msg, stacklevel=3)
 
 
 def labels_from_strings(labels: Sequence[str], source: str) -> list[Label]:
-    """Return the labels of a delimited file, where all is text, as the integers they may be.
+    """Convert the labels of a delimited file, which are strings, to integers if all are integers.
 
     Parameters
     ----------
     labels : sequence of str
-        As they stand in the file. NaN is how such a file says that a label is missing.
+        As in the file; NaN is a missing label.
     source : str
         For messages.
 
     Returns
     -------
     list of str or int
-        Integers only if every label is one in its plain form, so that ``007`` stays a string.
+        Integers only if every label is a plain integer, so that ``007`` stays a string.
 
     Raises
     ------
@@ -245,12 +244,12 @@ def labels_from_strings(labels: Sequence[str], source: str) -> list[Label]:
 def _is_missing(label: Any) -> bool:
     if isinstance(label, str):
         return not label.strip()
-    if type(label).__name__ in {"NAType", "NaTType"}:  # of pandas, which need not be there
+    if type(label).__name__ in {"NAType", "NaTType"}:  # of pandas, which may not be installed
         return True
     return label is None or (isinstance(label, float) and math.isnan(label))
 
 
 def _some(items: Sequence[object]) -> str:
-    """List the first few items and count the rest."""
+    """Return the first few items and the number of the rest."""
     more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
     return ", ".join(map(str, items[:_SHOWN])) + more

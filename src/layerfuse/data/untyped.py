@@ -1,7 +1,7 @@
-"""Columns of JSON lines: the one Arrow type that holds all values, or JSON text where none does.
+"""Columns of JSON lines: the common Arrow type of all values, or JSON text if there is none.
 
-A value of another type in a column that nobody asked for is no reason to refuse a file. Such a
-column is carried along as JSON text, and its field tells so, for who asks for it after all.
+Mixed types in an unused column are no reason to refuse a file. Such a column is kept as JSON text,
+and its field is marked, so that using the column as texts or labels raises an error.
 """
 
 import json
@@ -16,14 +16,14 @@ _UNTYPED = b"layerfuse.untyped"
 
 @dataclass
 class ColumnType:
-    """What the values of a column have in common, learned part by part.
+    """The common type of the values of a column, widened chunk by chunk.
 
     Attributes
     ----------
     kind : pyarrow.DataType
-        Of all values so far.
+        Common type of all values so far.
     problem : str
-        Why no type holds them all; empty as long as one does.
+        Why there is no common type; empty as long as there is one.
     """
 
     kind: pa.DataType = field(default_factory=pa.null)
@@ -31,7 +31,7 @@ class ColumnType:
     _first_rows: dict[type, int] = field(default_factory=dict)
 
     def learn(self, values: Sequence[Any], first_row: int) -> None:
-        """Widen the type to more values, whose first stands in this data row."""
+        """Widen the type to more values, the first of which is in data row ``first_row``."""
         kinds = [type(value) for value in values]
         for kind in set(kinds) - {type(None), *self._first_rows}:
             self._first_rows[kind] = first_row + kinds.index(kind)
@@ -44,28 +44,28 @@ class ColumnType:
             self.problem = str(err)
 
     def to_field(self, name: str) -> pa.Field:
-        """Return the field of the column: of its type, or text that is marked as JSON."""
+        """Return the field of the column: of the common type, or a string marked as JSON."""
         if not self.problem:
             return pa.field(name, self.kind)
         rows = sorted(self._first_rows.items(), key=lambda item: item[1])
         kinds = " and ".join(f"{kind.__name__} (data row {row})" for kind, row in rows)
-        why = f"{kinds}, which is no one type: {self.problem}"
+        why = f"{kinds}, which have no common type: {self.problem}"
         return pa.field(name, pa.string(), metadata={_UNTYPED: why})
 
 
 def why_untyped(column: pa.Field) -> str | None:
-    """Return which values a column of JSON text holds and why; None for any other column."""
+    """Return why a column is kept as JSON text; None for any other column."""
     why = (column.metadata or {}).get(_UNTYPED)
     return None if why is None else why.decode()
 
 
 def to_array(values: Iterable[Any], column: pa.Field) -> pa.Array:
-    """Return values as the field has them.
+    """Convert values to an array of the field's type.
 
     Raises
     ------
     pyarrow.ArrowException
-        If its type does not hold one.
+        If a value does not fit the type.
     """
     if why_untyped(column) is not None:
         values = [None if v is None else json.dumps(v, ensure_ascii=False) for v in values]
@@ -73,7 +73,7 @@ def to_array(values: Iterable[Any], column: pa.Field) -> pa.Array:
 
 
 def to_values(array: pa.Array, column: pa.Field) -> list[Any]:
-    """Return what ``to_array`` was given."""
+    """Return the values from which ``to_array`` made an array."""
     values: list[Any] = array.to_pylist()
     if why_untyped(column) is None:
         return values

@@ -1,4 +1,4 @@
-"""``TableWriter``: writes batches to a file that appears when it is complete."""
+"""``TableWriter``: writes batches to a file, which appears only when complete."""
 
 import os
 import secrets
@@ -18,21 +18,20 @@ from layerfuse.data.formats import check_extension
 class TableWriter:
     """Context manager that streams batches to ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``.
 
-    The rows go to a temporary file in the same folder, which takes the place of ``path`` when the
-    block ends; if the block raises, or nothing was written, no file is left and one that was there
-    stays as it was. What is replaced hands on its permissions, and a link stays: the file it leads
-    to is replaced. The first batch settles the columns. In ``.jsonl`` null stands for NaN and
-    infinity, which JSON has not.
+    Rows go to a temporary file in the same folder, which replaces ``path`` when the block ends. If
+    the block raises or writes nothing, the temporary file is removed and an existing file stays. A
+    new file gets the permissions of the one it replaces; of a link, the target is replaced. The
+    first batch fixes the columns. In ``.jsonl``, NaN and infinity become null.
 
     Parameters
     ----------
     path : str or path
-        The extension says the format.
+        Output file; its extension gives the format.
 
     Raises
     ------
     DataError
-        If the extension is unknown, or a folder has that name.
+        If the extension is unknown, or the path is a folder.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -45,8 +44,8 @@ class TableWriter:
         self._encoder: Encoder | None = None
 
     def __enter__(self) -> "TableWriter":
-        """Create the temporary file, so that a folder that cannot be written fails at once."""
-        with self._told():
+        """Create the temporary file, which fails at once if the folder is not writable."""
+        with self._disk_errors():
             self._file = self._part.open("xb")
             if self._target.exists():
                 shutil.copymode(self._target, self._part)
@@ -58,10 +57,10 @@ class TableWriter:
         Raises
         ------
         DataError
-            If the batch does not fit the columns of the first, the format cannot hold a type, or
-            the disk refuses.
+            If the columns do not match the first batch, the format cannot represent a type, or
+            writing fails.
         """
-        with self._told():
+        with self._disk_errors():
             if self._encoder is None:
                 self._encoder = start_encoder(self._extension, self._file, batch.schema)
             self._encoder.write(batch)
@@ -72,9 +71,9 @@ class TableWriter:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Put the file in its place, or remove it."""
+        """Rename the temporary file to its final name, or remove it."""
         try:
-            with self._told(), self._file:
+            with self._disk_errors(), self._file:
                 if self._encoder is not None:
                     self._encoder.close()
                 self._file.flush()
@@ -85,8 +84,8 @@ class TableWriter:
             self._part.unlink(missing_ok=True)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Name the file where the disk refuses, which says no more than why."""
+    def _disk_errors(self) -> Iterator[None]:
+        """Turn an OSError into a DataError that names the file."""
         try:
             yield
         except OSError as err:
