@@ -11,17 +11,17 @@ from layerfuse.core.overhead import Overhead
 
 
 class Meter:
-    """Context manager that measures what happens inside it.
+    """Context manager that measures the code in its block.
 
-    Resident memory is sampled from a thread, since the system's own high-water mark covers the
-    whole life of the process and not this block. A peak shorter than the interval can be missed.
+    A thread samples resident memory, because the system's high-water mark covers the whole life of
+    the process. A peak shorter than the interval can be missed.
 
     Parameters
     ----------
     interval_seconds : float
         Time between two samples of the memory.
     device_memory_bytes : callable, optional
-        Returns the peak memory of an accelerator so far; asked once, at the end.
+        Returns the peak memory of an accelerator so far; called once, by ``overhead``.
 
     Examples
     --------
@@ -69,18 +69,18 @@ class Meter:
     def overhead(
         self, *, n_texts: int = 0, n_parameters: int = 0, disk_bytes: int = 0, kernel: str = ""
     ) -> Overhead:
-        """Return what was measured, with what only the caller knows.
+        """Return the measurement, together with numbers that only the caller knows.
 
         Parameters
         ----------
         n_texts : int
-            Texts the work went over.
+            Number of texts that were processed.
         n_parameters : int
-            Parameters that stay in use.
+            Number of parameters in use.
         disk_bytes : int
             Bytes kept on disk.
         kernel : str
-            What multiplied the matrices.
+            Kernel of the matrix products.
 
         Returns
         -------

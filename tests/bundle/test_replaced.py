@@ -64,7 +64,7 @@ def test_a_folder_that_never_stays_is_an_error(tmp_path):
             place.rename(tmp_path / f"{built.name}-old")
         built.rename(place)
 
-    with pytest.raises(BundleFormatError, match="saved over 5 times while it was read"):
+    with pytest.raises(BundleFormatError, match="replaced 5 times while it was read"):
         read_steady(tmp_path / "place", replaced)
 
 

@@ -9,7 +9,7 @@ from layerfuse.core.selection import Selection
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a model card says.
+    """The contents of a model card.
 
     Parameters
     ----------
@@ -18,15 +18,15 @@ class Card:
     selection : Selection
         Layers in use.
     fusion : str
-        How they are fused.
+        Name of the fusion.
     head : str
         Kind of head.
     validation : sequence of str
-        One line per way that was validated on the training texts.
+        One line per candidate head that was validated on the training texts.
     backbones : sequence of str
         One line per backbone: origin, weights, layers kept.
     n_parameters : int
-        Parameters that run at prediction.
+        Number of backbone parameters used in prediction.
     """
 
     classes: Sequence[str]
@@ -39,17 +39,17 @@ class Card:
 
 
 def model_card(card: Card) -> str:
-    """Return a model card in markdown.
+    """Return a model card in Markdown.
 
     Parameters
     ----------
     card : Card
-        What to say.
+        Its contents.
 
     Returns
     -------
     str
-        Markdown with the hub's metadata on top.
+        Markdown that begins with the hub's metadata.
     """
     lines = [
         "---",
@@ -76,7 +76,7 @@ def model_card(card: Card) -> str:
         lines += [
             "## Validation on the training texts",
             "",
-            "Layers were chosen on these texts: the numbers are optimistic, most so on few texts.",
+            "Layers were chosen on these texts, so the numbers are optimistic, most for few texts.",
             "",
             *[f"- {v}" for v in card.validation],
             "",

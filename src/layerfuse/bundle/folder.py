@@ -1,7 +1,7 @@
-"""The folder of a saved classifier: configuration, arrays, model card, maybe backbones.
+"""The folder of a saved classifier: configuration, arrays, model card, optionally backbones.
 
-Nothing here is pickled. Every file is named with its digest in ``config.json``, which carries its
-own, so that a missing or altered one is found before it is used.
+Nothing is pickled. ``config.json`` has the digest of every file and of itself, so that a missing or
+altered file is detected before it is used.
 """
 
 import glob
@@ -21,8 +21,8 @@ from layerfuse.core.errors import BundleFormatError
 from layerfuse.core.files import fields_digest, file_digest, open_to_readers
 
 FORMAT_VERSION = 5
-"""2: a lexical head may stand beside the other; 3: names the fusion in use; 4: a lexical head has a
-temperature; 5: and tells whether its words keep their marks."""
+"""Changes: 2, a TF-IDF head is possible; 3, the fusion in use is named; 4, the TF-IDF head has a
+temperature; 5, it records whether its words keep their marks."""
 _CONFIG = "config.json"
 _ARRAYS = "arrays.safetensors"
 _CARD = "README.md"
@@ -31,16 +31,16 @@ _DIGEST = "digest"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """What a folder holds.
+    """The contents of the folder of a saved classifier.
 
     Parameters
     ----------
     config : mapping
-        Plain JSON types.
+        Configuration of plain JSON types.
     arrays : mapping of str to array
-        Everything learned.
+        All learned arrays.
     card : str
-        Model card in markdown; empty if it was taken away.
+        Model card in Markdown; empty if it was deleted.
     """
 
     config: Mapping[str, Any]
@@ -51,27 +51,27 @@ class Bundle:
 def write_bundle(
     folder: str | Path, bundle: Bundle, write_backbones: Callable[[Path], None] | None = None
 ) -> None:
-    """Write a bundle, whole or not at all.
+    """Write a bundle completely or not at all.
 
-    It is built beside its place under a temporary name and then renamed; an older bundle at that
-    place is replaced, anything else is left alone. A kill between the two renames that replace one
-    leaves the older in a hidden folder beside its place, which is named when it is missed.
+    It is built under a temporary name beside the folder and then renamed. An older bundle is
+    replaced; anything else is refused. A kill between the two renames leaves the older bundle in a
+    hidden folder beside the place, which the error on loading names.
 
     Parameters
     ----------
     folder : str or Path
-        Must not exist, be empty, or hold a bundle.
+        Must not exist, be empty, or contain a bundle.
     bundle : Bundle
-        What to write.
+        Bundle to write.
     write_backbones : callable, optional
-        Writes cut backbones into the folder it is given.
+        Writes cut backbones into the folder that it is given.
 
     Raises
     ------
     BundleFormatError
-        If the folder holds something else.
+        If the folder contains something else.
     OSError
-        If the disk refuses; then nothing is left of the attempt.
+        If writing fails; then nothing is left behind.
     """
     place = check_place(folder)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def write_bundle(
         built.mkdir()
         try:
             _write_files(built, bundle, write_backbones)
-        except SafetensorError as err:  # how safetensors says that the disk is full
+        except SafetensorError as err:  # safetensors raises this if the disk is full
             raise OSError(f"{place} cannot be written: {err}") from err
         try:
             if place.exists():
@@ -108,12 +108,12 @@ def _write_files(
 
 
 def check_place(folder: str | Path) -> Path:
-    """Raise unless a bundle may be written there; for those who work long before they write.
+    """Raise unless a bundle can be written to a folder; called before the long work.
 
     Parameters
     ----------
     folder : str or Path
-        Where a bundle shall be.
+        Folder of the bundle.
 
     Returns
     -------
@@ -123,51 +123,52 @@ def check_place(folder: str | Path) -> Path:
     Raises
     ------
     BundleFormatError
-        If the folder holds something else, is a mount point or the working folder, or is around it.
+        If the folder contains something else, is a mount point, or is the working folder or one of
+        its parents.
     OSError
-        If there is no folder around it that may be written to.
+        If its nearest existing parent is not a writable folder.
     """
     place = Path(folder).expanduser().resolve()
     if place.is_mount():
         raise BundleFormatError(
-            f"{place} is a mount point, which cannot be replaced whole. Name a folder inside it."
+            f"{place} is a mount point, which cannot be replaced. Name a folder inside it."
         )
     if place in (here := Path.cwd(), *here.parents):
         raise BundleFormatError(
-            f"{place} is the working folder or around it, and would be replaced under your feet. "
+            f"{place} is the working folder or contains it, so it must not be replaced. "
             "Name a folder inside it."
         )
-    stranger = _stranger(place)
-    if stranger is not None:
+    foreign = _foreign_file(place)
+    if foreign is not None:
         raise BundleFormatError(
-            f"{place} holds something that is no saved classifier: {stranger}. "
+            f"{place} holds a file that is not part of a saved classifier: {foreign}. "
             "Choose another folder or empty it."
         )
-    around = next(parent for parent in place.parents if parent.exists())
-    if not around.is_dir() or not os.access(around, os.W_OK):
-        raise PermissionError(f"{place} cannot be made: {around} is no folder one may write to.")
+    parent = next(parent for parent in place.parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise PermissionError(f"{place} cannot be created: {parent} is not a writable folder.")
     return place
 
 
 def read_bundle(folder: str | Path) -> Bundle:
-    """Read a bundle after checking that every file is there and unaltered, but for the model card.
+    """Read a bundle after checking that all files exist and are unaltered.
 
-    The card is for people, who may write in it or take it away.
+    The model card is not checked, because users may edit or delete it.
 
     Parameters
     ----------
     folder : str or Path
-        What ``write_bundle`` wrote.
+        Folder that ``write_bundle`` wrote.
 
     Returns
     -------
     Bundle
-        Its content.
+        Its contents.
 
     Raises
     ------
     BundleFormatError
-        If it is no bundle, of a newer format, or a file is missing or altered.
+        If it is not a bundle, has a newer format, or a file is missing or altered.
     """
     folder = Path(folder).expanduser()
     config = read_config(folder)
@@ -176,7 +177,7 @@ def read_bundle(folder: str | Path) -> Bundle:
             continue
         if not (folder / name).is_file():
             raise BundleFormatError(
-                f"{folder} is incomplete: {name} is missing. Copy it again whole."
+                f"{folder} is incomplete: {name} is missing. Copy the whole folder again."
             )
         if file_digest(folder / name) != digest:
             raise BundleFormatError(
@@ -191,29 +192,29 @@ def read_bundle(folder: str | Path) -> Bundle:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """Read the configuration of a bundle alone, which takes no time, after checking its digest.
+    """Read only the configuration of a bundle, which is fast, after checking its digest.
 
     Parameters
     ----------
     folder : str or Path
-        What ``write_bundle`` wrote.
+        Folder that ``write_bundle`` wrote.
 
     Returns
     -------
     dict
-        What was given to ``write_bundle``, the format's version and the digests of the files.
+        The configuration, with the format version and the digests of the files.
 
     Raises
     ------
     BundleFormatError
-        If it is no bundle, of a newer format, or the configuration is altered.
+        If it is not a bundle, has a newer format, or the configuration is altered.
     """
     folder = Path(folder).expanduser()
     try:
         config = json.loads((folder / _CONFIG).read_text("utf-8"))
     except FileNotFoundError as err:
         raise BundleFormatError(
-            f"{folder} is no saved classifier: {_CONFIG} is missing. {_advice(folder)}"
+            f"{folder} is not a saved classifier: {_CONFIG} is missing. {_advice(folder)}"
         ) from err
     except (OSError, ValueError) as err:
         raise BundleFormatError(f"{folder / _CONFIG} cannot be read: {err}") from err
@@ -234,15 +235,15 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 
 def _advice(folder: Path) -> str:
-    """Say where the older bundle lies, if a process was killed when it was about to be replaced."""
+    """Return a hint; if a save was killed while replacing an older bundle, where that one is."""
     if not folder.exists():
         for old in folder.parent.glob(f".{glob.escape(folder.name)}-*/old"):
-            return f"A save was killed when all but done; the one before is {old}: move it back."
-    return "Expected what save() wrote."
+            return f"A save was killed while replacing it. Move the older one back from {old}."
+    return "Expected a folder that save() wrote."
 
 
-def _stranger(place: Path) -> str | None:
-    """Return the name of something there that is no part of a bundle."""
+def _foreign_file(place: Path) -> str | None:
+    """Return the name of a file there that is not part of a bundle."""
     if not place.exists():
         return None
     if not place.is_dir():
@@ -257,7 +258,7 @@ def _stranger(place: Path) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return NumPy's numbers, which parameter grids are made of, as JSON has them."""
+    """Convert NumPy numbers, as in parameter grids, to JSON types."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{value!r} cannot be saved: expected a number, text or list of them.")
@@ -269,18 +270,18 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """Return the arrays of one part of a classifier, named as that part names them.
+    """Return the arrays of one part of a classifier, without the prefix of their names.
 
     Parameters
     ----------
     arrays : mapping of str to array
         All arrays of a bundle.
     prefix : str
-        Such as ``head.``.
+        Prefix of the part, such as ``head.``.
 
     Returns
     -------
     dict of str to array
-        Those with the prefix, without it.
+        Arrays whose names had the prefix.
     """
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

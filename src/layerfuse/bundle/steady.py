@@ -1,4 +1,4 @@
-"""Read a folder that others may replace meanwhile: all of it from one save."""
+"""Reads a folder that may be replaced meanwhile, so that all files come from one save."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,37 +13,37 @@ Read = TypeVar("Read")
 
 
 def read_steady(folder: Path, read: Callable[[], Read]) -> Read:
-    """Read a folder, and once more where a save took its place before all was read.
+    """Read a folder, and again if it was replaced while it was read.
 
     Parameters
     ----------
     folder : Path
-        What ``write_bundle`` writes, and replaces whole.
+        Folder that ``write_bundle`` writes, and replaces as a whole.
     read : callable
-        Reads it. Part of what it returns might be of the old folder and part of the new one.
+        Reads the folder. Its result may mix the old and the new folder.
 
     Returns
     -------
     Any
-        What it returned when the folder stayed.
+        Result of a call during which the folder was not replaced.
 
     Raises
     ------
     BundleFormatError
-        If the folder is replaced whenever it is read.
+        If the folder is replaced during five reads.
     LayerFuseError
-        What ``read`` raises of a folder that stayed.
+        As raised by ``read`` while the folder was not replaced.
     """
     for _ in range(_TRIES):
-        before = FileMark.of(folder)  # with its time, since the next folder may get its number
+        before = FileMark.of(folder)  # with its time, because the system reuses inode numbers
         try:
-            found = read()
+            result = read()
         except LayerFuseError:
             if FileMark.of(folder) == before:
                 raise
         else:
             if FileMark.of(folder) == before:
-                return found
+                return result
     raise BundleFormatError(
-        f"{folder} was saved over {_TRIES} times while it was read. Load it when that is done."
+        f"{folder} was replaced {_TRIES} times while it was read. Load it when no process saves it."
     )

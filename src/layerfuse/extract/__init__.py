@@ -1,4 +1,4 @@
-"""Texts to embeddings through the store: the only meeting of backbone and store."""
+"""Embeds texts into the store: the only package that uses both backbone and store."""
 
 from layerfuse.extract.place import DEFAULT_CACHE, store_at
 from layerfuse.extract.stored import StoredEmbeddings, embed_to_store

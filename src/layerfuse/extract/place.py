@@ -1,4 +1,4 @@
-"""Where embeddings are kept: the user's cache, a folder of the user's, or nowhere for long."""
+"""Where embeddings are kept: the default cache, a given folder, or a temporary one."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,23 +15,23 @@ DEFAULT_CACHE = "default"
 
 @contextmanager
 def store_at(cache: str | PathLike[str] | None) -> Iterator[EmbeddingStore]:
-    """Open the store that a ``cache`` option means.
+    """Open the store for a ``cache`` option.
 
     Parameters
     ----------
     cache : str, path or None
         ``default``: ``embeddings`` in the cache folder of layerfuse. A path: that folder. None: a
-        temporary folder, removed in the end.
+        temporary folder, removed when the ``with`` block ends.
 
     Yields
     ------
     EmbeddingStore
-        For the time of the ``with`` block.
+        The store, for use within the ``with`` block.
 
     Raises
     ------
     UnknownOptionError
-        If it is none of these.
+        If the option is none of these.
     """
     if not isinstance(cache, str | PathLike | None):
         raise UnknownOptionError(

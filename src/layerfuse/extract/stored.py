@@ -1,4 +1,4 @@
-"""Embed what the store lacks, and read layers from it one at a time."""
+"""Embeds texts that the store lacks, and reads layers from it one at a time."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from layerfuse.store import EmbeddingStore, as_digests
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredEmbeddings:
-    """Layers of one backbone that lie in a store; a row is read when asked for.
+    """Embeddings of texts at all layers of one backbone, read from a store on demand.
 
-    Make one with ``embed_to_store``.
+    ``embed_to_store`` creates one.
 
     Parameters
     ----------
     store : EmbeddingStore
-        Holds every layer of every text.
+        Store with all layers of all texts.
     model : Backbone
-        Embeds again what the store finds damaged.
+        Backbone that embeds texts again if the store finds damage.
     texts : sequence of str
-        In the order of the rows of features.
+        Texts in the order of the rows of features.
     digests : array of shape (text,)
-        Of the texts: each layer is asked for by them, and they are computed once.
+        Digests of the texts, computed once for all reads.
     progress : bool
-        Show a progress bar where something is embedded.
+        Show a progress bar while embedding.
     """
 
     store: EmbeddingStore
@@ -55,12 +55,12 @@ class StoredEmbeddings:
         return len(self.texts)
 
     def part(self, start: int, stop: int) -> "StoredEmbeddings":
-        """Return some of the texts, by their positions."""
+        """Return the texts from position ``start`` up to ``stop``."""
         texts, digests = self.texts[start:stop], self.digests[start:stop]
         return dataclasses.replace(self, texts=texts, digests=digests)
 
     def take(self, positions: np.ndarray) -> "StoredEmbeddings":
-        """Return some of the texts, in the order given."""
+        """Return the texts at these positions, in this order."""
         texts = [self.texts[i] for i in positions.tolist()]
         return dataclasses.replace(self, texts=texts, digests=self.digests[positions])
 
@@ -69,24 +69,24 @@ class StoredEmbeddings:
         return self.read((ref,)).row(ref)
 
     def read(self, refs: tuple[LayerRef, ...]) -> LayerEmbeddings:
-        """Return some of the layers in memory.
+        """Read some layers into memory.
 
         Raises
         ------
         StoreError
-            If the disk refuses.
+            If the store cannot be read.
         """
         try:
             values = self.store.read(self.model.spec, refs, self.digests)
         except StoreError:
-            # Damage shows when a layer is read; what was in that shard is then missing.
+            # Reading may detect a damaged shard, whose texts are then missing: embed them again.
             if not self.fill():
                 raise
             values = self.store.read(self.model.spec, refs, self.digests)
         return LayerEmbeddings(values, refs)
 
     def fill(self) -> int:
-        """Embed at all layers the texts that the store lacks, shard by shard.
+        """Embed the texts that the store lacks at all layers, shard by shard.
 
         Returns
         -------
@@ -98,7 +98,7 @@ class StoredEmbeddings:
         StoreError
             If the store cannot be written, for example because the disk is full.
         """
-        self.model.check_unchanged()  # where the store lacks nothing, the model is not asked
+        self.model.check_unchanged()  # here, because stream is not called if no text is missing
         spec, refs = self.model.spec, self.refs
         todo = [self.texts[i] for i in self.store.missing(spec, refs, self.digests)]
         if todo:
@@ -111,23 +111,23 @@ class StoredEmbeddings:
 def embed_to_store(
     backbone: Backbone, texts: Sequence[str], store: EmbeddingStore, *, progress: bool = True
 ) -> StoredEmbeddings:
-    """Embed at all layers the texts that the store does not hold yet.
+    """Embed the texts that the store lacks at all layers.
 
     Parameters
     ----------
     backbone : Backbone
-        Run once for each distinct text that is missing.
+        Backbone that embeds each distinct missing text once.
     texts : sequence of str
-        All texts wanted.
+        Texts to embed.
     store : EmbeddingStore
-        What is written to it stays, even if the process is killed.
+        Store that is filled; written shards stay even if the process is killed.
     progress : bool
         Show a progress bar if standard error is a terminal.
 
     Returns
     -------
     StoredEmbeddings
-        All texts at all layers.
+        Embeddings of all texts at all layers.
 
     Raises
     ------

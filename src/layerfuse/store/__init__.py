@@ -1,4 +1,4 @@
-"""Embeddings on disk: each text is embedded once, ever, and a damaged byte never comes back."""
+"""Embeddings on disk: each text is embedded once, and damaged data is never returned."""
 
 from layerfuse.store.digests import as_digests, text_digest
 from layerfuse.store.entries import SHORT_FINGERPRINT, StoreEntry

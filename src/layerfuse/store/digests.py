@@ -1,4 +1,4 @@
-"""Texts as 16-byte digests, and where a digest stands among many."""
+"""Texts as 16-byte digests, and a lookup of digests in lists."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from layerfuse.core.errors import ShapeError
 DIGEST_BYTES = 16
 
 Texts = Sequence[str] | Digests
-"""Texts, or their digests where they are at hand already."""
+"""Texts, or their digests if already computed."""
 
 
 def text_digest(text: str) -> bytes:
-    """Return the 16 bytes under which a text is stored.
+    """Return the 16-byte digest under which a text is stored.
 
     Lone surrogates, which real files contain, are digested like any other character.
 
@@ -55,12 +55,12 @@ def as_digests(texts: Texts) -> Digests:
 
 
 class DigestLookup:
-    """Finds digests in several lists at once, by one sort and a binary search each.
+    """Finds digests in several lists, sorted once, by binary search.
 
     Parameters
     ----------
     lists : sequence of arrays of dtype ``S16``
-        Such as the digests of each shard; their lengths differ.
+        Such as the digests of each shard; their lengths may differ.
     """
 
     def __init__(self, lists: Sequence[np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""The entry: a folder per backbone spec, with the spec written out for people and for upkeep."""
+"""Entries of the store: one folder per backbone spec, with the spec as a readable file."""
 
 import contextlib
 import json
@@ -16,10 +16,10 @@ from layerfuse.store.shards import DAMAGED, SHARD
 
 SPEC = "spec.json"
 STALE_SECONDS = 600.0
-"""A temporary file untouched for so long is nobody's: a shard is written in seconds."""
+"""A temporary file unchanged for this long is debris, because a shard is written in seconds."""
 
 SHORT_FINGERPRINT = 12
-"""Characters by which people tell entries apart."""
+"""Characters of a fingerprint that are shown to people."""
 
 _DAY_SECONDS = 86400.0
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
@@ -27,20 +27,20 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class StoreEntry:
-    """What the store holds of one backbone spec.
+    """The embeddings of one backbone spec in the store.
 
     Parameters
     ----------
     fingerprint : str
-        Name of its folder.
+        Fingerprint of the spec and name of the folder.
     spec : BackboneSpec or None
         None if ``spec.json`` is absent or damaged; the next writer restores it.
     n_texts : int
-        Distinct texts, with some or all layers.
+        Number of distinct texts, with some or all layers.
     n_shards : int
-        Sound shards.
+        Number of undamaged shards.
     disk_bytes : int
-        All files of the entry, debris included.
+        Size of all files of the entry, including debris.
     idle_seconds : float
         Time since it was last read or written.
     """
@@ -54,12 +54,12 @@ class StoreEntry:
 
 
 def prepare_entry(folder: Path, spec: BackboneSpec) -> None:
-    """Write the spec of an entry, and make its folder, unless both are there.
+    """Create the folder of an entry and write its spec, unless both exist.
 
     Raises
     ------
     StoreError
-        If the disk is full or refuses.
+        If the disk is full or not writable.
     """
     if read_spec(folder) is None:
         text = json.dumps(spec.to_dict(), indent=2, ensure_ascii=True)
@@ -67,7 +67,7 @@ def prepare_entry(folder: Path, spec: BackboneSpec) -> None:
 
 
 def read_spec(folder: Path) -> BackboneSpec | None:
-    """Return the spec of an entry; None if it cannot be read or is not the folder's."""
+    """Return the spec of an entry; None if it cannot be read or does not match the folder name."""
     try:
         spec = BackboneSpec.from_dict(json.loads((folder / SPEC).read_bytes()))
     except (OSError, ValueError, TypeError, KeyError):
@@ -76,12 +76,12 @@ def read_spec(folder: Path) -> BackboneSpec | None:
 
 
 def entry_folders(folder: Path) -> list[Path]:
-    """Return the entries of a store, by name; anything else in its folder is not ours.
+    """Return the folders of all entries of a store, by name.
 
     Raises
     ------
     StoreError
-        If the disk refuses.
+        If the folder cannot be read.
     """
     return [path for path in listing(folder) if _FINGERPRINT.fullmatch(path.name)]
 
@@ -96,13 +96,13 @@ def disk_bytes(folder: Path) -> int:
 
 
 def mark_used(folder: Path) -> None:
-    """Remember that an entry was read, for ``prune``; a read-only store forgets it."""
+    """Record that an entry was read, for ``prune``; in a read-only store this does nothing."""
     with contextlib.suppress(OSError):
         os.utime(folder)
 
 
 def idle_seconds(path: Path) -> float:
-    """Return the time since a file changed or a folder was used; 0 if it is gone."""
+    """Return the time since a file was changed or an entry used; 0 if it is gone."""
     try:
         return max(0.0, time.time() - path.stat().st_mtime)
     except FileNotFoundError:
@@ -112,12 +112,12 @@ def idle_seconds(path: Path) -> float:
 def choose(
     folders: Sequence[Path], names: Iterable[str] | None, older_than_days: float | None
 ) -> list[Path]:
-    """Return the entries that bear one of the names, if given, and lay idle so long, if given.
+    """Return the entries that match the names and the age, as far as these are given.
 
     Raises
     ------
     UnknownOptionError
-        If a name is neither the fingerprint, whole or short, nor the backbone of an entry.
+        If a name is neither the full or short fingerprint nor the backbone of an entry.
     """
     known: dict[str, set[Path]] = {}
     for folder in folders:
@@ -138,35 +138,35 @@ def choose(
 
 
 def remove_debris(folder: Path) -> int:
-    """Remove what killed processes and damage left in an entry; return the bytes freed.
+    """Remove the debris of killed processes and damage in an entry; return the bytes freed.
 
     Raises
     ------
     StoreError
-        If the disk refuses.
+        If a file cannot be removed.
     """
     return sum(remove(path) for path in listing(folder) if _is_debris(path))
 
 
 def remove_entry(folder: Path) -> int:
-    """Remove an entry, but no file that is not the store's; return the bytes freed.
+    """Remove an entry, but only files that belong to the store; return the bytes freed.
 
-    What a writer may be at stays: a temporary file that is no debris, a folder as good as new.
+    Recent temporary files and recent empty folders stay, because a writer may be using them.
 
     Raises
     ------
     StoreError
-        If the disk refuses.
+        If a file cannot be removed.
     """
     paths = listing(folder)
-    if not paths and idle_seconds(folder) < STALE_SECONDS:  # made for a file that is about to come
+    if not paths and idle_seconds(folder) < STALE_SECONDS:  # a writer may just have created it
         return 0
     freed = sum(
         remove(path)
         for path in paths
         if path.suffix == SHARD or path.name == SPEC or _is_debris(path)
     )
-    with contextlib.suppress(OSError):  # not empty: someone's own file, or a writer at work
+    with contextlib.suppress(OSError):  # not empty: a user's file or that of a writer
         folder.rmdir()
     return freed
 

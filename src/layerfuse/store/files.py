@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and one error when the disk refuses."""
+"""Atomic writes, and one error for all failures of the disk."""
 
 import contextlib
 import os
@@ -13,23 +13,24 @@ TEMPORARY = ".tmp"
 
 
 def store_error(verb: str, path: Path, cause: OSError) -> StoreError:
-    """Build the one error for a disk that refuses, with what to do about it."""
+    """Return the error for a failure of the disk, with remedies."""
     return StoreError(
         f"Could not {verb} {path}: {cause.strerror or cause}. "
-        "Free space or mend the permissions there, or choose another cache folder (cache=..., or "
-        "LAYERFUSE_CACHE in the environment), or keep nothing (cache=None, or --no-cache)."
+        "Free space or fix the permissions there, or choose another cache folder (cache=..., or "
+        "LAYERFUSE_CACHE in the environment), or do not keep embeddings (cache=None, or "
+        "--no-cache)."
     )
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a kill or power cut at any moment leaves it whole or absent.
+    """Write a file atomically: after a kill or power cut it is complete or unchanged.
 
-    A folder that another process prunes before the file is begun is made again.
+    The folder is created again if another process has pruned it.
 
     Raises
     ------
     StoreError
-        If the disk is full or refuses; nothing is left behind then.
+        If the disk is full or not writable; then no temporary file is left.
     """
     temporary = path.with_name(f"{secrets.token_hex(8)}{TEMPORARY}")
     try:
@@ -56,12 +57,12 @@ def _begin(path: Path) -> BufferedWriter:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents, if absent.
+    """Create a folder and its parents, if absent.
 
     Raises
     ------
     StoreError
-        If the disk refuses.
+        If it cannot be created.
     """
     try:
         if not folder.is_dir():
@@ -72,12 +73,12 @@ def make_folder(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise unless files may be put into a folder; what is around it is made, it itself is not.
+    """Raise unless files can be written to a folder; creates its parents, but not the folder.
 
     Raises
     ------
     StoreError
-        If the disk refuses.
+        If it is not writable, or its parents cannot be created.
     """
     try:
         near = folder if folder.is_dir() else folder.parent
@@ -89,12 +90,12 @@ def check_writable(folder: Path) -> None:
 
 
 def listing(folder: Path) -> list[Path]:
-    """Return what is in a folder, by name; nothing if there is no such folder.
+    """Return the paths in a folder, by name; empty if there is no such folder.
 
     Raises
     ------
     StoreError
-        If the disk refuses.
+        If the folder cannot be read.
     """
     try:
         return sorted(folder.iterdir())
@@ -105,12 +106,12 @@ def listing(folder: Path) -> list[Path]:
 
 
 def remove(path: Path) -> int:
-    """Delete a file and return the bytes freed: 0 if another process was faster.
+    """Delete a file and return the bytes freed, 0 if another process has deleted it.
 
     Raises
     ------
     StoreError
-        If the disk refuses.
+        If it cannot be deleted.
     """
     try:
         size = path.stat().st_size

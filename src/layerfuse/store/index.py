@@ -1,4 +1,4 @@
-"""``EntryIndex``: what the shards of one entry hold, in memory, refreshed by file name."""
+"""``EntryIndex``: an index in memory of the shards of one entry, refreshed by file name."""
 
 import contextlib
 import warnings
@@ -16,24 +16,24 @@ from layerfuse.store.shards import DAMAGED, SHARD, Shard, ShardDamagedError, ope
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """Return the shards of an entry by name; none if there is no such folder.
+    """Return the shards of an entry by name; empty if there is no such folder.
 
     Raises
     ------
     StoreError
-        If the disk refuses.
+        If the folder cannot be read.
     """
     return [path for path in listing(folder) if path.suffix == SHARD]
 
 
 def set_aside(path: Path) -> None:
-    """Rename a damaged shard so that nobody reads it again; ``prune`` removes it."""
-    with contextlib.suppress(OSError):  # a folder that is read-only or gone: nothing to mend
+    """Rename a damaged shard so that it is not read again; ``prune`` removes it."""
+    with contextlib.suppress(OSError):  # the folder may be read-only or gone
         path.replace(path.with_name(path.name + DAMAGED))
 
 
 class _Piece(NamedTuple):
-    """What one shard gives to an array that is read."""
+    """The part of an array that is read from one shard."""
 
     shard: Shard
     rows: list[int]
@@ -42,12 +42,12 @@ class _Piece(NamedTuple):
 
 
 class EntryIndex:
-    """Where each text stands in the shards of one entry.
+    """Index of the texts in the shards of one entry.
 
     Parameters
     ----------
     folder : Path
-        The entry.
+        Folder of the entry.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +57,7 @@ class EntryIndex:
         self._lookups: dict[tuple[str, ...], DigestLookup] = {}
 
     def refresh(self) -> list[Shard]:
-        """Open the shards that are new on disk, forget those that are gone, return all."""
+        """Open new shards, forget removed ones, and return all."""
         paths = {path.name: path for path in shard_paths(self.folder)}
         gone = self._shards.keys() - paths.keys()
         new = paths.keys() - self._shards.keys() - self._damaged
@@ -68,7 +68,7 @@ class EntryIndex:
         for name in sorted(new):
             try:
                 self._shards[name] = open_shard(paths[name])
-            except FileNotFoundError:  # pruned since we listed it
+            except FileNotFoundError:  # pruned since the listing
                 continue
             except ShardDamagedError as damage:
                 self._drop(damage)
@@ -89,20 +89,20 @@ class EntryIndex:
         Raises
         ------
         StoreError
-            If a text lacks a row, from the start or since its shard was found damaged.
+            If a text lacks a row, also because its shard was found damaged.
         """
-        sound = [False]
-        while not all(sound):  # a damaged or pruned shard is in no second plan, so this ends
+        filled = [False]
+        while not all(filled):  # ends, because the next plan lacks damaged or pruned shards
             pieces = self._plan(keys, digests)
-            sound = [self._fill(piece, keys, out) for piece in pieces]
+            filled = [self._fill(piece, keys, out) for piece in pieces]
 
     def disk_bytes(self, digests: Digests) -> int:
-        """Return the sizes of the shards, each times the share of its texts that are these."""
-        wanted = DigestLookup([digests])
+        """Return the sum of shard sizes, each times the share of its texts that are among these."""
+        lookup = DigestLookup([digests])
         total = 0.0
         for shard in self.refresh():
-            share = float((wanted.find(shard.digests)[0] >= 0).mean())
-            with contextlib.suppress(FileNotFoundError):  # pruned since we listed it
+            share = float((lookup.find(shard.digests)[0] >= 0).mean())
+            with contextlib.suppress(FileNotFoundError):  # pruned since the listing
                 total += share * shard.path.stat().st_size
         return round(total)
 
@@ -116,7 +116,7 @@ class EntryIndex:
                 msg = (
                     f"Expected {len(digests)} texts in {self.folder}, but {len(absent)} of them "
                     f"lack layer {keys[rows[0]]}, the first at position {absent[0]}. "
-                    "Ask missing(), embed those texts and add them with writer()."
+                    "Embed the texts that missing() returns, and add them with writer()."
                 )
                 raise StoreError(msg)
             for number in np.unique(numbers):
@@ -126,7 +126,7 @@ class EntryIndex:
         return pieces
 
     def _fill(self, piece: _Piece, keys: Sequence[str], out: LayerArray) -> bool:
-        """Read one shard's part, a tensor at a time; say whether it was sound."""
+        """Read the part of one shard, tensor by tensor; return whether the shard was intact."""
         try:
             matrices = piece.shard.read([keys[row] for row in piece.rows])
             for row, matrix in zip(piece.rows, matrices, strict=True):
@@ -140,7 +140,7 @@ class EntryIndex:
         return True
 
     def _holders(self, keys: Sequence[str]) -> dict[tuple[str, ...], list[int]]:
-        """Group the rows that stand in the same shards, so that each group is looked up once."""
+        """Group rows that are in the same shards, so that each group needs a single lookup."""
         groups: dict[tuple[str, ...], list[int]] = {}
         for row, key in enumerate(keys):
             holders = tuple(name for name, shard in self._shards.items() if key in shard.rows)
@@ -153,7 +153,7 @@ class EntryIndex:
         return self._lookups[holders]
 
     def _drop(self, damage: ShardDamagedError) -> None:
-        """Forget a damaged shard and say so, once."""
+        """Forget a damaged shard, with one warning."""
         name = damage.path.name
         if name in self._damaged:
             return

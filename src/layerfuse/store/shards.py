@@ -1,7 +1,7 @@
-"""The shard: one safetensors file with a tensor per row, digests of its texts, and checksums.
+"""Shards: safetensors files with one tensor per row, digests of the texts, and checksums.
 
-Its name begins with a digest of the header, and the header holds a checksum of each tensor. So what
-is read is checked, and only what is wanted is read. Any safetensors reader can open it.
+The file name begins with a digest of the header, and the header has a checksum of each tensor. So
+each tensor can be read and checked alone. Any safetensors reader can open a shard.
 """
 
 import contextlib
@@ -26,21 +26,21 @@ from layerfuse.store.files import store_error, write_whole
 SHARD = ".safetensors"
 DAMAGED = ".damaged"
 _DIGEST = "digest"
-_LENGTH_BYTES = 8  # safetensors: the header's length, then the header as JSON, then the tensors
+_LENGTH_BYTES = 8  # safetensors: length of the header, then the header as JSON, then the tensors
 _DTYPES = {"F32": "<f4", "U8": "u1"}
 
 
 class ShardDamagedError(StoreError):
-    """A shard is not what was written."""
+    """A shard differs from what was written."""
 
-    def __init__(self, path: Path, what: str) -> None:
-        super().__init__(f"{path} is damaged: {what}.")
+    def __init__(self, path: Path, damage: str) -> None:
+        super().__init__(f"{path} is damaged: {damage}.")
         self.path = path
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a tensor lies in the file."""
+    """The place of a tensor in the file."""
 
     start: int
     dtype: str
@@ -50,16 +50,16 @@ class _Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shard:
-    """An opened shard: header and digests read and checked, rows still on disk.
+    """An opened shard: header and digests are read and checked, rows are still on disk.
 
     Parameters
     ----------
     path : Path
         The file.
     digests : array of shape (text,)
-        Its texts, dtype ``S16``.
+        Digests of its texts, dtype ``S16``.
     rows : mapping of str to place
-        The rows it holds, by ``layer:pooling``.
+        Places of its rows, by ``layer:pooling``.
     """
 
     path: Path
@@ -67,16 +67,16 @@ class Shard:
     rows: Mapping[str, _Place]
 
     def read(self, keys: Iterable[str]) -> Iterator[Features]:
-        """Yield the (text, hidden) matrix of each row, checked.
+        """Yield the (text, hidden) matrix of each row after checking it.
 
         Raises
         ------
         ShardDamagedError
-            If a matrix is not what was written.
+            If a matrix differs from what was written.
         FileNotFoundError
-            If the file is gone: another process pruned it.
+            If another process has pruned the file.
         StoreError
-            If the disk refuses.
+            If the file cannot be read.
         """
         with _opened(self.path) as file:
             for key in keys:
@@ -88,7 +88,7 @@ class Shard:
         Raises
         ------
         ShardDamagedError
-            If one is not what was written.
+            If one differs from what was written.
         """
         for _ in self.read(self.rows):
             pass
@@ -100,13 +100,13 @@ def write_shard(folder: Path, digests: Digests, rows: Mapping[str, Features]) ->
     Raises
     ------
     StoreError
-        If the disk is full or refuses; nothing is left behind then.
+        If the disk is full or not writable; then no temporary file is left.
     """
     tensors = {**rows, _DIGEST: digests.view(np.uint8).reshape(-1, DIGEST_BYTES)}
     checksums = {name: _checksum(tensor) for name, tensor in tensors.items()}
     data = save(tensors, metadata=checksums)
     header = data[: _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")]
-    # The random part lets many processes append without locks, and lets no name come twice.
+    # The random part keeps names distinct, so that many processes can append without locks.
     write_whole(folder / f"{_header_digest(header)}-{secrets.token_hex(8)}{SHARD}", data)
 
 
@@ -116,11 +116,11 @@ def open_shard(path: Path) -> Shard:
     Raises
     ------
     ShardDamagedError
-        If either, or the length of the file, is not what was written.
+        If either, or the length of the file, differs from what was written.
     FileNotFoundError
-        If it is gone: another process pruned it.
+        If another process has pruned the file.
     StoreError
-        If the disk refuses.
+        If the file cannot be read.
     """
     with _opened(path) as file:
         rows = _read_header(file, path)
@@ -148,7 +148,7 @@ def _read_header(file: BufferedReader, path: Path) -> dict[str, _Place]:
     header = prefix + file.read(length)
     if _header_digest(header) != path.name.partition("-")[0]:
         raise ShardDamagedError(path, "the header's digest is not the one in the file name")
-    fields = json.loads(header[_LENGTH_BYTES:])  # proven to be what write_shard wrote
+    fields = json.loads(header[_LENGTH_BYTES:])  # valid, because its digest was checked
     checksums = fields.pop("__metadata__")
     end = len(header) + max(field["data_offsets"][1] for field in fields.values())
     if size != end:
@@ -174,7 +174,7 @@ def _read_tensor(file: BufferedReader, path: Path, name: str, place: _Place) -> 
 
 
 def _checksum(tensor: np.ndarray) -> str:
-    # CRC-32 finds every flipped byte for certain and is four times as fast as a digest.
+    # CRC-32 detects every single flipped byte and is four times as fast as a digest.
     return f"{zlib.crc32(tensor.data):08x}"
 
 

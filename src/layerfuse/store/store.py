@@ -1,4 +1,4 @@
-"""``EmbeddingStore``: every text embedded so far, by the spec that made the numbers."""
+"""``EmbeddingStore``: the embeddings of all texts so far, by backbone spec."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -21,15 +21,15 @@ from layerfuse.store.writer import SHARD_BYTES, SHARD_TEXTS, ShardWriter
 class EmbeddingStore:
     """A folder of embeddings that many processes may read and append to at once, without locks.
 
-    Each entry is a folder named by the fingerprint of a ``BackboneSpec``, so whatever changes the
-    numbers changes the entry. A damaged shard is set aside with a warning that names it, and its
-    texts count as missing. An extraction is therefore: embed what is ``missing``, ``read``; if
-    ``read`` finds damage only now, ask ``missing`` again.
+    Each entry is a folder named by the fingerprint of a ``BackboneSpec``, so settings that change
+    the numbers lead to another entry. A damaged shard is set aside with a warning that names it,
+    and its texts count as missing. So embed the texts that are ``missing``, then ``read``. If
+    ``read`` detects damage, call ``missing`` again.
 
     Parameters
     ----------
     folder : path
-        Made at the first write. Nothing is touched until then.
+        Created at the first write.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -51,20 +51,20 @@ class EmbeddingStore:
         Returns
         -------
         list of int
-            Ascending positions of the texts that lack any of the layers; of a text that stands
-            several times, the first position only.
+            Ascending positions of the texts that lack any of the layers; for a repeated text, only
+            its first position.
 
         Raises
         ------
         LayerError
-            If a layer is not one of the backbone's.
+            If the backbone does not have one of the layers.
         StoreError
-            If the disk refuses.
+            If the store cannot be read.
         """
         return self._index(spec.fingerprint).missing(_row_keys(spec, refs), as_digests(texts))
 
     def read(self, spec: BackboneSpec, refs: Sequence[LayerRef], texts: Texts) -> LayerArray:
-        """Read and check embeddings; each layer comes from any shard that holds it.
+        """Read and check embeddings; layers of one text may come from different shards.
 
         Parameters
         ----------
@@ -83,10 +83,10 @@ class EmbeddingStore:
         Raises
         ------
         LayerError
-            If a layer is not one of the backbone's.
+            If the backbone does not have one of the layers.
         StoreError
-            If a text lacks a layer, perhaps since its shard was found damaged just now; or if the
-            disk refuses.
+            If a text lacks a layer, for example because its shard was found damaged in this call;
+            or if the store cannot be read.
         """
         keys, digests = _row_keys(spec, refs), as_digests(texts)
         values = np.empty((len(keys), len(digests), spec.hidden_size), np.float32)
@@ -96,7 +96,7 @@ class EmbeddingStore:
         return values
 
     def disk_bytes(self, spec: BackboneSpec, texts: Texts) -> int:
-        """Return what the embeddings of some texts take on disk, at all layers that are held.
+        """Return the size on disk of the embeddings of some texts at all stored layers.
 
         Parameters
         ----------
@@ -108,12 +108,12 @@ class EmbeddingStore:
         Returns
         -------
         int
-            Sizes of the files they stand in, each times the share of its texts that are these.
+            Sum of the shard sizes, each times the share of its texts that are among these.
 
         Raises
         ------
         StoreError
-            If the disk refuses.
+            If the store cannot be read.
         """
         return self._index(spec.fingerprint).disk_bytes(as_digests(texts))
 
@@ -132,7 +132,7 @@ class EmbeddingStore:
         spec : BackboneSpec
             What makes the numbers.
         refs : sequence of LayerRef
-            The rows of the arrays to come: some or all layers of that backbone, none twice.
+            Layers of that backbone, distinct, one per row of the arrays to be added.
         shard_bytes : int
             Most bytes of embeddings in one shard.
         shard_texts : int
@@ -146,7 +146,7 @@ class EmbeddingStore:
         Raises
         ------
         LayerError
-            If a layer is not one of the backbone's, stands twice, or there is none.
+            If the backbone lacks a layer, a layer is repeated, or there is none.
         """
         keys = _row_keys(spec, refs)
         if not keys or len(set(keys)) != len(keys):
@@ -156,7 +156,7 @@ class EmbeddingStore:
         return ShardWriter(folder, spec, keys, shard_bytes, shard_texts)
 
     def entries(self) -> list[StoreEntry]:
-        """List what the store holds, by fingerprint; an entry without a readable spec included.
+        """List the entries of the store by fingerprint, including those without a readable spec.
 
         Returns
         -------
@@ -166,7 +166,7 @@ class EmbeddingStore:
         Raises
         ------
         StoreError
-            If the disk refuses.
+            If the store cannot be read.
         """
         return [self._entry(folder) for folder in entries.entry_folders(self.folder)]
 
@@ -176,12 +176,12 @@ class EmbeddingStore:
         Returns
         -------
         list of str
-            A line per damaged file, with its path and what is wrong. Empty if all is well.
+            One line per damaged file, with its path and the damage. Empty if there is none.
 
         Raises
         ------
         StoreError
-            If the disk refuses.
+            If the store cannot be read.
         """
         damages = []
         for folder in entries.entry_folders(self.folder):
@@ -206,19 +206,19 @@ class EmbeddingStore:
         older_than_days: float | None = None,
         everything: bool = False,
     ) -> int:
-        """Remove entries, and what killed processes and damage left behind in any entry.
+        """Remove entries, and in all entries the debris of killed processes and damage.
 
-        Without arguments only the debris goes. Names and age together: what meets both. Writers may
-        be at work: a file that one began in the last ten minutes stays.
+        Without arguments, only debris is removed. With names and an age, an entry must meet both.
+        Files that a writer began in the last ten minutes stay.
 
         Parameters
         ----------
         names : iterable of str, optional
-            Fingerprints, or names of backbones (every entry of such a backbone).
+            Fingerprints, or names of backbones, which mean all entries of a backbone.
         older_than_days : float, optional
-            Only entries that were neither read nor written for so long.
+            Remove only entries that were neither read nor written for this long.
         everything : bool
-            All entries, whatever the other two say.
+            Remove all entries, whatever the other arguments.
 
         Returns
         -------
@@ -230,7 +230,7 @@ class EmbeddingStore:
         UnknownOptionError
             If a name is neither the fingerprint nor the backbone of an entry; nothing is removed.
         StoreError
-            If the disk refuses.
+            If a file cannot be removed.
         """
         folders = chosen = entries.entry_folders(self.folder)
         if not everything:
@@ -245,7 +245,7 @@ class EmbeddingStore:
         return self._indexes[fingerprint]
 
     def _entry(self, folder: Path) -> StoreEntry:
-        idle_seconds = entries.idle_seconds(folder)  # before damage may be set aside below
+        idle_seconds = entries.idle_seconds(folder)  # first, because refresh may rename shards
         shards = self._index(folder.name).refresh()
         return StoreEntry(
             fingerprint=folder.name,
@@ -262,8 +262,8 @@ def _row_keys(spec: BackboneSpec, refs: Sequence[LayerRef]) -> list[str]:
     unknown = [str(ref) for ref in refs if ref not in known]
     if unknown:
         msg = (
-            f"{', '.join(unknown)}: not of {spec.name}, which has layers 0 to {spec.n_layers} "
-            f"with pooling {', '.join(spec.poolings)}. Take the layers from spec.refs()."
+            f"{spec.name} has no {', '.join(unknown)}. It has layers 0 to {spec.n_layers} "
+            f"with pooling {', '.join(spec.poolings)}. Take layers from spec.refs()."
         )
         raise LayerError(msg)
     return [f"{ref.layer}:{ref.pooling}" for ref in refs]

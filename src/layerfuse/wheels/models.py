@@ -1,4 +1,4 @@
-"""The table of packaged models: which wheels carry which model, by digest."""
+"""The table of packaged models: the wheels that contain each model, with their digests."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ Form = Literal["folder", "zip", "gguf"]
 
 @dataclass(frozen=True, slots=True)
 class PackagedModel:
-    """Where a packaged model lies and what it is.
+    """A packaged model: its wheels and a description.
 
     Parameters
     ----------
     wheels : mapping of str to str
-        Requirement to sha256 of its wheel; several wheels are parts of one file, in order.
+        Sha256 of each wheel by requirement; several wheels are parts of one file, in order.
     form : Form
-        What lies there: the model folder itself, a zip archive of it, or a GGUF file.
+        Form of the model in the wheels: a model folder, a zip archive of it, or a GGUF file.
     member : str
-        Regular expression for the members of each wheel that make up the model.
+        Regular expression for the members of each wheel that belong to the model.
     download_bytes : int
         Size of all wheels.
     about : str
-        Family, layers x width, number of parameters, precision of origin.
+        Family, layers x width, number of parameters, original precision.
     licence : str
-        As the model card states it.
+        Licence according to the model card.
     """
 
     wheels: Mapping[str, str]
@@ -115,11 +115,11 @@ PACKAGED_MODELS: Mapping[str, PackagedModel] = {
 
 
 def packaged_folder(name: str) -> Path:
-    """Return where a packaged model lies once it was fetched."""
+    """Return the folder of a packaged model after its download."""
     return cache_folder() / "models" / name
 
 
 def is_fetched(name: str) -> bool:
-    """Tell whether a packaged model is on disk, with configuration and weights."""
+    """Return whether a packaged model is on disk, with configuration and weights."""
     folder = packaged_folder(name)
     return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))

