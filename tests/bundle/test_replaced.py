@@ -1,4 +1,4 @@
-"""A classifier that is saved over while it is loaded is all of one save."""
+"""A classifier that is replaced while it is loaded comes from a single save."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from layerfuse.core.errors import BundleFormatError
 
 @pytest.fixture
 def two(make, toy_texts, toy_labels, tmp_path):
-    """Return a folder with one of two classifiers, which say the opposite, and the other."""
+    """Return a folder with one of two classifiers that predict opposite labels, and the other."""
     reverse = {"calm": "loud", "loud": "calm"}
     first = make().fit(toy_texts, toy_labels)
     other = make().fit(toy_texts, [reverse[label] for label in toy_labels])

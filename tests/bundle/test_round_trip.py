@@ -349,7 +349,7 @@ def test_a_backbone_that_joins_a_loaded_classifier_has_its_own_defaults(
 
 
 def test_settings_that_were_asked_for_are_no_mistake(taught, toy, tiny_encoder, tmp_path):
-    """The poolings differ; whoever names one does not mean those of then."""
+    """The poolings differ: naming a backbone does not mean the poolings it had before."""
     backbones = [
         Backbone.from_pretrained(tiny_encoder, pooling=pooling, device="cpu", name=pooling)
         for pooling in ("max", "mean")

@@ -1,4 +1,4 @@
-"""A folder appears whole or not at all, and nothing of anybody else's is lost."""
+"""A folder appears whole or not at all, and no file of a user is lost."""
 
 import errno
 import resource

@@ -57,7 +57,7 @@ def test_a_share_can_be_held_out_instead_and_groups_stay_together(run, arguments
     assert "held out as test texts (seed 0)" in done.err
 
 
-def test_groups_may_be_whole_numbers_that_a_table_made_floats_of(run, tables, toy, tmp_path):
+def test_groups_may_be_integers_that_a_table_stores_as_floats(run, tables, toy, tmp_path):
     texts, labels = toy(24)
     columns = {"text": texts, "label": labels, "author": [i // 2 * 1.0 for i in range(24)]}
     train = tables.write(tmp_path / "train.parquet", columns)
@@ -69,13 +69,13 @@ def test_groups_may_be_whole_numbers_that_a_table_made_floats_of(run, tables, to
     assert "column 'author': the group is missing in 1 of 24 data rows: 4." in done.err
 
 
-def test_a_class_that_the_draw_left_none_of_is_told(run, files):
-    """Both of its texts are of one author, whom some seeds hold out."""
+def test_a_class_without_training_texts_is_an_error(run, files):
+    """Both texts of the class have one author, whom some seeds hold out."""
     train, _ = files
     train.write_text(train.read_text() + "word1,rare,x\nword2,rare,x\n")
     options = ["--train", train, "-b", "nowhere", "--test-share", "0.5", "--group-column", "author"]
     told = [run("compare", *options, "--seed", seed).err.splitlines()[-1] for seed in range(4)]
-    lost = [one for one in told if "of class 'rare' no text is left" in one]
+    lost = [one for one in told if "no training text of class 'rare' is left" in one]
     assert 0 < len(lost) < 4
     assert all("Try another --seed" in one for one in lost)
 
@@ -106,7 +106,7 @@ def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
         (["--criterion", "loo_ridge", "--criterion", "blend"], "blend"),
         (["--out", "{test}"], "is a file"),
         (["--group-column", "writer"], "has no column 'writer' (group_column)"),
-        (["--test", "movie-reviews"], "no texts set apart to test on"),
+        (["--test", "movie-reviews"], "movie-reviews has no test split"),
         (["--test-share", "0.01"], "cannot be split with 1% held out"),
     ],
 )
@@ -118,18 +118,20 @@ def test_mistakes_are_told_in_one_line(run, arguments, files, more, message):
 
 
 @pytest.mark.parametrize("column", ["text", "label"])
-def test_a_test_file_with_other_columns_is_told_whose_they_are(run, arguments, files, column):
+def test_an_error_names_the_columns_of_a_test_file_with_other_columns(
+    run, arguments, files, column
+):
     files[1].write_text(files[1].read_text().replace(column, f"my {column}", 1))
     done = run(*arguments, "--test", str(files[1]))
     assert done.code == 2
     last = done.err.splitlines()[-1]
     assert f"test.csv: there is no column {column!r}, which the {column}s of " in last
-    assert "train.csv come from. Columns: " in last
-    assert "alike in both" in last
+    assert "train.csv were read. Columns: " in last
+    assert "same column names in both" in last
 
 
 def test_labels_that_look_like_numbers_in_one_file_alone(run, files, tiny_encoder):
-    """The training texts know a class more, which makes all labels words."""
+    """The training texts have a further class that is no number, so all labels are strings."""
     for file, more in zip(files, ("calm1 loud1,n/a,x\n" * 2, ""), strict=True):
         text = file.read_text().replace(",calm,", ",1,").replace(",loud,", ",2,")
         file.write_text(text + more)
@@ -139,7 +141,7 @@ def test_labels_that_look_like_numbers_in_one_file_alone(run, files, tiny_encode
     assert [one["label"] for one in json.loads(done.out)["classes"]] == ["1", "2", "n/a"]
 
 
-def test_seeds_start_again_behind_the_last(run, arguments, files):
+def test_seeds_wrap_around_after_the_largest(run, arguments, files):
     last = str(2**32 - 1)
     done = run(*arguments[:-1], "2", "--seed", last, "--test", str(files[1]), "--json")
     assert json.loads(done.out)["seeds"]["seeds"] == [2**32 - 1, 0]

@@ -90,7 +90,7 @@ def refused(server):
 
 @pytest.fixture
 def fit(data, tiny_encoder, tmp_path):
-    """Be a command that works, to which a mistake is added."""
+    """Return a valid command, to which tests add a mistake."""
     return ["fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out"]
 
 
@@ -156,7 +156,7 @@ def test_an_unknown_criterion_of_score(refused, data, tiny_encoder):
 def test_a_missing_file(refused, fit, tmp_path):
     fit[1] = tmp_path / "absent.csv"
 
-    assert f"{tmp_path / 'absent.csv'} is no file" in refused(*fit)
+    assert f"{tmp_path / 'absent.csv'} is neither a file" in refused(*fit)
 
 
 def test_a_file_of_an_unknown_format(refused, fit, tmp_path):
@@ -235,8 +235,8 @@ def test_an_output_folder_that_holds_something_else(refused, fit, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("precious")
 
-    assert "no saved classifier: notes.txt" in refused(*fit)
-    assert "no saved classifier: notes.txt" in refused("demo", "--out", tmp_path / "out")
+    assert "not part of a saved classifier: notes.txt" in refused(*fit)
+    assert "not part of a saved classifier: notes.txt" in refused("demo", "--out", tmp_path / "out")
     assert (tmp_path / "out" / "notes.txt").read_text() == "precious"
 
 
@@ -244,7 +244,7 @@ def test_an_output_folder_that_cannot_be_made(refused, fit, tmp_path):
     (tmp_path / "file").write_text("x")
     fit[5] = tmp_path / "file" / "out"
 
-    assert f"{fit[5]} cannot be made" in refused(*fit)
+    assert f"{fit[5]} cannot be created" in refused(*fit)
 
 
 def test_predicting_with_what_is_no_classifier(refused, data, tmp_path, tiny_encoder):
@@ -258,8 +258,8 @@ def test_predicting_what_is_no_table(refused, saved, tmp_path):
     (tmp_path / "empty.parquet").write_text("")
 
     assert "holds no data rows" in refused("predict", saved, tmp_path / "empty.csv")
-    assert "no readable parquet file" in refused("predict", saved, tmp_path / "empty.parquet")
-    assert "is no file" in refused("predict", saved, tmp_path / "absent.csv")
+    assert "is not a readable parquet file" in refused("predict", saved, tmp_path / "empty.parquet")
+    assert "is neither a file" in refused("predict", saved, tmp_path / "absent.csv")
 
 
 def test_a_table_that_has_a_prediction_already(refused, saved, data):

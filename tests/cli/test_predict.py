@@ -208,7 +208,7 @@ def test_the_mark_of_byte_order_is_no_part_of_the_first_text(run, saved):
     assert marked.out == plain.out
 
 
-def test_a_column_that_python_cannot_hold_is_no_matter(run, saved, tmp_path):
+def test_a_column_that_python_cannot_represent_is_kept(run, saved, tmp_path):
     times = pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))
     pq.write_table(pa.table({"text": ["loud1"], "at": times}), tmp_path / "ns.parquet")
     assert run("predict", saved, tmp_path / "ns.parquet").code == 0
@@ -229,7 +229,7 @@ def test_a_wrong_output_is_told_before_anything_loads(run, tmp_path, data, name,
 @pytest.mark.parametrize("name", ["in/train.csv", "in/../in/train.csv", "link.csv", "hard.csv"])
 @pytest.mark.parametrize("whole_folder", [False, True])
 def test_the_file_that_is_read_is_no_output(run, data, tmp_path, name, whole_folder):
-    """Before anything loads: there is no classifier."""
+    """Checked before anything is loaded: there is no classifier."""
     (tmp_path / "in").mkdir()
     file = data("in/train.csv")
     (tmp_path / "link.csv").symlink_to(file)
@@ -245,7 +245,7 @@ def test_the_file_that_is_read_is_no_output(run, data, tmp_path, name, whole_fol
 
 
 def test_another_file_of_the_folder_is_replaced(run, data, saved, tables, tmp_path):
-    """Of the same bytes even."""
+    """Even if both have the same bytes."""
     file, other = data("data.csv"), data("other.csv")
     assert run("predict", saved, file, "-o", other).code == 0
     assert "prediction" in tables.read(other).column_names

@@ -13,7 +13,7 @@ COSTLY = ["--criterion", "importance", "--criterion", "hscore", "--resamples", "
 
 
 def rows(done):
-    """Cells by layer."""
+    """Return the cells of the table by layer."""
     lines = [line.split() for line in done.out.splitlines() if line.split(" ")[0].count(":") == 2]
     return {line[0]: line[1:] for line in lines}
 
@@ -233,5 +233,5 @@ def test_texts_that_repeat_others_are_scored_once(
     columns = {"text": [*toy_texts, *toy_texts[:3]], "label": [*toy_labels, *toy_labels[:3]]}
     more = tables.write(tmp_path / "more.csv", columns)
     twice = run("score", more, "-b", tiny_encoder, *MEAN)
-    assert "left out 3 texts that repeat others; 48 are scored" in twice.err
+    assert "left out 3 near-duplicates; 48 texts are scored" in twice.err
     assert twice.out == once.out

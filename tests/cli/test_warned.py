@@ -1,4 +1,4 @@
-"""Warnings: one plain line each, and what is truncated told once for all batches."""
+"""Warnings: one plain line each, and one total of truncated texts for all batches."""
 
 import warnings
 
@@ -12,7 +12,7 @@ LONG = b"calm1 " * 70  # the encoder reads 64 tokens
 
 
 def told(name, counts, prompted=""):
-    """Return the whole line."""
+    """Return the expected warning."""
     longer = f"texts are{prompted} longer than max_tokens=64 and were truncated."
     return f"layerfuse: warning: {name}: {counts} {longer}"
 

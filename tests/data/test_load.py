@@ -617,7 +617,7 @@ def test_labels_of_several_types_in_json_lines(put: Put) -> None:
             load_texts(path, label_column=named)
 
 
-def test_a_whole_number_that_no_float_is_far_from_a_float(put: Put) -> None:
+def test_a_large_integer_far_from_a_float_is_an_error(put: Put) -> None:
     path = put("t.jsonl", f'{{"text": "a", "x": {2**53 + 1}}}\n{{"text": "b", "x": 0.5}}')
     stream = iter_batches(path, batch_rows=2)
     assert next(stream.batches).column("x").to_pylist() == [str(2**53 + 1), "0.5"]
@@ -625,7 +625,7 @@ def test_a_whole_number_that_no_float_is_far_from_a_float(put: Put) -> None:
         iter_batches(path, batch_rows=1)
 
 
-def test_half_a_surrogate_pair_in_json_lines_is_told_by_a_sign(put: Put) -> None:
+def test_half_a_surrogate_pair_in_json_lines_is_replaced(put: Put) -> None:
     texts = r'"text": "\ud83d a \ude00\ud83d", "label": "\ud83d\ude00"'
     row = rf'{{{texts}, "\ud800": {{"\udfff": "\\ud800"}}}}'
     data = load_texts(put("t.jsonl", row))

@@ -150,7 +150,7 @@ def test_csv_cannot_hold_everything(tmp_path: Path, value: Any) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parquet_cannot_hold_a_struct_of_nothing(tmp_path: Path) -> None:
+def test_parquet_cannot_hold_an_empty_struct(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot hold the columns \(.*'x'.*\)\. Write .jsonl"):
         write(tmp_path / "out.parquet", [{"text": "a", "x": {}}])
     assert list(tmp_path.iterdir()) == []
@@ -179,7 +179,7 @@ NAN, INF = float("nan"), float("inf")
         ({"a": [{"b": INF, "c": 1e300}], "d": "NaN"}, {"a": [{"b": None, "c": 1e300}], "d": "NaN"}),
     ],
 )
-def test_json_lines_hold_null_for_what_is_no_number(
+def test_json_lines_have_null_for_nan_and_infinity(
     tmp_path: Path, value: Any, written: Any
 ) -> None:
     write(tmp_path / "out.jsonl", [{"text": "é", "x": value, "day": dt.date(2020, 1, 2)}])
@@ -191,7 +191,7 @@ def test_json_lines_hold_null_for_what_is_no_number(
     }
 
 
-def test_json_lines_hold_null_for_what_is_no_number_in_a_map(tmp_path: Path) -> None:
+def test_json_lines_have_null_for_nan_and_infinity_in_a_map(tmp_path: Path) -> None:
     pairs = pa.array([[("a", NAN), ("b", 0.5)]], pa.map_(pa.string(), pa.float64()))
     with TableWriter(tmp_path / "out.jsonl") as writer:
         writer.write(pa.record_batch({"x": pairs}))
@@ -228,7 +228,7 @@ def test_other_types_in_a_later_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", ["007", 2.0, True, dt.date(2026, 1, 1)])
-def test_no_value_is_made_another_to_fit_the_first_batch(tmp_path: Path, other: Any) -> None:
+def test_no_value_is_changed_to_fit_the_first_batch(tmp_path: Path, other: Any) -> None:
     with pytest.raises(DataError, match=r"other types than the first \('a': .*, not int64\)"):
         write(tmp_path / "out.parquet", [{"a": 1}], [{"a": other}])
     with pytest.raises(DataError, match=r"other types than the first"):
@@ -255,7 +255,7 @@ def test_nanoseconds_are_written_whole(tmp_path: Path, extension: str) -> None:
 
 
 def test_nanoseconds_need_no_pandas(tmp_path: Path) -> None:
-    """Arrow hands them out as pandas has them, and fails where that is missing."""
+    """Arrow converts them to types of pandas, and fails if pandas is missing."""
     code = (
         "import sys\n"
         "class Without:\n"

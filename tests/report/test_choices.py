@@ -58,7 +58,7 @@ def accuracy(classifier, data):
     ("head", "fusion"), [("ridge", "concat"), ("logistic", "mean"), ("ridge", "static_gate")]
 )
 def test_every_set_is_what_a_classifier_of_it_alone_gives(make, backbones, data, head, fusion):
-    """The upper half of a backbone is the same whatever stands beside it."""
+    """The upper half of a backbone does not depend on the other backbones."""
 
     def fit(chosen):
         return make(backbones=chosen, selector="upper_half", head=head, fusion=fusion).fit(

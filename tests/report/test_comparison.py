@@ -147,7 +147,7 @@ def test_the_classifier_is_fitted_and_its_parameters_are_as_before(plain, sides,
 
 
 def test_test_labels_change_no_prediction(plain, sides, tiny_encoder):
-    """Turned labels turn every answer from right to wrong, and nothing else."""
+    """Swapped test labels make correct answers wrong, and change nothing else."""
     texts, labels, test_texts, test_labels = sides
     turned = ["calm" if label == "loud" else "loud" for label in test_labels]
     one, other = (

@@ -74,13 +74,13 @@ def test_a_text_is_leaked_if_it_stands_outside_its_fold_too():
         (["a", "a", *["b"] * 22], {"n_folds": 2}, DataError, "outside fold 1 there are fewer"),
     ],
 )
-def test_folds_that_cannot_be_are_told(labels, options, error, message):
+def test_impossible_folds_are_errors(labels, options, error, message):
     with pytest.raises(error, match=message):
         fold_splits(TEXTS, labels, **options)
 
 
 def test_whole_numbers_that_became_floats_are_groups():
-    """As in a table in which one of them is missing elsewhere."""
+    """As in a table in which another group is missing."""
     numbers = np.arange(24) // 3
     whole, floats = (fold_splits(TEXTS, LABELS, 3, groups=g) for g in (numbers, numbers * 1.0))
     assert [one.test_texts for one in floats] == [one.test_texts for one in whole]
@@ -113,7 +113,7 @@ def test_the_result_is_that_of_classifiers_fitted_without_each_fold(make, noisy)
 
 @pytest.mark.parametrize("head", ["ridge", "logistic"])
 def test_the_classifier_is_fitted_on_all_texts_in_the_end(make, noisy, head):
-    """In the order in which they came, by which folds are drawn that heads are validated on."""
+    """In their original order, on which the folds of the heads depend."""
     texts, labels = noisy
     classifier, alone = make(head=head), make(head=head).fit(texts, labels)
     compare(classifier, texts, labels, folds=2, costs=False)

@@ -256,7 +256,7 @@ def test_where_there_is_one_set_of_backbones_nothing_is_traded(report):
 
 @pytest.mark.parametrize("n_sets", [1, 4])
 def test_rows_of_choices_are_not_taken_for_the_result(report, n_sets):
-    """Page, with plots or without, and Markdown say what the table says of its rows."""
+    """The page and Markdown have the note of the table, with or without plots."""
     overhead = dataclasses.replace(report.overhead, choices=report.overhead.choices[:n_sets])
     few = dataclasses.replace(report, overhead=overhead)
     draw = {key: draw for key, _, draw in SECTIONS}["choices"]

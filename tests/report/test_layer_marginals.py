@@ -67,7 +67,7 @@ def test_only_the_deepest_layer_costs_time(data):
 
 
 def test_a_layer_that_says_nothing_adds_nothing(data):
-    """Texts are drawn here too, since there are more than are looked at."""
+    """There are more texts than are used, so they are drawn here too."""
     blocks, labels = data
     many = [LayerEmbeddings(np.tile(block.values, (1, 30, 1)), block.refs) for block in blocks]
     dead = many[1].values
@@ -83,7 +83,7 @@ def test_one_layer_alone_adds_to_none(data):
     assert layer_marginals(blocks, Selection(REFS[1:2], "one"), Supervision.of(labels), COSTS) == ()
 
 
-def test_texts_that_repeat_each_other_are_looked_at_once(data):
+def test_near_duplicates_are_used_once(data):
     blocks, labels = data
     many = [LayerEmbeddings(np.tile(block.values, (1, 3, 1)), block.refs) for block in blocks]
     known = Supervision(np.tile(labels, 3), np.ones(120), groups=np.tile(np.arange(40), 3))

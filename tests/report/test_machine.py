@@ -61,7 +61,7 @@ def test_each_trouble_gets_one_sentence(section, changed, words):
         ("network", {"hub": None, "package_index": None}),
     ],
 )
-def test_what_is_mended_or_not_known_is_not_complained_of(section, changed):
+def test_solved_and_unknown_problems_get_no_advice(section, changed):
     facts = copy.deepcopy(HEALTHY)
     facts[section].update(changed)
     assert advise(facts) == ()

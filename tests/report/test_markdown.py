@@ -88,7 +88,7 @@ def test_the_numbers_are_those_of_the_report(report):
 
 @pytest.mark.parametrize("n_folds", [0, 5])
 def test_all_tables_and_notes_of_the_page_stand_here_too(report, n_folds):
-    """But those that speak of a plot, and mistakes, which are no table there."""
+    """Except notes on plots, and mistakes, which are not a table on the page."""
     data = dataclasses.replace(report.data, n_folds=n_folds)
     report = dataclasses.replace(report, data=data)
     page, document = report_html(report), report_markdown(report)

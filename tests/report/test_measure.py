@@ -28,7 +28,7 @@ QUICK = {
 
 @pytest.fixture
 def classifier(tiny_encoder, tiny_decoder, toy_texts, toy_labels):
-    """Two backbones, a lexical head, of which the terms are no trained numbers."""
+    """Two backbones and a TF-IDF head, whose terms are not trained numbers."""
     classifier = FusionClassifier(
         [str(tiny_encoder), str(tiny_decoder)],
         head="ridge",
@@ -42,7 +42,7 @@ def classifier(tiny_encoder, tiny_decoder, toy_texts, toy_labels):
 
 @pytest.fixture
 def afresh(monkeypatch):
-    """Spare the fresh process, and tell what it would have been asked."""
+    """Skip the fresh process, and return its request."""
     asked = []
 
     def note(folder, texts, device):

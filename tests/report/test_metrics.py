@@ -124,7 +124,7 @@ def test_paired_gain_turns_its_sign_with_the_roles():
     assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=0.01)
 
 
-def test_paired_gain_over_itself_is_zero_give_or_take_what_the_texts_cannot_tell():
+def test_paired_gain_over_itself_is_zero_within_an_interval():
     right, _ = answers(300, 0)
     interval = paired_gain(right, right)
     assert interval.value == 0

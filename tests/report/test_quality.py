@@ -63,7 +63,7 @@ def by_hand(probabilities, truth, n_bins):
 
 @pytest.mark.parametrize("side", ["underconfident", "mixed"])
 def test_calibration_error_counts_either_side_in_15_bins(side):
-    """Mixed: too sure in every other of the 15 bins, not sure enough in the rest."""
+    """Overconfident in every other of the 15 bins, underconfident in the rest."""
     rng = np.random.default_rng(2)
     confidence = rng.uniform(0.5, 0.9, 3000)
     off = np.where((15 * confidence).astype(int) % 2, -0.1, 0.1) if side == "mixed" else 0.1

@@ -63,7 +63,7 @@ def test_steps_are_of_the_backbone_that_training_texts_found_best(
 
 
 def test_a_last_layer_that_tests_chose_is_told_as_such(make_report, layers, row):
-    """Folds that found several backbones have a best layer of all that is like none of them."""
+    """If folds found several backbones, no backbone has the numbers of the best layer of all."""
     mixed = row("best layer of all", "best layer", 0.79)
     known, found = told(make_report(), (*layers, mixed))
     assert found[:2] == [("b, last layer", 0.8, True), ("best layer of all", 0.79, False)]

@@ -60,7 +60,7 @@ def config_file(tmp_path, toy, tiny_encoder):
 
 
 def count_comparisons(monkeypatch):
-    """Leave the costs out, which take a process each; return what tells of each comparison."""
+    """Skip the costs, which need a process each; return a record of each comparison."""
     calls = []
     compare = study_module.compare
 
@@ -89,7 +89,7 @@ def runs(tmp_path_factory, toy, tiny_encoder):
 
 @pytest.fixture
 def told(monkeypatch, make_report):
-    """Make reports up where it only matters which runs there are, and tell their data sets."""
+    """Replace compare by made-up reports; return the data sets that were compared."""
     calls = []
 
     def made_up(*_args, **options):
@@ -229,7 +229,7 @@ def test_another_tokenizer_or_code_is_another_run(config_file, told, tiny_encode
     assert told == ["one", "one"]
 
 
-def test_a_path_that_leads_nowhere_is_told_before_the_first_run(config_file, quick, tmp_path):
+def test_a_wrong_path_is_an_error_before_the_first_run(config_file, quick, tmp_path):
     (tmp_path / "two_&-test.jsonl").unlink()
     with pytest.raises(DataError, match=r"two_&-test\.jsonl is neither a file"):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
@@ -237,10 +237,8 @@ def test_a_path_that_leads_nowhere_is_told_before_the_first_run(config_file, qui
 
 
 @pytest.mark.parametrize("line", ['{"text": "a", "label": "new"}', ""])
-def test_labels_that_no_run_could_be_made_of_are_told_before_the_first_run(
-    config_file, quick, tmp_path, line
-):
-    """Of the second data set, before the first one takes its hours."""
+def test_invalid_labels_are_an_error_before_the_first_run(config_file, quick, tmp_path, line):
+    """In the second data set, before the runs of the first."""
     (tmp_path / "two_&-test.jsonl").write_text(line + "\n")
     with pytest.raises(LayerFuseError, match=r"Data set 'two_&': .*('new'|empty)"):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
@@ -279,7 +277,7 @@ def test_a_packaged_model_is_not_a_folder_of_its_name(config_file, quick, tmp_pa
 
 
 def test_columns_are_those_of_the_training_texts(config_file, told, tmp_path):
-    """Test texts have a column more, of a name that is usual too."""
+    """The test texts have a further column with a usual name."""
     train, test = (tmp_path / f"one-{side}.jsonl" for side in ("train", "test"))
     train.write_text(train.read_text().replace('"text"', '"sentence"'))
     lines = test.read_text().replace('"text"', '"text": "x", "sentence"')

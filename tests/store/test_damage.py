@@ -1,4 +1,4 @@
-"""No damaged byte comes back: it is found, named once, and its texts count as missing."""
+"""A damaged shard is detected, named in one warning, and its texts count as missing."""
 
 import json
 import os
@@ -66,7 +66,7 @@ REGIONS = [
 
 
 def absent_after_reading(store: EmbeddingStore, spec: BackboneSpec) -> list[int]:
-    """Ask, read, ask again, as an extraction does."""
+    """Call missing, read and missing again, as an extraction does."""
     absent = store.missing(spec, spec.refs(), TEXTS)
     if not absent:
         with pytest.raises(StoreError, match="10 of them lack"):

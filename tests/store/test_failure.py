@@ -1,4 +1,4 @@
-"""Kills, full disks, interrupts and many writers: at most the shard in flight is lost."""
+"""Kills, full disks, interrupts and many writers: at most the current shard is lost."""
 
 import errno
 import os

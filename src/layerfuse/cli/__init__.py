@@ -1,4 +1,4 @@
-"""The command line: a command parses, calls the library and prints; it imports when called."""
+"""The command line: each command parses, calls the library and prints; it imports when called."""
 
 from layerfuse.cli.app import main
 

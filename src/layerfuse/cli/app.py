@@ -1,4 +1,4 @@
-"""The application: its commands, and one line for every mistake of a user."""
+"""The application: its commands; a user's mistake is reported in one line."""
 
 import io
 import logging
@@ -36,64 +36,64 @@ app.add_typer(cache_app, name="cache")
 
 _USER_MISTAKE = 2
 _INTERRUPTED = 130
-_NO_READER = 1
-_KILLED = 128  # and the number of the signal
+_BROKEN_PIPE = 1
+_KILLED = 128  # plus the number of the signal
 
 
 def main() -> None:
-    """Run the command line; exit 2 with one line on standard error for a mistake of the user."""
+    """Run the command line; a user's mistake exits 2 with one line on standard error."""
     _open_missing_streams()
-    _end_orderly()
+    _exit_on_signals()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     warnings.showwarning = show_warning
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # as input is read, whatever the locale can hold
+        sys.stdout.reconfigure(encoding="utf-8")  # like the input, whatever the locale
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="layerfuse", standalone_mode=False)
-        sys.stdout.flush()  # here, where a full disk can still be told
+        sys.stdout.flush()  # a full disk must raise here, where it is reported
     except typer.Abort:
         code = _INTERRUPTED
-    except BrokenPipeError:  # who reads has enough, as in `| head`
+    except BrokenPipeError:  # the reader closed the pipe, as in `| head`
         _drop_output()
-        code = _NO_READER
+        code = _BROKEN_PIPE
     except (LayerFuseError, OSError) as err:
-        code = _complain(str(err))
+        code = _report_mistake(str(err))
         _drop_output()
     except typer.TyperException as err:
-        code = _complain(err.format_message())
+        code = _report_mistake(err.format_message())
     sys.exit(code)
 
 
 def _open_missing_streams() -> None:
-    """Stand in for streams that who called has closed, as in `2>&-`."""
+    """Replace standard streams that the caller has closed, as in `2>&-`, by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
-def _end_orderly() -> None:
-    """Let a signal that ends the process end its blocks too, so that no temporary files are left.
+def _exit_on_signals() -> None:
+    """Turn SIGTERM and SIGHUP into SystemExit, so that context managers remove temporary files.
 
-    What is ignored, as under nohup, stays so.
+    A signal that is ignored, as under nohup, stays ignored.
     """
-    for name in ("SIGTERM", "SIGHUP"):  # the second is not everywhere
+    for name in ("SIGTERM", "SIGHUP"):  # not all systems have SIGHUP
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _end)
+            signal.signal(number, _exit)
 
 
-def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise SystemExit(_KILLED + number)
 
 
-def _complain(message: str) -> int:
+def _report_mistake(message: str) -> int:
     sys.stderr.write(f"layerfuse: error: {' '.join(message.split())}\n")
     return _USER_MISTAKE
 
 
 def _drop_output() -> None:
-    """Let what cannot be written vanish, or Python would complain about it once more at exit."""
+    """Discard output that cannot be written; otherwise Python reports it again at exit."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -39,7 +39,7 @@ _TextsAndLabels = tuple[list[str], list[object]]
 
 
 class _Data(NamedTuple):
-    """What is compared on; cross-validated where there is no test side."""
+    """The texts of a comparison; without test texts they are cross-validated."""
 
     train: _TextsAndLabels
     test: _TextsAndLabels | None = None
@@ -168,11 +168,11 @@ def compare(
 
 
 def _name(train: str) -> str:
-    """Return what a source is called: a file without its extension, all else as it is."""
+    """Return the name of a source; a file is named without its extension."""
     from layerfuse.data import EXTENSIONS
 
     path = Path(train)
-    if not path.name.strip("."):  # the working folder, or one above it
+    if not path.name.strip("."):  # "." or ".."
         path = path.resolve()
     is_file = path.suffix.lower() in EXTENSIONS and not path.is_dir()
     return path.stem if is_file else path.name
@@ -193,10 +193,9 @@ def _read(
 
     if test is not None and (group_column is not None or test_share is not None):
         option = "--test-share" if group_column is None else "--group-column"
-        raise typer.BadParameter(f"{option} splits --train; leave it out beside --test.")
+        raise typer.BadParameter(f"{option} splits --train; leave it out with --test.")
     data = read_labelled(train, text_column, label_column, offline=offline)
     say_columns(data)
-    own = data.texts, _labels(data)
     if test is not None:
         tests = load_test_texts(test, data, offline=offline)
         data, tests = data.with_label_type_of(tests), tests.with_label_type_of(data)
@@ -205,7 +204,7 @@ def _read(
     if group_column is not None:
         groups = _groups(train, group_column, offline=offline)
     if test_share is None:
-        return _Data(own, groups=groups)
+        return _Data((data.texts, _labels(data)), groups=groups)
     return _held_out(data, groups, test_share, seed)
 
 
@@ -217,14 +216,14 @@ def _groups(train: str, group_column: str, *, offline: bool) -> list[object]:
 
     table = open_source(train, offline=offline)
     check_column(table.first, table.name, group_column, "group_column")
-    groups = [one for batch in table.batches for one in batch.column(group_column).to_pylist()]
-    if not table.typed:  # how such a file says that one is missing, as of labels
-        groups = [None if one in {"nan", "NaN"} else one for one in groups]
+    groups = [group for batch in table.batches for group in batch.column(group_column).to_pylist()]
+    if not table.typed:  # in a delimited file NaN is a missing value, as for labels
+        groups = [None if group in {"nan", "NaN"} else group for group in groups]
     return list(check_groups(groups, f"{table.name}, column {group_column!r}"))
 
 
 def _held_out(data: "TextData", groups: "list[object] | None", share: float, seed: int) -> _Data:
-    """Hold out a share of the texts: stratified by label, or else groups kept together."""
+    """Hold out a share of the texts, stratified by label, or by whole groups if there are any."""
     import numpy as np
     from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
@@ -244,9 +243,9 @@ def _held_out(data: "TextData", groups: "list[object] | None", share: float, see
     lost = next((label for label in test[1] if label not in known), None)
     if lost is not None:
         raise DataError(
-            f"{data.source}: of class {lost!r} no text is left to train on with {share:.0%} held "
-            f"out by seed {seed}. Try another --seed, hold out less, or leave out --test-share to "
-            "cross-validate."
+            f"{data.source}: with {share:.0%} held out under seed {seed}, no training text of "
+            f"class {lost!r} is left. Try another --seed, hold out less, or leave out --test-share "
+            "to cross-validate."
         )
     say(f"{len(test[0])} of them held out as test texts (seed {seed})")
     return _Data(train, test)

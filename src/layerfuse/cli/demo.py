@@ -87,7 +87,7 @@ def demo(
 def _predict_in_new_process(folder: Path) -> None:
     command = [
         sys.executable,
-        "-P",  # what lies in the working folder is no module, as it is none for the command line
+        "-P",  # do not import modules from the working folder
         "-m",
         "layerfuse",
         "predict",

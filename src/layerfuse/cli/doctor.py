@@ -28,7 +28,7 @@ def doctor(offline: OfflineOption = False, json: JsonOption = False) -> None:
 
 
 def _plain(name: str, value: Any) -> str:
-    """Return a value as a person reads it."""
+    """Format a value for people."""
     if name.endswith("_bytes"):
         return f"{value / 2**30:.1f} GiB"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they print alike."""
+"""Options and output functions that several commands share."""
 
 import json
 import sys
@@ -99,21 +99,21 @@ NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Do not keep emb
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def prompt_of(given: list[str] | None) -> str | list[str]:
-    """Return what ``FusionClassifier`` takes: one prompt for all backbones, or one for each."""
-    given = given or [""]
-    return given if len(given) > 1 else given[0]
+def prompt_of(prompts: list[str] | None) -> str | list[str]:
+    """Return prompts as ``FusionClassifier`` takes them: one for all backbones, or one for each."""
+    prompts = prompts or [""]
+    return prompts if len(prompts) > 1 else prompts[0]
 
 
 def say(message: str) -> None:
-    """Tell a person something, on standard error, so that standard output stays clean."""
+    """Print a message to standard error, so that standard output has only results."""
     sys.stderr.write(message + "\n")
 
 
 def read_labelled(
     data: str, text_column: str | None, label_column: str | None, *, offline: bool
 ) -> "TextData":
-    """Read texts with labels that a classifier can be trained on."""
+    """Read texts, and check that a classifier can be trained on their labels."""
     from layerfuse.core.errors import LabelError
     from layerfuse.data import check_labels, load_texts
 
@@ -126,7 +126,7 @@ def read_labelled(
 
 
 def say_columns(texts: "TextData") -> None:
-    """Tell which columns are used, once nothing can be wrong with them."""
+    """Print which columns are used; called after they are checked."""
     say(
         f"{len(texts.texts)} texts from {texts.source}, column {texts.text_column!r}; "
         f"labels from column {texts.label_column!r}"
@@ -134,7 +134,7 @@ def say_columns(texts: "TextData") -> None:
 
 
 def filled(text: str, *, bullet: str = "") -> str:
-    """Return a text in lines of 80 columns, names of models and folders whole."""
+    """Wrap a text to 80 columns without breaking names of models and folders."""
     return textwrap.fill(
         text,
         80,

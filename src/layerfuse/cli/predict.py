@@ -15,7 +15,7 @@ from layerfuse.cli.options import (
     quiet_transformers,
     say,
 )
-from layerfuse.cli.warned import truncation_told_once
+from layerfuse.cli.warned import truncation_warned_once
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,10 +61,10 @@ def predict(
     quiet_transformers()
     stream = None
     if json and output is not None:
-        raise typer.BadParameter("--json is for standard output; leave it out beside --output.")
+        raise typer.BadParameter("--json is for standard output; leave it out with --output.")
     if text_column is not None and file in {None, "-"}:
         raise typer.BadParameter("--text-column is for files; standard input has a text per line.")
-    table = TableWriter(output) if output else None  # refuses a name before the models load
+    table = TableWriter(output) if output else None  # checks the name before models are loaded
     if file is not None and output is not None:
         _check_apart(file, output.expanduser())
     trained_on = saved_text_column(folder)
@@ -77,10 +77,10 @@ def predict(
     classifier.progress = not no_progress
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(table) if table else None
-        totals = stack.enter_context(truncation_told_once())
+        totals = stack.enter_context(truncation_warned_once())
         if stream:
-            other = trained_on not in {None, column}
-            note = f"; the classifier was fitted on column {trained_on!r}" if other else ""
+            differs = trained_on not in {None, column}
+            note = f"; the classifier was fitted on column {trained_on!r}" if differs else ""
             say(f"texts from {stream.source}, column {column!r}{note}")
         for batch in batches:
             totals.n_texts += batch.num_rows
@@ -92,7 +92,7 @@ def predict(
 
 
 def _check_apart(file: str, output: Path) -> None:
-    """Refuse to replace what is read, under whatever name, before any work."""
+    """Raise if the output is the input file, also under another name."""
     from layerfuse.core.errors import DataError
     from layerfuse.data import find_file
     from layerfuse.data.sources import check_one_table
@@ -100,7 +100,7 @@ def _check_apart(file: str, output: Path) -> None:
     if file == "-" or not output.exists():
         return
     check_one_table(file)
-    read = find_file(file)  # of a folder, the table in it
+    read = find_file(file)  # for a folder, the table in it
     if read is not None and read.samefile(output):
         raise DataError(f"--output {output} is the file that is read. Name another.")
 
@@ -147,5 +147,5 @@ def _print(batch: "pa.RecordBatch", *, json: bool) -> None:
     else:
         rows: list[dict[str, Any]] = batch.select(["prediction", "probability"]).to_pylist()
         for row in rows:
-            label = " ".join(str(row["prediction"]).split())  # one line, no tab of its own
+            label = " ".join(str(row["prediction"]).split())  # without line breaks and tabs
             typer.echo(f"{label}\t{row['probability']:.4f}")

@@ -92,7 +92,7 @@ def score(
     from layerfuse.select import SELECTOR_NAMES
 
     quiet_transformers()
-    plot = plot.expanduser() if plot else None  # as the library does with all other paths
+    plot = plot.expanduser() if plot else None
     criteria = list(dict.fromkeys(criterion or ["loo_ridge"]))
     loader = FusionClassifier(
         backbone,
@@ -154,7 +154,7 @@ def _read(
     *,
     offline: bool,
 ) -> "TextData":
-    """Read texts, with labels where anything asks for them."""
+    """Read texts, with labels if a criterion, the selector or the user needs them."""
     from layerfuse.core.errors import DataError, LabelError
     from layerfuse.data import load_texts
     from layerfuse.score import CRITERIA, criterion_info
@@ -169,7 +169,7 @@ def _read(
     except (DataError, LabelError) as err:
         if label_column is not None:
             raise
-        # Else it is not for the labels.
+        # Raises if the texts, too, cannot be read; then labels are not the problem.
         load_texts(data, text_column=text_column, labelled=False, offline=offline)
         free = ", ".join(name for name, info in CRITERIA.items() if info.label_free)
         raise LabelError(f"{err} These criteria need no labels: {free}.") from err
@@ -188,7 +188,7 @@ def _say(texts: "TextData", criteria: "Sequence[str]") -> None:
 
 
 def _distinct(texts: "TextData") -> "TextData":
-    """Return each text once for every label, where others repeat it."""
+    """Return the texts without near-duplicates of the same label."""
     import numpy as np
 
     from layerfuse.classifier.supervise import keep_distinct
@@ -199,13 +199,13 @@ def _distinct(texts: "TextData") -> "TextData":
     rows = keep_distinct(texts.texts, classes).tolist()
     if len(rows) < len(texts.texts):
         n_left = len(texts.texts) - len(rows)
-        say(f"left out {n_left} texts that repeat others; {len(rows)} are scored")
-    own = [texts.texts[i] for i in rows]
-    return replace(texts, texts=own, labels=None if labels is None else labels[rows])
+        say(f"left out {n_left} near-duplicates; {len(rows)} texts are scored")
+    kept = [texts.texts[i] for i in rows]
+    return replace(texts, texts=kept, labels=None if labels is None else labels[rows])
 
 
 def _check_plot(plot: Path | None) -> None:
-    """Refuse before the long work what could not be written after it."""
+    """Raise unless the plot can be written; called before the long work."""
     if plot is None:
         return
     if plot.suffix.lower() != ".svg":

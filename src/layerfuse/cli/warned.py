@@ -1,4 +1,4 @@
-"""Warnings as one plain line each, and those of truncated texts as one total for each backbone."""
+"""Prints each warning as one plain line, and truncated texts as one total per backbone."""
 
 import sys
 import warnings
@@ -18,48 +18,48 @@ def show_warning(
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    """Stand in for ``warnings.showwarning``: who runs a command has no use for a line of code."""
+    """Replace ``warnings.showwarning``: print the message without the line of code."""
     sys.stderr.write(f"layerfuse: warning: {' '.join(str(message).split())}\n")
 
 
 @dataclass
 class TruncationTotals:
-    """What batches truncate, added up.
+    """Truncated texts of all batches, added up per backbone.
 
     Attributes
     ----------
     n_texts : int
-        Of all batches; who runs them counts, since a batch without a long text warns of nothing.
+        Texts in all batches. The caller counts them, since batches without truncation do not warn.
     """
 
     n_texts: int = 0
     _totals: dict[str, TruncationWarning] = field(default_factory=dict)
 
-    def add(self, one: TruncationWarning) -> None:
-        """Add what a batch truncated."""
-        before = self._totals.get(one.backbone)
-        n_truncated = one.n_truncated + (before.n_truncated if before else 0)
-        self._totals[one.backbone] = replace(one, n_truncated=n_truncated)
+    def add(self, batch: TruncationWarning) -> None:
+        """Add the truncated texts of a batch."""
+        before = self._totals.get(batch.backbone)
+        n_truncated = batch.n_truncated + (before.n_truncated if before else 0)
+        self._totals[batch.backbone] = replace(batch, n_truncated=n_truncated)
 
-    def tell(self) -> None:
-        """Warn once of each backbone."""
+    def warn(self) -> None:
+        """Warn once per backbone."""
         for total in self._totals.values():
             warnings.warn(replace(total, n_texts=self.n_texts), stacklevel=2)
 
 
 @contextmanager
-def truncation_told_once() -> Iterator[TruncationTotals]:
-    """Let warnings of truncated texts wait for the end, also where the batches end early.
+def truncation_warned_once() -> Iterator[TruncationTotals]:
+    """Collect warnings of truncated texts and give their totals at the end of the block.
 
-    What was predicted until then may be in use.
+    Also after an exception, because predictions up to then may be in use.
 
     Yields
     ------
     TruncationTotals
-        Whose ``n_texts`` is for the caller to count.
+        The caller adds to its ``n_texts``.
     """
     totals = TruncationTotals()
-    # Once around all batches: entering anew, Python forgets which other warnings it has shown.
+    # Around all batches, because on each entry Python forgets which warnings it has shown.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", TruncationWarning)
@@ -81,4 +81,4 @@ def truncation_told_once() -> Iterator[TruncationTotals]:
             warnings.showwarning = take
             yield totals
     finally:
-        totals.tell()
+        totals.warn()
