@@ -98,7 +98,7 @@ def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--test", "{test}", "--group-column", "author"], "leave it out beside --test"),
+        (["--test", "{test}", "--group-column", "author"], "leave it out with --test"),
         (["--test", "{test}", "--test-share", "0.5"], "--test-share splits --train"),
         (["--folds", "30"], "Use fewer folds"),
         (["--folds", "3", "--test", "{test}"], "--folds cross-validates"),
@@ -125,7 +125,7 @@ def test_an_error_names_the_columns_of_a_test_file_with_other_columns(
     done = run(*arguments, "--test", str(files[1]))
     assert done.code == 2
     last = done.err.splitlines()[-1]
-    assert f"test.csv: there is no column {column!r}, which the {column}s of " in last
+    assert f"test.csv: there is no column {column!r}, from which the {column}s of " in last
     assert "train.csv were read. Columns: " in last
     assert "same column names in both" in last
 
