@@ -351,7 +351,7 @@ def test_a_mistake_is_told_before_anything_is_loaded(plain, sides, change, error
         compare(FusionClassifier(["no-such-folder"], **plain, **weight), **given)
 
 
-LEAVE_OUT = "eave .* out, or add training texts"
+LEAVE_OUT = "eave out .*, or add training texts"
 
 
 @pytest.mark.parametrize(
