@@ -354,7 +354,7 @@ def _without(report, name):
         ("fusion = 'mean'\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'", "fusion: "),
         (
             "seeds=[0,0]\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'",
-            "seeds: expected each",
+            "seeds: expected distinct seeds",
         ),
         (
             "[prompts]\nb=['x']\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'",
