@@ -34,6 +34,7 @@ from layerfuse import Backbone, LayerRef
 from layerfuse.classifier import gather_signals
 from layerfuse.core.signals import LayerSignals
 from layerfuse.core.standardize import Standardizer
+from layerfuse.core.supervision import Supervision
 from layerfuse.extract import DEFAULT_CACHE, StoredEmbeddings, embed_to_store, store_at
 from layerfuse.score import (
     CRITERION_NAMES,
@@ -179,7 +180,7 @@ def _right(
     standard = Standardizer.fit(features)
     if not standard.scale.any():  # the first token's embedding is the same for every text
         return np.asarray(names[np.bincount(classes).argmax()] == truth)
-    head, _ = fit_head(standard.apply(features), classes, head="ridge")
+    head, _ = fit_head(standard.apply(features), Supervision.of(classes), head="ridge")
     predicted = names[head.decisions(standard.apply(test.row(ref))).argmax(1)]
     return np.asarray(predicted == truth)
 

@@ -11,15 +11,16 @@ two commits.
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import record
 
 from layerfuse import Backbone, LayerRef, load_texts
-from layerfuse.core.folds import separable_groups
 from layerfuse.core.standardize import Standardizer
-from layerfuse.fuse import FUSIONS, Supervision
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import FUSIONS
 from layerfuse.train import fit_head, fit_words, join_words, repeat_groups
 
 _POOL = 300
@@ -93,18 +94,19 @@ def _log_losses(
     known, classes = np.unique(labels[rows], return_inverse=True)
     judges = _POOL + np.flatnonzero(np.isin(labels[_POOL:], known))
     own = [texts[i] for i in rows]
-    groups = separable_groups(classes, repeat_groups(own))
+    supervision = Supervision.of(classes, groups=repeat_groups(own))
     drawn, others = ([block[some] for block in blocks] for some in (rows, judges))
     if fusion is None:
         scaler = Standardizer.fit(drawn[0])
         vectors, new = scaler.apply(drawn[0]), scaler.apply(others[0])
     else:
-        supervision = Supervision(classes, np.ones(len(rows)), draw, groups=groups)
-        fused, vectors = FUSIONS[fusion].fit_fuse(drawn, refs, supervision)
+        fused, vectors = FUSIONS[fusion].fit_fuse(
+            drawn, refs, replace(supervision, random_state=draw)
+        )
         new = fused.fuse(others)
-    head, candidates = fit_head(vectors, classes, groups=groups)
-    words = fit_words(own, classes, groups=groups)
-    pooled, candidates = join_words(head, candidates, classes, words, groups=groups)
+    head, candidates = fit_head(vectors, supervision)
+    words = fit_words(own, supervision)
+    pooled, candidates = join_words(head, candidates, supervision, words)
     stated = next(one.log_loss for one in candidates if one.kind == pooled.candidate)
     chances = pooled.probabilities(new, [texts[i] for i in judges])
     truth = np.searchsorted(known, labels[judges])

@@ -15,6 +15,7 @@ import record
 
 from layerfuse import Backbone, score_layers, select_layers
 from layerfuse.core.layers import LayerEmbeddings
+from layerfuse.core.supervision import Supervision
 from layerfuse.fuse import Concat
 from layerfuse.train import fit_head
 
@@ -76,7 +77,7 @@ def _predict(
     names, classes = np.unique(labels, return_inverse=True)
     blocks = [train.row(ref) for ref in refs]
     fusion = Concat.fit(blocks)
-    head, _ = fit_head(fusion.fuse(blocks), classes, head="ridge")
+    head, _ = fit_head(fusion.fuse(blocks), Supervision.of(classes), head="ridge")
     return names[head.decisions(fusion.fuse([test.row(ref) for ref in refs])).argmax(1)]
 
 

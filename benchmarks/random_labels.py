@@ -14,7 +14,8 @@ import numpy as np
 import record
 
 from layerfuse import LayerRef
-from layerfuse.fuse import FUSIONS, Supervision
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import FUSIONS
 from layerfuse.train import fit_head
 
 _REFS = tuple(LayerRef(name, layer, "mean") for layer in (1, 2) for name in ("a", "b"))
@@ -52,8 +53,9 @@ def _draw(fusion: str, n_texts: int, seed: int) -> tuple[float, float, float]:
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n_texts) % 2)
     blocks, others = ([_block(rng, n, width) for width in _WIDTHS] for n in (n_texts, _NEW))
-    fitted, vectors = FUSIONS[fusion].fit_fuse(blocks, _REFS, Supervision.of(labels))
-    head, candidates = fit_head(vectors, labels)
+    supervision = Supervision.of(labels)
+    fitted, vectors = FUSIONS[fusion].fit_fuse(blocks, _REFS, supervision)
+    head, candidates = fit_head(vectors, supervision)
     best = min(candidates, key=lambda one: one.log_loss)
     said = head.log_probabilities(fitted.fuse(others))
     return best.accuracy, best.log_loss, float(-said[np.arange(_NEW), np.arange(_NEW) % 2].mean())

@@ -16,6 +16,7 @@ import numpy as np
 import record
 
 from layerfuse import Backbone, FusionClassifier
+from layerfuse.core.supervision import Supervision
 from layerfuse.extract import DEFAULT_CACHE, embed_to_store, store_at
 from layerfuse.fuse import Concat
 from layerfuse.meter import Meter
@@ -84,11 +85,11 @@ def _one(args: argparse.Namespace) -> dict:
         )
         blocks = [stored.row(ref) for ref in selection]
         fused = Concat.fit(blocks).fuse(blocks)
+    known = Supervision.of(classes)
     for head in ("ridge", "logistic"):
-        stages[f"{head} head"] = record.seconds(lambda h=head: fit_head(fused, classes, head=h))
-    weights = np.ones(len(texts))
+        stages[f"{head} head"] = record.seconds(lambda h=head: fit_head(fused, known, head=h))
     stages["lexical head"] = record.seconds(
-        lambda: fit_lexical(texts, classes, weights, groups=repeat_groups(texts))
+        lambda: fit_lexical(texts, Supervision.of(classes, groups=repeat_groups(texts)))
     )
     cost = meter.overhead()
     return {

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import record
 
+from layerfuse.core.supervision import Supervision
 from layerfuse.train import fit_head
 
 N_CLASSES, WIDTH, N_NEW = 6, 384, 3000
@@ -31,7 +32,7 @@ def main() -> None:
     for n_texts in args.texts:
         features, labels = _draw(n_texts, args.apart, seed=0)
         others, truth = _draw(N_NEW, args.apart, seed=1)
-        head, _ = fit_head(features, labels, head="logistic")
+        head, _ = fit_head(features, Supervision.of(labels), head="logistic")
         plain = dataclasses.replace(head, temperature=1.0)
         with_one, without = (h.probabilities(others) for h in (head, plain))
         line = {

@@ -13,7 +13,8 @@ from layerfuse.classifier.fusing import (
 )
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.selection import Selection
-from layerfuse.fuse import FUSIONS, Supervision, fusion_name
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import FUSIONS, fusion_name
 
 REFS = (LayerRef("a", 1, "mean"), LayerRef("a", 2, "mean"), LayerRef("b", 1, "mean"))
 

@@ -1,9 +1,13 @@
 """What it learns and what it gives: labels, decisions, probabilities, vectors."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from layerfuse import LayerRef
+from layerfuse.learn import Schedule
 
 TOPICS = ("calm", "loud", "wild")
 
@@ -288,3 +292,18 @@ def test_of_class_weights_only_the_ratio_matters(make, toy, head):
         for w in (1, 100)
     )
     np.testing.assert_allclose(one, many, atol=1e-4)
+
+
+def test_networks_show_their_epochs_where_progress_is_asked_for(make, toy, monkeypatch):
+    """As gates do; ``disable=None`` is tqdm's word for showing it on a terminal alone."""
+    disabled = []
+
+    def bar(*, disable, **options):
+        disabled.append(disable)
+        return tqdm(disable=True, **options)
+
+    monkeypatch.setattr(import_module("layerfuse.learn.learn"), "tqdm", bar)
+    monkeypatch.setattr("layerfuse.train.mlp._SCHEDULE", Schedule(max_epochs=1))
+    for progress in (True, False):
+        make(head="mlp", progress=progress).fit(*toy(40))
+    assert disabled == [None] * 5 + [True] * 5

@@ -10,6 +10,7 @@ from layerfuse import Backbone, EmbeddingStore
 from layerfuse.backbone import attention_entropy
 from layerfuse.classifier import gather_signals, signals
 from layerfuse.core.errors import LabelError, ShapeError, UnknownOptionError
+from layerfuse.core.supervision import Supervision
 from layerfuse.extract import embed_to_store
 from layerfuse.score import criterion_info, importance, score_layers
 from layerfuse.train import fit_head
@@ -91,7 +92,7 @@ def test_the_probe_sees_raw_states_as_the_head_sees_standardised_ones(
         deepest = next(r for r in embeddings.refs if r.layer == 3 and r.pooling == "mean")
         features = embeddings.row(deepest)
         standard = (features - features.mean(0)) / features.std(0)
-        head, _ = fit_head(standard.astype(np.float32), classes, head="ridge")
+        head, _ = fit_head(standard.astype(np.float32), Supervision.of(classes), head="ridge")
         own = head.probabilities(standard)[np.arange(len(classes)), classes]
         summed = loss.of(np.arange(len(classes)), torch.from_numpy(features))
         np.testing.assert_allclose(float(summed), -np.log(own).sum(), rtol=1e-3)

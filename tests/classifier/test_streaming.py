@@ -9,7 +9,8 @@ import layerfuse.classifier.blocks
 from layerfuse.core.arrays import Block
 from layerfuse.core.blocks import StreamedBlocks
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
-from layerfuse.fuse import Concat, Supervision
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import Concat
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from layerfuse.core.errors import FeatureError, SelectionError, ShapeError
 from layerfuse.core.layers import LayerRef
-from layerfuse.fuse import FUSIONS, FusionName, GatedFusion, Supervision
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import FUSIONS, FusionName, GatedFusion
 from layerfuse.fuse.concat import Concat
 from layerfuse.learn import Schedule
 

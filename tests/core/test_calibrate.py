@@ -11,9 +11,10 @@ from layerfuse.core.calibrate import (
     fit_temperature,
     gain_in_errors,
     held_out_log_loss,
-    held_out_weights,
     pool_gain_in_errors,
 )
+from layerfuse.core.folds import held_out_weights
+from layerfuse.core.supervision import Supervision
 
 
 def simulated(temperature, n_classes=3, spread=2.0, n_texts=20_000):
@@ -28,34 +29,38 @@ def simulated(temperature, n_classes=3, spread=2.0, n_texts=20_000):
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_fit_temperature_recovers_the_true_one(temperature, n_classes):
-    found = fit_temperature(*simulated(temperature, n_classes))
+    decisions, labels = simulated(temperature, n_classes)
+    found = fit_temperature(decisions, Supervision.of(labels))
     assert found == pytest.approx(temperature, rel=0.06)
 
 
 @pytest.mark.parametrize("unit", [1e-3, 1e3])
 def test_fit_temperature_follows_the_unit_of_the_decisions(unit):
     decisions, labels = simulated(1.0)
-    found = fit_temperature(unit * decisions, labels)
-    assert found * unit == pytest.approx(fit_temperature(decisions, labels), rel=1e-3)
+    known = Supervision.of(labels)
+    found = fit_temperature(unit * decisions, known)
+    assert found * unit == pytest.approx(fit_temperature(decisions, known), rel=1e-3)
 
 
 def test_fit_temperature_is_low_where_decisions_say_nothing():
     decisions, labels = simulated(1.0)
     shuffled = np.random.default_rng(1).permutation(labels)
-    found = fit_temperature(decisions, shuffled)
+    found = fit_temperature(decisions, Supervision.of(shuffled))
     assert 0 < found < 0.05
     assert held_out_log_loss(found * decisions, shuffled) == pytest.approx(np.log(3), abs=0.01)
 
 
 def test_fit_temperature_of_decisions_that_are_all_zero_is_finite():
-    assert np.isfinite(fit_temperature(np.zeros((4, 2)), np.array([0, 1, 0, 1])))
+    assert np.isfinite(fit_temperature(np.zeros((4, 2)), Supervision.of(np.array([0, 1, 0, 1]))))
 
 
 def test_no_factor_runs_away_where_no_held_out_text_is_wrong():
     labels = np.arange(200) % 2
     sure = np.where(np.eye(2)[labels] == 1, 10.0, -10.0)
     # Of 201 texts one is of no class: half of it is wrong, so that the odds are 401 to 1.
-    assert fit_temperature(sure, labels) * 20 == pytest.approx(np.log(401), rel=0.01)
+    assert fit_temperature(sure, Supervision.of(labels)) * 20 == pytest.approx(
+        np.log(401), rel=0.01
+    )
 
 
 def test_held_out_log_loss_is_that_of_scikit_learn():
@@ -88,19 +93,20 @@ def test_copies_make_no_gain_surer():
 
 def test_copies_make_no_pool_and_no_temperature_surer():
     rng = np.random.default_rng(0)
-    labels, weights = np.arange(30) % 2, np.ones(30)
+    labels = np.arange(30) % 2
     logits = rng.uniform(0.5, 3, size=(2, 30, 1)) * (2 * np.eye(2)[labels] - 1)
     members = [np.log(softmax(own, axis=1)) for own in logits]
     tiled = [np.tile(member, (3, 1)) for member in members]
-    many = np.tile(labels, 3), np.ones(90), np.tile(np.arange(30), 3)
+    known = Supervision.of(labels)
+    many = Supervision.of(np.tile(labels, 3), groups=np.tile(np.arange(30), 3))
 
-    once = fit_pool_weights(members, labels, weights)
-    np.testing.assert_allclose(fit_pool_weights(tiled, *many), once, rtol=1e-3)
-    assert fit_temperature(tiled[0], *many) == pytest.approx(
-        fit_temperature(members[0], labels, weights), rel=1e-3
+    once = fit_pool_weights(members, known)
+    np.testing.assert_allclose(fit_pool_weights(tiled, many), once, rtol=1e-3)
+    assert fit_temperature(tiled[0], many) == pytest.approx(
+        fit_temperature(members[0], known), rel=1e-3
     )
-    gain = pool_gain_in_errors(members[0], members[1], labels, weights)
-    assert pool_gain_in_errors(tiled[0], tiled[1], *many) == pytest.approx(gain, rel=1e-2)
+    gain = pool_gain_in_errors(members[0], members[1], known)
+    assert pool_gain_in_errors(tiled[0], tiled[1], many) == pytest.approx(gain, rel=1e-2)
 
 
 @pytest.mark.parametrize(("gain", "want"), [(0.0, 0.0), (0.5, np.inf), (-0.5, -np.inf)])
@@ -111,15 +117,16 @@ def test_gain_in_errors_of_texts_that_all_gain_the_same(gain, want):
 @pytest.mark.parametrize("n_texts", [4, 40])
 def test_what_says_nothing_adds_nothing_to_a_pool(n_texts):
     """All that differs is where two searches for the exponent of the other end, if they do."""
-    labels, weights = np.arange(n_texts) % 2, np.ones(n_texts)
+    labels = np.arange(n_texts) % 2
+    known = Supervision.of(labels)
     nothing = np.full((n_texts, 2), np.log(0.5))
     for seed in range(30):
         rng = np.random.default_rng(seed)
         logits = rng.normal(size=(n_texts, 2)) + rng.uniform(0, 3) * np.eye(2)[labels]
         alone = np.log(softmax(logits, axis=1))
-        exponents = fit_pool_weights([alone, nothing], labels, weights)
+        exponents = fit_pool_weights([alone, nothing], known)
         pooled = np.log(softmax(exponents[0] * alone, axis=1))
-        assert pool_gain_in_errors(alone, pooled, labels, weights) <= 1
+        assert pool_gain_in_errors(alone, pooled, known) <= 1
 
 
 def test_the_only_text_of_a_class_counts_nothing_among_held_out_texts():
@@ -132,12 +139,13 @@ def test_the_only_text_of_a_class_counts_nothing_among_held_out_texts():
 def test_a_pool_is_as_sure_as_its_temperature_lets_it_be_where_no_text_is_wrong():
     """Without a limit the exponents of these grow until rounding ends the search."""
     rng = np.random.default_rng(0)
-    labels, weights = np.arange(30) % 2, np.ones(30)
+    labels = np.arange(30) % 2
     logits = rng.uniform(0.5, 3, size=(2, 30, 1)) * (2 * np.eye(2)[labels] - 1)
     members = [np.log(softmax(own, axis=1)) for own in logits]
-    exponents = fit_pool_weights(members, labels, weights)
+    known = Supervision.of(labels)
+    exponents = fit_pool_weights(members, known)
     pooled = sum(e * member for e, member in zip(exponents, members, strict=True))
-    assert fit_temperature(pooled, labels, weights) == pytest.approx(1, rel=1e-3)
+    assert fit_temperature(pooled, known) == pytest.approx(1, rel=1e-3)
     assert max(exponents) < 10
 
 
@@ -145,13 +153,13 @@ def test_members_that_are_always_wrong_count_alike():
     """No exponent above 0 helps them, and a pool shall decide something still."""
     labels = np.arange(40) % 2
     wrong = np.log(np.where(np.eye(2)[labels] == 1, 0.3, 0.7))
-    weights = np.ones(40)
-    one, other = fit_pool_weights([wrong, wrong], labels, weights)
+    known = Supervision.of(labels)
+    one, other = fit_pool_weights([wrong, wrong], known)
     assert one == other > 0
-    assert 2 * one == pytest.approx(fit_temperature(wrong, labels, weights))
+    assert 2 * one == pytest.approx(fit_temperature(wrong, known))
     # As it was left, at exponents of one half, it lost 1.20.
     assert held_out_log_loss(2 * one * wrong, labels) == pytest.approx(np.log(2), abs=0.01)
-    np.testing.assert_array_equal(fit_pool_weights([wrong], labels, weights), [0.0])
+    np.testing.assert_array_equal(fit_pool_weights([wrong], known), [0.0])
 
 
 def test_a_pool_gains_nothing_that_its_member_could_have_by_an_exponent():
@@ -160,6 +168,6 @@ def test_a_pool_gains_nothing_that_its_member_could_have_by_an_exponent():
     logits = rng.normal(size=(300, 2)) + 1.5 * np.eye(2)[labels]
     sharp, calm = (np.log(softmax(factor * logits, axis=1)) for factor in (1.5, 0.2))
     assert log_loss(labels, np.exp(sharp)) < log_loss(labels, np.exp(calm)) - 0.1
-    assert pool_gain_in_errors(calm, sharp, labels, np.ones(300)) < 0.5
+    assert pool_gain_in_errors(calm, sharp, Supervision.of(labels)) < 0.5
     known = np.log(softmax(1.5 * logits + 2 * np.eye(2)[labels], axis=1))
-    assert pool_gain_in_errors(calm, known, labels, np.ones(300)) > 5
+    assert pool_gain_in_errors(calm, known, Supervision.of(labels)) > 5

@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 
 from layerfuse.core.calibrate import fit_temperature
 from layerfuse.core.ridge import one_hot, ridge_path
-from layerfuse.fuse import Supervision
+from layerfuse.core.supervision import Supervision
 from layerfuse.fuse.evidence import held_out_evidence
 
 
@@ -30,7 +30,7 @@ def test_parts_and_base_are_those_of_a_fit_without_each_text(weighted, n_classes
     path = ridge_path(total, weights=weights)
     penalty, _ = path.best(targets, groups)
     errors = path.loo_errors(targets, penalty, groups)
-    temperature = fit_temperature(targets - errors, labels, weights, groups)
+    temperature = fit_temperature(targets - errors, supervision)
     own = np.arange(n_texts) if groups is None else groups
     for i in range(n_texts):
         rest = own != own[i]

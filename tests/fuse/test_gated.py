@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from layerfuse.core.layers import LayerRef
-from layerfuse.fuse import FUSIONS, Concat, Gated, StaticGate, Supervision
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import FUSIONS, Concat, Gated, StaticGate
 from layerfuse.fuse.gate import Gate, _weights
 from layerfuse.fuse.gated import weighted_sum
 from layerfuse.learn import Schedule, learn_committee
@@ -35,7 +36,7 @@ def problem(n_texts, *, by_text, seed=0):
 def log_loss(name, train, test, random_state=0):
     """Return the log loss on new texts, what validation said of it, and the fusion."""
     fusion, vectors = FUSIONS[name].fit_fuse(train[0], REFS, Supervision.of(train[1], random_state))
-    head, (candidate,) = fit_head(vectors, train[1], head="ridge")
+    head, (candidate,) = fit_head(vectors, Supervision.of(train[1]), head="ridge")
     found = head.log_probabilities(fusion.fuse(test[0]))
     return -found[np.arange(len(test[1])), test[1]].mean(), candidate.log_loss, fusion
 

@@ -6,7 +6,7 @@ from scipy.optimize import approx_fprime
 from sklearn.linear_model import Ridge
 
 from layerfuse.core.ridge import one_hot
-from layerfuse.fuse import Supervision
+from layerfuse.core.supervision import Supervision
 from layerfuse.fuse import kernel_weights as module
 from layerfuse.fuse.kernel_weights import _loo_error
 
@@ -102,18 +102,3 @@ def test_one_text_of_each_group_and_class_is_looked_at():
     np.testing.assert_array_equal(
         module.kernel_weights(np.tile(fused, (2, 1)), owners, twice), once
     )
-
-
-def test_groups_of_some_texts_are_those_that_can_be_held_out_of_them():
-    """Class 1 stands in two groups of all, and in one of the last."""
-    known = Supervision(
-        np.array([0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]),
-        np.ones(14),
-        groups=np.array([0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11]),
-        copies=np.arange(14),
-    )
-    some = known.of_texts(np.arange(5, 14))
-    assert len(np.unique(some.groups)) == 9
-    assert some.copies.tolist() == [*range(5, 14)]
-    assert some.distinct().tolist() == [*range(9)]
-    assert known.distinct().tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12]

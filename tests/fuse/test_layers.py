@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from layerfuse.core.layers import LayerRef
-from layerfuse.fuse import Attention, Concat, Mean, ScalarMix, Supervision
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import Attention, Concat, Mean, ScalarMix
 from layerfuse.fuse.gate import Gate
 from layerfuse.learn import Schedule
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from layerfuse.core.layers import LayerRef
-from layerfuse.fuse import Concat, Mean, Supervision
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import Concat, Mean
 
 
 def fitted_mean(blocks, refs):

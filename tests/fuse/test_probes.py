@@ -8,7 +8,8 @@ from threadpoolctl import threadpool_limits
 from layerfuse.core.calibrate import fit_pool_weights, fit_temperature
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.ridge import one_hot, ridge_path
-from layerfuse.fuse import Experts, Stacking, Supervision
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import Experts, Stacking
 from layerfuse.fuse.experts import mixture
 from layerfuse.fuse.probes import Probes, centred
 from layerfuse.train import fit_head
@@ -44,7 +45,7 @@ def test_a_probe_is_the_calibrated_ridge_regression_of_its_source(n_classes):
         path, targets = ridge_path(np.hstack(standard)), one_hot(labels)
         penalty, _ = path.best(targets)
         decisions = path.held_out(targets, penalty)
-        temperature = fit_temperature(decisions, labels, path.weights)
+        temperature = fit_temperature(decisions, Supervision.of(labels, weights=path.weights))
         want = log_softmax(temperature * decisions, axis=1)
         np.testing.assert_allclose(held_out[:, part], want, atol=2e-3)
         found = probes.log_probabilities(others)[:, part]
@@ -78,7 +79,7 @@ def test_stacking_is_the_best_pool_of_held_out_probes():
     _, held_out = Probes.fit(blocks, PARTS, Supervision.of(labels))
     members = [held_out[:, part].astype(float) for part in (0, 1)]
     np.testing.assert_allclose(
-        fusion.exponents, fit_pool_weights(members, labels, np.ones(300)), atol=1e-4
+        fusion.exponents, fit_pool_weights(members, Supervision.of(labels)), atol=1e-4
     )
     best = min(log_loss(member, labels) for member in members)
     assert log_loss(vectors, labels) < best
@@ -111,7 +112,7 @@ def test_labels_without_meaning_cannot_be_read_off_what_is_held_out(kind):
     for seed in range(4):
         blocks, labels = problem(200, 2, seed, strengths=())
         _, vectors = kind.fit_fuse(blocks, REFS, Supervision.of(labels))
-        _, candidates = fit_head(vectors, labels)
+        _, candidates = fit_head(vectors, Supervision.of(labels))
         right += [candidate.accuracy for candidate in candidates]
     assert max(right) < 0.7
     assert np.mean(right) == pytest.approx(0.5, abs=0.06)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from layerfuse.core.layers import LayerRef
-from layerfuse.fuse import FUSIONS, Cooccurrence, Mean, Supervision
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import FUSIONS, Cooccurrence, Mean
 from layerfuse.fuse.cooccurrence import inner_products, power_normalised
 from layerfuse.fuse.residual import combine
 from layerfuse.fuse.sources import CommonAxes

@@ -6,6 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.errors import FeatureError, ShapeError
+from layerfuse.core.supervision import Supervision
 from layerfuse.learn import Schedule, learn, learn_committee
 from layerfuse.learn.loop import TorchNoise, _split
 
@@ -45,12 +46,9 @@ def run(
         forward,
         zeros() if initial is None else initial,
         [features],
-        labels,
-        np.ones(len(labels)) if weights is None else weights,
+        Supervision.of(labels, random_state, weights=weights, groups=groups),
         names=["these features"],
         schedule=Schedule(**(plain | options)),
-        random_state=random_state,
-        groups=groups,
     )
 
 
@@ -177,7 +175,7 @@ def test_a_class_that_only_judging_groups_have_is_trained_on():
     groups = np.append(np.arange(40), [40, 40, 41, 42, 42, 43])
     moved = 0
     for seed in range(40):
-        train, judges = _split(labels, groups, 0.6, seed)
+        train, judges = _split(Supervision(labels, np.ones(46), seed, groups=groups), 0.6)
         assert set(labels[train]) == {0, 1, 2, 3, 4}
         assert sorted([*train, *judges]) == [*range(46)]
         moved += bool(set(groups[train]) & set(groups[judges]))
@@ -196,11 +194,9 @@ def test_a_committee_has_a_member_for_each_fold_that_did_not_see_it():
         linear,
         initial,
         [features],
-        labels,
-        np.ones(300),
+        Supervision.of(labels),
         names=["features"],
         schedule=Schedule(max_epochs=2),
-        random_state=0,
     )
     assert len(members) == len(set(starts)) == 5
     np.testing.assert_array_equal(
@@ -215,12 +211,9 @@ def test_a_fold_holds_whole_groups():
         linear,
         lambda _: zeros(),
         [features],
-        labels,
-        np.ones(300),
+        Supervision.of(labels, groups=groups),
         names=["features"],
         schedule=Schedule(max_epochs=1),
-        random_state=0,
-        groups=groups,
     )
     for _, rest in members:
         assert len(rest) == 2 * len(set(groups[rest].tolist()))
@@ -234,11 +227,9 @@ def test_members_know_nothing_of_their_fold():
         linear,
         lambda _: zeros(60, 2),
         [features],
-        labels,
-        np.ones(60),
+        Supervision.of(labels),
         names=["features"],
         schedule=Schedule(learning_rate=0.1),
-        random_state=0,
     )
     for parameters, rest in members:
         np.testing.assert_array_equal(parameters["coefficients"][rest], 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
-from layerfuse.fuse import Supervision
+from layerfuse.core.supervision import Supervision
 from layerfuse.report.baselines import layer_at, predict_tfidf
 
 FRUIT = [

@@ -9,7 +9,7 @@ import pytest
 from layerfuse import Backbone
 from layerfuse.core.costs import DepthCosts
 from layerfuse.core.selection import Selection
-from layerfuse.fuse import Supervision
+from layerfuse.core.supervision import Supervision
 from layerfuse.report import choices as choices_module
 from layerfuse.report.choices import backbone_marginals, backbone_sets, smaller_choices
 from layerfuse.report.costs import Choice

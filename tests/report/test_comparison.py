@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from layerfuse import Backbone, EmbeddingStore, FusionClassifier
 from layerfuse.core.errors import DataError, LabelError, ReportError, ShapeError, UnknownOptionError
 from layerfuse.core.layers import LayerRef
+from layerfuse.core.supervision import Supervision
 from layerfuse.extract import embed_to_store
 from layerfuse.report import Report, compare, comparison, fitted, report_schema
 from layerfuse.report import trial as trial_module
@@ -172,7 +173,8 @@ def test_rows_of_one_layer_are_of_the_layer_they_name(plain, sides, tiny_encoder
         row = rows[f"encoder, {which} layer"]
         train, test = trial.train[0].row(ref), trial.test[0].row(ref)
         standard = StandardScaler().fit(train)
-        head, _ = fit_head(standard.transform(train), trial.supervision.labels, head="ridge")
+        known = Supervision.of(trial.supervision.labels)
+        head, _ = fit_head(standard.transform(train), known, head="ridge")
         found = head.probabilities(standard.transform(test).astype(np.float32))
         np.testing.assert_allclose(row.probabilities, found, atol=0.02)
     others = [rows[f"encoder, {which} layer"].probabilities for which, ref in expected.items()

@@ -7,7 +7,7 @@ from sklearn.kernel_ridge import KernelRidge
 from layerfuse.core.costs import DepthCosts
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
 from layerfuse.core.selection import Selection
-from layerfuse.fuse import Supervision
+from layerfuse.core.supervision import Supervision
 from layerfuse.report.layer_marginals import layer_marginals
 
 REFS = (*(LayerRef("a", layer, "mean") for layer in range(3)), LayerRef("b", 1, "mean"))

@@ -9,6 +9,7 @@ from scipy.stats import norm
 from sklearn.linear_model import Ridge
 
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError, UnknownOptionError
+from layerfuse.core.supervision import Supervision
 from layerfuse.train import LinearHead, class_weights, fit_head
 
 HEAD = pytest.mark.parametrize("head", ["ridge", "logistic", "blend"])
@@ -24,20 +25,25 @@ def blobs(n_texts, n_classes=2, width=20, shift=1.5, shares=None, seed=0):
     return (features / np.sqrt(width)).astype(np.float32), labels
 
 
+def fit(features, labels, head="auto", weights=None, groups=None):
+    """Fit a head on labels alone, or on what else is known of the texts."""
+    return fit_head(features, Supervision.of(labels, weights=weights, groups=groups), head=head)
+
+
 def accuracy(head, features, labels):
     return float((head.decisions(features).argmax(1) == labels).mean())
 
 
 @HEAD
 def test_two_classes_come_near_bayes(head):
-    fitted, _ = fit_head(*blobs(1000), head=head)
+    fitted, _ = fit(*blobs(1000), head=head)
     bayes = norm.cdf(1.5 / np.sqrt(2))  # the centres are 1.5 sqrt(2) apart
     assert accuracy(fitted, *blobs(4000, seed=1)) == pytest.approx(bayes, abs=0.025)
 
 
 @HEAD
 def test_five_classes_come_near_bayes(head):
-    fitted, _ = fit_head(*blobs(2000, 5, shift=2.5), head=head)
+    fitted, _ = fit(*blobs(2000, 5, shift=2.5), head=head)
     features, labels = blobs(4000, 5, shift=2.5, seed=1)
     bayes = (features[:, :5].argmax(1) == labels).mean()
     assert accuracy(fitted, features, labels) == pytest.approx(bayes, abs=0.025)
@@ -50,7 +56,7 @@ def test_held_out_quality_foretells_that_of_new_texts(head, n_classes):
     for seed in range(5):
         train = blobs(600, n_classes, shift=2, seed=seed)
         features, labels = blobs(4000, n_classes, shift=2, seed=seed + 100)
-        fitted, (*_, candidate) = fit_head(*train, head=head)
+        fitted, (*_, candidate) = fit(*train, head=head)
         assert candidate.kind == fitted.kind == head
         chances = fitted.probabilities(features)[np.arange(4000), labels]
         log_loss_gaps.append(candidate.log_loss + np.log(chances).mean())
@@ -62,7 +68,7 @@ def test_held_out_quality_foretells_that_of_new_texts(head, n_classes):
 @HEAD
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_probabilities_are_calibrated(head, n_classes):
-    fitted, _ = fit_head(*blobs(1500, n_classes, shift=2), head=head)
+    fitted, _ = fit(*blobs(1500, n_classes, shift=2), head=head)
     features, labels = blobs(4000, n_classes, shift=2, seed=1)
     chances = fitted.probabilities(features)
     np.testing.assert_allclose(chances.sum(1), 1)
@@ -81,7 +87,7 @@ def test_probabilities_are_calibrated(head, n_classes):
 def test_nothing_leaks_into_held_out_quality(head, n_texts, width):
     features, labels = blobs(n_texts, width=width, shift=4)
     shuffled = np.random.default_rng(1).permutation(labels)
-    _, (*_, candidate) = fit_head(features, shuffled, head=head)
+    _, (*_, candidate) = fit(features, shuffled, head=head)
     assert candidate.accuracy < 0.6
     assert candidate.log_loss > np.log(2) - 0.01
 
@@ -108,17 +114,17 @@ def half_in_a_row():
 )
 def test_auto_keeps_the_lower_held_out_log_loss(problem, kind):
     features, labels = problem
-    fitted, candidates = fit_head(features, labels)
+    fitted, candidates = fit(features, labels)
     assert [candidate.kind for candidate in candidates] == ["ridge", "logistic", "blend"]
     assert fitted.kind == kind == min(candidates[:2], key=lambda one: one.log_loss).kind
-    alone, (candidate,) = fit_head(features, labels, head=kind)
+    alone, (candidate,) = fit(features, labels, head=kind)
     assert candidate in candidates
     np.testing.assert_array_equal(alone.coefficients, fitted.coefficients)
 
 
 def test_auto_keeps_a_blend_that_is_surely_better():
     """Where most texts lie as ridge has it, and some as logistic regression does."""
-    fitted, candidates = fit_head(*half_in_a_row())
+    fitted, candidates = fit(*half_in_a_row())
     by_kind = {candidate.kind: candidate for candidate in candidates}
     assert fitted.kind == "blend"
     for kind in ("ridge", "logistic"):
@@ -127,8 +133,8 @@ def test_auto_keeps_a_blend_that_is_surely_better():
 
 def test_a_blend_is_the_pool_of_its_heads():
     features, labels = blobs(200, 3, width=8)
-    blend, candidates = fit_head(features, labels, head="blend")
-    members = [fit_head(features, labels, head=kind) for kind in ("ridge", "logistic")]
+    blend, candidates = fit(features, labels, head="blend")
+    members = [fit(features, labels, head=kind) for kind in ("ridge", "logistic")]
     assert candidates[:2] == tuple(candidate for _, (candidate,) in members)
 
     def pooled(logs, exponents):
@@ -163,7 +169,7 @@ def test_a_blend_of_heads_that_know_nothing_is_calm():
     """Held out, shuffled labels are at chance at best; exponents of 0 would say nothing at all."""
     features, labels = blobs(60, width=20)
     shuffled = np.random.default_rng(1).permutation(labels)
-    blend, candidates = fit_head(features, shuffled, head="blend")
+    blend, candidates = fit(features, shuffled, head="blend")
     assert np.isfinite(blend.probabilities(features)).all()
     assert blend.coefficients.any()
     assert candidates[2].log_loss < 1.0
@@ -176,7 +182,7 @@ def test_ridge_is_that_of_scikit_learn_on_the_features_themselves(weighted, n_te
     features = features * 7 + 3
     weights = np.random.default_rng(0).uniform(0.5, 2, n_texts) if weighted else np.ones(n_texts)
     weights *= n_texts / weights.sum()
-    head, (candidate,) = fit_head(features, labels, head="ridge", weights=weights)
+    head, (candidate,) = fit(features, labels, head="ridge", weights=weights)
     theirs = Ridge(alpha=candidate.penalty)
     theirs.fit(features.astype(float), np.eye(3)[labels], sample_weight=weights)
     np.testing.assert_allclose(head.coefficients, theirs.coef_.T, atol=1e-4)
@@ -189,8 +195,8 @@ def test_texts_of_a_group_foretell_nothing_of_each_other(head):
     features, labels = blobs(100, width=200)
     shuffled = np.random.default_rng(1).permutation(labels)
     copied, own = np.repeat(features, 5, axis=0), np.repeat(shuffled, 5)
-    _, (*_, known) = fit_head(copied, own, head=head)
-    _, (*_, unseen) = fit_head(copied, own, head=head, groups=np.repeat(np.arange(100), 5))
+    _, (*_, known) = fit(copied, own, head=head)
+    _, (*_, unseen) = fit(copied, own, head=head, groups=np.repeat(np.arange(100), 5))
     assert known.accuracy > 0.95
     assert unseen.accuracy < 0.65
     assert unseen.log_loss > 0.65
@@ -198,9 +204,9 @@ def test_texts_of_a_group_foretell_nothing_of_each_other(head):
 
 def test_ridge_says_of_copies_held_out_together_what_it_says_of_the_texts_alone():
     features, labels = blobs(80, 3, width=12, shift=2)
-    alone, (candidate,) = fit_head(features, labels, head="ridge")
+    alone, (candidate,) = fit(features, labels, head="ridge")
     twice, again = np.tile(features, (2, 1)), np.tile(labels, 2)
-    head, (both,) = fit_head(twice, again, head="ridge", groups=np.tile(np.arange(80), 2))
+    head, (both,) = fit(twice, again, head="ridge", groups=np.tile(np.arange(80), 2))
     said, said_again = (c.held_out - c.held_out.mean(1, keepdims=True) for c in (candidate, both))
     np.testing.assert_allclose(said_again, np.tile(said, (2, 1)), atol=1e-3)
     assert both.penalty == pytest.approx(2 * candidate.penalty, rel=1e-4)
@@ -209,7 +215,7 @@ def test_ridge_says_of_copies_held_out_together_what_it_says_of_the_texts_alone(
 
 @HEAD
 def test_more_features_than_texts(head):
-    fitted, _ = fit_head(*blobs(60, width=500, shift=20), head=head)
+    fitted, _ = fit(*blobs(60, width=500, shift=20), head=head)
     assert fitted.coefficients.shape == (500, 2)
     assert accuracy(fitted, *blobs(500, width=500, shift=20, seed=1)) > 0.95
 
@@ -217,8 +223,8 @@ def test_more_features_than_texts(head):
 @HEAD
 def test_shift_and_scale_of_all_features_do_not_matter(head):
     features, labels = blobs(200, 3, shift=3)
-    fitted, _ = fit_head(features, labels, head=head)
-    moved, _ = fit_head(features * 64 + 3, labels, head=head)
+    fitted, _ = fit(features, labels, head=head)
+    moved, _ = fit(features * 64 + 3, labels, head=head)
     np.testing.assert_allclose(
         moved.probabilities(features * 64 + 3), fitted.probabilities(features), atol=0.01
     )
@@ -230,7 +236,7 @@ def test_balanced_weights_lift_the_recall_of_a_rare_class(head):
     test, truth = blobs(4000, shares=[0.93, 0.07], seed=1)
     recalls = []
     for weights in (None, class_weights(labels, "balanced")):
-        fitted, _ = fit_head(features, labels, head=head, weights=weights)
+        fitted, _ = fit(features, labels, head=head, weights=weights)
         recalls.append((fitted.decisions(test).argmax(1) == truth)[truth == 1].mean())
     assert recalls[0] < 0.4
     assert recalls[1] > 0.7
@@ -239,11 +245,11 @@ def test_balanced_weights_lift_the_recall_of_a_rare_class(head):
 @HEAD
 def test_scale_of_the_weights_does_not_matter_to_ridge_nor_ones_to_any(head):
     features, labels = blobs(200, 3, shift=3)
-    plain, _ = fit_head(features, labels, head=head)
-    ones, _ = fit_head(features, labels, head=head, weights=np.ones(200))
+    plain, _ = fit(features, labels, head=head)
+    ones, _ = fit(features, labels, head=head, weights=np.ones(200))
     np.testing.assert_array_equal(ones.coefficients, plain.coefficients)
     if head == "ridge":
-        tens, _ = fit_head(features, labels, head=head, weights=np.full(200, 10.0))
+        tens, _ = fit(features, labels, head=head, weights=np.full(200, 10.0))
         np.testing.assert_allclose(tens.coefficients, plain.coefficients, atol=1e-6)
 
 
@@ -270,7 +276,7 @@ def test_rare_classes_can_be_learnt(head, n_classes, per_class):
     features = np.random.default_rng(0).normal(size=(len(labels), 12)) * 0.1
     features[np.arange(len(labels)), labels] += 3
     features = features.astype(np.float32)
-    fitted, (*_, candidate) = fit_head(features, labels, head=head)
+    fitted, (*_, candidate) = fit(features, labels, head=head)
     assert accuracy(fitted, features, labels) == 1
     assert np.isfinite(candidate.log_loss)
     assert candidate.accuracy > 0.9
@@ -280,10 +286,10 @@ def test_rare_classes_can_be_learnt(head, n_classes, per_class):
 def test_the_only_text_of_a_class_is_learned_and_judges_nothing(head):
     """However badly it is foretold, by what saw no text of its class, the others are judged."""
     features, labels = blobs(300, 3, shift=4)
-    _, (without,) = fit_head(features, labels, head=head)
+    _, (without,) = fit(features, labels, head=head)
     one = np.zeros((1, features.shape[1]), dtype=np.float32)
     one[0, -1] = 4
-    fitted, (beside,) = fit_head(np.concatenate([features, one]), np.append(labels, 3), head=head)
+    fitted, (beside,) = fit(np.concatenate([features, one]), np.append(labels, 3), head=head)
     assert beside.log_loss == pytest.approx(without.log_loss, abs=0.02)
     assert beside.held_out.argmax(1)[-1] != 3
     assert fitted.decisions(one).shape == (1, 4)
@@ -297,7 +303,7 @@ def test_the_only_text_of_a_class_is_learned_and_judges_nothing(head):
 )
 def test_labels_without_two_classes_of_two_texts_are_refused(head, labels, counts):
     with pytest.raises(LabelError, match=f"two texts, got counts {re.escape(str(counts))}"):
-        fit_head(blobs(20)[0], np.array(labels), head=head)
+        fit(blobs(20)[0], np.array(labels), head=head)
 
 
 @pytest.mark.parametrize("head", ["auto", "ridge", "logistic"])
@@ -305,7 +311,7 @@ def test_labels_without_two_classes_of_two_texts_are_refused(head, labels, count
 def test_constant_features_are_refused(head, constant):
     features = np.full((30, 5), constant, dtype=np.float32)
     with pytest.raises(FeatureError, match="nothing to learn from"):
-        fit_head(features, np.arange(30) % 2, head=head)
+        fit(features, np.arange(30) % 2, head=head)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -313,27 +319,27 @@ def test_features_that_are_not_finite_are_refused(bad):
     features, labels = blobs(30)
     features[3, 4] = bad
     with pytest.raises(FeatureError, match="NaN or infinity"):
-        fit_head(features, labels)
+        fit(features, labels)
 
 
 @pytest.mark.unchecked
 def test_another_number_of_labels_is_refused():
     features, labels = blobs(30)
     with pytest.raises(ShapeError, match="30 vectors, but 29 labels"):
-        fit_head(features, labels[:-1])
+        fit(features, labels[:-1])
 
 
 @pytest.mark.unchecked
 def test_unknown_head_names_the_right_one():
     with pytest.raises(UnknownOptionError, match="Did you mean 'logistic'"):
-        fit_head(*blobs(30), head="logistics")
+        fit(*blobs(30), head="logistics")
 
 
 @HEAD
 def test_the_same_twice_and_nothing_written(head):
     features, labels = blobs(150, 3)
     before = features.copy()
-    (one, told), (two, told_again) = (fit_head(features, labels, head=head) for _ in range(2))
+    (one, told), (two, told_again) = (fit(features, labels, head=head) for _ in range(2))
     assert told == told_again
     for name, array in one.arrays().items():
         np.testing.assert_array_equal(two.arrays()[name], array)
@@ -343,7 +349,7 @@ def test_the_same_twice_and_nothing_written(head):
 @HEAD
 def test_arrays_are_the_whole_state(head):
     features, labels = blobs(150, 3)
-    fitted, _ = fit_head(features, labels, head=head)
+    fitted, _ = fit(features, labels, head=head)
     again = LinearHead.from_arrays(fitted.kind, fitted.arrays())
     assert fitted.coefficients.dtype == fitted.intercept.dtype == np.float32
     np.testing.assert_array_equal(again.probabilities(features), fitted.probabilities(features))

@@ -8,9 +8,11 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from layerfuse.core.supervision import Supervision
 from layerfuse.train.folds import cross_validate, one_thread_each
 
 LABELS = np.array([0, 1] * 20)
+KNOWN = Supervision.of(LABELS)
 
 
 def blas_threads():
@@ -33,7 +35,7 @@ def test_held_out_logits_are_of_fits_that_saw_the_other_texts_alone():
         sure = np.where(LABELS[rest] == 1, 1.0, -1.0) * (1 if penalty == 4.0 else -1)
         return np.stack([-sure, sure + rest / 1000], axis=1)
 
-    penalty, logits = cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0)
+    penalty, logits = cross_validate(fit, (1.0, 4.0), KNOWN)
     assert penalty == 4.0
     assert seen.keys() == set(range(40))
     assert all(text not in train for text, train in seen.items())
@@ -51,7 +53,7 @@ def test_fits_run_side_by_side_with_products_on_one_thread():
         return np.zeros((len(rest), 2))
 
     before = blas_threads()
-    cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0)
+    cross_validate(fit, (1.0, 4.0), KNOWN)
     assert set(inside) == {1}
     assert blas_threads() == before
     assert set(before) == {2}
@@ -63,7 +65,7 @@ def test_a_fit_that_fails_gives_threads_and_warnings_back():
 
     before, filters = blas_threads(), list(warnings.filters)
     with pytest.raises(ZeroDivisionError):
-        cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0)
+        cross_validate(fit, (1.0, 4.0), KNOWN)
     assert blas_threads() == before
     assert warnings.filters == filters
 
@@ -101,7 +103,7 @@ def test_texts_of_one_group_are_held_out_by_one_fold():
         assert not np.isin(groups[rest], groups[train]).any()
         return np.zeros((len(rest), 2))
 
-    cross_validate(fit, (1.0, 4.0), LABELS, np.ones(40), 0, groups)
+    cross_validate(fit, (1.0, 4.0), Supervision.of(LABELS, groups=groups))
 
 
 def test_settings_are_compared_as_sure_as_they_best_are():
@@ -112,7 +114,7 @@ def test_settings_are_compared_as_sure_as_they_best_are():
         sure = sign / 100 if setting == "right" else np.where(rest % 5 == 0, -sign, sign)
         return np.stack([-sure, sure], axis=1)
 
-    chosen, logits = cross_validate(fit, ("loud", "right"), LABELS, np.ones(40), 0)
+    chosen, logits = cross_validate(fit, ("loud", "right"), KNOWN)
     assert chosen == "right"
     assert np.abs(logits).max() == 0.01  # as they are
 
@@ -129,5 +131,5 @@ def test_the_only_text_of_its_class_in_a_fold_counts_for_how_sure_it_is():
         logits[:, 0] = setting == "common"
         return logits
 
-    chosen, _ = cross_validate(fit, ("nothing", "common"), labels, np.ones(40), 0)
+    chosen, _ = cross_validate(fit, ("nothing", "common"), Supervision.of(labels))
     assert chosen == "common"

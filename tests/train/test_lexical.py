@@ -12,6 +12,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
+from layerfuse.core.supervision import Supervision
 from layerfuse.train import LexicalHead, lexical, repeat_groups
 from layerfuse.train.lexical import INVERSE_PENALTIES, MAX_TERMS, fit_lexical
 
@@ -66,7 +67,7 @@ def as_probabilities(margins, temperature):
 def test_probabilities_are_those_of_scikit_learn(n_classes, loss):
     texts, labels = topical(n_classes=n_classes)
     others, _ = topical(50, n_classes, seed=1)
-    candidate, head = fit_lexical(texts, labels, np.ones(len(texts)), losses=[loss])
+    candidate, head = fit_lexical(texts, Supervision.of(labels), losses=[loss])
     model = of_scikit_learn(loss, candidate.penalty, n_classes)
     pipeline = make_pipeline(of_longest(head.terms), model).fit(texts, labels)
     assert head.temperature != 1
@@ -78,7 +79,7 @@ def test_probabilities_are_those_of_scikit_learn(n_classes, loss):
 def test_held_out_quality_foretells_that_of_new_texts():
     texts, labels = topical(600)
     others, truth = topical(2000, seed=1)
-    candidate, head = fit_lexical(texts, labels, np.ones(len(texts)))
+    candidate, head = fit_lexical(texts, Supervision.of(labels))
     log_probabilities = head.log_probabilities(others)
     accuracy = (log_probabilities.argmax(1) == truth).mean()
     log_loss = -log_probabilities[np.arange(len(truth)), truth].mean()
@@ -94,7 +95,7 @@ def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes, loss):
     """As scikit-learn's pipeline, which also chooses terms on the training folds alone."""
     texts, labels = topical(150, n_classes, noise=0.4)
     texts = [f"{text} r{i // 2}" for i, text in enumerate(texts)]  # words that stand in two texts
-    candidate, head = fit_lexical(texts, labels, np.ones(150), random_state=7, losses=[loss])
+    candidate, head = fit_lexical(texts, Supervision.of(labels, 7), losses=[loss])
     pipeline = make_pipeline(
         of_longest(head.terms), of_scikit_learn(loss, candidate.penalty, n_classes)
     )
@@ -108,9 +109,9 @@ def test_either_loss_is_taken_whole():
     taken = set()
     for seed in range(4):
         texts, labels = topical(noise=0.4, seed=seed)
-        weights = np.ones(len(texts))
-        each = [fit_lexical(texts, labels, weights, losses=[loss]) for loss in INVERSE_PENALTIES]
-        candidate, head = fit_lexical(texts, labels, weights)
+        known = Supervision.of(labels)
+        each = [fit_lexical(texts, known, losses=[loss]) for loss in INVERSE_PENALTIES]
+        candidate, head = fit_lexical(texts, known)
         both = [(one, other.temperature) for one, other in each]
         taken.add(both.index((candidate, head.temperature)))
     assert taken == {0, 1}
@@ -119,7 +120,7 @@ def test_either_loss_is_taken_whole():
 @LOSSES
 def test_margins_are_as_sure_as_held_out_texts_let_them_be(loss):
     texts, labels = topical(noise=0.4)
-    candidate, _ = fit_lexical(texts, labels, np.ones(len(texts)), losses=[loss])
+    candidate, _ = fit_lexical(texts, Supervision.of(labels), losses=[loss])
     for factor in (0.9, 1.1):
         other = log_softmax(factor * candidate.held_out, axis=1)
         assert -other[np.arange(len(labels)), labels].mean() > candidate.log_loss
@@ -130,7 +131,7 @@ def test_texts_that_repeat_each_other_foretell_nothing_of_each_other():
     texts, labels = topical(100, 2, noise=1)
     copied = [f"{text} r{i} s{i}" for i, text in enumerate(texts) for _ in range(5)]
     groups = repeat_groups(copied)
-    candidate, _ = fit_lexical(copied, np.repeat(labels, 5), np.ones(500), groups=groups)
+    candidate, _ = fit_lexical(copied, Supervision.of(np.repeat(labels, 5), groups=groups))
     assert candidate.accuracy < 0.65
     assert candidate.log_loss > 0.66
 
@@ -138,7 +139,7 @@ def test_texts_that_repeat_each_other_foretell_nothing_of_each_other():
 def test_nothing_leaks_into_held_out_quality():
     texts, labels = topical(400, 2, noise=0)
     shuffled = np.random.default_rng(1).permutation(labels)
-    candidate, _ = fit_lexical(texts, shuffled, np.ones(len(texts)))
+    candidate, _ = fit_lexical(texts, Supervision.of(shuffled))
     assert candidate.accuracy < 0.6
     assert candidate.log_loss > np.log(2) - 0.01
 
@@ -146,7 +147,8 @@ def test_nothing_leaks_into_held_out_quality():
 def test_weights_lift_a_class():
     texts, labels = topical(300, 2, noise=0.8)
     plain, heavy = (
-        fit_lexical(texts, labels, np.where(labels == 1, weight, 1.0))[1] for weight in (1, 20)
+        fit_lexical(texts, Supervision.of(labels, weights=np.where(labels == 1, weight, 1.0)))[1]
+        for weight in (1, 20)
     )
     others, _ = topical(200, 2, seed=1)
     shares = [(h.log_probabilities(others).argmax(1) == 1).mean() for h in (plain, heavy)]
@@ -156,7 +158,7 @@ def test_weights_lift_a_class():
 def test_a_class_too_rare_for_every_fold_is_learnt():
     texts, labels = topical(100, 2, noise=0)
     candidate, head = fit_lexical(
-        [*texts, "cod eel", "eel cod"], np.append(labels, [2, 2]), np.ones(102)
+        [*texts, "cod eel", "eel cod"], Supervision.of(np.append(labels, [2, 2]))
     )
     assert np.isfinite(candidate.log_loss)
     assert head.log_probabilities(["cod eel"]).argmax(1).tolist() == [2]
@@ -167,14 +169,14 @@ def test_classes_of_one_text_make_no_other_text_less_sure(loss):
     """Held-out texts of three classes, with three classes more that folds cannot know."""
     texts, labels = topical(120, noise=0)
     lone = [f"lone{i} word{i}" for i in range(3)]
-    _, few = fit_lexical(texts, labels, np.ones(120), losses=[loss])
-    _, many = fit_lexical(texts + lone, np.append(labels, [3, 4, 5]), np.ones(123), losses=[loss])
+    _, few = fit_lexical(texts, Supervision.of(labels), losses=[loss])
+    _, many = fit_lexical(texts + lone, Supervision.of(np.append(labels, [3, 4, 5])), losses=[loss])
     assert many.temperature > few.temperature
 
 
 def test_arrays_are_the_whole_state():
     texts, labels = topical()
-    _, head = fit_lexical([f"{t} Ünï çødé 日本" for t in texts], labels, np.ones(len(texts)))
+    _, head = fit_lexical([f"{t} Ünï çødé 日本" for t in texts], Supervision.of(labels))
     again = LexicalHead.from_arrays({k: v.copy() for k, v in head.arrays().items()})
     others = [*topical(20, seed=1)[0], "", "日本 çødé", "never seen\nwords"]
     assert again.terms == head.terms
@@ -186,7 +188,7 @@ def test_heads_of_older_folders_read_words_as_they_did():
     texts, labels = topical()
     words = [("फिल्म", "अच्छी")[label % 2] for label in labels]
     texts = [f"{text} {word}" for text, word in zip(texts, words, strict=True)]
-    _, head = fit_lexical(texts, labels, np.ones(len(texts)))
+    _, head = fit_lexical(texts, Supervision.of(labels))
     assert {"फिल्म", "अच्छी"} <= set(head.terms)
 
     older = dict(head.arrays())
@@ -201,7 +203,7 @@ def test_heads_of_older_folders_read_words_as_they_did():
 
 def test_temperatures_are_kept_and_older_folders_have_none():
     texts, labels = topical()
-    _, head = fit_lexical(texts, labels, np.ones(len(texts)), losses=["squared_hinge"])
+    _, head = fit_lexical(texts, Supervision.of(labels), losses=["squared_hinge"])
     arrays = dict(head.arrays())
     assert LexicalHead.from_arrays(arrays).temperature == head.temperature != 1
     del arrays["temperature"]
@@ -210,21 +212,21 @@ def test_temperatures_are_kept_and_older_folders_have_none():
 
 def test_random_state_draws_the_folds_and_the_same_again_gives_the_same_bits():
     texts, labels = topical(noise=0.5)
-    one, two, other = (fit_lexical(texts, labels, np.ones(240), state) for state in (0, 0, 1))
+    one, two, other = (fit_lexical(texts, Supervision.of(labels, state)) for state in (0, 0, 1))
     assert one[0] == two[0] != other[0]
     np.testing.assert_array_equal(one[1].coefficients, two[1].coefficients)
 
 
 @pytest.mark.parametrize("texts", [["", " ", "a", "!?"], ["one", "two", "three", "four"]])
 def test_texts_that_share_no_word_have_no_lexical_head(texts):
-    assert fit_lexical(texts, np.array([0, 0, 1, 1]), np.ones(4)) is None
+    assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
 
 
 def test_words_that_no_fold_can_read_are_no_lexical_head():
     """Each stands in two texts, of which one is held out: what it tells nobody knows."""
     texts = ["red apple", "red cherry", "blue sky", "blue sea"]
-    assert fit_lexical(texts, np.array([0, 0, 1, 1]), np.ones(4)) is None
-    assert fit_lexical(texts * 2, np.array([0, 0, 1, 1] * 2), np.ones(8)) is not None
+    assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
+    assert fit_lexical(texts * 2, Supervision.of(np.array([0, 0, 1, 1] * 2))) is not None
 
 
 @pytest.mark.parametrize("n_threads", [1, 4])
@@ -240,14 +242,14 @@ def test_texts_are_read_once_for_all_settings_that_read_them_alike(monkeypatch, 
 
     monkeypatch.setattr(lexical, "_read", watched)
     texts, labels = topical(60)
-    assert fit_lexical(texts, labels, np.ones(60)) is not None
+    assert fit_lexical(texts, Supervision.of(labels)) is not None
     assert len(reads) == len(set(reads)) == 7
 
 
 def test_the_number_of_terms_is_bounded(monkeypatch):
     monkeypatch.setattr("layerfuse.train.lexical.MAX_TERMS", 5)
     texts, labels = topical()
-    assert len(fit_lexical(texts, labels, np.ones(240))[1].terms) == 5 < MAX_TERMS
+    assert len(fit_lexical(texts, Supervision.of(labels))[1].terms) == 5 < MAX_TERMS
 
 
 def test_word_pairs_are_read_where_they_tell_the_class():
@@ -255,8 +257,9 @@ def test_word_pairs_are_read_where_they_tell_the_class():
     labels = rng.permutation(np.arange(200) % 2)
     words = [("not", "good") if label else ("good", "not") for label in labels]
     texts = [" ".join([*pair, *rng.choice(COMMON, 2)]) for pair in words]
-    candidate, head = fit_lexical(texts, labels, np.ones(200))
+    candidate, head = fit_lexical(texts, Supervision.of(labels))
     assert "not good" in head.terms
     assert candidate.accuracy == 1
-    by_topic = fit_lexical(*topical(), np.ones(240))[1]
+    texts, labels = topical()
+    by_topic = fit_lexical(texts, Supervision.of(labels))[1]
     assert not any(" " in term for term in by_topic.terms)

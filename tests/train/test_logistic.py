@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from layerfuse.core.supervision import Supervision
 from layerfuse.train.logistic import INVERSE_PENALTIES, fit_logistic
 
 
@@ -52,7 +53,7 @@ def test_penalty_and_quality_are_those_of_cross_validation(n_classes):
         factor = best_factor(held_out[-1][first], labels[first])
         losses.append(log_loss(labels[first], softmax(factor * held_out[-1][first], axis=1)))
     best = int(np.argmin(losses))
-    candidate, head = fit_logistic(features, labels, np.ones(120), 7)
+    candidate, head = fit_logistic(features, Supervision.of(labels, 7))
     assert candidate.penalty == INVERSE_PENALTIES[best]
     factor = best_factor(held_out[best], labels)
     assert head.temperature == pytest.approx(factor, rel=0.02)
@@ -65,7 +66,7 @@ def test_penalty_and_quality_are_those_of_cross_validation(n_classes):
 def test_few_texts_of_many_dimensions_are_told_as_surely_as_they_can_be():
     """The weakest penalty of the grid still leaves it less sure than it could be of new texts."""
     train, labels = unit_rows(150, 6, width=300, shift=6)
-    _, head = fit_logistic(train, labels, np.ones(150), 0)
+    _, head = fit_logistic(train, Supervision.of(labels))
     others, truth = unit_rows(3000, 6, width=300, seed=1, shift=6)
     chances = head.probabilities(others)
     assert chances.max(1).mean() == pytest.approx((chances.argmax(1) == truth).mean(), abs=0.05)
@@ -83,7 +84,7 @@ def test_classes_that_folds_lack_make_no_other_text_less_sure():
         others[:, 0] += 2 * (2 * truth - 1)
         train[80:] *= 3
         mean = train.mean(0)
-        _, head = fit_logistic(train - mean, labels, np.ones(120), seed)
+        _, head = fit_logistic(train - mean, Supervision.of(labels, seed))
         chances = head.probabilities(others - mean)
         surely.append(chances.max(1).mean())
         rightly.append((chances.argmax(1) == truth).mean())
@@ -95,7 +96,7 @@ def test_classes_that_folds_lack_make_no_other_text_less_sure():
 def test_probabilities_are_those_of_scikit_learn_but_for_the_temperature(n_classes, weighted):
     features, labels = unit_rows(n_classes=n_classes)
     weights = np.random.default_rng(0).uniform(0.5, 3, 120) if weighted else np.ones(120)
-    candidate, head = fit_logistic(features, labels, weights, 0)
+    candidate, head = fit_logistic(features, Supervision.of(labels, weights=weights))
     model = LogisticRegression(C=candidate.penalty, max_iter=2000, tol=1e-6)
     model.fit(features, labels, sample_weight=weights)
     logits = head.temperature * as_logits(model.decision_function(features))
@@ -106,12 +107,12 @@ def test_many_classes_of_few_texts_are_no_reason_to_warn():
     features, labels = unit_rows(61, 31, width=31)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fit_logistic(features, labels, np.ones(61), 0)
+        fit_logistic(features, Supervision.of(labels))
 
 
 def test_random_state_draws_the_folds():
     features, labels = unit_rows()
     losses = [
-        fit_logistic(features, labels, np.ones(120), state)[0].log_loss for state in (0, 0, 1)
+        fit_logistic(features, Supervision.of(labels, state))[0].log_loss for state in (0, 0, 1)
     ]
     assert losses[0] == losses[1] != losses[2]

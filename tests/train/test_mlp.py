@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from layerfuse.core.supervision import Supervision
 from layerfuse.learn import Schedule
 from layerfuse.train import MLPHead, PooledHead, fit_head, fit_words, join_words
 from layerfuse.train.mlp import forward
@@ -24,7 +25,7 @@ def circles(n_texts=400, seed=0, width=6):
 def fitted():
     """Fit once for several tests."""
     vectors, labels = circles()
-    return fit_head(vectors, labels, head="mlp")
+    return fit_head(vectors, Supervision.of(labels), head="mlp")
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def log_loss(head, vectors, labels):
 def test_it_learns_what_is_not_linear_and_foretells_its_quality(fitted):
     vectors, labels = circles()
     head, (candidate,) = fitted
-    linear, _ = fit_head(vectors, labels, head="logistic")
+    linear, _ = fit_head(vectors, Supervision.of(labels), head="logistic")
     others, truth = circles(1000, seed=1)
     assert head.kind == candidate.kind == "mlp"
     assert log_loss(linear, others, truth) > 0.6
@@ -53,7 +54,7 @@ def test_it_learns_what_is_not_linear_and_foretells_its_quality(fitted):
 def test_nothing_leaks_into_held_out_quality():
     vectors, labels = circles(300)
     shuffled = np.random.default_rng(1).permutation(labels)
-    _, (candidate,) = fit_head(vectors, shuffled, head="mlp")
+    _, (candidate,) = fit_head(vectors, Supervision.of(shuffled), head="mlp")
     assert candidate.accuracy < 0.6
     assert candidate.log_loss > np.log(2) - 0.01
 
@@ -68,7 +69,7 @@ def test_numpy_predicts_what_torch_does(fitted):
 def test_the_same_again_gives_the_same_bits_another_random_state_does_not(hasty):
     vectors, labels = circles(200)
     one, two, other = (
-        fit_head(vectors, labels, head="mlp", random_state=state)[0] for state in (0, 0, 1)
+        fit_head(vectors, Supervision.of(labels, state), head="mlp")[0] for state in (0, 0, 1)
     )
     assert all(map(np.array_equal, one.arrays().values(), two.arrays().values()))
     assert not np.array_equal(one.hidden, other.hidden)
@@ -79,7 +80,8 @@ def test_weights_lift_a_class():
     vectors[:, :2] = np.random.default_rng(0).normal(size=(300, 2))  # nothing to learn
     shares = []
     for weight in (1, 20):
-        head, _ = fit_head(vectors, labels, head="mlp", weights=np.where(labels == 1, weight, 1.0))
+        known = Supervision.of(labels, weights=np.where(labels == 1, weight, 1.0))
+        head, _ = fit_head(vectors, known, head="mlp")
         shares.append((head.decisions(vectors).argmax(1) == 1).mean())
     assert shares[1] > 0.95 > shares[0]
 
@@ -88,7 +90,7 @@ def test_classes_of_two_texts_are_learned(hasty):
     vectors, labels = circles(40)
     labels = np.append(labels, [2, 2])
     vectors = np.concatenate([vectors, np.full((2, 6), 30, dtype=np.float32)])
-    head, (candidate,) = fit_head(vectors, labels, head="mlp")
+    head, (candidate,) = fit_head(vectors, Supervision.of(labels), head="mlp")
     assert np.isfinite(candidate.log_loss)
     assert head.decisions(vectors).shape == (42, 3)
 
@@ -96,8 +98,9 @@ def test_classes_of_two_texts_are_learned(hasty):
 def test_arrays_are_the_whole_state_alone_and_pooled(hasty):
     vectors, labels = circles(100)
     texts = [("good one", "bad one")[label] for label in labels]
-    words = fit_words(texts, labels, lexical=True)
-    head, _ = join_words(*fit_head(vectors, labels, head="mlp"), labels, words)
+    known = Supervision.of(labels)
+    words = fit_words(texts, known, lexical=True)
+    head, _ = join_words(*fit_head(vectors, known, head="mlp"), known, words)
     again = PooledHead.from_arrays(head.kind, {k: v.copy() for k, v in head.arrays().items()})
     assert isinstance(again.head, MLPHead)
     np.testing.assert_array_equal(

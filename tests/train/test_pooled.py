@@ -7,6 +7,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.errors import FeatureError, ShapeError
+from layerfuse.core.supervision import Supervision
 from layerfuse.train import PooledHead, fit_head, fit_words, join_words
 from layerfuse.train.lexical import fit_lexical
 
@@ -14,9 +15,9 @@ N_TEXTS = 400
 
 
 def fit_pooled_head(vectors, texts, labels, *, head="auto", lexical="auto", weights=None):
-    found = fit_head(vectors, labels, head=head, weights=weights)
-    words = fit_words(texts, labels, lexical=lexical, weights=weights)
-    return join_words(*found, labels, words, weights=weights)
+    known = Supervision.of(labels, weights=weights)
+    words = fit_words(texts, known, lexical=lexical)
+    return join_words(*fit_head(vectors, known, head=head), known, words)
 
 
 def problem(*, in_words, in_vectors, width=6, seed=0):
@@ -33,8 +34,9 @@ def problem(*, in_words, in_vectors, width=6, seed=0):
 
 def held_out_members(vectors, texts, labels, kind, weights):
     """Return held-out log probabilities of the head on vectors and of the one on words."""
-    _, (on_vectors,) = fit_head(vectors, labels, head=kind, weights=weights)
-    on_words, _ = fit_lexical(texts, labels, weights)
+    known = Supervision.of(labels, weights=weights)
+    _, (on_vectors,) = fit_head(vectors, known, head=kind)
+    on_words, _ = fit_lexical(texts, known)
     return on_vectors.held_out, on_words.held_out
 
 
@@ -56,7 +58,7 @@ def test_words_join_where_they_know_what_the_vectors_do_not():
     vectors_of, texts_of, labels_of = zip(*draws, strict=True)
     every_text = [text for texts_of_one in texts_of for text in texts_of_one]
     new = np.concatenate(vectors_of), every_text, np.concatenate(labels_of)
-    alone, _ = fit_head(vectors, labels)
+    alone, _ = fit_head(vectors, Supervision.of(labels))
     pooled = np.log(head.probabilities(*new[:2]))
     assert log_loss(pooled, new[2]) < log_loss(alone.log_probabilities(new[0]), new[2]) - 0.05
     assert log_loss(pooled, new[2]) == pytest.approx(by_kind["pooled"].log_loss, abs=0.08)
@@ -66,7 +68,7 @@ def test_words_join_where_they_know_what_the_vectors_do_not():
 def words_that_know_nothing():
     """Lexical heads of eight draws; the labels of ``problem`` are the same under any width."""
     draws = [problem(in_words=0, in_vectors=2.5, seed=seed) for seed in range(8)]
-    return [fit_words(texts[:200], labels[:200]) for _, texts, labels in draws]
+    return [fit_words(texts[:200], Supervision.of(labels[:200])) for _, texts, labels in draws]
 
 
 @pytest.mark.parametrize("head", ["auto", "ridge", "logistic"])
@@ -76,8 +78,8 @@ def test_words_that_know_nothing_stay_away(head, width, words_that_know_nothing)
     joined = []
     for seed, words in enumerate(words_that_know_nothing):
         vectors, _, labels = problem(in_words=0, in_vectors=2.5, width=width, seed=seed)
-        found = fit_head(vectors[:200], labels[:200], head=head)
-        fitted, _ = join_words(*found, labels[:200], words)
+        known = Supervision.of(labels[:200])
+        fitted, _ = join_words(*fit_head(vectors[:200], known, head=head), known, words)
         joined.append(fitted.lexical is not None)
     assert sum(joined) <= 2
 
@@ -94,7 +96,7 @@ def test_asked_for_they_join_and_refused_they_are_not_even_fitted():
 def test_without_words_it_is_the_head_on_vectors():
     vectors, texts, labels = problem(in_words=0.5, in_vectors=1)
     head, _ = fit_pooled_head(vectors, texts, labels, lexical=False)
-    alone, _ = fit_head(vectors, labels)
+    alone, _ = fit_head(vectors, Supervision.of(labels))
     np.testing.assert_array_equal(head.decisions(vectors, texts), alone.decisions(vectors))
     np.testing.assert_array_equal(head.probabilities(vectors, texts), alone.probabilities(vectors))
 

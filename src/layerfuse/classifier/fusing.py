@@ -10,10 +10,11 @@ import numpy as np
 
 from layerfuse.core.arrays import Block
 from layerfuse.core.blocks import StreamedBlocks
-from layerfuse.core.calibrate import gain_in_errors, held_out_weights, text_log_losses
+from layerfuse.core.calibrate import gain_in_errors, text_log_losses
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.selection import Selection
-from layerfuse.fuse import FUSIONS, Fusion, FusionName, Supervision
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import FUSIONS, Fusion, FusionName
 from layerfuse.fuse.sources import source_names
 from layerfuse.train import (
     HeadCandidate,
@@ -253,14 +254,7 @@ def fuse_and_train(
 
 
 def _words(texts: Sequence[str], supervision: Supervision, lexical: LexicalChoice) -> Words | None:
-    return fit_words(
-        texts,
-        supervision.labels,
-        lexical=lexical,
-        weights=supervision.weights,
-        groups=supervision.groups,
-        random_state=supervision.random_state,
-    )
+    return fit_words(texts, supervision, lexical=lexical)
 
 
 def _of_different_layers(selections: Sequence[Selection]) -> list[Selection]:
@@ -316,24 +310,13 @@ def _fit(
     if name != "concat":
         blocks = list(blocks)  # all others look at all sources of a text together
     fusion, vectors = FUSIONS[name].fit_fuse(blocks, refs, supervision)
-    labels, weights = supervision.labels, supervision.weights
-    fitted, candidates = fit_head(
-        vectors,
-        labels,
-        head=head,
-        weights=weights,
-        groups=supervision.groups,
-        random_state=supervision.random_state,
-    )
-    pooled, candidates = join_words(
-        fitted, candidates, labels, words, weights=weights, groups=supervision.groups
-    )
+    fitted, candidates = fit_head(vectors, supervision, head=head)
+    pooled, candidates = join_words(fitted, candidates, supervision, words)
     return FittedFusion(fusion, pooled, candidates, time.perf_counter() - started)
 
 
 def _gain_errors(before: HeadCandidate, after: HeadCandidate, supervision: Supervision) -> float:
     """Return by how many standard errors the second is better on the same held-out texts."""
-    labels = supervision.labels
-    losses = [text_log_losses(one.held_out, labels) for one in (before, after)]
-    weights = held_out_weights(labels, supervision.weights)
+    losses = [text_log_losses(one.held_out, supervision.labels) for one in (before, after)]
+    weights = supervision.held_out_weights()
     return gain_in_errors(losses[0] - losses[1], weights, supervision.groups)

@@ -13,6 +13,7 @@ from layerfuse.core.sample import sample_texts
 from layerfuse.core.scores import Criterion
 from layerfuse.core.signals import LayerSignals, SignalName
 from layerfuse.core.standardize import Standardizer
+from layerfuse.core.supervision import Supervision
 from layerfuse.core.texts import as_list
 from layerfuse.data import index_labels
 from layerfuse.extract import StoredEmbeddings
@@ -105,7 +106,7 @@ def _probe_loss(embeddings: StoredEmbeddings, classes: ClassIndices, rows: np.nd
     pooling = backbone.spec.poolings[0]
     features = embeddings.row(LayerRef(backbone.name, backbone.deepest, pooling))
     standard = Standardizer.fit(features)
-    head, _ = fit_head(standard.apply(features), classes, head="ridge")
+    head, _ = fit_head(standard.apply(features), Supervision.of(classes), head="ridge")
     # The probe reads states as the model gives them: standardising goes into its coefficients.
     logits = np.float32(head.temperature) * head.coefficients
     coefficients = standard.scale[:, None] * logits

@@ -10,7 +10,7 @@ from layerfuse.classifier.options import weight_by_index
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.folds import separable_groups
 from layerfuse.core.sample import distinct_texts
-from layerfuse.fuse import Supervision
+from layerfuse.core.supervision import Supervision
 from layerfuse.train import class_weights, repeat_groups
 
 _TOLD_ABOVE = 0.05  # share of texts that are known by others when held out

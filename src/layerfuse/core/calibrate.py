@@ -10,17 +10,13 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
 from layerfuse.core.arrays import ClassIndices, PerText, Targets
+from layerfuse.core.supervision import Supervision
 
 _NO_GAIN = 1e-6
 """Nats: what two searches for the same best exponent may differ by, for all texts alike."""
 
 
-def fit_temperature(
-    decisions: Targets,
-    labels: ClassIndices,
-    weights: PerText | None = None,
-    groups: np.ndarray | None = None,
-) -> float:
+def fit_temperature(decisions: Targets, supervision: Supervision) -> float:
     """Return the factor on held-out decision values that makes their softmax most likely.
 
     As if one more text were of no class: else it were without end where no text is wrong.
@@ -29,19 +25,16 @@ def fit_temperature(
     ----------
     decisions : array of shape (text, class)
         Of texts that were held out.
-    labels : int array of shape (text,)
-        Their classes.
-    weights : array of shape (text,), optional
-        Weight of each text. Default: all equal.
-    groups : int array of shape (text,), optional
-        As in ``wanted_decisions``.
+    supervision : Supervision
+        Of these texts.
 
     Returns
     -------
     float
         Positive.
     """
-    return likeliest_factor(decisions, labels, held_out_weights(labels, weights), groups)
+    weights = supervision.held_out_weights()
+    return likeliest_factor(decisions, supervision.labels, weights, supervision.groups)
 
 
 def likeliest_factor(
@@ -102,29 +95,6 @@ def wanted_decisions(
     return np.asarray((1 - unsure) * own + unsure * decisions.mean(1))
 
 
-def held_out_weights(labels: ClassIndices, weights: PerText | None = None) -> PerText:
-    """Return what each held-out text counts when fits are judged by it.
-
-    The only text of its class counts nothing: whatever did not see it cannot know the class, so
-    that its loss tells nothing of the fit and, being huge, would hide what all others tell.
-
-    Parameters
-    ----------
-    labels : int array of shape (text,)
-        Class indices of all texts.
-    weights : array of shape (text,), optional
-        Weight of each text. Default: all equal.
-
-    Returns
-    -------
-    array of shape (text,)
-        The weights, 0 for such texts; as they are where no class has two texts.
-    """
-    weights = np.ones(len(labels)) if weights is None else weights
-    told = np.bincount(labels)[labels] > 1
-    return np.where(told, weights, 0.0) if told.any() else weights
-
-
 def held_out_log_loss(
     logits: Targets, labels: ClassIndices, weights: PerText | None = None
 ) -> float:
@@ -172,13 +142,7 @@ def gain_in_errors(gains: PerText, weights: PerText, groups: np.ndarray | None =
     return float(np.sign(mean)) * np.inf
 
 
-def pool_gain_in_errors(
-    alone: Targets,
-    pooled: Targets,
-    labels: ClassIndices,
-    weights: PerText,
-    groups: np.ndarray | None = None,
-) -> float:
+def pool_gain_in_errors(alone: Targets, pooled: Targets, supervision: Supervision) -> float:
     """Return by how many standard errors a pool is better than one of its members.
 
     Parameters
@@ -188,17 +152,14 @@ def pool_gain_in_errors(
         whose confidence is off would let in others that know nothing.
     pooled : array of shape (text, class)
         Held-out log probabilities of the pool.
-    labels : int array of shape (text,)
-        Class indices.
-    weights : array of shape (text,)
-        Weight of each text.
-    groups : int array of shape (text,), optional
-        As in ``gain_in_errors``.
+    supervision : Supervision
+        Of these texts.
     """
-    exponent = fit_pool_weights([alone], labels, weights, groups)
+    labels = supervision.labels
+    exponent = fit_pool_weights([alone], supervision)
     sharpened = np.asarray(log_softmax(pool([alone], exponent), axis=1))
     gains = text_log_losses(sharpened, labels) - text_log_losses(pooled, labels)
-    return gain_in_errors(gains, held_out_weights(labels, weights), groups)
+    return gain_in_errors(gains, supervision.held_out_weights(), supervision.groups)
 
 
 def pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
@@ -209,19 +170,14 @@ def pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
     return pooled
 
 
-def fit_pool_weights(
-    members: Sequence[Targets],
-    labels: ClassIndices,
-    weights: PerText,
-    groups: np.ndarray | None = None,
-) -> np.ndarray:
+def fit_pool_weights(members: Sequence[Targets], supervision: Supervision) -> np.ndarray:
     """Return the non-negative exponents that make held-out labels most likely: a convex problem.
 
     How sure the pool is on the whole, ``fit_temperature`` says in the end: else exponents were
     without end where no text is wrong. Of several members of which none knows anything all count
     alike, and next to nothing: a pool shall decide something, and be sure of nothing.
     """
-    told = held_out_weights(labels, weights)
+    labels, told = supervision.labels, supervision.held_out_weights()
     by_class = np.stack([member.T for member in members])  # (member, class, text)
     own = by_class[:, labels, np.arange(len(labels))]  # (member, text): of the true class
 
@@ -236,5 +192,5 @@ def fit_pool_weights(
     bounds = [(0.0, None)] * len(members)
     found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds)
     exponents = found.x if found.x.any() or len(members) == 1 else start
-    temperature = fit_temperature(pool(members, exponents), labels, weights, groups)
+    temperature = fit_temperature(pool(members, exponents), supervision)
     return np.asarray(temperature * exponents)

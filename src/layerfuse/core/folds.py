@@ -6,7 +6,7 @@ from threading import Lock
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from layerfuse.core.arrays import ClassIndices
+from layerfuse.core.arrays import ClassIndices, PerText
 
 N_FOLDS = 5
 
@@ -89,6 +89,29 @@ def class_of_each_group(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
     rarest = np.full(groups.max() + 1, len(by_rarity))
     np.minimum.at(rarest, groups, np.argsort(by_rarity)[labels])
     return np.asarray(by_rarity[rarest])
+
+
+def held_out_weights(labels: ClassIndices, weights: PerText | None = None) -> PerText:
+    """Return what each held-out text counts when fits are judged by it.
+
+    The only text of its class counts nothing: whatever did not see it cannot know the class, so
+    that its loss tells nothing of the fit and, being huge, would hide what all others tell.
+
+    Parameters
+    ----------
+    labels : int array of shape (text,)
+        Class indices of all texts.
+    weights : array of shape (text,), optional
+        Weight of each text. Default: all equal.
+
+    Returns
+    -------
+    array of shape (text,)
+        The weights, 0 for such texts; as they are where no class has two texts.
+    """
+    weights = np.ones(len(labels)) if weights is None else weights
+    told = np.bincount(labels)[labels] > 1
+    return np.where(told, weights, 0.0) if told.any() else weights
 
 
 def _taken_apart(groups: np.ndarray, apart: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from layerfuse.fuse.attention import Attention
 from layerfuse.fuse.concat import Concat
 from layerfuse.fuse.cooccurrence import Cooccurrence
 from layerfuse.fuse.experts import Experts
-from layerfuse.fuse.fusion import Fusion, GatedFusion, Supervision
+from layerfuse.fuse.fusion import Fusion, GatedFusion
 from layerfuse.fuse.gated import Gated
 from layerfuse.fuse.mean import Mean
 from layerfuse.fuse.residual import (
@@ -78,6 +78,5 @@ __all__ = [
     "ScalarMix",
     "Stacking",
     "StaticGate",
-    "Supervision",
     "fusion_name",
 ]

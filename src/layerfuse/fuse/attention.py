@@ -7,9 +7,10 @@ import numpy as np
 
 from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.layers import LayerRef
+from layerfuse.core.supervision import Supervision
 from layerfuse.fuse.concat import Concat
 from layerfuse.fuse.evidence import held_out_evidence
-from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.fuse.fusion import check_blocks
 from layerfuse.fuse.gate import Gate, fit_gate, learning_texts
 from layerfuse.fuse.gated import weighted_sum
 from layerfuse.fuse.mean import Mean

@@ -11,8 +11,9 @@ from layerfuse.core.blocks import StreamedBlocks
 from layerfuse.core.errors import ShapeError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.standardize import Standardizer
+from layerfuse.core.supervision import Supervision
 from layerfuse.core.vectors import StreamedVectors, Vectors
-from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.fuse.fusion import check_blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)

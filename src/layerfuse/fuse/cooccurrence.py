@@ -7,10 +7,10 @@ import numpy as np
 from scipy.special import expit
 
 from layerfuse.core.arrays import Block, Features
-from layerfuse.core.folds import stratified_folds
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.standardize import Standardizer
-from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse.fusion import check_blocks
 from layerfuse.fuse.mean import Mean
 from layerfuse.fuse.sources import CommonAxes, leading_axes, source_of_each
 
@@ -123,7 +123,7 @@ def _folds(supervision: Supervision) -> Folds:
     labels = supervision.labels
     if len(labels) > _FEW_TEXTS or np.bincount(labels).max() == 1:
         return []
-    return stratified_folds(labels, supervision.random_state, supervision.groups)
+    return supervision.folds()
 
 
 def _as_unseen(common: CommonAxes, raw: Block, folds: Folds, random_state: int) -> Features:

@@ -9,7 +9,7 @@ from layerfuse.core.arrays import Block, Targets
 from layerfuse.core.calibrate import fit_temperature
 from layerfuse.core.leave_out import groups_of_several
 from layerfuse.core.ridge import one_hot, ridge_path
-from layerfuse.fuse.fusion import Supervision
+from layerfuse.core.supervision import Supervision
 from layerfuse.fuse.sources import sum_of
 
 
@@ -62,7 +62,7 @@ def held_out_evidence(scores: Callable[[], Iterable[Block]], supervision: Superv
     groups = supervision.groups
     penalty, _ = path.best(targets, groups)
     errors = path.loo_errors(targets, penalty, groups)
-    temperature = fit_temperature(targets - errors, supervision.labels, supervision.weights, groups)
+    temperature = fit_temperature(targets - errors, supervision)
     coefficients = path.coefficients(targets, penalty)
     mean = path.weights @ total[:, live] / len(total)
     moved = path.solve(total[:, live] - mean, penalty)  # rows A^-1 x_i

@@ -8,7 +8,8 @@ import numpy as np
 
 from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.layers import LayerRef
-from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse.fusion import check_blocks
 from layerfuse.fuse.gate import Gate, fit_gate, learning_texts
 from layerfuse.fuse.probes import Probes, centred
 from layerfuse.fuse.sources import CommonAxes, source_names, source_of_each

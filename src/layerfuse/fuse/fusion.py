@@ -1,66 +1,15 @@
 """What a fusion is: feature blocks in, one vector per text out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from layerfuse.core.arrays import Block, ClassIndices, Features, Gates, PerText
+from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.errors import FeatureError, ShapeError
-from layerfuse.core.folds import separable_groups
 from layerfuse.core.layers import LayerRef
-from layerfuse.core.sample import distinct_texts
+from layerfuse.core.supervision import Supervision
 from layerfuse.core.vectors import Vectors
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Supervision:
-    """What a fusion may learn from besides the blocks, the training texts' only.
-
-    Parameters
-    ----------
-    labels : int array of shape (text,)
-        Class indices 0 .. n_classes - 1, each present.
-    weights : array of shape (text,)
-        Positive weight of each text.
-    random_state : int
-        Draws whatever is drawn.
-    progress : bool
-        Show progress bars if standard error is a terminal.
-    groups : int array of shape (text,), optional
-        Texts that repeat each other, which are held out together, from ``separable_groups``.
-        Default: none do.
-    copies : int array of shape (text,), optional
-        A number for each text, the same for equal ones. Default: none are.
-    """
-
-    labels: ClassIndices
-    weights: PerText
-    random_state: int = 0
-    progress: bool = False
-    groups: np.ndarray | None = None
-    copies: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, labels: ClassIndices, random_state: int = 0) -> "Supervision":
-        """Return labels with texts that all weigh the same."""
-        return cls(labels, np.ones(len(labels)), random_state)
-
-    def of_texts(self, rows: np.ndarray) -> "Supervision":
-        """Return the same of some texts only."""
-        labels, groups, copies = self.labels[rows], self.groups, self.copies
-        return replace(
-            self,
-            labels=labels,
-            weights=self.weights[rows],
-            groups=None if groups is None else separable_groups(labels, groups[rows]),
-            copies=None if copies is None else copies[rows],
-        )
-
-    def distinct(self) -> np.ndarray:
-        """Return positions of texts that do not repeat each other, as ``distinct_texts`` does."""
-        return distinct_texts(self.labels, self.groups, self.copies)
 
 
 @runtime_checkable

@@ -9,9 +9,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from layerfuse.core.arrays import Gates, PerText
-from layerfuse.core.calibrate import gain_in_errors, held_out_weights, text_log_losses
+from layerfuse.core.calibrate import gain_in_errors, text_log_losses
+from layerfuse.core.folds import held_out_weights
 from layerfuse.core.sample import sample_texts
-from layerfuse.fuse.fusion import Supervision
+from layerfuse.core.supervision import Supervision
 from layerfuse.learn import Noise, Parameters, Schedule, learn_committee
 
 MAX_LEARNING_TEXTS = 16_384
@@ -193,13 +194,9 @@ def fit_gate(
         forward,
         initial,
         [inputs[rows] * scale, *said],
-        labels,
-        text_weights,
+        known,
         names=["the inputs of the gate", *("what the sources say" for _ in said)],
         schedule=_SCHEDULE,
-        random_state=supervision.random_state,
-        progress=supervision.progress,
-        groups=known.groups,
     )
     weights, bias = (np.stack([p[name] for p, _ in members]) for name in ("weights", "bias"))
     learned = Gate(weights, bias, scale, sets, prior, trust=1.0)

@@ -8,7 +8,7 @@ from scipy.special import softmax
 from layerfuse.core.arrays import Block
 from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.core.sample import sample_texts
-from layerfuse.fuse.fusion import Supervision
+from layerfuse.core.supervision import Supervision
 
 _SEEN_TEXTS = 768  # every step of the search inverts a matrix of this size: seconds in all
 _PRIOR_TEXTS = 2.0  # what a prior belief in equal weights counts

@@ -7,8 +7,9 @@ import numpy as np
 
 from layerfuse.core.arrays import Block, Features
 from layerfuse.core.layers import LayerRef
+from layerfuse.core.supervision import Supervision
 from layerfuse.fuse.concat import Concat
-from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.fuse.fusion import check_blocks
 from layerfuse.fuse.sources import members, source_of_each, width_of_averages
 
 

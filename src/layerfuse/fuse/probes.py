@@ -9,9 +9,9 @@ from scipy.special import log_softmax
 from layerfuse.core.arrays import Block, Coefficients, Features, Targets
 from layerfuse.core.calibrate import fit_temperature
 from layerfuse.core.ridge import one_hot, ridge_path
+from layerfuse.core.supervision import Supervision
 from layerfuse.core.threads import side_by_side
 from layerfuse.fuse.concat import Concat
-from layerfuse.fuse.fusion import Supervision
 from layerfuse.fuse.sources import leading_axes, members, seen_texts
 
 _N_AXES = 512
@@ -115,8 +115,6 @@ def _probe(
     features: Features, targets: Targets, supervision: Supervision
 ) -> tuple[Coefficients, np.ndarray, Targets]:
     """Return calibrated coefficients, intercept and held-out log probabilities of one source."""
-    labels, weights = supervision.labels, supervision.weights
-    groups = supervision.groups
     rows = seen_texts(len(features), supervision.random_state)
     axes = leading_axes(features[rows], _N_AXES, supervision.random_state)
     axes = axes[:, axes.any(0)][:, : len(features) - 1]
@@ -124,10 +122,10 @@ def _probe(
     if not axes.size:  # nothing varies: the shares of the classes are all there is to say
         projected = np.zeros((len(features), 1), dtype=np.float32)
         axes = np.zeros((features.shape[1], 1), dtype=np.float32)
-    path = ridge_path(projected, weights=weights)
-    penalty, _ = path.best(targets, groups)
-    held_out = path.held_out(targets, penalty, groups)
-    temperature = fit_temperature(held_out, labels, weights, groups)
+    path = ridge_path(projected, weights=supervision.weights)
+    penalty, _ = path.best(targets, supervision.groups)
+    held_out = path.held_out(targets, penalty, supervision.groups)
+    temperature = fit_temperature(held_out, supervision)
     coefficients, intercept = path.linear(projected, targets, penalty)
     return (
         (temperature * axes @ coefficients).astype(np.float32),

@@ -11,7 +11,8 @@ from layerfuse.core.arrays import Block, Features
 from layerfuse.core.errors import SelectionError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.standardize import Standardizer
-from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse.fusion import check_blocks
 from layerfuse.fuse.sources import CommonAxes, source_names, source_of_each
 
 Operation = Literal["sum", "hadamard", "matmul", "quaternion"]

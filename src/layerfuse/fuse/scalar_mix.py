@@ -8,13 +8,13 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from layerfuse.core.arrays import Block, Features, Gates
-from layerfuse.core.calibrate import held_out_weights
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.ridge import one_hot
 from layerfuse.core.sample import sample_texts
+from layerfuse.core.supervision import Supervision
 from layerfuse.fuse.concat import Concat
 from layerfuse.fuse.evidence import Evidence, held_out_evidence
-from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.fuse.fusion import check_blocks
 from layerfuse.fuse.sources import averages, leading_axes, source_of_each, width_of_averages
 
 _LEARNING_TEXTS = 4096
@@ -151,7 +151,7 @@ def _likeliest(
     """
     parts = evidence.parts / before[:, None]
     targets = one_hot(known.labels)
-    text_weights = held_out_weights(known.labels, known.weights)
+    text_weights = known.held_out_weights()
     text_weights = text_weights / text_weights.sum()
     prior = _PRIOR_TEXTS / len(known.labels)
     sizes = np.bincount(sources)[sources]

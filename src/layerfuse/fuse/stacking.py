@@ -8,7 +8,8 @@ import numpy as np
 from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.calibrate import fit_pool_weights, pool
 from layerfuse.core.layers import LayerRef
-from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse.fusion import check_blocks
 from layerfuse.fuse.probes import Probes, centred
 from layerfuse.fuse.sources import source_names, source_of_each
 
@@ -45,9 +46,7 @@ class Stacking:
         check_blocks(blocks, refs, supervision)
         probes, held_out = Probes.fit(blocks, source_of_each(refs), supervision)
         members = list(held_out.transpose(1, 0, 2).astype(float))
-        exponents = fit_pool_weights(
-            members, supervision.labels, supervision.weights, supervision.groups
-        )
+        exponents = fit_pool_weights(members, supervision)
         even = np.full(len(members), 1 / len(members))
         if not exponents.any():  # no source knows anything; a head can only see so if they speak
             exponents = even

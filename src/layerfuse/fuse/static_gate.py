@@ -8,8 +8,9 @@ import numpy as np
 from layerfuse.core.arrays import Block, Features, Gates
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.standardize import Standardizer
+from layerfuse.core.supervision import Supervision
 from layerfuse.fuse.concat import Concat
-from layerfuse.fuse.fusion import Supervision, check_blocks
+from layerfuse.fuse.fusion import check_blocks
 from layerfuse.fuse.kernel_weights import kernel_weights
 from layerfuse.fuse.sources import source_names, source_of_each
 

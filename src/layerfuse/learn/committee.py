@@ -1,11 +1,11 @@
 """Several fits of one model, each on other folds: what one says of a text it did not see."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from layerfuse.core.arrays import ClassIndices, PerText
-from layerfuse.core.folds import stratified_folds
+from layerfuse.core.supervision import Supervision
 from layerfuse.learn.learn import learn
 from layerfuse.learn.model import Forward, Parameters, Schedule
 
@@ -17,14 +17,10 @@ def learn_committee(
     forward: Forward,
     initial: Callable[[np.random.Generator], Parameters],
     inputs: Sequence[np.ndarray],
-    labels: ClassIndices,
-    weights: PerText,
+    supervision: Supervision,
     *,
     names: Sequence[str],
     schedule: Schedule,
-    random_state: int,
-    progress: bool = False,
-    groups: np.ndarray | None = None,
 ) -> list[Member]:
     """Learn once per fold, from other folds and another start each time.
 
@@ -34,15 +30,13 @@ def learn_committee(
 
     Parameters
     ----------
-    forward, inputs, labels, weights, names, schedule, progress
+    forward, inputs, names, schedule
         As in ``learn``.
     initial : callable
         From a generator of random numbers to parameters to start from.
-    random_state : int
-        Draws folds, starts, batches and dropout.
-    groups : int array of shape (text,), optional
-        Texts that repeat each other, from ``separable_groups``: they stay in one fold, and where
-        they train judge together or not at all. Default: none do.
+    supervision : Supervision
+        Of the texts. Those of one group stay in one fold, and where they train judge together or
+        not at all. Its ``random_state`` draws folds, starts, batches and dropout.
 
     Returns
     -------
@@ -56,18 +50,15 @@ def learn_committee(
     Networks 5.
     """
     members = []
-    for i, (train, rest) in enumerate(stratified_folds(labels, random_state, groups)):
+    for i, (train, rest) in enumerate(supervision.folds()):
+        known = replace(supervision.part(train), random_state=supervision.random_state + i)
         learned = learn(
             forward,
-            initial(np.random.default_rng((random_state, i))),
+            initial(np.random.default_rng((supervision.random_state, i))),
             [one[train] for one in inputs],
-            labels[train],
-            weights[train],
+            known,
             names=names,
             schedule=schedule,
-            random_state=random_state + i,
-            progress=progress,
-            groups=None if groups is None else groups[train],
         )
         members.append((learned.parameters, rest))
     return members

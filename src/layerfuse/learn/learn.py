@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from layerfuse.core.arrays import ClassIndices, PerText
 from layerfuse.core.errors import ShapeError
+from layerfuse.core.supervision import Supervision
 from layerfuse.learn.model import Forward, Learned, Parameters, Schedule
 
 
@@ -14,14 +14,10 @@ def learn(
     forward: Forward,
     initial: Parameters,
     inputs: Sequence[np.ndarray],
-    labels: ClassIndices,
-    weights: PerText,
+    supervision: Supervision,
     *,
     names: Sequence[str],
     schedule: Schedule,
-    random_state: int,
-    progress: bool = False,
-    groups: np.ndarray | None = None,
 ) -> Learned:
     """Minimise the weighted mean log loss, and stop where held-out texts say so.
 
@@ -37,21 +33,14 @@ def learn(
         Where to start; float32.
     inputs : sequence of float32 arrays
         Text axis first.
-    labels : int array of shape (text,)
-        Class indices.
-    weights : array of shape (text,)
-        Weight of each text, positive.
+    supervision : Supervision
+        Of the texts. Those of one group all learn or all judge, unless a class would be judged
+        only. Its ``random_state`` draws the held-out texts, batches and dropout, from generators of
+        its own; its ``progress`` shows a bar of epochs.
     names : sequence of str
         What each input is, for the message of a loss that is no number.
     schedule : Schedule
         How it goes.
-    random_state : int
-        Draws the held-out texts, batches and dropout, from generators of its own.
-    progress : bool
-        Show a bar of epochs if standard error is a terminal.
-    groups : int array of shape (text,), optional
-        Texts that repeat each other: all of them learn or all judge, unless a class would be judged
-        only. Default: none do.
 
     Returns
     -------
@@ -70,22 +59,19 @@ def learn(
     AdamW: Loshchilov and Hutter 2019, arXiv:1711.05101. Early stopping: Prechelt 1998, *Early
     Stopping - But When?*.
     """
-    lengths = [len(labels), len(weights), *map(len, inputs)]
+    lengths = [len(supervision.labels), len(supervision.weights), *map(len, inputs)]
     if len(set(lengths)) != 1 or len(names) != len(inputs):
         raise ShapeError(f"Expected named inputs, labels and weights of equal length: {lengths}.")
     from layerfuse.learn.loop import minimise  # noqa: PLC0415 - torch only where something learns
 
-    hidden = None if progress else True
+    hidden = None if supervision.progress else True
     with tqdm(total=schedule.max_epochs, unit="epoch", disable=hidden, leave=False) as bar:
         return minimise(
             forward,
             initial,
             inputs,
-            labels,
-            weights,
+            supervision,
             names=names,
             schedule=schedule,
-            random_state=random_state,
-            groups=groups,
             epoch_done=bar.update,
         )

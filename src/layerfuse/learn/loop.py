@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from layerfuse.core.arrays import ClassIndices, PerText
 from layerfuse.core.errors import FeatureError
 from layerfuse.core.folds import class_of_each_group
 from layerfuse.core.sample import sample_texts
+from layerfuse.core.supervision import Supervision
 from layerfuse.learn.model import Forward, Learned, Parameters, Schedule
 
 _JUDGED_TEXTS = 4096  # in one batch, where no gradients are kept
@@ -30,17 +30,15 @@ def minimise(
     forward: Forward,
     initial: Parameters,
     inputs: Sequence[np.ndarray],
-    labels: ClassIndices,
-    weights: PerText,
+    supervision: Supervision,
     *,
     names: Sequence[str],
     schedule: Schedule,
-    random_state: int,
-    groups: np.ndarray | None,
     epoch_done: Callable[[], object],
 ) -> Learned:
     """Do what ``learn`` says."""
-    generator = torch.Generator().manual_seed(random_state)
+    labels, weights = supervision.labels, supervision.weights
+    generator = torch.Generator().manual_seed(supervision.random_state)
     noise = TorchNoise(generator)
     parameters = {k: torch.tensor(v, requires_grad=True) for k, v in initial.items()}
     decayed = [p for p in parameters.values() if p.ndim > 1]
@@ -50,7 +48,7 @@ def minimise(
         {"params": free, "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW([k for k in kinds if k["params"]], lr=schedule.learning_rate)
-    train, judges = _split(labels, groups, schedule.validation_share, random_state)
+    train, judges = _split(supervision, schedule.validation_share)
 
     def loss_of(rows: np.ndarray, drops: TorchNoise | None) -> torch.Tensor:
         batch = [torch.from_numpy(one[rows]) for one in inputs]
@@ -88,16 +86,15 @@ def minimise(
     return Learned({k: v.numpy() for k, v in best.items()}, tuple(losses))
 
 
-def _split(
-    labels: ClassIndices, groups: np.ndarray | None, validation_share: float, random_state: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _split(supervision: Supervision, validation_share: float) -> tuple[np.ndarray, np.ndarray]:
     """Return positions to train on, with every class, and others to judge by."""
+    labels, groups = supervision.labels, supervision.groups
     # Of some texts only, so that numbers may be missing.
     groups = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
     classes = class_of_each_group(labels, groups)
     n_judges = max(1, round(validation_share * len(classes)))
     n_train = max(len(classes) - n_judges, len(np.unique(classes)))
-    trained = np.isin(groups, sample_texts(classes, n_train, random_state))
+    trained = np.isin(groups, sample_texts(classes, n_train, supervision.random_state))
     trained |= ~np.isin(labels, labels[trained])  # a class that stands in judging groups only
     train, judges = np.flatnonzero(trained), np.flatnonzero(~trained)
     return train, judges if len(judges) else train

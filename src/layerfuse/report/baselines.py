@@ -11,7 +11,8 @@ import numpy as np
 from layerfuse.core.arrays import Block, Targets
 from layerfuse.core.errors import SelectionError
 from layerfuse.core.layers import LayerRef, LayerRows
-from layerfuse.fuse import FusionName, Supervision, fusion_name
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import FusionName, fusion_name
 from layerfuse.report.facts import BEST_OF_ALL
 from layerfuse.report.trial import Trial, class_shares
 from layerfuse.train import fit_lexical
@@ -55,15 +56,8 @@ def predict_tfidf(
     array of shape (test text, class)
         Probabilities; the class shares if no word occurs in two training texts.
     """
-    fitted = fit_lexical(
-        texts,
-        supervision.labels,
-        supervision.weights,
-        supervision.random_state,
-        supervision.groups,
-        losses=["logistic"],
-    )
-    if fitted is None:
+    fitted = fit_lexical(texts, supervision, losses=["logistic"])
+    if fitted is None:  # only the intercept is left
         return class_shares(supervision, len(test_texts))
     _, head = fitted
     probabilities: Targets = np.exp(head.log_probabilities(test_texts))

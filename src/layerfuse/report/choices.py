@@ -14,7 +14,8 @@ from layerfuse.core.errors import SelectionError
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.selection import Selection
-from layerfuse.fuse import FUSIONS, Supervision, fusion_name
+from layerfuse.core.supervision import Supervision
+from layerfuse.fuse import FUSIONS, fusion_name
 from layerfuse.report.costs import Choice, Marginal
 from layerfuse.report.trade import knee, pareto_front
 from layerfuse.train import fit_head
@@ -74,14 +75,7 @@ def smaller_choices(
             fusion, vectors = kind.fit_fuse([train[ref] for ref in refs], refs, known)
         except SelectionError:  # some fusions need more than one source
             return None
-        head, (*_, candidate) = fit_head(
-            vectors,
-            known.labels,
-            head=classifier.head_.kind,
-            weights=known.weights,
-            groups=known.groups,
-            random_state=known.random_state,
-        )
+        head, (*_, candidate) = fit_head(vectors, known, head=classifier.head_.kind)
         best = head.decisions(fusion.fuse([test[ref] for ref in refs])).argmax(1)
         return candidate.accuracy, float((best == truth).mean())
 

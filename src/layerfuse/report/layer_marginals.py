@@ -10,7 +10,7 @@ from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.ridge import one_hot
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.selection import Selection
-from layerfuse.fuse import Supervision
+from layerfuse.core.supervision import Supervision
 from layerfuse.report.costs import LayerMarginal
 from layerfuse.select.kernels import layer_kernel, loo_losses, read_standardized
 

@@ -13,8 +13,9 @@ from layerfuse.classifier.supervise import supervise
 from layerfuse.core.arrays import Block, ClassIndices, Targets
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.standardize import Standardizer
+from layerfuse.core.supervision import Supervision
 from layerfuse.extract import StoredEmbeddings, embed_to_store
-from layerfuse.fuse import Fusion, FusionName, Supervision
+from layerfuse.fuse import Fusion, FusionName
 from layerfuse.report.split import Split
 from layerfuse.store import EmbeddingStore
 from layerfuse.train import PooledHead

@@ -8,8 +8,9 @@ import scipy.linalg
 from scipy.optimize import minimize_scalar
 
 from layerfuse.core.arrays import Block, ClassIndices, Features, PerSample, PerText, Targets
-from layerfuse.core.calibrate import held_out_weights, log_sum_exp, wanted_decisions
+from layerfuse.core.calibrate import log_sum_exp, wanted_decisions
 from layerfuse.core.errors import FeatureError
+from layerfuse.core.folds import held_out_weights
 from layerfuse.core.leave_out import RidgeFit, loo_residuals
 from layerfuse.core.ridge import N_PENALTIES, one_hot, ridge_path
 from layerfuse.core.sample import sample_texts

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerfuse.core.arrays import ClassIndices, PerText
 from layerfuse.core.calibrate import fit_pool_weights, pool
+from layerfuse.core.supervision import Supervision
 from layerfuse.train.head import HeadCandidate, LinearHead
 
 
 def fit_blend(
-    fitted: Sequence[tuple[HeadCandidate, LinearHead]],
-    labels: ClassIndices,
-    weights: PerText,
-    groups: np.ndarray | None = None,
+    fitted: Sequence[tuple[HeadCandidate, LinearHead]], supervision: Supervision
 ) -> tuple[HeadCandidate, LinearHead]:
     """Pool linear heads, each to the power that makes held-out labels most likely.
 
@@ -24,8 +21,8 @@ def fit_blend(
     ----------
     fitted : sequence of (HeadCandidate, LinearHead)
         On the same vectors.
-    labels, weights, groups
-        As in ``fit_head``.
+    supervision : Supervision
+        Of the texts they were fitted on.
 
     Returns
     -------
@@ -42,10 +39,8 @@ def fit_blend(
     in Logarithmic Opinion Pools*, NIPS 10.
     """
     members = [candidate.held_out for candidate, _ in fitted]
-    pool_weights = fit_pool_weights(members, labels, weights, groups)
-    candidate = HeadCandidate.from_logits(
-        "blend", 0.0, pool(members, pool_weights), labels, weights
-    )
+    pool_weights = fit_pool_weights(members, supervision)
+    candidate = HeadCandidate.from_logits("blend", 0.0, pool(members, pool_weights), supervision)
     heads = [head for _, head in fitted]
     factors = [w * head.temperature for w, head in zip(pool_weights, heads, strict=True)]
     coefficients, intercept = (

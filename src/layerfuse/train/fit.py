@@ -8,7 +8,7 @@ import numpy as np
 from layerfuse.core.arrays import ClassIndices, PerText
 from layerfuse.core.calibrate import pool_gain_in_errors
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError, check_option
-from layerfuse.core.folds import separable_groups
+from layerfuse.core.supervision import Supervision
 from layerfuse.core.vectors import Vectors
 from layerfuse.train.axes import project
 from layerfuse.train.blend import fit_blend
@@ -23,31 +23,22 @@ HeadChoice = Literal["auto", HeadName]
 @overload
 def fit_head(
     features: Vectors,
-    labels: ClassIndices,
+    supervision: Supervision,
     *,
     head: Literal["ridge", "logistic", "blend"],
-    weights: PerText | None = None,
-    groups: np.ndarray | None = None,
-    random_state: int = 0,
 ) -> tuple[LinearHead, tuple[HeadCandidate, ...]]: ...
 @overload
 def fit_head(
     features: Vectors,
-    labels: ClassIndices,
+    supervision: Supervision,
     *,
     head: HeadChoice = "auto",
-    weights: PerText | None = None,
-    groups: np.ndarray | None = None,
-    random_state: int = 0,
 ) -> tuple[Head, tuple[HeadCandidate, ...]]: ...
 def fit_head(
     features: Vectors,
-    labels: ClassIndices,
+    supervision: Supervision,
     *,
     head: HeadChoice = "auto",
-    weights: PerText | None = None,
-    groups: np.ndarray | None = None,
-    random_state: int = 0,
 ) -> tuple[Head, tuple[HeadCandidate, ...]]:
     """Fit a head.
 
@@ -55,19 +46,13 @@ def fit_head(
     ----------
     features : float32 array of shape (text, feature), or StreamedVectors
         Fused vectors.
-    labels : int array of shape (text,)
-        Class indices 0 .. n_classes - 1, each present.
+    supervision : Supervision
+        Of the texts. Its ``random_state`` draws folds, and texts for the axes where there are very
+        many.
     head : HeadChoice
         ``auto`` fits both linear kinds, each with a temperature, and keeps their blend if its
         held-out log loss is lower by more than one standard error of the paired difference, else
         the better of the two.
-    weights : array of shape (text,), optional
-        Weight of each text. Default: all equal.
-    groups : int array of shape (text,), optional
-        Texts that repeat each other, which are held out together as far as ``separable_groups``
-        can. Default: none do.
-    random_state : int
-        Draws folds, and texts for the axes where there are very many.
 
     Returns
     -------
@@ -88,24 +73,22 @@ def fit_head(
         If there is not one label per vector.
     """
     check_option("head", head, get_args(HeadChoice))
-    _check(features, labels)
-    groups = None if groups is None else separable_groups(labels, groups)
-    weights = np.ones(len(labels)) if weights is None else weights
-    projection = project(features, random_state)
+    _check(features, supervision.labels)
+    projection = project(features, supervision.random_state)
     if projection.vectors.shape[1] == 0:
         raise FeatureError("All fused vectors are equal: there is nothing to learn from.")
     if head == "mlp":
-        candidate, network = fit_mlp(projection.vectors, labels, weights, random_state, groups)
+        candidate, network = fit_mlp(projection.vectors, supervision)
         return network.lifted(projection.lift, projection.mean), (candidate,)
     fitted: list[tuple[HeadCandidate, LinearHead]] = []
     if head != "logistic":
-        fitted.append(fit_ridge(projection.vectors, labels, weights, groups))
+        fitted.append(fit_ridge(projection.vectors, supervision))
     if head != "ridge":
-        fitted.append(fit_logistic(projection.vectors, labels, weights, random_state, groups))
+        fitted.append(fit_logistic(projection.vectors, supervision))
     best = min(fitted, key=lambda pair: pair[0].log_loss)
     if head in {"auto", "blend"}:
-        blend = fit_blend(fitted, labels, weights, groups)
-        gain = pool_gain_in_errors(best[0].held_out, blend[0].held_out, labels, weights, groups)
+        blend = fit_blend(fitted, supervision)
+        gain = pool_gain_in_errors(best[0].held_out, blend[0].held_out, supervision)
         if head == "blend" or gain > 1:
             best = blend
         fitted.append(blend)

@@ -8,9 +8,10 @@ from typing import TypeVar
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from layerfuse.core.arrays import ClassIndices, PerText, Targets
-from layerfuse.core.calibrate import held_out_log_loss, held_out_weights, likeliest_factor
-from layerfuse.core.folds import FILTERS, stratified_folds
+from layerfuse.core.arrays import Targets
+from layerfuse.core.calibrate import held_out_log_loss, likeliest_factor
+from layerfuse.core.folds import FILTERS
+from layerfuse.core.supervision import Supervision
 from layerfuse.core.threads import product_threads, side_by_side
 
 Setting = TypeVar("Setting")
@@ -22,10 +23,7 @@ FitAndPredict = Callable[[Setting, np.ndarray, np.ndarray], Targets]
 def cross_validate(
     fit_and_predict: FitAndPredict[Setting],
     settings: Sequence[Setting],
-    labels: ClassIndices,
-    weights: PerText,
-    random_state: int,
-    groups: np.ndarray | None = None,
+    supervision: Supervision,
 ) -> tuple[Setting, Targets]:
     """Choose a setting and return logits that no label of its own text has touched.
 
@@ -40,14 +38,9 @@ def cross_validate(
         Fits the training rows and nothing else; called from several threads at once.
     settings : sequence
         The grid, penalties or what else a fit depends on; of equals the first is taken.
-    labels : int array of shape (text,)
-        Class indices.
-    weights : array of shape (text,)
-        Weight of each text.
-    random_state : int
-        Draws the folds.
-    groups : int array of shape (text,), optional
-        Texts of one group stay in one fold, where ``stratified_folds`` can hold them so.
+    supervision : Supervision
+        Of the texts; those of one group stay in one fold, where ``stratified_folds`` can hold them
+        so.
 
     Returns
     -------
@@ -56,17 +49,16 @@ def cross_validate(
     logits : array of shape (text, class)
         Each text by the fit that did not see it, without a temperature.
     """
-    (train, rest), *others = stratified_folds(labels, random_state, groups)
+    (train, rest), *others = supervision.folds()
     tried = _fits(fit_and_predict, [(setting, train, rest) for setting in settings])
-    counted = held_out_weights(labels, weights)[rest]
-    judged, own_groups = labels[rest], None if groups is None else groups[rest]
+    judged, counted = supervision.part(rest), supervision.held_out_weights()[rest]
 
     def loss(logits: Targets) -> float:
-        factor = likeliest_factor(logits, judged, counted, own_groups)
-        return held_out_log_loss(factor * logits, judged, counted)
+        factor = likeliest_factor(logits, judged.labels, counted, judged.groups)
+        return held_out_log_loss(factor * logits, judged.labels, counted)
 
     best = int(np.argmin([loss(logits) for logits in tried]))
-    held_out = np.empty((len(labels), tried[best].shape[1]))
+    held_out = np.empty((len(supervision.labels), tried[best].shape[1]))
     held_out[rest] = tried[best]
     setting = settings[best]
     fits = _fits(fit_and_predict, [(setting, train, rest) for train, rest in others])

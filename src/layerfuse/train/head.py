@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from layerfuse.core.arrays import ClassIndices, Coefficients, Features, PerText, Targets
-from layerfuse.core.calibrate import fit_temperature, held_out_weights, text_log_losses
+from layerfuse.core.arrays import Coefficients, Features, Targets
+from layerfuse.core.calibrate import fit_temperature, text_log_losses
+from layerfuse.core.supervision import Supervision
 from layerfuse.train.axes import Lift
 
 HeadName = Literal["ridge", "logistic", "blend", "mlp"]
@@ -127,31 +128,21 @@ class HeadCandidate:
 
     @classmethod
     def calibrated(
-        cls,
-        kind: CandidateName,
-        penalty: float,
-        decisions: Targets,
-        labels: ClassIndices,
-        weights: PerText,
-        groups: np.ndarray | None,
+        cls, kind: CandidateName, penalty: float, decisions: Targets, supervision: Supervision
     ) -> "tuple[HeadCandidate, float]":
         """Judge held-out decisions as ``from_logits`` does, under a temperature fitted on them."""
-        temperature = fit_temperature(decisions, labels, weights, groups)
+        temperature = fit_temperature(decisions, supervision)
         logits = temperature * decisions
-        return cls.from_logits(kind, penalty, logits, labels, weights), temperature
+        return cls.from_logits(kind, penalty, logits, supervision), temperature
 
     @classmethod
     def from_logits(
-        cls,
-        kind: CandidateName,
-        penalty: float,
-        logits: Targets,
-        labels: ClassIndices,
-        weights: PerText,
+        cls, kind: CandidateName, penalty: float, logits: Targets, supervision: Supervision
     ) -> "HeadCandidate":
-        """Judge held-out logits (text, class) by the labels (text,), weighted by text."""
+        """Judge held-out logits (text, class) by the labels, weighted by text."""
         held_out = log_softmax(logits.astype(float), axis=1)
+        labels, weights = supervision.labels, supervision.held_out_weights()
         accuracy = float((held_out.argmax(1) == labels).mean())
         losses = text_log_losses(held_out, labels)
-        log_loss = float(np.average(losses, weights=held_out_weights(labels, weights)))
+        log_loss = float(np.average(losses, weights=weights))
         return cls(kind, penalty, log_loss, accuracy, held_out)

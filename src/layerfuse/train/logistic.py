@@ -4,7 +4,8 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
-from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
+from layerfuse.core.arrays import Features, Targets
+from layerfuse.core.supervision import Supervision
 from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate, LinearHead
 
@@ -14,21 +15,15 @@ temperature does too: 1024 beside these lowers the held-out log loss of 46 probl
 0.001 on average, for the slowest fits of all."""
 
 
-def fit_logistic(
-    features: Features,
-    labels: ClassIndices,
-    weights: PerText,
-    random_state: int,
-    groups: np.ndarray | None = None,
-) -> tuple[HeadCandidate, LinearHead]:
+def fit_logistic(features: Features, supervision: Supervision) -> tuple[HeadCandidate, LinearHead]:
     """Fit a logistic regression.
 
     Parameters
     ----------
     features : array of shape (text, feature)
         Centred.
-    labels, weights, random_state, groups
-        As in ``cross_validate``.
+    supervision : Supervision
+        Of the texts.
 
     Returns
     -------
@@ -39,7 +34,7 @@ def fit_logistic(
     """
     scale = float(np.sqrt(np.square(features).sum(1).mean())) or 1.0
     scaled = features / np.float32(scale)
-    n_classes = int(labels.max()) + 1
+    labels, weights = supervision.labels, supervision.weights
 
     def fit_and_predict(penalty: float, train: np.ndarray, rest: np.ndarray) -> Targets:
         # From nothing each time: a start from another fold would have seen the held-out labels.
@@ -48,16 +43,12 @@ def fit_logistic(
         known = scaled[rest] @ coefficients + intercept
         # Of a class that is not among those it saw: as rare as one more text.
         absent = logsumexp(known, axis=1, keepdims=True) - np.log(len(train) + 1)
-        decisions = np.repeat(absent, n_classes, axis=1)
+        decisions = np.repeat(absent, supervision.n_classes, axis=1)
         decisions[:, model.classes_] = known
         return np.asarray(decisions)
 
-    penalty, held_out = cross_validate(
-        fit_and_predict, INVERSE_PENALTIES, labels, weights, random_state, groups
-    )
-    candidate, temperature = HeadCandidate.calibrated(
-        "logistic", penalty, held_out, labels, weights, groups
-    )
+    penalty, held_out = cross_validate(fit_and_predict, INVERSE_PENALTIES, supervision)
+    candidate, temperature = HeadCandidate.calibrated("logistic", penalty, held_out, supervision)
     with one_thread_each():
         model = _model(penalty).fit(scaled, labels, sample_weight=weights)
     coefficients, intercept = _columns(model)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
+from layerfuse.core.arrays import Features, Targets
+from layerfuse.core.supervision import Supervision
 from layerfuse.learn import Noise, Parameters, Schedule, learn_committee
 from layerfuse.train.axes import Lift
 from layerfuse.train.head import Head, HeadCandidate, HeadName
@@ -87,21 +88,15 @@ def forward(
     return units @ parameters["output"] + parameters["output_bias"]
 
 
-def fit_mlp(
-    features: Features,
-    labels: ClassIndices,
-    weights: PerText,
-    random_state: int,
-    groups: np.ndarray | None = None,
-) -> tuple[HeadCandidate, MLPHead]:
+def fit_mlp(features: Features, supervision: Supervision) -> tuple[HeadCandidate, MLPHead]:
     """Fit a committee of networks.
 
     Parameters
     ----------
     features : array of shape (text, feature)
         Centred.
-    labels, weights, random_state, groups
-        As in ``learn_committee``.
+    supervision : Supervision
+        Of the texts.
 
     Returns
     -------
@@ -114,7 +109,7 @@ def fit_mlp(
     # The variance of a feature is 1 on average; that of an axis tells how much it matters.
     scale = np.float32(1 / (np.sqrt(np.square(features).mean()) or 1.0))
     scaled = (features * scale).astype(np.float32)
-    n_features, n_classes = features.shape[1], int(labels.max()) + 1
+    n_features, n_classes = features.shape[1], supervision.n_classes
 
     def initial(rng: np.random.Generator) -> Parameters:
         hidden = rng.normal(size=(n_features, N_HIDDEN)) * np.sqrt(2 / n_features)
@@ -129,18 +124,15 @@ def fit_mlp(
         forward,
         initial,
         [scaled],
-        labels,
-        weights,
+        supervision,
         names=["the fused vectors"],
         schedule=_SCHEDULE,
-        random_state=random_state,
-        groups=groups,
     )
-    held_out = np.empty((len(labels), n_classes))
+    held_out = np.empty((len(features), n_classes))
     for parameters, rest in members:
         held_out[rest] = forward(np, parameters, [scaled[rest]], None)
     candidate, temperature = HeadCandidate.calibrated(
-        "mlp", _SCHEDULE.weight_decay, held_out, labels, weights, groups
+        "mlp", _SCHEDULE.weight_decay, held_out, supervision
     )
     found = [parameters for parameters, _ in members]
     head = MLPHead(

@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 from scipy.special import softmax
 
-from layerfuse.core.arrays import ClassIndices, Features, PerText, Targets
+from layerfuse.core.arrays import Features, Targets
 from layerfuse.core.calibrate import fit_pool_weights, pool, pool_gain_in_errors
 from layerfuse.core.errors import FeatureError, ShapeError
+from layerfuse.core.supervision import Supervision
 from layerfuse.train.head import CandidateName, Head, HeadCandidate, HeadName, LinearHead
 from layerfuse.train.lexical import LexicalHead, fit_lexical
 from layerfuse.train.mlp import MLPHead
@@ -124,12 +125,9 @@ class Words:
 
 def fit_words(
     texts: Sequence[str],
-    labels: ClassIndices,
+    supervision: Supervision,
     *,
     lexical: LexicalChoice = "auto",
-    weights: PerText | None = None,
-    groups: np.ndarray | None = None,
-    random_state: int = 0,
 ) -> Words | None:
     """Fit a lexical head, if one is wanted and held-out texts share words with others.
 
@@ -137,10 +135,10 @@ def fit_words(
     ----------
     texts : sequence of str
         Training texts.
+    supervision : Supervision
+        Of the texts.
     lexical : "auto" or bool
         Whether a lexical head joins; ``auto``: where ``join_words`` finds that it helps.
-    labels, weights, groups, random_state
-        As in ``fit_lexical``; by default all texts weigh the same.
 
     Raises
     ------
@@ -150,8 +148,7 @@ def fit_words(
     """
     if not lexical:
         return None
-    weights = np.ones(len(labels)) if weights is None else weights
-    found = fit_lexical(texts, labels, weights, random_state, groups)
+    found = fit_lexical(texts, supervision)
     if found is not None:
         return Words(*found, asked_for=lexical != "auto")
     if lexical == "auto":
@@ -165,11 +162,8 @@ def fit_words(
 def join_words(
     fitted: Head,
     candidates: Sequence[HeadCandidate],
-    labels: ClassIndices,
+    supervision: Supervision,
     words: Words | None,
-    *,
-    weights: PerText | None = None,
-    groups: np.ndarray | None = None,
 ) -> tuple[PooledHead, tuple[HeadCandidate, ...]]:
     """Let a lexical head join a head on fused vectors where that helps.
 
@@ -180,10 +174,10 @@ def join_words(
     ----------
     fitted, candidates
         From ``fit_head``, on vectors of the same texts.
+    supervision : Supervision
+        Of these texts.
     words : Words or None
         From ``fit_words``, on the same texts; None leaves the head alone.
-    labels, weights, groups
-        As in ``fit_head``.
 
     Returns
     -------
@@ -196,13 +190,12 @@ def join_words(
     alone = PooledHead.alone(fitted)
     if words is None:
         return alone, tuple(candidates)
-    weights = np.ones(len(labels)) if weights is None else weights
     by_layers = next(candidate for candidate in candidates if candidate.kind == fitted.kind)
     members = by_layers.held_out, words.candidate.held_out
-    pool_weights = fit_pool_weights(members, labels, weights, groups)
+    pool_weights = fit_pool_weights(members, supervision)
     logits = pool(members, pool_weights)
-    pooled = HeadCandidate.from_logits("pooled", 0.0, logits, labels, weights)
-    gain = pool_gain_in_errors(by_layers.held_out, pooled.held_out, labels, weights, groups)
+    pooled = HeadCandidate.from_logits("pooled", 0.0, logits, supervision)
+    gain = pool_gain_in_errors(by_layers.held_out, pooled.held_out, supervision)
     joins = words.asked_for or gain > 1
     chosen = PooledHead(fitted, words.head, pool_weights) if joins else alone
     return chosen, (*candidates, words.candidate, pooled)
