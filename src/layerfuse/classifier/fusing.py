@@ -70,7 +70,7 @@ class FusionTrial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FusedHead:
-    """A fitted fusion, the head on it, and how they were found.
+    """A fitted fusion, the head on it with words where they join, and how they were found.
 
     Parameters
     ----------
@@ -79,9 +79,10 @@ class FusedHead:
     head : PooledHead
         Fitted on all texts.
     validation : tuple of HeadCandidate
-        Held-out quality of each kind of head on this fusion, without its predictions.
+        Held-out quality of each kind of head on this fusion; without its predictions once nothing
+        is left to compare them with.
     trials : tuple of FusionTrial
-        Every fusion tried, in order.
+        Every fusion tried, in order: itself alone until it is compared.
     """
 
     fusion: Fusion
@@ -89,35 +90,10 @@ class FusedHead:
     validation: tuple[HeadCandidate, ...]
     trials: tuple[FusionTrial, ...]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FittedFusion:
-    """A fusion and the best head on it, with words where they join.
-
-    Parameters
-    ----------
-    fusion, head
-        Fitted on all texts.
-    candidates : tuple of HeadCandidate
-        Every kind of head that was tried, with its held-out predictions.
-    seconds : float
-        What fitting took.
-    """
-
-    fusion: Fusion
-    head: PooledHead
-    candidates: tuple[HeadCandidate, ...]
-    seconds: float
-
     @property
     def best(self) -> HeadCandidate:
         """What held-out texts say of the head."""
-        return next(c for c in self.candidates if c.kind == self.head.candidate)
-
-    def trial(self, fusion: FusionName, gain_errors: float) -> FusionTrial:
-        """Return what is told of it, given its gain over the best one tried before."""
-        best = self.best
-        return FusionTrial(fusion, best.log_loss, best.accuracy, gain_errors, self.seconds)
+        return next(c for c in self.validation if c.kind == self.head.candidate)
 
 
 def shortlist(refs: Sequence[LayerRef], n_texts: int) -> tuple[FusionName, ...]:
@@ -182,7 +158,7 @@ def fuse_best(
     fused : FusedHead
         On it.
     """
-    words = _words(texts, supervision, lexical)
+    words = fit_words(texts, supervision, lexical=lexical)
     best, *others = _of_different_layers(selections)
     blocks = read(best)
     while others and not _vary(blocks):  # where nothing is learnt, what says nothing scores best
@@ -249,12 +225,8 @@ def fuse_and_train(
     FusedHead
         Fitted on all texts.
     """
-    words = _words(texts, supervision, lexical)
+    words = fit_words(texts, supervision, lexical=lexical)
     return _fuse(blocks, refs, supervision, fusion, head, words)
-
-
-def _words(texts: Sequence[str], supervision: Supervision, lexical: LexicalChoice) -> Words | None:
-    return fit_words(texts, supervision, lexical=lexical)
 
 
 def _of_different_layers(selections: Sequence[Selection]) -> list[Selection]:
@@ -272,7 +244,7 @@ def _fuse(
     fusion: FusionChoice,
     head: HeadChoice,
     words: Words | None,
-    concat: FittedFusion | None = None,
+    concat: FusedHead | None = None,
 ) -> FusedHead:
     """Fit what was asked for; ``concat`` may be fitted already, on the same layers."""
     names: tuple[FusionName, ...]
@@ -285,17 +257,18 @@ def _fuse(
     first, *others = names
     known = concat if first == "concat" else None
     best = known or _fit(first, blocks, refs, supervision, head, words)
-    trials = [best.trial(first, 0.0)]
+    trials = [*best.trials]
     for name in others:
         tried = _fit(name, blocks, refs, supervision, head, words)
         gain = _gain_errors(best.best, tried.best, supervision)
-        trials.append(tried.trial(name, gain))
+        (trial,) = tried.trials
+        trials.append(dataclasses.replace(trial, gain_errors=gain))
         if gain > 1:
             best = tried
     # What people read of candidates has no number for each text and class.
     nothing = np.empty((0, 0))
-    told = tuple(dataclasses.replace(one, held_out=nothing) for one in best.candidates)
-    return FusedHead(best.fusion, best.head, told, tuple(trials))
+    told = tuple(dataclasses.replace(one, held_out=nothing) for one in best.validation)
+    return dataclasses.replace(best, validation=told, trials=tuple(trials))
 
 
 def _fit(
@@ -305,14 +278,17 @@ def _fit(
     supervision: Supervision,
     head: HeadChoice,
     words: Words | None,
-) -> FittedFusion:
+) -> FusedHead:
     started = time.perf_counter()
     if name != "concat":
         blocks = list(blocks)  # all others look at all sources of a text together
     fusion, vectors = FUSIONS[name].fit_fuse(blocks, refs, supervision)
     fitted, candidates = fit_head(vectors, supervision, head=head)
     pooled, candidates = join_words(fitted, candidates, supervision, words)
-    return FittedFusion(fusion, pooled, candidates, time.perf_counter() - started)
+    best = next(one for one in candidates if one.kind == pooled.candidate)
+    seconds = time.perf_counter() - started
+    trial = FusionTrial(name, best.log_loss, best.accuracy, gain_errors=0.0, seconds=seconds)
+    return FusedHead(fusion, pooled, candidates, (trial,))
 
 
 def _gain_errors(before: HeadCandidate, after: HeadCandidate, supervision: Supervision) -> float:
