@@ -12,6 +12,7 @@ from layerfuse.core.sample import sample_texts
 from layerfuse.core.supervision import Supervision
 from layerfuse.learn.model import Forward, Learned, Parameters, Schedule
 
+_JUDGING_SHARE = 0.1  # of the texts, or groups: they learn nothing
 _JUDGED_TEXTS = 4096  # in one batch, where no gradients are kept
 
 
@@ -48,7 +49,7 @@ def minimise(
         {"params": free, "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW([k for k in kinds if k["params"]], lr=schedule.learning_rate)
-    train, judges = _split(supervision, schedule.validation_share)
+    train, judges = _split(supervision, _JUDGING_SHARE)
 
     def loss_of(rows: np.ndarray, drops: TorchNoise | None) -> torch.Tensor:
         batch = [torch.from_numpy(one[rows]) for one in inputs]
@@ -86,13 +87,13 @@ def minimise(
     return Learned({k: v.numpy() for k, v in best.items()}, tuple(losses))
 
 
-def _split(supervision: Supervision, validation_share: float) -> tuple[np.ndarray, np.ndarray]:
+def _split(supervision: Supervision, judging_share: float) -> tuple[np.ndarray, np.ndarray]:
     """Return positions to train on, with every class, and others to judge by."""
     labels, groups = supervision.labels, supervision.groups
     # Of some texts only, so that numbers may be missing.
     groups = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
     classes = class_of_each_group(labels, groups)
-    n_judges = max(1, round(validation_share * len(classes)))
+    n_judges = max(1, round(judging_share * len(classes)))
     n_train = max(len(classes) - n_judges, len(np.unique(classes)))
     trained = np.isin(groups, sample_texts(classes, n_train, supervision.random_state))
     trained |= ~np.isin(labels, labels[trained])  # a class that stands in judging groups only

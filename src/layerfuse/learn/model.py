@@ -62,8 +62,6 @@ class Schedule:
         Times that every text is seen, at most.
     patience : int
         Epochs without a lower validation loss after which it stops.
-    validation_share : float
-        Share of the texts that only judge, 0 to 1.
     """
 
     learning_rate: float = 3e-3
@@ -71,7 +69,6 @@ class Schedule:
     batch_texts: int = 256
     max_epochs: int = 60
     patience: int = 6
-    validation_share: float = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
