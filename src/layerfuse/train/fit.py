@@ -22,23 +22,14 @@ HeadChoice = Literal["auto", HeadName]
 
 @overload
 def fit_head(
-    features: Vectors,
-    supervision: Supervision,
-    *,
-    head: Literal["ridge", "logistic", "blend"],
+    features: Vectors, supervision: Supervision, *, head: Literal["ridge", "logistic", "blend"]
 ) -> tuple[LinearHead, tuple[HeadCandidate, ...]]: ...
 @overload
 def fit_head(
-    features: Vectors,
-    supervision: Supervision,
-    *,
-    head: HeadChoice = "auto",
+    features: Vectors, supervision: Supervision, *, head: HeadChoice = "auto"
 ) -> tuple[Head, tuple[HeadCandidate, ...]]: ...
 def fit_head(
-    features: Vectors,
-    supervision: Supervision,
-    *,
-    head: HeadChoice = "auto",
+    features: Vectors, supervision: Supervision, *, head: HeadChoice = "auto"
 ) -> tuple[Head, tuple[HeadCandidate, ...]]:
     """Fit a head.
 

@@ -21,9 +21,7 @@ FitAndPredict = Callable[[Setting, np.ndarray, np.ndarray], Targets]
 
 
 def cross_validate(
-    fit_and_predict: FitAndPredict[Setting],
-    settings: Sequence[Setting],
-    supervision: Supervision,
+    fit_and_predict: FitAndPredict[Setting], settings: Sequence[Setting], supervision: Supervision
 ) -> tuple[Setting, Targets]:
     """Choose a setting and return logits that no label of its own text has touched.
 

@@ -124,10 +124,7 @@ class Words:
 
 
 def fit_words(
-    texts: Sequence[str],
-    supervision: Supervision,
-    *,
-    lexical: LexicalChoice = "auto",
+    texts: Sequence[str], supervision: Supervision, *, lexical: LexicalChoice = "auto"
 ) -> Words | None:
     """Fit a lexical head, if one is wanted and held-out texts share words with others.
 
@@ -160,10 +157,7 @@ def fit_words(
 
 
 def join_words(
-    fitted: Head,
-    candidates: Sequence[HeadCandidate],
-    supervision: Supervision,
-    words: Words | None,
+    fitted: Head, candidates: Sequence[HeadCandidate], supervision: Supervision, words: Words | None
 ) -> tuple[PooledHead, tuple[HeadCandidate, ...]]:
     """Let a lexical head join a head on fused vectors where that helps.
 
