@@ -200,7 +200,7 @@ def test_the_same_model_twice_under_two_names_is_fine(make, tiny_encoder, toy_te
         (np.array([["a"], ["b"]]), [0, 1], DataError, r"ndarray of shape \(2, 1\)"),
         (["a", "b", "c", "d"], [0, 1, 0], ShapeError, "got 3 for 4"),
         (["a", "b", "c", "d"], "abab", DataError, "Expected a list of labels, got one string"),
-        (["a", "b", "c", "d"], ["x"] * 4, LabelError, "only 'x' in all 4 rows"),
+        (["a", "b", "c", "d"], ["x"] * 4, LabelError, "all 4 rows have label 'x'"),
         (["a", "b", "c"], ["x", "y", "x"], LabelError, "'y' has 1"),
         (["a", "b", "c", "d"], [0, 1, None, 1], LabelError, "missing in 1 of 4 data rows: 3"),
         (["a", "b", "c", "d"], ["x", float("nan"), "x", "y"], LabelError, "missing .*: 2"),

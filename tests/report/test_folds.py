@@ -108,7 +108,7 @@ def test_the_result_is_that_of_classifiers_fitted_without_each_fold(make, noisy)
     assert len(report.mistakes) == min(20, 30 - right)
     shown = [mistake.probability for mistake in report.mistakes]
     assert shown == sorted(shown, reverse=True)
-    assert "without its own fold" in str(report)
+    assert "in 3-fold\ncross-validation" in str(report)
 
 
 @pytest.mark.parametrize("head", ["ridge", "logistic"])
@@ -143,7 +143,7 @@ def test_all_parts_of_a_cross_validation(make, noisy, tiny_encoder, tiny_decoder
     ("tests", "options", "message"),
     [
         ((["x"], None), {}, "with their labels"),
-        ((TEXTS, LABELS), {"groups": LABELS}, "leave them out beside test texts"),
+        ((TEXTS, LABELS), {"groups": LABELS}, "with test texts, leave them out"),
     ],
 )
 def test_what_is_tested_on_must_be_clear(tests, options, message):
