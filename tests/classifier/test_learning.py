@@ -83,7 +83,7 @@ def test_words_join_the_layers_and_are_saved_with_them(make, toy, tmp_path, n_cl
     assert classifier.predict(others).tolist() == predicted
     assert np.array_equal(loaded.predict_proba(others), probabilities)
     assert np.array_equal(loaded.decision_function(others), classifier.decision_function(others))
-    assert "pooled with TF-IDF" in (tmp_path / "saved" / "README.md").read_text("utf-8")
+    assert " + TF-IDF`" in (tmp_path / "saved" / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

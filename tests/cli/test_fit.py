@@ -24,7 +24,7 @@ def test_from_every_format_to_predictions(run, data, extension, tiny_encoder, to
     assert (
         "Chosen: the best third by loo_ridge of the upper halves of all backbones; 1\nlayer.\n"
     ) in done.out
-    assert "ridge head: held-out accuracy" in done.out
+    assert "On held-out training texts:\n  ridge head: accuracy " in done.out
     assert "(kept)" in done.out
     assert f"Saved to {tmp_path / 'out'}" in done.out
 

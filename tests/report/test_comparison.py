@@ -75,7 +75,7 @@ def test_every_baseline_stands_beside_the_result(report):
         "last layers of all",
         "chosen layers, mean",
         names[-2],
-        "layerfuse without words",
+        "layerfuse without TF-IDF",
     ]
     assert report.result.name == "layerfuse"
 
@@ -86,7 +86,7 @@ def test_steps_are_of_the_backbone_with_the_best_layer(report):
         f"{best}, last layer",
         "best layer of all",
         f"layerfuse on {best} alone",
-        "layerfuse without words",
+        "layerfuse without TF-IDF",
         "layerfuse",
     ]
 

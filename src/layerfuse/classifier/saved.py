@@ -232,9 +232,9 @@ def _card(fitted: Fitted) -> Card:
         classes=[str(label) for label in fitted.classes],
         selection=fitted.selection,
         fusion=fusion_name(fitted.fusion),
-        head=fitted.head.kind + (" pooled with TF-IDF" if fitted.head.lexical else ""),
+        head=fitted.head.kind + (" + TF-IDF" if fitted.head.lexical else ""),
         validation=[
-            f"{c.kind}: held-out accuracy {c.accuracy:.4f}, log loss {c.log_loss:.4f}"
+            f"{c.name}: held-out accuracy {c.accuracy:.4f}, log loss {c.log_loss:.4f}"
             for c in fitted.validation
         ],
         backbones=[

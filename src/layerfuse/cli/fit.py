@@ -162,11 +162,12 @@ def _print(classifier: "FusionClassifier", out: Path) -> None:
     typer.echo(f"\n{filled(chosen)}")
     if len(classifier.trials_) > 1:
         typer.echo(f"\n{trial_table(classifier.trials_, fusion_name(classifier.fusion_))}\n")
+    typer.echo("On held-out training texts:")
     for candidate in classifier.validation_:
         kept = " (kept)" if candidate.kind == classifier.head_.candidate else ""
         typer.echo(
-            f"{candidate.kind} head: held-out accuracy on the training texts "
-            f"{candidate.accuracy:.1%}, log loss {candidate.log_loss:.3f}{kept}"
+            f"  {candidate.name}: accuracy {candidate.accuracy:.1%}, "
+            f"log loss {candidate.log_loss:.3f}{kept}"
         )
     cost = classifier.overhead_
     typer.echo(

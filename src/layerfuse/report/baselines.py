@@ -131,7 +131,7 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
         yield Predicted(f"chosen layers, {fusion}", "fusion", probabilities)
     yield from _one_backbone(trial, winner.backbone)
     if trial.classifier.lexical:
-        yield Predicted(f"{RESULT} without words", "without words", trial.result(lexical=False))
+        yield Predicted(f"{RESULT} without TF-IDF", "without words", trial.result(lexical=False))
     yield Predicted(RESULT, "result", trial.result())
 
 

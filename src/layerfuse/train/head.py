@@ -16,6 +16,8 @@ from layerfuse.train.axes import Lift
 HeadName = Literal["ridge", "logistic", "blend", "mlp"]
 CandidateName = Literal[HeadName, "lexical", "pooled"]
 
+_NAMES: Mapping[str, str] = {"lexical": "TF-IDF head", "pooled": "ensemble with the TF-IDF head"}
+
 
 class Head(ABC):
     """A fitted head on fused vectors.
@@ -125,6 +127,11 @@ class HeadCandidate:
     log_loss: float
     accuracy: float
     held_out: Targets = field(compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What people read in place of ``kind``."""
+        return _NAMES.get(self.kind, f"{self.kind} head")
 
     @classmethod
     def calibrated(
