@@ -155,7 +155,7 @@ def test_the_card_tells_layers_classes_and_use(fitted, saved):
         assert f"- `{ref}`" in card
     assert "Classes: calm, loud" in card
     assert "3 of 3 blocks" in card
-    assert f"ridge: held-out accuracy {fitted.validation_[0].accuracy:.4f}" in card
+    assert f"ridge head: held-out accuracy {fitted.validation_[0].accuracy:.4f}" in card
     assert "FusionClassifier.load(" in card
 
 
