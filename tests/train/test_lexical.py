@@ -94,7 +94,7 @@ def test_held_out_quality_foretells_that_of_new_texts():
 def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes, loss):
     """As scikit-learn's pipeline, which also chooses terms on the training folds alone."""
     texts, labels = topical(150, n_classes, noise=0.4)
-    texts = [f"{text} r{i // 2}" for i, text in enumerate(texts)]  # words that stand in two texts
+    texts = [f"{text} r{i // 2}" for i, text in enumerate(texts)]  # words that occur in two texts
     candidate, head = fit_lexical(texts, Supervision.of(labels, 7), losses=[loss])
     pipeline = make_pipeline(
         of_longest(head.terms), of_scikit_learn(loss, candidate.penalty, n_classes)

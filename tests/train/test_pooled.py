@@ -166,5 +166,5 @@ def test_texts_without_a_common_word_leave_the_head_alone_unless_words_are_asked
 def test_a_text_per_vector_is_expected():
     vectors, texts, labels = problem(in_words=0.6, in_vectors=1)
     head, _ = fit_pooled_head(vectors, texts, labels, lexical=True)
-    with pytest.raises(ShapeError, match="got 1 for 400 vectors"):
+    with pytest.raises(ShapeError, match="got 400 vectors, but 1 texts"):
         head.decisions(vectors, texts[:1])

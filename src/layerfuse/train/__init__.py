@@ -1,4 +1,4 @@
-"""Fused vectors, texts and labels to a head, validated on the training texts only."""
+"""Fit heads on fused vectors and texts, validated on the training texts only."""
 
 from layerfuse.train.fit import HeadChoice, class_weights, fit_head
 from layerfuse.train.head import Head, HeadCandidate, HeadName, LinearHead

@@ -1,4 +1,4 @@
-"""Principal axes: the few directions in which fused vectors vary, so that heads fit in seconds."""
+"""Project fused vectors on their leading principal axes, so that heads fit in seconds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,30 +11,30 @@ from layerfuse.core.vectors import Vectors
 
 MAX_AXES = 2048
 _MAX_GRAM = 8192  # rows; the axes of such a matrix take about a quarter of a minute on two cores
-_MAX_STREAMED = 4 * _MAX_GRAM  # texts, of features that are few but not held
-_SPARE = 256  # directions followed beside those wanted, so that the last of them are found too
+_MAX_STREAMED = 4 * _MAX_GRAM  # texts, where few features are streamed
+_SPARE = 256  # oversampling of the subspace iteration, so that the last wanted axes converge too
 _ROUNDS = 2
-_ROWS = 1024  # centred at once
+_ROWS = 1024  # texts centred at once
 
 Lift = Callable[[np.ndarray], np.ndarray]
-"""From coefficients on axes, (axis, class), to those on centred features, (feature, class)."""
+"""Turns coefficients of axes, (axis, class), into those of centred features, (feature, class)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
     """Vectors in the space of their leading principal axes.
 
-    A penalised linear model in this space is the same model as in the space of the features, up to
-    the directions left out: the axes are orthonormal and heads shrink weak directions anyway.
+    Up to the dropped directions, a penalised linear model in this space equals the one in the space
+    of the features, because the axes are orthonormal. Heads shrink weak directions anyway.
 
     Parameters
     ----------
     vectors : float32 array of shape (text, axis)
-        Centred; strongest axis first, at most 2,048, none for a direction without variance.
+        Centred; strongest axis first, at most 2,048. Directions without variance have no axis.
     mean : float32 array of shape (feature,)
-        Of the features.
+        Mean of the features.
     lift : Lift
-        The way back.
+        Maps coefficients back to the features.
     """
 
     vectors: Block
@@ -50,13 +50,13 @@ def project(features: Vectors, random_state: int = 0) -> Projection:
     features : float32 array of shape (text, feature), or StreamedVectors
         Centred here.
     random_state : int
-        Draws 8,192 texts to look at, where both texts and features are more than that; of streamed
-        vectors 32,768 at most.
+        Draws the 8,192 texts that give the axes if there are more texts and more features than
+        that. Streamed vectors with fewer features use at most 32,768 texts.
 
     Returns
     -------
     Projection
-        Of all texts.
+        All texts on the axes.
     """
     if isinstance(features, np.ndarray) and len(features) <= min(features.shape[1], _MAX_GRAM):
         return _by_texts(features, random_state)
@@ -68,10 +68,10 @@ def project(features: Vectors, random_state: int = 0) -> Projection:
 
 
 def _by_texts(features: Features, random_state: int) -> Projection:
-    """Project texts that are fewer than their features, without the axes themselves.
+    """Project fewer texts than features without computing the axes.
 
-    With centred features X and eigenvectors U of XX' the axes are X'U / sqrt(eigenvalues): XX'U is
-    all that projecting takes, and two of three products with X are spared.
+    With centred features X and eigenvectors U of XX', the axes are X'U / sqrt(eigenvalues). The
+    projection needs only XX'U, which saves two of three products with X.
     """
     mean = _mean(features)
     eigenvalues, vectors, images = _leading(_gram(features - mean), random_state)
@@ -100,7 +100,7 @@ def _axes(features: Vectors, random_state: int) -> Axes:
     centred = _drawn(features, most, random_state)
     if centred is features:
         centred = centred - _mean(centred)
-    else:  # a copy, which may be large
+    else:  # already a copy, which may be large
         centred -= _mean(centred)
     gram = _gram(centred.T if through_features else centred)
     eigenvalues, vectors, _ = _leading(gram, random_state)
@@ -116,7 +116,7 @@ def _mean(features: Vectors) -> np.ndarray:
 
 
 def _drawn(features: Vectors, n_texts: int, random_state: int) -> np.ndarray:
-    """Return the vectors of so many texts, or of all if there are no more."""
+    """Return the vectors of a random sample of texts, or of all texts if there are no more."""
     rows: np.ndarray | slice = slice(None)
     if n_texts < len(features):
         rng = np.random.default_rng(random_state)
@@ -127,18 +127,19 @@ def _drawn(features: Vectors, n_texts: int, random_state: int) -> np.ndarray:
 
 
 def _leading(gram: np.ndarray, random_state: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the largest eigenvalues of a Gram matrix, their vectors, and its products with them.
+    """Return the leading eigenpairs of a Gram matrix, and its products with the eigenvectors.
 
-    Descending, and none that is rounding noise. Exact while those wanted are many of all; else by
-    subspace iteration, four times as fast, whose weakest directions are mixed with some that are
-    nearly as weak: on MR they hold 95.8 % of the variance where the exact ones hold 95.9 %.
+    Eigenvalues descend; those at the size of rounding noise are dropped. The result is exact if a
+    large share of all eigenpairs is wanted. Otherwise subspace iteration is four times as fast, but
+    mixes the weakest directions with some that are nearly as weak: on MR its axes hold 95.8 % of
+    the variance, the exact ones 95.9 %.
 
     Returns
     -------
     eigenvalues : array of shape (axis,)
         Positive.
     vectors, images : arrays of shape (row, axis)
-        Orthonormal columns, and the Gram matrix times them.
+        Eigenvectors as orthonormal columns, and the Gram matrix times them.
 
     Source
     ------
@@ -146,14 +147,14 @@ def _leading(gram: np.ndarray, random_state: int) -> tuple[np.ndarray, np.ndarra
     """
     size, wanted = len(gram), min(len(gram), MAX_AXES)
     if wanted + _SPARE > size // 2:
-        # All of them by divide and conquer take half the time of the wanted ones alone, or less.
+        # Divide and conquer computes all eigenpairs in at most half the time of the wanted ones.
         eigenvalues, vectors = scipy.linalg.eigh(gram, driver="evd", overwrite_a=True)
         keep = _kept(eigenvalues[size - wanted :]) + size - wanted
         eigenvalues, vectors = eigenvalues[keep], vectors[:, keep]
         return eigenvalues, vectors, vectors * eigenvalues
     rng = np.random.default_rng(random_state)
     basis = rng.standard_normal((size, wanted + _SPARE), dtype=np.float32)
-    for _ in range(_ROUNDS):  # triangular factors keep the span as well, in a third of the time
+    for _ in range(_ROUNDS):  # LU preserves the span as QR does, in a third of the time
         basis, _ = scipy.linalg.lu(gram @ basis, permute_l=True, overwrite_a=True)
     basis, _ = scipy.linalg.qr(gram @ basis, mode="economic", overwrite_a=True)
     images = gram @ basis
@@ -164,6 +165,6 @@ def _leading(gram: np.ndarray, random_state: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _kept(eigenvalues: np.ndarray) -> np.ndarray:
-    """Return the positions of ascending eigenvalues that are no rounding noise, descending."""
+    """Return positions of ascending eigenvalues above rounding noise, largest eigenvalue first."""
     floor = max(float(eigenvalues[-1]), 0.0) * 16 * np.finfo(np.float32).eps
     return np.flatnonzero(eigenvalues > floor)[::-1]

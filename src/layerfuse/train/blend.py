@@ -1,4 +1,4 @@
-"""The blended head: ridge and logistic regression pooled, which is one linear head again."""
+"""The blended head: ridge and logistic regression in one linear head."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,23 @@ from layerfuse.train.head import HeadCandidate, LinearHead
 def fit_blend(
     fitted: Sequence[tuple[HeadCandidate, LinearHead]], supervision: Supervision
 ) -> tuple[HeadCandidate, LinearHead]:
-    """Pool linear heads, each to the power that makes held-out labels most likely.
+    """Combine linear heads in a logarithmic pool with exponents fitted on held-out texts.
 
-    A softmax of linear decisions to some power, times others, is a softmax of the weighted sum of
-    those decisions: a blend costs in prediction what one head does.
+    The pool is the softmax of a weighted sum of linear decisions, so it is one linear head and
+    predicts as fast.
 
     Parameters
     ----------
     fitted : sequence of (HeadCandidate, LinearHead)
-        On the same vectors.
+        Heads fitted on the same vectors.
     supervision : Supervision
-        Of the texts they were fitted on.
+        Labels and weights of the texts that the heads were fitted on.
 
     Returns
     -------
     candidate : HeadCandidate
-        Its weights are fitted on the same held-out log probabilities it is judged by: a number for
-        each head.
+        Held-out quality. Its exponents, one per head, are fitted on the same held-out log
+        probabilities.
     head : LinearHead
         The blend.
 

@@ -1,4 +1,4 @@
-"""``fit_head``: fused vectors and labels to a head, validated on the training texts only."""
+"""``fit_head``: fit a head on fused vectors, validated on the training texts only."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args, overload
@@ -31,35 +31,35 @@ def fit_head(
 def fit_head(
     features: Vectors, supervision: Supervision, *, head: HeadChoice = "auto"
 ) -> tuple[Head, tuple[HeadCandidate, ...]]:
-    """Fit a head.
+    """Fit a head on fused vectors.
 
     Parameters
     ----------
     features : float32 array of shape (text, feature), or StreamedVectors
         Fused vectors.
     supervision : Supervision
-        Of the texts. Its ``random_state`` draws folds, and texts for the axes where there are very
-        many.
+        Labels, weights and groups of the texts. Its ``random_state`` draws the folds, and the texts
+        that give the principal axes if there are very many.
     head : HeadChoice
-        ``auto`` fits both linear kinds, each with a temperature, and keeps their blend if its
-        held-out log loss is lower by more than one standard error of the paired difference, else
-        the better of the two.
+        ``auto`` fits ridge and logistic regression, each with a temperature. It keeps their blend
+        if its held-out log loss is lower by more than one standard error of the paired difference,
+        otherwise the better of the two.
 
     Returns
     -------
     head : Head
         Fitted on all texts.
     candidates : tuple of HeadCandidate
-        What validation said of each kind that was tried.
+        Held-out quality of each kind that was tried.
 
     Raises
     ------
     UnknownOptionError
         If head is unknown.
     FeatureError
-        If the fused vectors do not vary at all, or are not finite.
+        If all fused vectors are equal, or some are not finite.
     LabelError
-        If there are not two classes of two texts or more, or a class is not present.
+        If fewer than two classes have two texts or more, or a class has no text.
     ShapeError
         If there is not one label per vector.
     """
@@ -92,7 +92,7 @@ def _check(features: Vectors, labels: ClassIndices) -> None:
         raise ShapeError(
             f"Expected one label per vector, got {len(features)} vectors, but {len(labels)} labels."
         )
-    # Those that stream come of blocks that were looked at.
+    # The blocks of streamed vectors were checked before.
     if isinstance(features, np.ndarray) and not np.isfinite(features).all():
         raise FeatureError("Expected finite fused vectors, found NaN or infinity.")
     counts = np.bincount(labels)
@@ -112,14 +112,14 @@ def class_weights(
     labels : int array of shape (text,)
         Class indices.
     balanced : mapping, "balanced" or None
-        Weight by class index; ``balanced`` makes every class weigh the same in all; None weighs
-        every text the same.
+        Weight by class index. ``balanced`` gives every class the same total weight; None gives
+        every text the same weight.
 
     Returns
     -------
     array of shape (text,)
-        Positive weights, of mean 1: only their ratios matter, since heads try penalties that are
-        made for so much weight.
+        Positive weights of mean 1. Only their ratios matter; the penalties that heads try assume
+        this mean.
 
     Raises
     ------

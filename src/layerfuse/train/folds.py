@@ -1,4 +1,4 @@
-"""Cross-validation of a setting: searched on one fold, judged on all, fits side by side."""
+"""Cross-validation with the search on the first fold, and fits in parallel."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,35 +17,35 @@ from layerfuse.core.threads import product_threads, side_by_side
 Setting = TypeVar("Setting")
 
 FitAndPredict = Callable[[Setting, np.ndarray, np.ndarray], Targets]
-"""(setting, training rows, held-out rows) to logits (held-out row, class)."""
+"""Maps (setting, training rows, held-out rows) to logits (held-out row, class)."""
 
 
 def cross_validate(
     fit_and_predict: FitAndPredict[Setting], settings: Sequence[Setting], supervision: Supervision
 ) -> tuple[Setting, Targets]:
-    """Choose a setting and return logits that no label of its own text has touched.
+    """Choose a setting and return out-of-fold logits.
 
-    Every setting is tried on the first fold, the one with the lowest log loss there on all others:
-    settings that one fold cannot tell apart, such as penalties a factor of four apart, differ
-    little, and a full search costs several times as much. Each is judged under the temperature that
-    is best for it there, since the logits of the one chosen get one too.
+    All settings are tried on the first fold; only the one with the lowest log loss there is fitted
+    on the other folds. Settings that one fold cannot distinguish, such as penalties a factor of
+    four apart, differ little, and a full search costs several times as much. Each setting is
+    compared under its best temperature on that fold, because the final logits get one too.
 
     Parameters
     ----------
     fit_and_predict : FitAndPredict
-        Fits the training rows and nothing else; called from several threads at once.
+        Fits on the training rows alone; called from several threads at once.
     settings : sequence
-        The grid, penalties or what else a fit depends on; of equals the first is taken.
+        Grid of penalties or other settings; the first of equally good ones is chosen.
     supervision : Supervision
-        Of the texts; those of one group stay in one fold, where ``stratified_folds`` can hold them
-        so.
+        Labels, weights and groups of the texts. A group stays in one fold if ``stratified_folds``
+        can hold it out.
 
     Returns
     -------
     setting
-        The chosen one.
+        The chosen setting.
     logits : array of shape (text, class)
-        Each text by the fit that did not see it, without a temperature.
+        Logits of each text by the fit that did not see it, before any temperature.
     """
     (train, rest), *others = supervision.folds()
     tried = _fits(fit_and_predict, [(setting, train, rest) for setting in settings])
@@ -69,22 +69,22 @@ def _fits(
     fit_and_predict: FitAndPredict[Setting],
     works: Sequence[tuple[Setting, np.ndarray, np.ndarray]],
 ) -> list[Targets]:
-    with _QUIET:  # around all fits: within threads it cannot be
+    with _QUIET:  # around all fits, because warning filters belong to the whole process
         return side_by_side(lambda work: fit_and_predict(*work), works)
 
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Let products run on one thread, as in the fits of the folds, and fits say as little."""
+    """Run products on one thread and silence warnings, as the fits of the folds do."""
     with product_threads(1), _QUIET:
         yield
 
 
 class _Quiet:
-    """No word of fits while any thread is inside, and filters as they were when none is.
+    """Silences warnings of fits while any thread is inside, and then restores the filters.
 
-    The weakest penalties may stop early; validation then judges what came out, as it should. And
-    classes of one text or two are classes, though scikit-learn guesses that they are numbers.
+    Fits with the weakest penalties may stop before they converge; validation then judges the result
+    as it is. If many classes have one or two texts, scikit-learn guesses that labels are numbers.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class _Quiet:
     def __exit__(self, *_: object) -> None:
         with FILTERS:
             self._n_inside -= 1
-            if not self._n_inside:  # whoever is last, be it not the first
+            if not self._n_inside:  # the last thread to leave, which need not have come first
                 self._caught.close()
 
 

@@ -1,4 +1,4 @@
-"""``Head``: fused vectors to decision values and probabilities; ``LinearHead`` is one."""
+"""``Head``: decision values and probabilities from fused vectors; ``LinearHead`` is one kind."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ _NAMES: Mapping[str, str] = {"lexical": "TF-IDF head", "pooled": "ensemble with 
 class Head(ABC):
     """A fitted head on fused vectors.
 
-    ``kind`` tells how it was fitted. Probabilities are the softmax of ``temperature`` times the
-    decision values, a factor fitted on held-out texts (Guo et al. 2017, arXiv:1706.04599).
+    ``kind`` says how it was fitted. Probabilities are the softmax of the decision values times
+    ``temperature``, which is fitted on held-out texts (Guo et al. 2017, arXiv:1706.04599).
     """
 
     __slots__ = ()
@@ -52,7 +52,7 @@ class Head(ABC):
 
     @abstractmethod
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Return the whole state but for ``kind``."""
+        """Return the whole state except ``kind``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,10 +66,10 @@ class LinearHead(Head):
     coefficients : float32 array of shape (feature, class)
         One column per class.
     intercept : float32 array of shape (class,)
-        Added.
+        One number per class, added to the decision values.
     temperature : float
-        Factor on decision values before the softmax, fitted on decisions about held-out texts; 1
-        for a blend, whose exponents hold it.
+        Factor on decision values before the softmax, fitted on held-out texts; 1 for a blend, whose
+        exponents include it.
     """
 
     kind: HeadName
@@ -89,7 +89,7 @@ class LinearHead(Head):
         return LinearHead(self.kind, coefficients, intercept.astype(np.float32), self.temperature)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Return the whole state but for ``kind``."""
+        """Return the whole state except ``kind``."""
         return {
             "coefficients": self.coefficients,
             "intercept": self.intercept,
@@ -105,21 +105,21 @@ class LinearHead(Head):
 
 @dataclass(frozen=True, slots=True)
 class HeadCandidate:
-    """What validation on the training texts says about one way to fit a head.
+    """Held-out quality of one kind of head on the training texts.
 
     Parameters
     ----------
     kind : CandidateName
-        A head on fused vectors, the lexical one, or the pool of both.
+        Kind of the head on fused vectors, ``lexical`` (the TF-IDF head), or ``pooled`` (both).
     penalty : float
-        The best of its grid, in the head's own unit; 0 for a blend or pool, which has none.
+        Best penalty of the grid, in the unit of this kind; 0 for a blend or pool, which has none.
     log_loss : float
-        Mean over held-out texts, in nats; lower is better.
+        Weighted mean over held-out texts, in nats; lower is better.
     accuracy : float
-        Share of held-out texts predicted right.
+        Share of held-out texts predicted correctly.
     held_out : array of shape (text, class)
-        Log probabilities of each text by a fit that did not see its label; no rows once the head
-        is chosen.
+        Log probabilities of each text by a fit that did not see its label; without rows after the
+        head is chosen.
     """
 
     kind: CandidateName
@@ -137,7 +137,7 @@ class HeadCandidate:
     def calibrated(
         cls, kind: CandidateName, penalty: float, decisions: Targets, supervision: Supervision
     ) -> "tuple[HeadCandidate, float]":
-        """Judge held-out decisions as ``from_logits`` does, under a temperature fitted on them."""
+        """Fit a temperature on held-out decisions and evaluate them as ``from_logits`` does."""
         temperature = fit_temperature(decisions, supervision)
         logits = temperature * decisions
         return cls.from_logits(kind, penalty, logits, supervision), temperature
@@ -146,7 +146,7 @@ class HeadCandidate:
     def from_logits(
         cls, kind: CandidateName, penalty: float, logits: Targets, supervision: Supervision
     ) -> "HeadCandidate":
-        """Judge held-out logits (text, class) by the labels, weighted by text."""
+        """Evaluate held-out logits (text, class); texts count by their weights in the log loss."""
         held_out = log_softmax(logits.astype(float), axis=1)
         labels, weights = supervision.labels, supervision.held_out_weights()
         accuracy = float((held_out.argmax(1) == labels).mean())

@@ -1,7 +1,7 @@
-"""The lexical head: TF-IDF of words, or words and word pairs, and a linear classifier on them.
+"""The TF-IDF head: a linear classifier on TF-IDF features of words and, optionally, word pairs.
 
-It sees what averaged token states blur, the very words, so that on topical texts it errs elsewhere
-than the layers do: a complementary source that costs next to nothing.
+Averaged token states blur single words. On topical texts the TF-IDF head therefore makes other
+errors than the layers do, and it costs little.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from layerfuse.train.head import HeadCandidate
 from layerfuse.train.words import bare_words
 
 MAX_TERMS = 50_000
-"""Words and word pairs kept, the most frequent: bounds the coefficients, one per term and class."""
+"""Most words and word pairs kept, by frequency; bounds the coefficients, one per term and class."""
 
 Loss = Literal["logistic", "squared_hinge"]
 
@@ -32,14 +32,14 @@ INVERSE_PENALTIES: dict[Loss, tuple[float, ...]] = {
     "logistic": (1.0, 4.0, 16.0, 64.0, 256.0),
     "squared_hinge": (0.5, 2.0, 8.0),
 }
-"""For rows of norm 1, as those of TF-IDF are."""
+"""For rows of norm 1, as TF-IDF rows are."""
 
 
 class _Setting(NamedTuple):
-    """What a fit depends on.
+    """Settings of a fit.
 
-    Pairs of words help to tell sentiment and questions, and blur topics: held-out accuracy without
-    and with them 75.3 and 76.6 on MR, 95.2 and 94.7 on R52.
+    Word pairs help with sentiment and questions and hurt with topics: held-out accuracy without and
+    with them is 75.3 and 76.6 on MR, 95.2 and 94.7 on R52.
     """
 
     longest: int
@@ -48,33 +48,33 @@ class _Setting(NamedTuple):
 
 
 _MAX_ITERATIONS = 10_000
-"""Far more than fits take: under the weakest penalty up to 670 on R8, TREC-6 and SST-2, which
-scikit-learn's 100 would cut short, with probabilities off by up to a fifth."""
+"""Far more than fits need. Under the weakest penalty they need up to 670 on R8, TREC-6 and SST-2;
+scikit-learn's default of 100 stops too early, with probabilities off by up to a fifth."""
 
 _LIBLINEAR = Lock()
-"""Its random numbers come from one state of the process, whose seed a fit beside would reset."""
+"""liblinear has one random state per process, and a fit in another thread would reset its seed."""
 
 
 @dataclass(frozen=True, eq=False)
 class LexicalHead:
-    """One linear classifier per class against the rest, on TF-IDF features of the texts.
+    """The TF-IDF head: a one-vs-rest linear classifier on TF-IDF features of the texts.
 
     Parameters
     ----------
     terms : tuple of str
-        Words, and word pairs where these help, in the order of the features.
+        Words, and word pairs if they are used, in the order of the features.
     idf : float32 array of shape (feature,)
         Inverse document frequencies on the training texts.
     coefficients : float32 array of shape (feature, class)
         One column per class.
     intercept : float32 array of shape (class,)
-        Added.
+        One number per class, added to the decision values.
     temperature : float
-        Factor on log probabilities, fitted on held-out texts: margins know nothing of
-        probabilities, and logistic regressions of one class each little of each other's.
+        Factor on log probabilities, fitted on held-out texts. Margins are not probabilities, and
+        one-vs-rest logistic regressions are not calibrated jointly.
     marks : bool
-        Words are those of ``bare_words``, which keep the marks of their script; heads in folders of
-        format 4 and before were fitted without.
+        Whether words are those of ``bare_words``, which keep the marks of their script. False for
+        heads from folders of format 4 and before.
     """
 
     terms: tuple[str, ...]
@@ -91,11 +91,11 @@ class LexicalHead:
     def of_features(self, features: csr_array) -> Targets:
         """Return log probabilities (text, class) of TF-IDF features (text, feature)."""
         decisions = (features @ self.coefficients + self.intercept).astype(float)
-        # Each class against the rest; then all of them made to sum to 1.
+        # Log probability of each class against the rest, then normalised over the classes.
         return np.asarray(log_softmax(self.temperature * log_expit(decisions), axis=1))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Return the whole state; no term holds a line break."""
+        """Return the whole state; terms contain no line break, which separates them here."""
         return {
             "terms": np.frombuffer("\n".join(self.terms).encode(), dtype=np.uint8),
             "idf": self.idf,
@@ -109,9 +109,9 @@ class LexicalHead:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "LexicalHead":
         """Rebuild from ``arrays``."""
         terms = tuple(arrays["terms"].tobytes().decode().split("\n"))
-        # Folders of format 3 and before hold none.
+        # Folders of format 3 and before have no temperature.
         temperature = float(arrays["temperature"][0]) if "temperature" in arrays else 1.0
-        marks = "marks" in arrays and bool(arrays["marks"][0])  # none of format 4 and before
+        marks = "marks" in arrays and bool(arrays["marks"][0])  # from format 5 on
         idf, coefficients = arrays["idf"], arrays["coefficients"]
         return cls(terms, idf, coefficients, arrays["intercept"], temperature, marks)
 
@@ -128,44 +128,44 @@ def fit_lexical(
     supervision: Supervision,
     losses: Sequence[Loss] = ("logistic", "squared_hinge"),
 ) -> tuple[HeadCandidate, LexicalHead] | None:
-    """Fit a lexical head; loss, penalty and whether it reads word pairs are cross-validated.
+    """Fit a TF-IDF head; loss, penalty and the use of word pairs are cross-validated.
 
     Parameters
     ----------
     texts : sequence of str
         Training texts.
     supervision : Supervision
-        Of the texts. Its groups stay in one fold: from a phrase of the same sentence, words
-        foretell more than from new texts. Its ``random_state`` draws the folds and the order of the
-        solver.
+        Labels, weights and groups of the texts. A group of near-duplicates stays in one fold, since
+        words predict phrases of the same sentence better than new texts. ``random_state`` draws the
+        folds and the order of the solver.
     losses : sequence of str
-        To choose from by held-out log loss. ``squared_hinge`` tells topics better, ``logistic``
-        may know better how sure it is: held-out log loss and accuracy .191 and 95.4 against .198
-        and 94.7 on R52, 1.23 and 67.7 against 1.19 and 66.6 on ohsumed.
+        Losses to choose from by held-out log loss. ``squared_hinge`` separates topics better;
+        ``logistic`` can be better calibrated. Held-out log loss and accuracy, hinge then logistic:
+        .191 and 95.4, .198 and 94.7 on R52; 1.23 and 67.7, 1.19 and 66.6 on ohsumed.
 
     Returns
     -------
     candidate : HeadCandidate
-        Its cross-validated quality; its penalty is scikit-learn's ``C``. Terms are chosen and
-        document frequencies counted within the folds too: over all texts, a held-out text would
-        bring in words of its own that a new text cannot.
+        Cross-validated quality; the penalty is scikit-learn's ``C``. Terms and document frequencies
+        come from the training texts of each fold. From all texts they would include words that only
+        the held-out texts contribute, which new texts cannot.
     head : LexicalHead
         Fitted on all texts.
 
-    None is returned instead where no word stands in two texts, or in two of those that any fold
-    trains on: nothing tells then how sure words are.
+    If no word occurs in two texts, or in two training texts of any fold, None is returned, since no
+    held-out quality can be measured.
 
     Source
     ------
     Wang and Manning 2012, *Baselines and Bigrams*, ACL P12-2018, for words with word pairs; Fan et
-    al. 2008, *LIBLINEAR*, JMLR 9, for both losses. One class against the rest: on R8 and R52 ten
-    times faster than the multinomial fit, with the lower held-out log loss.
+    al. 2008, *LIBLINEAR*, JMLR 9, for both losses. One-vs-rest is ten times faster than the
+    multinomial fit on R8 and R52, and has the lower held-out log loss.
     """
     n_classes = supervision.n_classes
 
     reading = Lock()
 
-    @lru_cache(maxsize=2)  # settings that read alike follow each other
+    @lru_cache(maxsize=2)  # settings with the same features follow each other
     def read(longest: int, train: bytes, rest: bytes) -> _Read | None:
         seen, others = (
             [texts[i] for i in np.frombuffer(rows, dtype=np.intp).tolist()]
@@ -174,20 +174,20 @@ def fit_lexical(
         return _read(seen, others, longest)
 
     def read_rows(longest: int, train: np.ndarray, rest: np.ndarray) -> _Read | None:
-        # The cache lets several threads through that ask for the same at once. Those that ask for
-        # something else lose nothing by waiting: reading holds the interpreter.
+        # The cache does not stop threads from computing the same value at once. Other threads lose
+        # nothing by waiting, because reading holds the interpreter lock.
         with reading:
             return read(longest, *(rows.astype(np.intp).tobytes() for rows in (train, rest)))
 
-    def fit(setting: _Setting, found: _Read, train: np.ndarray) -> LexicalHead:
-        columns = _fit_columns(found.features, supervision.part(train), n_classes, setting)
-        return LexicalHead(found.terms, found.idf, *columns)
+    def fit(setting: _Setting, tfidf: _Read, train: np.ndarray) -> LexicalHead:
+        columns = _fit_columns(tfidf.features, supervision.part(train), n_classes, setting)
+        return LexicalHead(tfidf.terms, tfidf.idf, *columns)
 
     def fit_and_predict(setting: _Setting, train: np.ndarray, rest: np.ndarray) -> Targets:
-        found = read_rows(setting.longest, train, rest)
-        if found is None:  # this fold alone is without a word that stands in two texts
+        tfidf = read_rows(setting.longest, train, rest)
+        if tfidf is None:  # in this fold, no word occurs in two training texts
             return np.zeros((len(rest), n_classes))
-        return fit(setting, found, train).of_features(found.others)
+        return fit(setting, tfidf, train).of_features(tfidf.others)
 
     settings = [
         _Setting(longest, loss, penalty)
@@ -196,22 +196,22 @@ def fit_lexical(
         for penalty in INVERSE_PENALTIES[loss]
     ]
     setting, held_out = cross_validate(fit_and_predict, settings, supervision)
-    if not held_out.any():  # no fold read a word
+    if not held_out.any():  # no fold has a word that occurs in two training texts
         return None
     candidate, temperature = HeadCandidate.calibrated(
         "lexical", setting.inverse_penalty, held_out, supervision
     )
     every = np.arange(len(texts))
-    found = read_rows(setting.longest, every, every[:0])
-    if found is None:
+    tfidf = read_rows(setting.longest, every, every[:0])
+    if tfidf is None:
         return None
     with one_thread_each():
-        head = fit(setting, found, every)
+        head = fit(setting, tfidf, every)
     return candidate, replace(head, temperature=temperature)
 
 
 class _Read(NamedTuple):
-    """Texts as features (text, feature), and others by the same terms."""
+    """TF-IDF features (text, feature) of training texts, and of other texts by the same terms."""
 
     terms: tuple[str, ...]
     idf: np.ndarray
@@ -220,7 +220,7 @@ class _Read(NamedTuple):
 
 
 def _read(texts: Sequence[str], others: Sequence[str], longest: int) -> _Read | None:
-    """Choose terms of texts, and read others by them; None where no word stands in two texts."""
+    """Choose terms of ``texts`` and vectorise both; None if no word occurs in two of them."""
     vectorizer = _vectorizer(longest, min_df=2, max_features=MAX_TERMS)
     try:
         features = csr_array(vectorizer.fit_transform(texts))
@@ -236,12 +236,13 @@ def _read(texts: Sequence[str], others: Sequence[str], longest: int) -> _Read | 
 def _fit_columns(
     features: csr_array, known: Supervision, n_classes: int, setting: _Setting
 ) -> tuple[Coefficients, np.ndarray]:
-    """Fit each class against the rest; (feature, class) coefficients and (class,) intercept."""
+    """Fit one-vs-rest; return (feature, class) coefficients and (class,) intercept."""
     coefficients = np.zeros((features.shape[1], n_classes), dtype=np.float32)
-    # Of a class absent from this fold: as rare as one more text, or the margin of what is other.
+    # A class without training texts gets the log odds of one text among all, or the margin -1 of
+    # texts outside a class.
     absent = -np.log(len(known.labels) + 1) if setting.loss == "logistic" else -1.0
     intercept = np.full(n_classes, absent, dtype=np.float32)
-    # Two classes are one problem, seen from both sides.
+    # With two classes, both one-vs-rest problems are the same up to the sign.
     for label in range(n_classes) if n_classes > 2 else [1]:  # noqa: PLR2004
         positive = known.labels == label
         if not positive.any():

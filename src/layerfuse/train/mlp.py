@@ -1,4 +1,4 @@
-"""The MLP head: one hidden layer, a committee over folds, learned by gradient."""
+"""The MLP head: a committee of networks with one hidden layer, one per fold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,28 +13,28 @@ from layerfuse.train.axes import Lift
 from layerfuse.train.head import Head, HeadCandidate, HeadName
 
 N_HIDDEN = 128
-"""Of the published head's 1,024 and 256 only so many: its five members make up for the rest."""
+"""The published head has layers of 1,024 and 256 units; five members make up for fewer units."""
 
-_KEPT = 0.5  # share of hidden units that dropout leaves
+_KEPT = 0.5  # share of hidden units that dropout keeps
 _SCHEDULE = Schedule(learning_rate=1e-3, weight_decay=0.1, max_epochs=100, patience=8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MLPHead(Head):
-    """Several networks of one hidden layer, whose logits are averaged.
+    """Several networks with one hidden layer, whose logits are averaged.
 
     Parameters
     ----------
     hidden : float32 array of shape (feature, member * unit)
-        First layers of all members beside each other.
+        First layers of all members, concatenated.
     hidden_bias : float32 array of shape (member * unit,)
         Added before the ReLU.
     output : float32 array of shape (member * unit, class)
-        Last layers beneath each other, divided by the number of members.
+        Last layers of all members, concatenated and divided by the number of members.
     output_bias : float32 array of shape (class,)
-        The mean of theirs.
+        Mean of the members' output biases.
     temperature : float
-        Factor on decision values before the softmax, fitted on held-out ones.
+        Factor on decision values before the softmax, fitted on held-out texts.
 
     Source
     ------
@@ -59,7 +59,7 @@ class MLPHead(Head):
         return MLPHead(hidden, bias, self.output, self.output_bias, self.temperature)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Return the whole state but for ``kind``."""
+        """Return the whole state except ``kind``."""
         return {
             "hidden": self.hidden,
             "hidden_bias": self.hidden_bias,
@@ -96,17 +96,17 @@ def fit_mlp(features: Features, supervision: Supervision) -> tuple[HeadCandidate
     features : array of shape (text, feature)
         Centred.
     supervision : Supervision
-        Of the texts.
+        Labels, weights and groups of the texts.
 
     Returns
     -------
     candidate : HeadCandidate
-        Its cross-validated quality, of single members: the committee does better. Its penalty is
-        the weight decay.
+        Cross-validated quality of single members; the committee does better. The penalty is the
+        weight decay.
     head : MLPHead
-        All members.
+        The committee of all members.
     """
-    # The variance of a feature is 1 on average; that of an axis tells how much it matters.
+    # Features get variance 1 on average, not each: the variance of an axis shows its importance.
     scale = np.float32(1 / (np.sqrt(np.square(features).mean()) or 1.0))
     scaled = (features * scale).astype(np.float32)
     n_features, n_classes = features.shape[1], supervision.n_classes
@@ -134,12 +134,12 @@ def fit_mlp(features: Features, supervision: Supervision) -> tuple[HeadCandidate
     candidate, temperature = HeadCandidate.calibrated(
         "mlp", _SCHEDULE.weight_decay, held_out, supervision
     )
-    found = [parameters for parameters, _ in members]
+    learned = [parameters for parameters, _ in members]
     head = MLPHead(
-        scale * np.concatenate([one["hidden"] for one in found], axis=1),
-        np.concatenate([one["hidden_bias"] for one in found]),
-        np.concatenate([one["output"] for one in found]) / np.float32(len(found)),
-        np.asarray(np.mean([one["output_bias"] for one in found], axis=0, dtype=np.float32)),
+        scale * np.concatenate([one["hidden"] for one in learned], axis=1),
+        np.concatenate([one["hidden_bias"] for one in learned]),
+        np.concatenate([one["output"] for one in learned]) / np.float32(len(learned)),
+        np.asarray(np.mean([one["output_bias"] for one in learned], axis=0, dtype=np.float32)),
         temperature,
     )
     return candidate, head

@@ -1,4 +1,4 @@
-"""The pooled head: a head on fused vectors, joined by a lexical one where validation wants it."""
+"""The pooled head: a head on fused vectors, with the TF-IDF head if validation favours it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ LexicalChoice = Literal["auto"] | bool
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PooledHead:
-    """Texts and their fused vectors to decision values and probabilities.
+    """A head on fused vectors, alone or in an ensemble with the TF-IDF head.
 
     Parameters
     ----------
     head : Head
-        On fused vectors.
+        Head on fused vectors.
     lexical : LexicalHead or None
-        On the texts themselves; None where it is not in use.
+        TF-IDF head on the texts; None if it is not used.
     pool_weights : float64 array of shape (2,)
-        Exponents of the two in their logarithmic opinion pool.
+        Exponents of both heads in their logarithmic opinion pool.
 
     Source
     ------
@@ -44,11 +44,11 @@ class PooledHead:
 
     @classmethod
     def alone(cls, head: Head) -> "PooledHead":
-        """Return a head on fused vectors that nothing joins."""
+        """Return a head on fused vectors without a TF-IDF head."""
         return cls(head, None, np.array([1.0, 0.0]))
 
     def without_words(self) -> "PooledHead":
-        """Return the head on fused vectors that nothing joins."""
+        """Return the head on fused vectors without the TF-IDF head."""
         return PooledHead.alone(self.head)
 
     @property
@@ -58,7 +58,7 @@ class PooledHead:
 
     @property
     def candidate(self) -> CandidateName:
-        """Kind of the candidate that tells its held-out quality."""
+        """Kind of the candidate that has its held-out quality."""
         return self.head.kind if self.lexical is None else "pooled"
 
     def decisions(self, features: Features, texts: Sequence[str]) -> Targets:
@@ -71,7 +71,8 @@ class PooledHead:
         """
         if len(features) != len(texts):
             raise ShapeError(
-                f"Expected a text per vector, got {len(texts)} for {len(features)} vectors."
+                f"Expected one text per vector, got {len(features)} vectors, "
+                f"but {len(texts)} texts."
             )
         if self.lexical is None:
             return self.head.decisions(features)
@@ -85,7 +86,7 @@ class PooledHead:
         return np.asarray(softmax(self.decisions(features, texts), axis=1))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Return the whole state but for ``kind``."""
+        """Return the whole state except ``kind``."""
         if self.lexical is None:
             return self.head.arrays()
         lexical = {f"lexical.{k}": array for k, array in self.lexical.arrays().items()}
@@ -95,27 +96,27 @@ class PooledHead:
     def from_arrays(cls, kind: HeadName, arrays: Mapping[str, np.ndarray]) -> "PooledHead":
         """Rebuild from ``arrays``."""
         prefix = "lexical."
-        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        lexical = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
         head: Head = (
             MLPHead.from_arrays(arrays) if kind == "mlp" else LinearHead.from_arrays(kind, arrays)
         )
-        if not own:
+        if not lexical:
             return cls.alone(head)
-        return cls(head, LexicalHead.from_arrays(own), arrays["pool_weights"])
+        return cls(head, LexicalHead.from_arrays(lexical), arrays["pool_weights"])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Words:
-    """A fitted lexical head, for whatever heads on fused vectors it may join.
+    """A fitted TF-IDF head, which heads on fused vectors may be combined with.
 
     Parameters
     ----------
     candidate : HeadCandidate
         Its cross-validated quality.
     head : LexicalHead
-        Fitted on all texts.
+        The TF-IDF head, fitted on all texts.
     asked_for : bool
-        It joins whatever held-out texts say.
+        Whether it joins regardless of the held-out log loss.
     """
 
     candidate: HeadCandidate
@@ -126,60 +127,64 @@ class Words:
 def fit_words(
     texts: Sequence[str], supervision: Supervision, *, lexical: LexicalChoice = "auto"
 ) -> Words | None:
-    """Fit a lexical head, if one is wanted and held-out texts share words with others.
+    """Fit a TF-IDF head, if one is wanted and texts share words.
 
     Parameters
     ----------
     texts : sequence of str
         Training texts.
     supervision : Supervision
-        Of the texts.
+        Labels, weights and groups of the texts.
     lexical : "auto" or bool
-        Whether a lexical head joins; ``auto``: where ``join_words`` finds that it helps.
+        Whether the TF-IDF head joins; ``auto`` leaves this to ``join_words``.
+
+    Returns
+    -------
+    Words or None
+        None if ``lexical`` is False, or if it is ``auto`` and no TF-IDF head can be fitted.
 
     Raises
     ------
     FeatureError
-        If a lexical head was asked for, but no word stands in two texts of those that are left
-        where others are held out.
+        If ``lexical`` is True, but no word occurs in two training texts of any fold.
     """
     if not lexical:
         return None
-    found = fit_lexical(texts, supervision)
-    if found is not None:
-        return Words(*found, asked_for=lexical != "auto")
+    fitted = fit_lexical(texts, supervision)
+    if fitted is not None:
+        return Words(*fitted, asked_for=lexical != "auto")
     if lexical == "auto":
         return None
     raise FeatureError(
-        "lexical=True needs words that stand in two texts or more, where some are held out too: "
-        "found none. Leave it at 'auto', or add texts."
+        "lexical=True needs words that occur in two texts or more, also if some texts are held "
+        "out: found none. Leave it at 'auto', or add texts."
     )
 
 
 def join_words(
     fitted: Head, candidates: Sequence[HeadCandidate], supervision: Supervision, words: Words | None
 ) -> tuple[PooledHead, tuple[HeadCandidate, ...]]:
-    """Let a lexical head join a head on fused vectors where that helps.
+    """Combine a head on fused vectors with the TF-IDF head if that helps.
 
-    It does if the pool of both has a lower held-out log loss than the head under the best exponent
-    of its own, by more than one standard error of the paired difference.
+    It helps if the pool of both has a lower held-out log loss than the head alone under its best
+    exponent, by more than one standard error of the paired difference.
 
     Parameters
     ----------
     fitted, candidates
         From ``fit_head``, on vectors of the same texts.
     supervision : Supervision
-        Of these texts.
+        Labels, weights and groups of these texts.
     words : Words or None
-        From ``fit_words``, on the same texts; None leaves the head alone.
+        From ``fit_words``, on the same texts; None keeps the head alone.
 
     Returns
     -------
     head : PooledHead
         Fitted on all texts.
     candidates : tuple of HeadCandidate
-        Those given, the lexical one and the pool. The pool, last, has its weights fitted on the
-        same held-out log probabilities it is judged by: two numbers for all texts.
+        The given candidates, then those of the TF-IDF head and of the pool. The two exponents of
+        the pool are fitted on the same held-out log probabilities that its quality is measured on.
     """
     alone = PooledHead.alone(fitted)
     if words is None:

@@ -1,4 +1,4 @@
-"""Texts that repeat each other: phrases cut from one sentence, reposts, forms filled in twice."""
+"""Find near-duplicates: phrases of the same sentence, reposts, forms that were filled in twice."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,38 +10,38 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from layerfuse.train.words import words_and_symbols
 
 RUN = 5
-"""Words in a row, of which two texts seldom share one by chance."""
+"""Words in a sequence that is compared. Two texts rarely share such a sequence by chance."""
 
-_MOST_TEXTS = 64  # with a run: in more, it is a phrase of the language or of the form
-_ROWS = 4096  # texts compared with all others at once: bounds the memory
+_MOST_TEXTS = 64  # a sequence in more texts is a common phrase or part of a form, and ignored
+_ROWS = 4096  # texts compared with all others at once, to bound the memory
 
 
 def repeat_groups(texts: Sequence[str]) -> np.ndarray:
-    """Return the groups of texts that repeat each other.
+    """Return the groups of near-duplicates.
 
-    Two texts do if they share more than half of the distinct runs of five words that one of them
-    has, case and punctuation aside; a text of fewer words is one run. Symbols, as emoji are, count
-    as words, and punctuation does where there is nothing else. A group is whatever such pairs
-    connect.
+    Two texts are near-duplicates if they share more than half of the distinct five-word sequences
+    of either one, case and punctuation aside. A text of fewer words is one sequence. Symbols, such
+    as emoji, count as words; so does punctuation in texts of punctuation alone. Groups are the
+    connected components of such pairs.
 
     Parameters
     ----------
     texts : sequence of str
-        In any language; where words are not set apart, nearly equal texts alone are found.
+        In any language. In scripts without spaces between words, only nearly equal texts are found.
 
     Returns
     -------
     int array of shape (text,)
-        Group of each text, from 0. A text that repeats none is a group of its own.
+        Group of each text, from 0. A text without near-duplicates is a group of its own.
 
     Notes
     -----
-    Runs that stand in more than 64 distinct texts do not count. About a second for 67,000 phrases.
+    Sequences in more than 64 distinct texts do not count. 67,000 phrases take about a second.
 
     Source
     ------
-    Broder 1997, *On the Resemblance and Containment of Documents*, for containment by runs of words
-    (shingles).
+    Broder 1997, *On the Resemblance and Containment of Documents*, for containment by sequences of
+    words (shingles).
     """
     numbers: dict[str, int] = {}
     which = [numbers.setdefault(" ".join(words_and_symbols(text)), len(numbers)) for text in texts]
@@ -56,34 +56,34 @@ def _word_runs(text: str) -> list[str]:
 
 
 def _runs(texts: Sequence[str]) -> tuple[csr_array, np.ndarray]:
-    """Return which text has which of the runs that tell of repeats, and how many of all.
+    """Return which text has which word sequence, and how many sequences each text has.
 
     Returns
     -------
     csr_array of shape (text, run)
-        Ones.
+        1 for each sequence of a text; only sequences that occur in 2 to 64 texts.
     int array of shape (text,)
-        Distinct runs of each text, at least 1.
+        Number of distinct sequences of each text, rare and frequent ones included; at least 1.
     """
     hashing = HashingVectorizer(
         analyzer=_word_runs,
-        n_features=np.iinfo(np.int32).max,  # so that two runs hardly ever fall together
+        n_features=np.iinfo(np.int32).max,  # so that hashes of two sequences hardly ever collide
         norm=None,
         binary=True,
         alternate_sign=False,
         dtype=np.float32,
     )
     hashed = hashing.transform(texts)
-    found = hashed.tocoo()
-    _, columns, counts = np.unique(found.col, return_inverse=True, return_counts=True)
-    tells = (counts[columns] > 1) & (counts[columns] <= _MOST_TEXTS)
-    places = found.row[tells], columns[tells]
-    runs = csr_array((found.data[tells], places), shape=(len(texts), len(counts)))
+    cells = hashed.tocoo()
+    _, columns, counts = np.unique(cells.col, return_inverse=True, return_counts=True)
+    kept = (counts[columns] > 1) & (counts[columns] <= _MOST_TEXTS)
+    places = cells.row[kept], columns[kept]
+    runs = csr_array((cells.data[kept], places), shape=(len(texts), len(counts)))
     return runs, np.diff(hashed.indptr)
 
 
 def _pairs(runs: csr_array, n_runs: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield pairs of texts that repeat each other, (2, pair)."""
+    """Yield pairs of near-duplicates, (2, pair)."""
     turned = runs.T.tocsr()
     for start in range(0, runs.shape[0], _ROWS):
         shared = (runs[start : start + _ROWS] @ turned).tocoo()

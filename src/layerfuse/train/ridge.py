@@ -1,4 +1,4 @@
-"""The ridge head: closed form, every penalty validated by exact leave-one-out."""
+"""The ridge head: a closed form, with exact leave-one-out validation of every penalty."""
 
 import numpy as np
 
@@ -16,12 +16,12 @@ def fit_ridge(features: Features, supervision: Supervision) -> tuple[HeadCandida
     features : array of shape (text, feature)
         Centred, at most as many features as texts.
     supervision : Supervision
-        Of the texts; the groups are left out together.
+        Labels, weights and groups of the texts; a group is left out as a whole.
 
     Returns
     -------
     candidate : HeadCandidate
-        Its leave-one-out quality.
+        Leave-one-out quality.
     head : LinearHead
         Fitted on all texts.
     """

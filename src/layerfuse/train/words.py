@@ -6,37 +6,38 @@ from collections.abc import Callable
 from layerfuse.core.texts import encodable
 
 _ACCENTS = {*range(0x300, 0x370), *range(0x590, 0x700)}
-"""Marks that many writers leave out: of Latin, Greek and Cyrillic; of Hebrew and Arabic."""
+"""Marks that many writers leave out, of Latin, Greek and Cyrillic and of Hebrew and Arabic."""
 
 _VARIANTS = range(0xFE00, 0xFE10)
-"""Marks that ask for a drawing, as of an emoji in colours."""
+"""Variation selectors, which only choose how a character is drawn, such as an emoji in colour."""
 
 
 class _Characters(dict[int, str]):
-    """What becomes of a character, by its code, as ``str.translate`` asks for it."""
+    """Replacement of each character by its code point, computed when ``str.translate`` needs it."""
 
-    def __init__(self, become: Callable[[str], str]) -> None:
+    def __init__(self, replacement: Callable[[str], str]) -> None:
         super().__init__()
-        self._become = become
+        self._replacement = replacement
 
     def __missing__(self, code: int) -> str:
-        self[code] = self._become(chr(code))
+        self[code] = self._replacement(chr(code))
         return self[code]
 
 
 def bare_words(text: str) -> list[str]:
-    """Return the words of two characters or more, in small letters without accents.
+    """Return the words of two characters or more, in lower case without accents.
 
-    As TfidfVectorizer reads them when it strips accents, but for marks that are no accents, such as
-    vowels in Hindi and Thai: it leaves them out, or takes them for the end of the word.
+    These are the words of TfidfVectorizer with stripped accents, except that marks which are no
+    accents are kept, such as vowels in Hindi and Thai. TfidfVectorizer drops them or ends the word
+    there.
     """
     return [word for word in _normal(text).translate(_BARE).split() if len(word) > 1]
 
 
 def words_and_symbols(text: str) -> list[str]:
-    """Return the words of a text in small letters, and each of its symbols, emoji among them.
+    """Return the words of a text in lower case, and each of its symbols, such as emoji.
 
-    Of a text without any, such as ``:)``, what stands between its spaces.
+    A text without words and symbols, such as ``:)``, is split at its spaces.
     """
     return _normal(text).translate(_WITH_SYMBOLS).split() or encodable(text).split()
 
@@ -57,8 +58,8 @@ def _with_symbols(character: str) -> str:
         return ""
     if _is_of_words(character):
         return character
-    # Punctuation and separators, control, format and halves of surrogate pairs; what is unassigned
-    # may be an emoji of next year.
+    # Dropped: punctuation, separators, control and format characters, and lone surrogates.
+    # Unassigned characters are kept, because they may become emoji.
     kind = unicodedata.category(character)
     return " " if kind[0] in "PZ" or kind in {"Cc", "Cf", "Cs"} else f" {character} "
 
