@@ -124,5 +124,5 @@ def test_constant_layers_alone_give_the_first(embed):
 
 def test_a_path_that_ends_early_says_so(embed, complements):
     a, _, labels = complements
-    with pytest.raises(SelectionError, match=r"k=2, but group_lasso takes up 1 layers"):
+    with pytest.raises(SelectionError, match=r"k=2, but only 1 layers enter the group lasso"):
         choose(embed([a, np.full_like(a, 0.3)]), labels, k=2)

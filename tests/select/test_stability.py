@@ -180,7 +180,7 @@ def test_halves_that_cannot_differ_are_refused(embed, labels):
     block = embed(np.random.default_rng(0).normal(size=(2, len(labels), 4)))
     scores = LayerScores("c", block.refs, (0.1, 0.2))
     given = {"embeddings": block, "labels": [*labels], "rescore": lambda *_: scores}
-    with pytest.raises(LabelError, match=r"three texts of a class, or three .* counts \[2, 2"):
+    with pytest.raises(LabelError, match=r"three texts of one class, or three .* counts \[2, 2"):
         selection_stability(scores, "best", **given)
     enough = embed(np.random.default_rng(0).normal(size=(2, 5, 4)))
     given |= {"embeddings": enough, "labels": [*"aabbb"]}
@@ -192,7 +192,7 @@ def test_what_is_needed_to_choose_again_is_asked_for(embed, complements):
     block = embed([a, b])
     plain = LayerScores("own", block.refs, (0.1, 0.2))
     with pytest.raises(
-        SelectionError, match=r"'best' by own .* needs embeddings=\.\.\. and labels"
+        SelectionError, match=r"'best' by own needs embeddings=\.\.\. and labels"
     ):
         selection_stability(plain, "best")
     with pytest.raises(SelectionError, match=r"own has no number per text: .* needs rescore"):

@@ -1,4 +1,4 @@
-"""LayerScores to a Selection; one selector per file."""
+"""Choose layers by LayerScores; one selector per file."""
 
 from layerfuse.select.layers import (
     SELECTOR_NAMES,

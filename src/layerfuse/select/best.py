@@ -12,10 +12,10 @@ def best(scores: LayerScores, k: int | None = None) -> Selection:
     Parameters
     ----------
     scores : LayerScores
-        Of one or several backbones.
+        Scores of one or several backbones.
     k : int, optional
-        Layers per backbone. Default: those within one standard error of the best one; that one
-        alone where a criterion has no standard errors.
+        Layers per backbone. Default: all layers within one standard error of the best one, or only
+        the best one if the criterion gives no standard errors.
 
     Returns
     -------
@@ -29,8 +29,8 @@ def best(scores: LayerScores, k: int | None = None) -> Selection:
     """
     refs: list[LayerRef] = []
     for backbone in scores.backbones:
-        own = scores.of(backbone)
-        check_k(k, own)
-        refs += own.near_best() if k is None else own.ranked()[:k]
+        backbone_scores = scores.of(backbone)
+        check_k(k, backbone_scores)
+        refs += backbone_scores.near_best() if k is None else backbone_scores.ranked()[:k]
     which = describe(k, scores)
     return Selection(tuple(refs), f"{which} by {scores.criterion} of each backbone")

@@ -1,4 +1,4 @@
-"""``best_backbone``: the best layers of the deeper half of the backbone with the best layer."""
+"""``best_backbone``: the best layers in the upper half of the backbone that has the best layer."""
 
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
@@ -8,15 +8,15 @@ from layerfuse.select.upper_top import upper_top
 
 
 def best_backbone(scores: LayerScores, k: int | None = None) -> Selection:
-    """Choose the best layers of the upper half of the backbone that has the best layer of all.
+    """Choose the best layers in the upper half of the backbone that has the best layer of all.
 
     Parameters
     ----------
     scores : LayerScores
-        Of one or several backbones, under a criterion that compares between backbones.
+        Scores of one or several backbones, by a criterion that is comparable between backbones.
     k : int, optional
-        How many, at most as many as each upper half has: another draw of the texts may favour
-        another backbone. Default: a third of the upper half.
+        Number of layers, at most the size of the smallest upper half, because another sample of
+        texts may favour another backbone. Default: a third of the upper half.
 
     Returns
     -------

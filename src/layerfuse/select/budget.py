@@ -1,4 +1,4 @@
-"""``budget``: the best that a limit on time or size allows."""
+"""``budget``: the best layers within a limit on time or size."""
 
 import math
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ from layerfuse.core.selection import Selection
 from layerfuse.select.limits import check_k
 
 DISCOUNT = 0.25
-"""What the gain of each further backbone counts, relative to the one before it."""
+"""Weight of the gain of each further backbone, relative to the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """A backbone run to some layer: what it brings and what it costs.
+    """Gain and cost of a backbone that is cut at some layer.
 
     Parameters
     ----------
     deepest : LayerRef
-        The best layer up to there, and what ends the backbone.
+        The layer at which the backbone is cut; the best of the layers up to it.
     gain : float
-        Its score above the worst layer of all, in units of the best; 0 .. 1.
+        Score of this layer, scaled so that the worst layer of all has 0 and the best 1.
     cost : tuple of float
-        Milliseconds and bytes.
+        Milliseconds a text and bytes of weights.
     """
 
     deepest: LayerRef
@@ -35,33 +35,33 @@ class Depth:
 
 
 def budget(scores: LayerScores, limits: Budget, k: int | None = None) -> Selection:
-    """Choose how deep to run which backbones, so that the cost stays within the limits.
+    """Choose backbones and how deep to run each, within the limits on cost.
 
-    A backbone costs what its deepest layer does, whatever is chosen below it, and brings the gain
-    of its best layer: the score above the worst of all layers. Of all affordable combinations the
-    one with the largest sum of gains is chosen, best first, each next one discounted by 1/4 to the
-    one before it, for backbones repeat much of each other. That ratio is about what fusing five
-    backbones gains on movie reviews. The search is exact.
+    The deepest layer of a backbone sets its cost; layers below it are free. The gain of a backbone
+    is the score of its best layer above the worst of all layers. The affordable combination with
+    the largest sum of gains is chosen. In this sum each further backbone counts a quarter of the
+    one before, best first, because backbones overlap in what they know. This ratio is about what
+    fusing five backbones gains on movie reviews. The search is exact.
 
     Parameters
     ----------
     scores : LayerScores
-        Of one or several backbones, under a criterion that compares between backbones.
+        Scores of one or several backbones, by a criterion that is comparable between backbones.
     limits : Budget
         Costs and limits.
     k : int, optional
-        Layers per backbone in use, fewer where fewer are in reach. Default: those within one
-        standard error of its best one in reach.
+        Layers per chosen backbone, or fewer if fewer are affordable. Default: all affordable layers
+        within one standard error of the best affordable one.
 
     Returns
     -------
     Selection
-        Backbones that gain most first, the best layer of each first.
+        Backbones by gain, largest first; layers of a backbone by score, best first.
 
     Raises
     ------
     SelectionError
-        If nothing is affordable; the message says what the cheapest costs. If k is not within 1 ..
+        If no layer is affordable; the message gives the lowest costs. If k is not within 1 ..
         number of scored layers of a backbone.
     LayerError
         If the budget lacks the cost of a scored layer.
@@ -74,9 +74,9 @@ def budget(scores: LayerScores, limits: Budget, k: int | None = None) -> Selecti
         raise SelectionError(_too_little(depths, limits))
     refs: list[LayerRef] = []
     for depth in chosen:
-        own = scores.of(depth.deepest.backbone)
-        reach = own.among(ref for ref in own.refs if ref.layer <= depth.deepest.layer)
-        refs += reach.near_best() if k is None else reach.ranked()[:k]
+        whole = scores.of(depth.deepest.backbone)
+        cut = whole.among(ref for ref in whole.refs if ref.layer <= depth.deepest.layer)
+        refs += cut.near_best() if k is None else cut.ranked()[:k]
     milliseconds, size = limits.total(refs)
     cost = f"{milliseconds:.3g} ms a text, {size / 2**20:.3g} MiB of weights"
     return Selection(tuple(refs), f"the best by {scores.criterion} within the budget: {cost}")
@@ -88,23 +88,23 @@ def best_depths(
     taken: tuple[Depth, ...] = (),
     best: tuple[Depth, ...] = (),
 ) -> tuple[Depth, ...]:
-    """Return the affordable combination of most value, by branch and bound.
+    """Return the affordable combination with the highest value, by branch and bound.
 
     Parameters
     ----------
     depths : sequence of Depth
-        To choose from, each backbone at most once; gains must not rise.
+        Candidates in order of falling gain; at most one per backbone is chosen.
     limits : Budget
-        What all together may cost.
+        Limits on the total cost.
     taken : tuple of Depth
-        Chosen before, of no smaller gains and of other backbones.
+        Depths chosen so far, of other backbones and with gains no smaller than those of ``depths``.
     best : tuple of Depth
         Best combination so far.
 
     Returns
     -------
     tuple of Depth
-        Best first; empty if none is affordable; among equals what is found first.
+        Largest gain first; empty if nothing is affordable; the first found of equally good ones.
     """
     if taken and (not best or value(taken) > value(best)):
         best = taken
@@ -112,7 +112,7 @@ def best_depths(
         others = [d for d in depths[i + 1 :] if d.deepest.backbone != depth.deepest.backbone]
         n_others = len({d.deepest.backbone for d in others})
         if best and value((*taken, *[depth] * (1 + n_others))) <= value(best):
-            break  # not even if all others gained as much as this one; later ones gain less
+            break  # upper bound: all other backbones gain as much as this one
         costs = [d.cost for d in (*taken, depth)]
         if limits.allows((math.fsum(c[0] for c in costs), math.fsum(c[1] for c in costs))):
             best = best_depths(others, limits, (*taken, depth), best)
@@ -120,27 +120,27 @@ def best_depths(
 
 
 def value(taken: Sequence[Depth]) -> float:
-    """Return the discounted sum of the gains, given best first."""
+    """Return the discounted sum of the gains; ``taken`` has the largest gain first."""
     return sum(DISCOUNT**i * depth.gain for i, depth in enumerate(taken))
 
 
 def _depths(scores: LayerScores, limits: Budget) -> list[Depth]:
-    """Return, for each backbone, the layers that are better than all cheaper ones."""
+    """Return, for each backbone, the layers with higher scores than all layers below them."""
     low, high = min(scores.values), max(scores.values)
     depths = []
     for backbone in scores.backbones:
-        own = scores.of(backbone)
+        refs = sorted(scores.of(backbone).refs, key=lambda ref: (ref.layer, -scores[ref]))
         best: LayerRef | None = None
-        for ref in sorted(own.refs, key=lambda ref: (ref.layer, -own[ref])):
-            if best is None or own[ref] > own[best]:
+        for ref in refs:
+            if best is None or scores[ref] > scores[best]:
                 best = ref
-                gain = (own[ref] - low) / (high - low) if high > low else 0.0
+                gain = (scores[ref] - low) / (high - low) if high > low else 0.0
                 depths.append(Depth(ref, gain, limits.cost(ref)))
     return depths
 
 
 def _too_little(depths: Sequence[Depth], limits: Budget) -> str:
-    """Say what the cheapest backbone costs, by each limit that there is."""
+    """Return the message that gives the lowest cost under each limit."""
     cheapest = []
     if limits.max_milliseconds < math.inf:
         fast = min(depths, key=lambda depth: depth.cost[0])

@@ -1,4 +1,4 @@
-"""``greedy``: add the layer that helps most beside those already chosen, until none does."""
+"""``greedy``: forward selection; adds the layer that most lowers the leave-one-out loss."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from layerfuse.select.kernels import (
 from layerfuse.select.limits import check_k
 
 PER_BACKBONE = 4
-"""Candidates of each backbone."""
+"""Candidate layers per backbone."""
 
 
 def greedy(
@@ -30,30 +30,31 @@ def greedy(
     *,
     random_state: int = 0,
 ) -> Selection:
-    """Choose layers forward by conditional leave-one-out gain, over all backbones together.
+    """Choose layers over all backbones by forward selection.
 
-    Starts from the best layer. Each step tries every candidate beside the chosen ones, as a ridge
-    classifier on the block-scaled concatenation, and adds the one with the lowest leave-one-out
-    Brier score, while that lowers the score by more than one standard error of the paired
-    difference.
+    It starts from the best layer. Each step fits a ridge classifier on the block-scaled
+    concatenation of the chosen layers and one candidate, for every candidate, and adds the
+    candidate with the lowest leave-one-out Brier score. It stops when this lowers the score by no
+    more than one standard error of the paired difference.
 
     Parameters
     ----------
     scores : LayerScores
-        The 4 best of each backbone are the candidates; the k best, if more are wanted.
+        The 4 best layers of each backbone are the candidates; the k best if k is larger.
     embeddings : sequence of LayerEmbeddings
         One per backbone.
     labels : int array of shape (text,)
         Class indices.
     k : int, optional
-        Layers over all backbones, whether they help or not. Default: while one helps, at most 12.
+        Layers over all backbones, also if the last ones do not help. Default: as many as help, at
+        most 12.
     random_state : int
-        Draws the texts to look at, where there are more than 1,500.
+        Draws 1,500 texts if there are more.
 
     Returns
     -------
     Selection
-        In the order chosen.
+        Layers in the order in which they were added.
 
     Raises
     ------

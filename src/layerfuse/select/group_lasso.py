@@ -1,4 +1,4 @@
-"""``group_lasso``: layers in the order in which a regression on all of them takes them up."""
+"""``group_lasso``: layers in the order in which they enter a group lasso on all layers."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -17,11 +17,11 @@ from layerfuse.select.kernels import MAX_TEXTS, read_standardized, shortest_suff
 from layerfuse.select.limits import check_k
 
 N_COMPONENTS = 32
-"""Principal components that stand for a layer."""
+"""Principal components that represent a layer."""
 
-_STEP = 0.9  # from one penalty to the next
-_LOWEST = 0.05  # in units of the penalty that takes up no layer
-_TOLERANCE = 1e-3  # of that penalty: enough to tell which blocks are in use
+_STEP = 0.9  # ratio of each penalty to the one before
+_LOWEST = 0.05  # smallest penalty, relative to the one at which no layer is active
+_TOLERANCE = 1e-3  # relative to the same penalty: enough to see which blocks are active
 _MAX_SWEEPS = 100
 
 
@@ -33,62 +33,62 @@ def group_lasso(
     *,
     random_state: int = 0,
 ) -> Selection:
-    """Choose the layers that a group lasso on all of them takes up first.
+    """Choose the layers that enter a group lasso on all layers first.
 
-    Each layer is a block X_l of its 32 leading principal components, whitened. Targets Y are
-    one-hot, centred. As the penalty a of
+    Each layer is a block X_l of its 32 leading principal components, whitened. The targets Y are
+    one-hot and centred. The penalty a of
 
         1 / (2 n) |Y - sum_l X_l B_l|^2 + a sum_l sqrt(p_l) |B_l|,    p_l the width of X_l,
 
-    falls from where every B_l is 0, blocks come into use; the order in which they do is the order
-    of preference. A layer that repeats one in use comes late or never. Scores only tell which
-    layers may be chosen.
+    falls from the value at which every B_l is 0. Layers are preferred in the order in which their
+    blocks become active. A layer that repeats an active one enters late or never. The values of the
+    scores are not used.
 
     Parameters
     ----------
     scores : LayerScores
-        Their layers are the candidates.
+        The scored layers are the candidates.
     embeddings : sequence of LayerEmbeddings
         One per backbone.
     labels : int array of shape (text,)
         Class indices.
     k : int, optional
-        Layers over all backbones. Default: the shortest beginning of the order that no longer one
-        is better than by more than one standard error, in leave-one-out ridge; at most 12. The
-        penalty falls no further than that asks for.
+        Layers over all backbones. Default: the shortest prefix of the order that no longer prefix
+        beats by more than one standard error in leave-one-out ridge; at most 12. The penalty falls
+        only as far as needed.
     random_state : int
-        Draws the texts to look at, where there are more than 1,500.
+        Draws 1,500 texts if there are more.
 
     Returns
     -------
     Selection
-        In the order of coming into use.
+        Layers in the order in which they become active.
 
     Raises
     ------
     SelectionError
-        If k is not within 1 .. number of scored layers, or the path ends before k are in use.
+        If k is not within 1 .. number of scored layers, or fewer than k layers become active.
 
     Source
     ------
     Yuan and Lin 2006, JRSS B 68(1), equations 2.2 to 2.4: with orthonormal blocks each step of
-    block coordinate descent is closed.
+    block coordinate descent has a closed form.
     """
     check_k(k, scores)
     rows = sample_texts(labels, MAX_TEXTS, random_state)
     targets = one_hot(labels[rows])
     blocks = {ref: whitened(x) for ref, x in read_standardized(embeddings, scores.refs, rows)}
-    blocks = {ref: block for ref, block in blocks.items() if block.shape[1]}  # else it never varies
+    blocks = {ref: block for ref, block in blocks.items() if block.shape[1]}  # drops constant ones
     order = _order(blocks, targets - targets.mean(0)) if blocks else iter(scores.ranked()[:1])
     if k is None:
         refs = shortest_sufficient(order, embeddings, labels, rows)
-        return Selection(refs, "first in use by a group lasso, and as many as help")
+        return Selection(refs, "the first to enter a group lasso, and as many as help")
     refs = tuple(islice(order, k))
     if len(refs) < k:
         raise SelectionError(
-            f"k={k}, but group_lasso takes up {len(refs)} layers. Choose 1 to that."
+            f"k={k}, but only {len(refs)} layers enter the group lasso. Choose 1 to {len(refs)}."
         )
-    return Selection(refs, f"the {k} first in use by a group lasso")
+    return Selection(refs, f"the first {k} to enter a group lasso")
 
 
 def whitened(features: Features) -> Block:
@@ -122,9 +122,9 @@ def fit_blocks(
     penalty : float
         As in ``group_lasso``.
     coefficients : list of arrays of shape (component, class)
-        Where to start; the solution afterwards.
+        Starting values; overwritten with the solution.
     tolerance : float
-        Most that a coefficient may still change in a sweep over all blocks.
+        Largest change of a coefficient in a sweep over all blocks that counts as converged.
     """
     n_texts = len(targets)
     residuals = targets - sum(
@@ -144,7 +144,7 @@ def fit_blocks(
                 residuals -= block @ (new - old)
                 change = max(change, float(np.abs(new - old).max()))
                 coefficients[i] = new
-        # Sweeps over blocks in use are cheap; one over all tells whether others come in.
+        # Sweeps over active blocks are cheap; a sweep over all shows whether others become active.
         if change > tolerance:
             sweep = [i for i, b in enumerate(coefficients) if b.any()]
         elif sweep is everywhere:
@@ -154,7 +154,7 @@ def fit_blocks(
 
 
 def _order(blocks: dict[LayerRef, Block], targets: Targets) -> Iterator[LayerRef]:
-    """Yield layers as the falling penalty brings them into use, together the strongest first."""
+    """Yield layers as they become active; those that do so together by coefficient norm."""
     refs, columns = list(blocks), list(blocks.values())
     pulls = [np.linalg.norm(x.T @ targets) / len(targets) / np.sqrt(x.shape[1]) for x in columns]
     highest = float(max(pulls))

@@ -1,4 +1,4 @@
-"""Kernels of layers on a sample of texts, and how well several predict the labels together."""
+"""Kernels of layers on a sample of texts, and the leave-one-out loss of several layers together."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -11,31 +11,31 @@ from layerfuse.core.ridge import one_hot
 from layerfuse.core.standardize import Standardizer
 
 MAX_TEXTS = 1500
-"""A step costs the cube of the texts it looks at; more texts order the candidates no better."""
+"""Most texts in a step, whose cost is cubic in them; more texts do not rank candidates better."""
 
 MAX_LAYERS = 12
-"""Most layers to choose where nobody says how many."""
+"""Most layers that are chosen without k."""
 
-# In units of the mean diagonal of the kernel. The last all but switches a kernel off: without it a
-# layer of noise seems to help by thinning out the noise of those before it.
+# In units of the mean diagonal of the kernel. The largest nearly switches a kernel off. Without it,
+# a layer of noise seems to help, because it dilutes the noise of the layers before it.
 _PENALTIES = (0.03, 0.3, 3.0, 30.0)
 
-_PATIENCE = 2  # layers without progress after which an order is left
+_PATIENCE = 2  # layers without progress after which the search stops
 
 
 def read_standardized(
     embeddings: Sequence[LayerRows], refs: Iterable[LayerRef], rows: np.ndarray
 ) -> Iterator[tuple[LayerRef, Features]]:
-    """Yield each layer with its standardised features of some texts, one layer at a time.
+    """Yield each layer with its features of some texts, standardised, one layer at a time.
 
     Parameters
     ----------
     embeddings : sequence of LayerRows
         One per backbone.
     refs : iterable of LayerRef
-        The layers wanted.
+        Layers to read.
     rows : int array
-        Positions of the texts wanted.
+        Positions of the texts to read.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_standardized(
 def layer_kernel(features: Features) -> Kernel:
     """Return the linear kernel (text, text) of standardised features, with mean diagonal 1.
 
-    A layer that never varies gives a kernel of zeros.
+    A constant layer gives a kernel of zeros.
     """
     kernel: Kernel = (features @ features.T).astype(np.float64)
     scale = float(np.trace(kernel)) / len(kernel)
@@ -59,16 +59,16 @@ def layer_kernel(features: Features) -> Kernel:
 
 
 def loo_losses(kernel: Kernel, n_blocks: int, targets: Targets) -> PerText:
-    """Leave-one-out Brier losses (text,) of kernel ridge under the best of a few penalties.
+    """Return leave-one-out Brier losses (text,) of kernel ridge under the best of four penalties.
 
     With A = (K + a I)^-1 bordered by the unpenalised intercept, the residual is (A y)_i / A_ii.
 
     Parameters
     ----------
     kernel : array of shape (text, text)
-        Sum of the kernels of the blocks: that of their block-scaled concatenation.
+        Sum of the kernels of the blocks, which is the kernel of their block-scaled concatenation.
     n_blocks : int
-        How many; the penalties grow with it.
+        Number of blocks; the penalties are proportional to it.
     targets : array of shape (text, class)
         One-hot.
     """
@@ -84,7 +84,7 @@ def loo_losses(kernel: Kernel, n_blocks: int, targets: Targets) -> PerText:
 
 
 def surely_lower(losses: PerText, than: PerText) -> bool:
-    """Tell whether losses are lower by more than one standard error of the paired difference."""
+    """Return whether losses are lower by more than one standard error of the paired difference."""
     gain = than - losses
     return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
 
@@ -95,21 +95,22 @@ def shortest_sufficient(
     labels: ClassIndices,
     rows: np.ndarray,
 ) -> tuple[LayerRef, ...]:
-    """Return the shortest beginning of an order of layers that no longer one is surely better than.
+    """Return the shortest prefix of an order of layers that no longer prefix beats.
 
-    Beginnings are judged by the leave-one-out Brier score of a ridge classifier on the block-scaled
-    concatenation. Growing ends when two more layers in a row have not lowered it, or at 12 layers.
+    A prefix beats another if the leave-one-out Brier score of a ridge classifier on its
+    block-scaled concatenation is lower by more than one standard error of the paired difference.
+    The prefix grows until two layers in a row have not lowered the score, or to 12 layers.
 
     Parameters
     ----------
     order : iterable of LayerRef
-        Most wanted first; read only as far as needed.
+        Most preferred first; read only as far as needed.
     embeddings : sequence of LayerRows
         One per backbone.
     labels : int array of shape (text,)
         Class indices of all texts.
     rows : int array
-        Positions of the texts to judge by.
+        Positions of the texts that the scores are computed on.
 
     Returns
     -------

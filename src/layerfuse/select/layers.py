@@ -1,4 +1,4 @@
-"""``select_layers``: LayerScores to a Selection by a named selector."""
+"""``select_layers``: choose layers by LayerScores with a named selector."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -41,14 +41,14 @@ BY_SCORES: Mapping[str, Callable[[LayerScores, int | None], Selection]] = {
     "upper_top": upper_top,
     "best_backbone": best_backbone,
 }
-"""Selectors that look at scores alone."""
+"""Selectors that use only scores."""
 
 BY_EMBEDDINGS: Mapping[str, Callable[..., Selection]] = {
     "greedy": greedy,
     "mrmr": mrmr,
     "group_lasso": group_lasso,
 }
-"""Selectors that look at the embeddings again, and choose over all backbones together."""
+"""Selectors that also use embeddings and labels, and choose over all backbones together."""
 
 _NO_K = "selector='upper_half' has no k. Leave it out, or choose 'upper_top'."
 
@@ -68,26 +68,26 @@ def select_layers(
     Parameters
     ----------
     scores : LayerScores
-        Of one or several backbones.
+        Scores of one or several backbones.
     selector : SelectorName
         ``best``: the best of each backbone. ``top``: the best over all backbones. ``upper_half``:
         the deeper half of each backbone. ``upper_top``: the best of those halves.
         ``best_backbone``: the best of the deeper half of the backbone that has the best layer.
-        ``greedy``: by what a layer adds to those already chosen. ``mrmr``: high scores, little
-        resemblance to those already chosen. ``group_lasso``: what a sparse regression on all layers
-        takes up first. ``budget``: the best that a limit on time or size allows.
+        ``greedy``: forward selection by leave-one-out loss. ``mrmr``: high scores, low similarity
+        to the layers already chosen. ``group_lasso``: the first to enter a sparse regression on all
+        layers. ``budget``: the best within a limit on time or size.
     k : int, optional
-        How many: per backbone for ``best`` and ``budget``, in all for the others; ``upper_half``
-        has none. Default: a third of the upper halves for ``upper_top`` and ``best_backbone``; for
-        the others as many as the texts can tell apart from fewer, by one standard error.
+        Number of layers: per backbone for ``best`` and ``budget``, in all for the others;
+        ``upper_half`` takes none. Default: a third of the upper halves for ``upper_top`` and
+        ``best_backbone``; for the others, a rule of one standard error decides.
     embeddings : LayerEmbeddings or sequence, optional
-        For ``greedy``, ``mrmr`` and ``group_lasso``: what the scores were computed from.
+        The embeddings that were scored; only for ``greedy``, ``mrmr`` and ``group_lasso``.
     labels : sequence of shape (text,), optional
-        For the same.
+        The labels; only for the same three.
     budget : Budget, optional
-        For ``budget``: costs by depth, and limits.
+        Costs by depth and limits; only for ``budget``.
     random_state : int
-        Draws the texts looked at, where there are many.
+        Draws a sample of the texts if there are many.
 
     Returns
     -------
@@ -99,10 +99,10 @@ def select_layers(
     UnknownOptionError
         If the selector is unknown.
     SelectionError
-        If a selector lacks embeddings, of one scored backbone even, labels or a budget; if k is
-        out of range, or given to ``upper_half``; or if the budget allows nothing.
+        If labels, a budget, or the embeddings of a scored backbone are needed and missing; if k is
+        out of range, or given to ``upper_half``; or if no layer is within the budget.
     ShapeError
-        If embeddings and labels disagree in the number of texts.
+        If embeddings and labels differ in the number of texts.
     """
     check_option("selector", selector, SELECTOR_NAMES)
     if selector in BY_SCORES:
@@ -131,11 +131,11 @@ def check_evidence(
     Raises
     ------
     SelectionError
-        If the embeddings are not of exactly the scored backbones.
+        If the embeddings are not those of exactly the scored backbones.
     LabelError
-        If a label is missing, or they are not all str, all int or all bool.
+        If a label is missing, or labels are not all str, all int or all bool.
     ShapeError
-        If embeddings and labels disagree in the number of texts.
+        If embeddings and labels differ in the number of texts.
     """
     blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
     names = [block.backbone for block in blocks]
@@ -153,12 +153,12 @@ def check_evidence(
 
 
 def most_layers(selector: SelectorName, refs: Sequence[Sequence[LayerRef]]) -> tuple[int, str]:
-    """Return how many layers a selector can be asked for, and of what.
+    """Return the largest k of a selector, and what sets it, such as "all backbones".
 
     Parameters
     ----------
     selector : SelectorName
-        Which.
+        Name of the selector.
     refs : sequence of sequence of LayerRef
         All layers of each backbone.
 
@@ -170,9 +170,9 @@ def most_layers(selector: SelectorName, refs: Sequence[Sequence[LayerRef]]) -> t
     if selector == "upper_half":
         raise SelectionError(_NO_K)
     if selector == "upper_top":
-        return sum(len(upper_refs(own)) for own in refs), "the upper halves"
+        return sum(len(upper_refs(layers)) for layers in refs), "the upper halves"
     if selector == "best_backbone":
-        return min(len(upper_refs(own)) for own in refs), "the smallest upper half"
+        return min(len(upper_refs(layers)) for layers in refs), "the smallest upper half"
     if selector in {"best", "budget"}:
         fewest = min(refs, key=len)
         return len(fewest), fewest[0].backbone
@@ -180,5 +180,5 @@ def most_layers(selector: SelectorName, refs: Sequence[Sequence[LayerRef]]) -> t
 
 
 def needs_embeddings(selector: SelectorName) -> bool:
-    """Tell whether a selector looks at embeddings and labels, not at scores alone."""
+    """Return whether a selector needs embeddings and labels besides scores."""
     return selector in BY_EMBEDDINGS

@@ -1,27 +1,27 @@
-"""How many layers may be asked for, and how many come unasked."""
+"""The check of k, and the words for how many layers were chosen."""
 
 from layerfuse.core.errors import SelectionError, as_integer
 from layerfuse.core.scores import LayerScores
 
 
 def check_k(k: int | None, scores: LayerScores, where: str = "") -> None:
-    """Raise unless k is None or as many layers were scored.
+    """Raise unless k is None or within 1 .. number of scored layers.
 
     Parameters
     ----------
     k : int, optional
-        Layers wanted.
+        Number of layers to choose.
     scores : LayerScores
-        Of those to choose from.
+        Scores of the layers to choose from.
     where : str
-        What part of their backbones these are, for the message.
+        The part of the backbones that these layers are in, for the message.
 
     Raises
     ------
     UnknownOptionError
-        If it is no integer.
+        If k is not an integer.
     SelectionError
-        With the range of k.
+        If k is out of range; the message gives the range.
     """
     if k is not None and not 1 <= as_integer("k", k) <= len(scores.refs):
         part = f" {where}" if where else ""
@@ -30,8 +30,8 @@ def check_k(k: int | None, scores: LayerScores, where: str = "") -> None:
 
 
 def describe(k: int | None, scores: LayerScores) -> str:
-    """Say which layers are taken: the k best, or else those of ``LayerScores.near_best``."""
+    """Return the words for the k best layers, or without k for ``LayerScores.near_best``."""
     if k is not None:
         return "the best" if k == 1 else f"the {k} best"
-    sure = scores.per_text is not None or scores.standard_errors
-    return "those within one standard error of the best" if sure else "the best"
+    has_errors = scores.per_text is not None or scores.standard_errors
+    return "those within one standard error of the best" if has_errors else "the best"

@@ -1,4 +1,4 @@
-"""``mrmr``: layers that score high and resemble little what is already chosen."""
+"""``mrmr``: layers with high scores and low similarity to the layers already chosen."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -21,7 +21,7 @@ from layerfuse.select.kernels import (
 from layerfuse.select.limits import check_k
 
 CKA_TEXTS = 500
-"""Texts that layers are compared on; a kernel of each layer is held at once."""
+"""Texts on which layers are compared; the kernels of all layers are in memory at once."""
 
 
 def mrmr(
@@ -32,44 +32,44 @@ def mrmr(
     *,
     random_state: int = 0,
 ) -> Selection:
-    """Choose by minimal redundancy and maximal relevance, over all backbones together.
+    """Choose layers by minimum redundancy and maximum relevance, over all backbones together.
 
-    Starts from the best layer and adds, one at a time, the layer l with the highest
+    It starts from the best layer and adds, one at a time, the layer l with the highest
 
         (s_l - min s) / (max s - min s) - mean over chosen m of CKA(l, m).
 
-    Scores are normalised over all layers, so that both terms lie within 0 .. 1: the worst layer is
-    never relevant, a copy of a chosen one always redundant.
+    Scores are normalised over all layers, so that both terms lie within 0 .. 1. The worst layer has
+    relevance 0, and a copy of a chosen layer has redundancy 1 with it.
 
     Parameters
     ----------
     scores : LayerScores
-        Relevance.
+        Relevance of the layers.
     embeddings : sequence of LayerEmbeddings
         One per backbone.
     labels : int array of shape (text,)
-        Class indices; they decide how many layers, where k does not.
+        Class indices; without k, they decide the number of layers.
     k : int, optional
-        Layers over all backbones. Default: the shortest beginning of the order that no longer one
-        is better than by more than one standard error, in leave-one-out ridge; at most 12.
+        Layers over all backbones. Default: the shortest prefix of the order that no longer prefix
+        beats by more than one standard error in leave-one-out ridge; at most 12.
     random_state : int
         Draws 500 texts for CKA, and 1,500 for the number of layers.
 
     Returns
     -------
     Selection
-        In the order chosen.
+        Layers in the order in which they were added.
 
     Raises
     ------
     SelectionError
-        If k is not within 1 .. number of scored layers, or there are less than four texts.
+        If k is not within 1 .. number of scored layers, or there are fewer than four texts.
 
     Source
     ------
     Peng, Long and Ding 2005, IEEE TPAMI 27(8), equation 6, and its section 3 for nested sets. CKA:
     Kornblith et al. 2019, arXiv:1905.00414, with the unbiased HSIC of Song et al. 2012, JMLR 13,
-    equation 5: the plain one calls wide layers alike when there are few texts.
+    equation 5; the biased one finds wide layers similar if texts are few.
     """
     check_k(k, scores)
     if len(labels) < HSIC_MINIMUM:
@@ -89,7 +89,7 @@ def mrmr(
 def _order(
     scores: LayerScores, embeddings: Sequence[LayerRows], rows: np.ndarray
 ) -> Iterator[LayerRef]:
-    """Yield all scored layers, most wanted first."""
+    """Yield all scored layers, most preferred first."""
     values = np.array(scores.values)
     width = np.ptp(values)
     relevance = (values - values.min()) / width if width > 0 else np.zeros(len(values))
@@ -108,5 +108,5 @@ def _order(
         yield scores.refs[chosen]
         for i in left:
             norm = norms[i] * norms[chosen]
-            if norm > 0:  # a layer that never varies resembles none
+            if norm > 0:  # a constant layer is similar to none
                 redundancy[i] += max(0.0, unbiased_hsic(kernels[i], kernels[chosen]) / norm)

@@ -1,4 +1,4 @@
-"""``selection_stability``: how often each layer is chosen when the texts are drawn again."""
+"""``selection_stability``: how often each layer is chosen on resamples of the texts."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from layerfuse.select.layers import (
 )
 
 MAX_TEXTS = 600
-"""Most texts held in memory, at all layers, where scores must be computed again."""
+"""Most texts held in memory, at all layers, if scores must be computed again."""
 
-_PAIR = 2  # texts of a class: of fewer none can be held out
+_PAIR = 2  # fewest texts of a class of which one can be held out
 
 Rescore = Callable[[Sequence[LayerRows], ClassIndices], LayerScores]
 """``score_layers`` for one criterion."""
@@ -44,17 +44,16 @@ def selection_stability(
     n_resamples: int | None = None,
     random_state: int = 0,
 ) -> Stability:
-    """Choose again and again on other draws of the texts, and count.
+    """Repeat the choice on resamples of the texts, and count how often each layer is chosen.
 
-    Where a score is the mean of one number per text (``scores.per_text``) and the selector looks at
-    nothing else, the numbers are bootstrapped: texts drawn with replacement, no fit repeated. That
-    leaves out how the fits themselves would change, which the leave-one-out errors of thousands of
-    texts hardly notice.
+    If a score is the mean of one number per text (``scores.per_text``) and the selector uses only
+    scores, these numbers are bootstrapped without refitting. This ignores how the fits would change
+    with the texts, which hardly matters for leave-one-out errors of thousands of texts.
 
-    Else the work is repeated on halves of the texts, drawn without replacement: a text drawn twice
-    would be its own training text in every leave-one-out or cross-validated score. Every class of
-    four texts or more is in them; of those of two or three, whose half could not be left out in
-    turn, half the classes are, by two texts each. At most 600 texts are drawn from, so halves hold
+    Otherwise the whole choice is repeated on halves drawn without replacement, because a text drawn
+    twice would be its own training text in every leave-one-out or cross-validated score. Every
+    class of four texts or more is in each half. Of the classes of two or three texts, each half has
+    half of the classes, with two texts each. Halves are drawn from at most 600 texts, so they have
     300 or fewer, and shares err on the side of instability.
 
     Parameters
@@ -62,39 +61,40 @@ def selection_stability(
     scores : LayerScores
         As given to ``select_layers``.
     selector, k, embeddings, labels, budget
-        As given to ``select_layers``. Embeddings and labels also where scores are no means.
+        As given to ``select_layers``. Embeddings and labels are also needed if scores have no
+        number per text.
     rescore : callable, optional
-        From embeddings and class indices to LayerScores, such as ``score_layers`` with its
-        criterion, for halves. Needed where scores have no number per text.
+        Maps the embeddings and class indices of a half to LayerScores, such as ``score_layers``
+        with its criterion. Needed if scores have no number per text.
     sampled : bool
-        Whether ``rescore`` looks at a sample that is no larger where there are more texts, as
-        signals are: then the errors do not fall with the number of texts either.
+        Whether ``rescore`` uses a sample of fixed size, as signals do. If so, the standard errors
+        do not fall with the number of texts.
     candidates : collection of LayerRef, optional
-        Layers that may be chosen; of the others the share is 0. Default: all that are scored.
+        Layers that may be chosen; the share of all others is 0. Default: all scored layers.
     n_resamples : int, optional
-        Default: 200, or 20 where work is repeated.
+        Number of resamples. Default: 200 for the bootstrap, 20 for halves.
     random_state : int
-        Draws the texts.
+        Draws the resamples.
 
     Returns
     -------
     Stability
-        Of every scored layer.
+        Shares and standard errors of all scored layers.
 
     Raises
     ------
     SelectionError
         If ``n_resamples`` is below 1, or what is needed to score or choose again is missing.
     LabelError
-        If halves are drawn and there are not two classes of two texts or more, or all halves would
-        be the same: three texts of a class, or three classes of two texts, make a difference.
+        If halves are drawn and fewer than two classes have two texts or more, or all halves would
+        be equal: they differ only if a class has three texts or three classes have two.
 
     Source
     ------
     Bootstrap: Efron 1979. Shares over halves: Meinshausen and Bühlmann 2010, JRSS B 72(4), section
-    2.1. That the spread over halves is a standard error of all that are drawn from: the delete-d
-    jackknife of Shao and Wu 1989, Annals of Statistics 17(3), with d = n / 2; of all texts it is
-    taken to fall with their root.
+    2.1. The spread over halves is the standard error for the texts that halves are drawn from, by
+    the delete-d jackknife of Shao and Wu 1989, Annals of Statistics 17(3), with d = n / 2. For all
+    texts it is assumed to fall with the square root of their number.
     """
     check_option("selector", selector, SELECTOR_NAMES)
     if n_resamples is not None and n_resamples < 1:
@@ -106,8 +106,8 @@ def selection_stability(
     else:
         if embeddings is None or labels is None:
             raise SelectionError(
-                f"selector={selector!r} by {scores.criterion} looks at the texts again for its "
-                "stability: it needs embeddings=... and labels=..., got none."
+                f"The stability of selector={selector!r} by {scores.criterion} needs "
+                "embeddings=... and labels=..., got none."
             )
         blocks, classes = check_evidence(scores, embeddings, labels)
         pool = _pool(classes, rng)
@@ -138,7 +138,7 @@ def selection_stability(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Draw:
-    """Scores on a draw of the texts, and these texts, where they are looked at."""
+    """Scores on a resample of the texts, with its embeddings and labels if they are needed."""
 
     scores: LayerScores
     embeddings: Sequence[LayerRows] | None = None
@@ -165,18 +165,21 @@ def _halved(
     held = [_in_memory(block, scores.of(block.backbone).refs, pool) for block in blocks]
     for _ in range(n_resamples):
         half = _half(classes[pool], rng)
-        embeddings, own = [block.take(half.tolist()) for block in held], classes[pool][half]
+        embeddings, half_classes = (
+            [block.take(half.tolist()) for block in held],
+            classes[pool[half]],
+        )
         if scores.per_text is not None and len(scores.per_text) == len(classes):
             drawn = scores.per_text[pool[half]]
-            again = LayerScores.from_per_text(scores.criterion, scores.refs, drawn)
+            half_scores = LayerScores.from_per_text(scores.criterion, scores.refs, drawn)
         elif rescore is not None:
-            again = rescore(embeddings, own)
+            half_scores = rescore(embeddings, half_classes)
         else:
             raise SelectionError(
                 f"{scores.criterion} has no number per text: its stability needs rescore=..., "
-                "which scores other texts."
+                "which scores the layers on other texts."
             )
-        yield _Draw(again, embeddings, own)
+        yield _Draw(half_scores, embeddings, half_classes)
 
 
 def _in_memory(block: LayerRows, refs: tuple[LayerRef, ...], texts: np.ndarray) -> LayerEmbeddings:
@@ -184,25 +187,25 @@ def _in_memory(block: LayerRows, refs: tuple[LayerRef, ...], texts: np.ndarray) 
 
 
 def _lacking(classes: ClassIndices) -> str:
-    """Return what halves would need to differ, and to have two classes where there are two."""
+    """Return what is missing for halves that differ and have two classes; empty if nothing is."""
     counts = np.bincount(classes)
     several = int((counts > 1).sum())
     if several < min(2, int((counts > 0).sum())):
         return "two classes of two texts or more"
-    if counts.max() <= _PAIR and several <= 2:  # noqa: PLR2004 - no half can do without either
-        return "three texts of a class, or three classes of two, to differ"
+    if counts.max() <= _PAIR and several <= 2:  # noqa: PLR2004 - every half has both
+        return "three texts of one class, or three classes of two texts, to differ"
     return ""
 
 
 def _pool(classes: ClassIndices, rng: np.random.Generator) -> np.ndarray:
-    """Return positions of the texts to draw halves of: classes keep their shares, if they can.
+    """Return positions of the texts that halves are drawn from, stratified by class if possible.
 
-    Where there are so many classes that each had one text, whole classes are drawn instead.
+    If there are so many classes that each would have one text, whole classes are drawn instead.
     """
     if lacking := _lacking(classes):
         raise LabelError(
             f"Stability draws halves of the texts, which need {lacking}, got counts "
-            f"{np.bincount(classes).tolist()}. Add texts, or ask for no resamples."
+            f"{np.bincount(classes).tolist()}. Add texts, or switch the resamples off."
         )
     pool = sample_texts(classes, MAX_TEXTS, int(rng.integers(2**31)))
     if not _lacking(classes[pool]):
@@ -216,9 +219,10 @@ def _pool(classes: ClassIndices, rng: np.random.Generator) -> np.ndarray:
 def _half(classes: ClassIndices, rng: np.random.Generator) -> np.ndarray:
     """Return positions of half of the texts of each class, or of two texts of half of the classes.
 
-    No leave-one-out or cross-validated score knows what to do with a class of one text: such
-    classes are left out. Of two or three texts halves are therefore two, and were all such classes
-    in all halves, these would be much the same. Two classes are in every half, if there are two.
+    Classes of one text are left out, because no text of them can be held out. For the same reason
+    classes of two or three texts contribute two. If all of these were in every half, halves would
+    hardly differ, so each half has half of them. Every half has at least two classes if there are
+    two.
     """
     shuffled = rng.permutation(len(classes))
     parts = [shuffled[classes[shuffled] == label] for label in np.unique(classes)]

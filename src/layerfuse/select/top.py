@@ -11,10 +11,10 @@ def top(scores: LayerScores, k: int | None = None) -> Selection:
     Parameters
     ----------
     scores : LayerScores
-        Of one or several backbones, under a criterion that compares between backbones.
+        Scores of one or several backbones, by a criterion that is comparable between backbones.
     k : int, optional
-        Layers in all. Default: those within one standard error of the best one; that one alone
-        where a criterion has no standard errors.
+        Layers in all. Default: all layers within one standard error of the best one, or only the
+        best one if the criterion gives no standard errors.
 
     Returns
     -------

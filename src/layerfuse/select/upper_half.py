@@ -1,4 +1,4 @@
-"""``upper_half``: the deeper half of each backbone, no scores needed."""
+"""``upper_half``: the deeper half of each backbone, whatever the scores."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,13 @@ def upper_half(scores: LayerScores) -> Selection:
     Parameters
     ----------
     scores : LayerScores
-        Of one or several backbones; only its refs are used.
+        Scores of one or several backbones; only the refs are used.
 
     Returns
     -------
     Selection
-        Layers ceil(L / 2) .. L of each backbone, under every pooling; L is its deepest scored one.
+        Layers ceil(L / 2) .. L of each backbone, under every pooling; L is its deepest scored
+        layer.
     """
     refs = [ref for name in scores.backbones for ref in upper_refs(scores.of(name).refs)]
     return Selection(tuple(refs), "the upper half of each backbone")

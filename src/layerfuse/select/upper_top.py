@@ -1,4 +1,4 @@
-"""``upper_top``: the best layers of the deeper halves of all backbones together."""
+"""``upper_top``: the best layers in the upper halves of all backbones together."""
 
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
@@ -6,24 +6,24 @@ from layerfuse.select.limits import check_k, describe
 from layerfuse.select.upper_half import upper_half
 
 SHARE = 3
-"""One in so many layers of the upper halves, if nobody says how many."""
+"""Without k, one in this many layers of the upper halves is chosen."""
 
 
 def upper_top(scores: LayerScores, k: int | None = None) -> Selection:
-    """Choose the best layers of the upper halves over all backbones.
+    """Choose the best layers in the upper halves of all backbones together.
 
     Parameters
     ----------
     scores : LayerScores
-        Of one or several backbones, under a criterion that compares between backbones.
+        Scores of one or several backbones, by a criterion that is comparable between backbones.
     k : int, optional
-        Layers in all; a backbone may get none then. Default: a third of those that ``upper_half``
-        chooses, and of a backbone that would get none its best one besides.
+        Layers in all; a backbone may get none. Default: a third of those that ``upper_half``
+        chooses, plus the best layer of each backbone that would get none.
 
     Returns
     -------
     Selection
-        Best first; the best of a backbone that has no other comes last.
+        Best first; these added layers come last.
 
     Raises
     ------
