@@ -123,7 +123,7 @@ def test_each_backbone_has_its_own_signal():
 def test_a_signal_of_other_layers_is_refused():
     block, _ = layers(n_layers=2)
     given = signals("attention_entropy", (5, 6))
-    with pytest.raises(SignalError, match="of the layers 5, 6; got embeddings of toy:0:mean"):
+    with pytest.raises(SignalError, match="covers the layers 5, 6; got embeddings of toy:0:mean"):
         score_layers(block, None, "attention_entropy", signals=[given])
 
 

@@ -143,5 +143,5 @@ def test_curvature_follows_each_pooling_in_the_order_of_layers():
 
 
 def test_curvature_needs_three_layers_in_a_row():
-    with pytest.raises(LayerError, match=r"three layers in a row.*got toy:0:mean, toy:2:mean"):
+    with pytest.raises(LayerError, match=r"three consecutive layers.*got toy:0:mean, toy:2:mean"):
         score_layers(embed(np.ones((3, 4, 2)), [0, 2, 3]), None, "curvature")

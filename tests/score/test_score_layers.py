@@ -50,7 +50,7 @@ def test_the_same_backbone_twice_is_refused():
 def test_no_texts_are_refused():
     with pytest.raises(LabelError, match="expected labels, got none"):
         score_layers(embed(n_texts=0), [])
-    with pytest.raises(ShapeError, match="of one backbone at least"):
+    with pytest.raises(ShapeError, match="of at least one backbone"):
         score_layers([], LABELS)
 
 
@@ -165,7 +165,9 @@ def test_an_own_function_that_gives_no_number_is_named(value, came):
     def per_text(features, labels):
         return value
 
-    with pytest.raises(FeatureError, match=f"criterion='per_text' gave {came}, expected one num"):
+    with pytest.raises(
+        FeatureError, match=f"criterion='per_text' returned {came}, expected one num"
+    ):
         score_layers(embed(), LABELS, per_text)
 
 

@@ -191,9 +191,7 @@ def test_what_is_needed_to_choose_again_is_asked_for(embed, complements):
     a, b, labels = complements
     block = embed([a, b])
     plain = LayerScores("own", block.refs, (0.1, 0.2))
-    with pytest.raises(
-        SelectionError, match=r"'best' by own needs embeddings=\.\.\. and labels"
-    ):
+    with pytest.raises(SelectionError, match=r"'best' by own needs embeddings=\.\.\. and labels"):
         selection_stability(plain, "best")
     with pytest.raises(SelectionError, match=r"own has no number per text: .* needs rescore"):
         selection_stability(plain, "best", embeddings=block, labels=labels)

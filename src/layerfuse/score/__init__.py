@@ -1,4 +1,4 @@
-"""LayerEmbeddings and labels to LayerScores; one criterion per file."""
+"""Score layers from LayerEmbeddings and labels; one criterion per file."""
 
 from layerfuse.score.attention_entropy import attention_entropy
 from layerfuse.score.criteria import CRITERIA, CRITERION_NAMES, criterion_info

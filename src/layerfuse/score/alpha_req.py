@@ -1,4 +1,4 @@
-"""``alpha_req``: how near the spectrum of a layer is to falling as 1 / rank."""
+"""``alpha_req``: how close the spectrum of a layer is to a decay as 1 / rank."""
 
 import numpy as np
 
@@ -7,15 +7,16 @@ from layerfuse.score.gram import spectrum
 from layerfuse.score.info import BLIND, CriterionInfo, without_labels
 
 MAX_RANK = 500
-_COLLAPSED = np.array([1.0, 1e-13])  # a layer in one direction: the second is rounding noise
+_COLLAPSED = np.array([1.0, 1e-13])  # for a layer with one direction; the second is rounding noise
 
 
 def alpha_req(features: Features) -> float:
-    """Return minus the distance of the decay of the eigenvalues from 1.
+    """Return minus the distance of the decay exponent of the eigenvalues from 1.
 
-    The eigenvalues of the covariance are fitted by s_k ~ k^-a: log s_k on log k over the ranks
-    k = 1 .. 500, weighted 1 / k so that every octave of ranks counts alike. The score is -|a - 1|.
-    Higher is better: a slower decay is noise, a faster one has lost directions.
+    The exponent a of s_k ~ k^-a is fitted to the eigenvalues of the covariance, by a regression of
+    log s_k on log k over the ranks k = 1 .. 500 with weights 1 / k, so that every octave of ranks
+    counts equally. The score is -|a - 1|. Higher is better: a slower decay is taken for noise, a
+    faster one for lost directions.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def alpha_req(features: Features) -> float:
 
     Warnings
     --------
-    A poor guide to accuracy: it knows no labels, and was proposed for choosing between models
+    A poor guide to accuracy: it uses no labels, and was proposed for choosing between models
     trained by self-supervision on images, not between layers.
 
     Source
@@ -51,8 +52,8 @@ def decay(eigenvalues: np.ndarray) -> float:
     Returns
     -------
     float
-        Fitted on logarithms; as of a second eigenvalue at the size of rounding noise where there
-        is one at most.
+        The exponent, fitted on logarithms. With fewer than two eigenvalues, the second is taken to
+        be of the size of rounding noise.
     """
     heights = np.log(eigenvalues[:MAX_RANK] if len(eigenvalues) > 1 else _COLLAPSED)
     ranks = np.arange(1, len(heights) + 1)

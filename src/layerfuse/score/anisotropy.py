@@ -1,4 +1,4 @@
-"""``anisotropy``: how much all texts of a layer point the same way."""
+"""``anisotropy``: how similar the directions of all texts of a layer are."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from layerfuse.score.info import BLIND, CriterionInfo, without_labels
 def anisotropy(features: Features) -> float:
     """Return minus the mean cosine between two different texts.
 
-    With unit vectors u_i, (||sum_i u_i||^2 - n) / (n (n - 1)): no pair is ever formed. A vector of
-    zeros is at a right angle to all. Higher, less anisotropic, is taken as better.
+    With unit vectors u_i the mean is (||sum_i u_i||^2 - n) / (n (n - 1)), which needs no pairs. A
+    vector of zeros has cosine 0 with all others. Higher, less anisotropic, is taken as better.
 
     Parameters
     ----------
@@ -20,16 +20,16 @@ def anisotropy(features: Features) -> float:
     Returns
     -------
     float
-        -1 .. 1/(n - 1); -1 where all texts point the same way.
+        -1 .. 1/(n - 1); -1 if all texts have the same direction.
 
     Warnings
     --------
-    A poor guide to accuracy: it knows no labels, and a linear head does not care for a common
-    direction. Rudman and Eickhoff 2024, arXiv:2305.19358, find less isotropy better.
+    A poor guide to accuracy: it uses no labels, and a common direction does not matter to a linear
+    head. Rudman and Eickhoff 2024, arXiv:2305.19358, find less isotropy better.
 
     Source
     ------
-    Ethayarajh 2019, arXiv:1909.00512, section 3.3, there between tokens.
+    Ethayarajh 2019, arXiv:1909.00512, section 3.3, where it is measured between tokens.
     """
     lengths = np.linalg.norm(features, axis=1)
     alive = lengths > 0

@@ -1,4 +1,4 @@
-"""``attention_entropy``: how widely the attention of a layer is spread."""
+"""``attention_entropy``: how spread out the attention of a layer is."""
 
 from functools import partial
 from typing import Literal, get_args
@@ -12,23 +12,23 @@ SPREADS: tuple[Spread, ...] = get_args(Spread)
 
 
 def attention_entropy(prefer: Spread = "low") -> CriterionInfo:
-    """Score a layer by the entropy of its attention, from what the model tells of it.
+    """Score a layer by the entropy of its attention, which the model gives as a signal.
 
     A = mean over texts, heads and queries of H(attention of the query) / log(number of keys it may
-    look at), in 0 .. 1: 0 where every query looks at one key, 1 where it looks at all alike.
+    attend to), in 0 .. 1. A is 0 if every query attends to one key, and 1 if it attends to all keys
+    equally.
 
     Parameters
     ----------
     prefer : {"low", "high"}
-        Which is better: attention that picks (-A, the default: heads with a known function look at
-        few tokens) or attention that gathers (+A). Which of them finds better layers is an
-        empirical matter; both are offered.
+        Which entropy is better: low (score -A, the default, because heads with a known function
+        attend to few tokens) or high (score A). Which finds better layers is an empirical question.
 
     Returns
     -------
     CriterionInfo
-        To be passed to ``score_layers``. Layers without attention, as the embedding output, get no
-        score; all poolings of a layer get the same.
+        An argument for ``score_layers``. Layers without attention, such as the embedding output,
+        get no score. All poolings of a layer get the same score.
 
     Raises
     ------
@@ -46,9 +46,9 @@ def attention_entropy(prefer: Spread = "low") -> CriterionInfo:
         needs=frozenset({"attention_entropy"}),
         cost="a forward pass over a sample of texts, its attention kept",
         source="Gwak and Jung 2025, arXiv:2504.05764; Clark et al. 2019, arXiv:1906.04341",
-        summary=f"{prefer} entropy of attention, relative to the keys in sight",
+        summary=f"{prefer} entropy of attention, relative to the number of keys it may attend to",
         scorer=partial(per_layer, name="attention_entropy", sign=-1.0 if prefer == "low" else 1.0),
-        warning="Attention is no measure of what a pooled layer tells: it knows no labels.",
+        warning="Uses no labels; attention does not measure what a pooled layer knows of the task.",
     )
 
 

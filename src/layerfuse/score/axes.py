@@ -1,4 +1,4 @@
-"""A layer in few coordinates: its leading principal axes."""
+"""Project a layer on its leading principal axes."""
 
 import numpy as np
 import scipy.linalg
@@ -13,15 +13,15 @@ def project(features: Features, n_axes: int) -> Block:
     Parameters
     ----------
     features : array of shape (text, feature)
-        Finite. Standardised, and scaled by 1/sqrt(width) without dead dimensions, so that the mean
-        squared norm of a text is 1 whatever the width.
+        Finite. Standardised here and scaled by 1/sqrt(number of dimensions that vary), so that the
+        mean squared norm of a text is 1 whatever the width.
     n_axes : int
-        At most so many.
+        Largest number of axes.
 
     Returns
     -------
     array of shape (text, axis)
-        Weakest first. A constant layer is zero on all.
+        Weakest axis first; all zeros for a constant layer.
     """
     standard = Standardizer.fit(features).apply(features)
     standard /= np.float32(np.sqrt(max(1, int(np.count_nonzero(standard.any(0))))))

@@ -1,4 +1,4 @@
-"""``backbone_gradient``: how strongly the loss of a probe on the last layer pulls at each layer."""
+"""``backbone_gradient``: gradient of the loss of a probe on the last layer, at each layer."""
 
 from functools import partial
 
@@ -13,9 +13,9 @@ BACKBONE_GRADIENT = CriterionInfo(
     summary="size of state times gradient, from a probe on the last layer",
     scorer=partial(per_layer, name="backbone_gradient"),
 )
-"""I_l = mean over texts of ||h_l * dL/dh_l||, the first-order change of the loss as h_l vanishes.
+"""I_l = mean over texts of ||h_l * dL/dh_l||, the first-order change of the loss without h_l.
 
-Gathered by the backbone, which alone can run backwards; here it only becomes scores. Higher is
-better: the states of that layer matter more to the loss. Taylor expansion of Molchanov et al. 2017,
-equation 7, kept as a norm over dimensions.
+``backbone`` computes it, because only the model has a backward pass. Higher is better: the states
+of that layer matter more to the loss. The Taylor expansion is that of Molchanov et al. 2017,
+equation 7, with a norm over dimensions.
 """

@@ -1,4 +1,4 @@
-"""``cka_label``: alignment of the kernel of a layer with that of the labels."""
+"""``cka_label``: alignment of the kernel of a layer with the kernel of the labels."""
 
 import numpy as np
 
@@ -14,14 +14,13 @@ from layerfuse.score.info import CriterionInfo, by_layer
 def cka_label(features: Features, labels: ClassIndices) -> float:
     """Return the debiased linear CKA of features and one-hot labels.
 
-    HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) with K = XX' of standardised features, L = YY' of
-    one-hot labels, and the unbiased estimate, for which features and labels are centred and k, l
-    are the diagonals,
+    CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) with K = XX' of standardised features and
+    L = YY' of one-hot labels. With X and Y centred and diagonals k and l, the unbiased estimate is
 
         n (n - 3) HSIC = tr(KL) - k'l + sum(k) sum(l) / ((n - 1)(n - 2)) - 2 k'l / (n - 2).
 
-    tr(KL) = ||X'Y||^2, so that no (text, text) matrix is needed. Unlike the plain alignment, noise
-    in more dimensions than texts scores 0. Higher is better.
+    Since tr(KL) = ||X'Y||^2, no (text, text) matrix is needed. With the biased estimate, noise in
+    more dimensions than texts would score above 0. Higher is better.
 
     Parameters
     ----------
@@ -53,13 +52,18 @@ def cka_label(features: Features, labels: ClassIndices) -> float:
         raise ShapeError(f"cka_label needs at least {HSIC_MINIMUM} texts, got {n_texts}.")
     standard = Standardizer.fit(features).apply(features)
     targets -= targets.mean(0)
-    own = np.square(standard).sum(1, dtype=np.float64)
-    theirs = np.square(targets).sum(1)
+    features_diagonal = np.square(standard).sum(1, dtype=np.float64)
+    labels_diagonal = np.square(targets).sum(1)
     cross = standard.T @ targets.astype(standard.dtype)
-    both = _unbiased(float(np.square(cross, dtype=np.float64).sum()), own, theirs)
-    first = _unbiased(float(np.square(gram(standard, centre=False)).sum()), own, own)
-    second = _unbiased(float(np.square(targets.T @ targets).sum()), theirs, theirs)
-    return both / np.sqrt(first * second) if min(first, second) > 0 else 0.0
+    both = _unbiased(
+        float(np.square(cross, dtype=np.float64).sum()), features_diagonal, labels_diagonal
+    )
+    trace = float(np.square(gram(standard, centre=False)).sum())
+    of_features = _unbiased(trace, features_diagonal, features_diagonal)
+    of_labels = _unbiased(
+        float(np.square(targets.T @ targets).sum()), labels_diagonal, labels_diagonal
+    )
+    return both / np.sqrt(of_features * of_labels) if min(of_features, of_labels) > 0 else 0.0
 
 
 def _unbiased(trace: float, k: np.ndarray, other: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Every criterion by name: each file of its own, found here."""
+"""The registry of criteria by name; each has its own file."""
 
 from collections.abc import Mapping
 from typing import get_args
@@ -58,22 +58,22 @@ CRITERIA: Mapping[str, CriterionInfo] = {
 
 
 def criterion_info(name: CriterionName) -> CriterionInfo:
-    """Return what a criterion needs, costs and rests on.
+    """Return the needs, cost and source of a criterion.
 
     Parameters
     ----------
     name : CriterionName
-        Its name.
+        Name of the criterion.
 
     Returns
     -------
     CriterionInfo
-        Also what ``score_layers`` runs.
+        The criterion as ``score_layers`` runs it.
 
     Raises
     ------
     UnknownOptionError
-        If there is none of that name.
+        If no criterion has this name.
     """
     check_option("criterion", name, CRITERION_NAMES)
     return CRITERIA[name]

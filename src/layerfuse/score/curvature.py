@@ -1,4 +1,4 @@
-"""``curvature``: how sharply texts turn at a layer on their way through the backbone."""
+"""``curvature``: the angle by which the path of a text through the layers turns at a layer."""
 
 import numpy as np
 
@@ -9,36 +9,37 @@ from layerfuse.score.info import BLIND, CriterionInfo, Evidence
 
 
 def curvature(evidence: Evidence) -> dict[LayerRef, PerText]:
-    """Score each layer by minus the angle between the steps into it and out of it.
+    """Score each layer by minus the angle between the step into it and the step out of it.
 
-    For a pooled text h, v_l = h_l - h_(l-1), and the angle at layer l is
-    arccos( v_l' v_(l+1) / (||v_l|| ||v_(l+1)||) ). Higher, straighter, is taken as better.
+    For the pooled vectors h_l of a text, the step into layer l is v_l = h_l - h_(l-1), and the
+    angle at layer l is arccos( v_l' v_(l+1) / (||v_l|| ||v_(l+1)||) ). Higher, straighter, is taken
+    as better.
 
-    What is measured is not what Henaff et al. and Hosseini and Fedorenko measure: they follow the
-    tokens of a text, or frames of a film, at one layer. Pooled vectors have no tokens; here each
-    text is followed over layers.
+    Henaff et al. and Hosseini and Fedorenko measure something else: the path over the tokens of a
+    text, or the frames of a film, at one layer. Pooled vectors have no tokens, so the path here is
+    over layers.
 
     Parameters
     ----------
     evidence : Evidence
-        Of one backbone.
+        Layers of one backbone.
 
     Returns
     -------
     mapping of LayerRef to array of shape (text,)
-        Radians, -pi .. 0; -pi/2 where a text does not move. Only of layers that have both
-        neighbours in the same pooling, and so not of the first and the last.
+        Radians, -pi .. 0; -pi/2 if a step is zero. Only for layers whose two neighbours are given
+        under the same pooling, so not for the first and the last layer.
 
     Raises
     ------
     LayerError
-        If no layer has both.
+        If no layer has both neighbours.
     FeatureError
         If a layer is not finite.
 
     Warnings
     --------
-    A poor guide to accuracy: it knows no labels.
+    A poor guide to accuracy: it uses no labels.
 
     Source
     ------
@@ -53,7 +54,7 @@ def curvature(evidence: Evidence) -> dict[LayerRef, PerText]:
     ]
     if not inner:
         raise LayerError(
-            "curvature needs three layers in a row, pooled alike; "
+            "curvature needs three consecutive layers under one pooling; "
             f"got {', '.join(map(str, evidence.block.refs))}."
         )
     rows: dict[LayerRef, Features] = {}  # three at a time; each is read once

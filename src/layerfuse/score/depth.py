@@ -1,11 +1,11 @@
-"""``depth``: the prior that knowledge for a task sits in the middle of a model."""
+"""``depth``: the prior that the middle layers of a model are best."""
 
 from layerfuse.core.layers import LayerRef
 from layerfuse.score.info import CriterionInfo, Evidence, Measured
 
 
 def depth(ref: LayerRef, n_layers: int) -> float:
-    """Score a layer by how near it is to the middle, without looking at any text.
+    """Score a layer by how near it is to the middle, without using any text.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def depth(ref: LayerRef, n_layers: int) -> float:
 
     Source
     ------
-    Skean et al. 2025, arXiv:2502.02013: the middle layer is a hard label-free guess to beat.
+    Skean et al. 2025, arXiv:2502.02013: without labels, the middle layer is hard to beat.
     """
     return 1.0 - abs(2.0 * ref.layer / n_layers - 1.0) if n_layers else 1.0
 
@@ -39,5 +39,5 @@ DEPTH = CriterionInfo(
     source="Skean et al. 2025, arXiv:2502.02013",
     summary="nearness to the middle of the backbone",
     scorer=_scorer,
-    warning="Looks at no text: every task gets the same layers.",
+    warning="Uses no text: every task gets the same layers.",
 )

@@ -11,9 +11,9 @@ from layerfuse.score.info import CriterionInfo, by_layer
 def fisher(features: Features, labels: ClassIndices) -> float:
     """Return tr(S_B) / tr(S_T): between-class scatter as a share of the total.
 
-    With standardised features, class means m_c and shares q_c, S_B = sum_c q_c m_c m_c' and S_T is
-    the covariance. It is J / (1 + J) for Fisher's ratio J = tr(S_B) / tr(S_W), and so orders layers
-    as J does, but stays finite where classes shrink to points. Higher is better.
+    For standardised features with class means m_c and shares q_c, S_B = sum_c q_c m_c m_c' and S_T
+    is the covariance. The score is J / (1 + J) for Fisher's ratio J = tr(S_B) / tr(S_W), so it
+    orders layers as J does, but stays finite if classes shrink to points. Higher is better.
 
     Parameters
     ----------

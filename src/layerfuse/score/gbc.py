@@ -1,4 +1,4 @@
-"""``gbc``: overlap of the classes, each a Gaussian."""
+"""``gbc``: overlap of the classes, each modelled as a Gaussian."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from layerfuse.score.axes import project
 from layerfuse.score.info import CriterionInfo, by_layer
 
 N_AXES = 64
-_FLOOR = 1e-2  # of the variance on an axis: the least of a class, for classes of a text or two
-_ROUNDING = 2e-5  # of the largest variance; 3e-6 was seen on axes that do not vary
+_FLOOR = 1e-2  # smallest variance of a class, relative to all texts; classes may have one text
+_ROUNDING = 2e-5  # relative to the largest variance; constant axes were seen to have up to 3e-6
 
 
 def gbc(features: Features, labels: ClassIndices) -> float:
@@ -21,7 +21,7 @@ def gbc(features: Features, labels: ClassIndices) -> float:
         D_ij = 1/8 (m_i - m_j)' S^-1 (m_i - m_j) + 1/2 log( det S / sqrt(det S_i det S_j) ),
         score = - sum_{i != j} exp(-D_ij).
 
-    Higher is better: 0 where no two classes overlap, -C (C - 1) where all are the same.
+    Higher is better: 0 if no classes overlap, -C (C - 1) if all are equal.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ def gbc(features: Features, labels: ClassIndices) -> float:
 
     Source
     ------
-    Pandy et al. 2022, arXiv:2111.12780, equations 3 to 5. The floor of a variance, a hundredth of
-    that of all texts, is ours.
+    Pandy et al. 2022, arXiv:2111.12780, equations 3 to 5. We add the lower limit on the variances
+    of a class, a hundredth of the variance of all texts.
     """
     targets = one_hot(labels)
-    targets = targets[:, targets.any(0)]  # a class without texts has neither mean nor spread
+    targets = targets[:, targets.any(0)]  # a class without texts has neither mean nor variance
     n_axes = max(1, min(N_AXES, len(labels) // targets.shape[1]))
     axes = project(features, n_axes).astype(np.float64)
     shares = targets / targets.sum(0)
@@ -63,7 +63,7 @@ def gbc(features: Features, labels: ClassIndices) -> float:
         middle = (variances + variance) / 2
         remoteness = (np.square(means - mean) / middle).sum(1) / 8
         unlikeness = np.log(middle / np.sqrt(variances * variance)).sum(1) / 2
-        overlap += float(np.exp(-(remoteness + unlikeness)).sum()) - 1.0  # its own is 1
+        overlap += float(np.exp(-(remoteness + unlikeness)).sum()) - 1.0  # the class itself has 1
     return -overlap
 
 

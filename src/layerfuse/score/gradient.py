@@ -1,4 +1,4 @@
-"""``gradient``: how much the loss of one head on all layers would change without a layer."""
+"""``gradient``: how much the loss of one head on all layers depends on each layer."""
 
 import numpy as np
 from scipy.special import softmax
@@ -12,32 +12,33 @@ from layerfuse.score.info import CriterionInfo, Evidence
 
 MAX_TEXTS = 4096
 N_AXES = 64
-_INVERSE_PENALTY = 16.0  # for rows of mean squared norm 1, as all layers together have
+_INVERSE_PENALTY = 16.0  # for rows of mean squared norm 1, which all layers together have
 
 
 def gradient(evidence: Evidence) -> dict[LayerRef, PerText]:
     """Score each layer of a backbone by the gradient of a loss with respect to a mask on it.
 
-    One multinomial logistic regression sees all layers at once, z = b + sum_l m_l W_l' h_l with
-    every mask m_l = 1. For the cross-entropy of a text with probabilities p and one-hot label y,
+    One multinomial logistic regression is fitted on all layers, with logits
+    z = b + sum_l m_l W_l' h_l and every mask m_l = 1. For the cross-entropy of a text with
+    probabilities p and one-hot label y,
 
         dLoss / dm_l = sum_c (p_c - y_c) (W_l' h_l)_c,
 
-    so that residuals and each layer's share of the logits are all that is needed, no backward
-    pass. I_l is the mean of its absolute value over texts: the first-order change of the loss as
+    which needs only the residuals and each layer's share of the logits, and no backward pass. The
+    score I_l is the mean of the absolute value over texts: the first-order change of the loss if
     the layer is masked. Higher is better.
 
     Parameters
     ----------
     evidence : Evidence
-        Of one backbone. Each layer is standardised, scaled by 1/sqrt(width), and projected on its
-        64 leading principal axes, so that no more than these are ever held of all layers at once.
-        Of more than 4,096 texts so many are drawn.
+        Layers of one backbone. Each is standardised, scaled by 1/sqrt(width) and projected on its
+        64 leading principal axes, so that only these are in memory for all layers at once. If there
+        are more than 4,096 texts, 4,096 are drawn.
 
     Returns
     -------
     mapping of LayerRef to array of shape (sample,)
-        |dLoss / dm_l| of each text looked at.
+        |dLoss / dm_l| of each text in the sample.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def mask_gradients(shares: list[Targets], intercept: np.ndarray, targets: Target
     shares : list of arrays of shape (text, class)
         Share of each layer in the logits.
     intercept : array of shape (class,)
-        Its share does not depend on any mask.
+        Intercepts, which no mask multiplies.
     targets : array of shape (text, class)
         One-hot.
 

@@ -1,11 +1,11 @@
-"""Gram matrices in double precision, a piece at a time, and their eigenvalues."""
+"""Gram matrices in double precision, summed over batches of texts, and their eigenvalues."""
 
 import numpy as np
 
 from layerfuse.core.arrays import Features, Targets
 
-_ROWS = 4096  # held in double precision at once
-_NOISE = 1e-13  # of the largest eigenvalue: what double precision leaves of a zero
+_ROWS = 4096  # texts in double precision at once
+_NOISE = 1e-13  # relative to the largest eigenvalue: rounding error of a zero eigenvalue
 
 
 def gram(features: Features, *, centre: bool) -> np.ndarray:
@@ -16,12 +16,12 @@ def gram(features: Features, *, centre: bool) -> np.ndarray:
     features : array of shape (text, feature)
         X.
     centre : bool
-        Subtract the mean text first.
+        Whether to subtract the mean over texts first.
 
     Returns
     -------
     float64 array of shape (feature, feature) or (text, text)
-        The nonzero eigenvalues are the same.
+        X'X and XX' have the same nonzero eigenvalues.
     """
     n_texts, width = features.shape
     mean = features.mean(0, dtype=np.float64) if centre else np.zeros(width)
@@ -36,7 +36,7 @@ def gram(features: Features, *, centre: bool) -> np.ndarray:
 
 
 def cross_products(features: Features, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
-    """Return X'X and X'Y in one pass over features that are fewer than texts.
+    """Return X'X and X'Y in one pass, for fewer features than texts.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def cross_products(features: Features, targets: Targets) -> tuple[np.ndarray, np
 
 
 def spectrum(features: Features, *, centre: bool) -> np.ndarray:
-    """Return the squared singular values that are more than rounding noise, descending."""
+    """Return the squared singular values above rounding noise, descending."""
     eigenvalues = np.linalg.eigvalsh(gram(features, centre=centre))[::-1]
     return np.asarray(eigenvalues[eigenvalues > noise_floor(eigenvalues)])
 

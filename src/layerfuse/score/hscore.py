@@ -1,4 +1,4 @@
-"""``hscore``: between-class variance in units of the regularised covariance of features."""
+"""``hscore``: between-class variance relative to a regularised covariance of the features."""
 
 import numpy as np
 import scipy.linalg
@@ -7,19 +7,19 @@ from layerfuse.core.arrays import ClassIndices, Features
 from layerfuse.core.ridge import one_hot
 from layerfuse.score.info import CriterionInfo, by_layer
 
-_JITTER = 1e-10  # of the mean variance; where nothing is shrunk and dimensions depend
+_JITTER = 1e-10  # relative to the mean variance; inverts a singular covariance without shrinkage
 
 
 def hscore(features: Features, labels: ClassIndices) -> float:
-    """Return the H-score with a covariance shrunk after Ledoit and Wolf.
+    """Return the H-score with the shrunk covariance of Ledoit and Wolf.
 
-    With centred features, their covariance S over n texts, its mean variance v = tr(S) / d, class
-    means m_c and shares q_c,
+    For centred features with covariance S over n texts, mean variance v = tr(S) / d, class means
+    m_c and shares q_c,
 
         H = (1 - a) tr( ((1 - a) S + a v I)^-1 sum_c q_c m_c m_c' ),
 
-    where a in 0 .. 1 is the shrinkage of least expected squared error. Higher is better: classes
-    apart along directions that vary little otherwise. At most C - 1.
+    where the shrinkage a in 0 .. 1 minimises the expected squared error. Higher is better: classes
+    differ along directions in which texts of a class vary little. At most C - 1.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def hscore(features: Features, labels: ClassIndices) -> float:
 
 
 def _ledoit_wolf(centred: Features, covariance: np.ndarray, variance: float) -> float:
-    """Return the share, 0 .. 1, by which to move a covariance towards a multiple of identity."""
+    """Return the shrinkage, 0 .. 1, of a covariance towards a multiple of the identity."""
     n_texts = len(centred)
     size = float(np.square(covariance).sum())
     distance = size - len(covariance) * variance**2
@@ -74,6 +74,6 @@ HSCORE = CriterionInfo(
     needs=frozenset({"labels"}),
     cost="O(n d^2 + d^3)",
     source="Bao et al. 2019; Ibrahim et al. 2022, arXiv:2110.06893",
-    summary="between-class variance by the inverse of a shrunk covariance",
+    summary="between-class variance relative to a shrunk covariance",
     scorer=by_layer(hscore),
 )

@@ -1,4 +1,4 @@
-"""``importance``: gradient magnitude and attention entropy together, as the paper names them."""
+"""``importance``: gradient magnitude and attention entropy combined, as the paper proposes."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -21,10 +21,10 @@ def importance(
 ) -> CriterionInfo:
     """Score a layer by gradient magnitude and attention entropy, each normalised over the layers.
 
-    I_l = w n(g_l) + (1 - w) n(e_l), where g is the gradient, e the entropy of attention or, for
-    ``prefer="low"``, its negative, and n(v_l) = (v_l - min v) / (max v - min v) over those layers
-    of the backbone that have both; 0 for all where v is the same for all. Higher is better, in
-    0 .. 1. Since every backbone is normalised by itself, values tell nothing between backbones.
+    I_l = w n(g_l) + (1 - w) n(e_l), where g is the gradient and e the entropy of attention or, for
+    ``prefer="low"``, its negative. n(v_l) = (v_l - min v) / (max v - min v) over the layers of the
+    backbone that have both; it is 0 if v is equal for all. Higher is better, in 0 .. 1. Scores are
+    not comparable between backbones, because each backbone is normalised by itself.
 
     Parameters
     ----------
@@ -33,49 +33,50 @@ def importance(
     prefer : {"low", "high"}
         Which entropy is better. The paper does not say; see ``attention_entropy``.
     gradient : {"gradient", "backbone_gradient"}
-        Of a mask on each layer under one head (free, from the embeddings), or through the backbone.
+        Gradient with respect to a mask on each layer (needs only the embeddings), or through the
+        backbone.
 
     Returns
     -------
     CriterionInfo
-        To be passed to ``score_layers``; ``"importance"`` is the one with the defaults.
+        An argument for ``score_layers``; the name ``"importance"`` stands for the defaults.
 
     Raises
     ------
     UnknownOptionError
-        If an option is none of its choices.
+        If a parameter has an invalid value.
 
     Source
     ------
-    Gwak and Jung 2025, arXiv:2504.05764, name both parts and give no formula; this one is ours.
+    Gwak and Jung 2025, arXiv:2504.05764, name both parts but give no formula; this one is ours.
     """
     if not 0 <= weight <= 1:
         raise UnknownOptionError(f"weight={weight} of the gradient: expected 0 .. 1.")
     check_option("prefer", prefer, SPREADS)
     check_option("gradient", gradient, get_args(GradientName))
-    pull = GRADIENT if gradient == "gradient" else BACKBONE_GRADIENT
-    spread = attention_entropy(prefer)
-    needs: frozenset[Need] = pull.needs | spread.needs
+    slope = GRADIENT if gradient == "gradient" else BACKBONE_GRADIENT
+    entropy = attention_entropy(prefer)
+    needs: frozenset[Need] = slope.needs | entropy.needs
     default = (weight, prefer, gradient) == (0.5, "low", "gradient")
     return CriterionInfo(
         name="importance" if default else f"importance({weight:g}, {prefer}, {gradient})",
         needs=needs,
-        cost=f"gradient: {pull.cost}; entropy: {spread.cost}",
+        cost=f"gradient: {slope.cost}; entropy: {entropy.cost}",
         source="Gwak and Jung 2025, arXiv:2504.05764",
         summary=f"{gradient} and {prefer} entropy of attention, normalised and weighted",
-        scorer=partial(_combined, weight, pull, spread),
+        scorer=partial(_combined, weight, slope, entropy),
     )
 
 
 def _combined(
-    weight: float, pull: CriterionInfo, spread: CriterionInfo, evidence: Evidence
+    weight: float, gradient: CriterionInfo, entropy: CriterionInfo, evidence: Evidence
 ) -> Measured:
-    entropies = _means(spread.scorer(evidence))
-    pulls = _means(pull.scorer(evidence))
-    refs = [ref for ref in evidence.block.refs if ref in entropies and ref in pulls]
-    pulled = _normalise(np.array([pulls[ref] for ref in refs]))
-    spread_out = _normalise(np.array([entropies[ref] for ref in refs]))
-    return dict(zip(refs, (weight * pulled + (1 - weight) * spread_out).tolist(), strict=True))
+    entropies = _means(entropy.scorer(evidence))
+    gradients = _means(gradient.scorer(evidence))
+    refs = [ref for ref in evidence.block.refs if ref in entropies and ref in gradients]
+    by_gradient = _normalise(np.array([gradients[ref] for ref in refs]))
+    by_entropy = _normalise(np.array([entropies[ref] for ref in refs]))
+    return dict(zip(refs, (weight * by_gradient + (1 - weight) * by_entropy).tolist(), strict=True))
 
 
 def _means(measured: Measured) -> Mapping[LayerRef, float]:

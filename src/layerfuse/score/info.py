@@ -1,4 +1,4 @@
-"""``CriterionInfo``: what a criterion is called, what it needs and costs, and how it scores."""
+"""``CriterionInfo``: the name, needs, cost and scoring function of a criterion."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,31 +40,31 @@ CriterionName = Literal[
 Need = Literal["labels", SignalName]
 
 BLIND = (
-    "Knows nothing of the task, so that all tasks get the same layers; "
+    "Knows nothing of the task, so all tasks get the same layers; "
     "a poor guide to accuracy in published comparisons."
 )
-"""Warning of the criteria that look at no label."""
+"""Warning of the criteria that use no labels."""
 
 _MIN_TEXTS = 3
-_ROWS = 2048  # looked at at once
-_AT_ONCE = 4  # layers measured
-_IN_MEMORY_BYTES = 2**30  # of layers measured at once; each takes up to twice as much for itself
+_ROWS = 2048  # texts checked at once
+_AT_ONCE = 4  # layers scored at once
+_IN_MEMORY_BYTES = 2**30  # of layers scored at once; scoring needs up to twice as much besides
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """All that a criterion may look at, of one backbone.
+    """Everything that a criterion may use, for one backbone.
 
     Parameters
     ----------
     block : LayerRows
-        The layers; read one row at a time.
+        Embeddings of the layers; read one layer at a time.
     labels : int array of shape (text,)
-        Class indices 0 .. n_classes - 1, each present; empty where the criterion needs none.
+        Class indices 0 .. n_classes - 1, each present; empty if the criterion needs no labels.
     signals : mapping of SignalName to LayerSignals
-        Those that the criterion needs.
+        Signals that the criterion needs.
     random_state : int
-        Of what is drawn.
+        Seed of random draws.
     """
 
     block: LayerRows
@@ -73,48 +73,48 @@ class Evidence:
     random_state: int = 0
 
     def row(self, ref: LayerRef) -> Features:
-        """Return the (text, feature) matrix of one layer, in float32 at least.
+        """Return the (text, feature) matrix of one layer, in float32 or wider.
 
         Raises
         ------
         FeatureError
-            If it is not finite; the message names backbone and layer.
+            If the layer is not finite; the message names backbone and layer.
         """
         features = self.block.row(ref)
         pieces = (features[i : i + _ROWS] for i in range(0, len(features), _ROWS))
         if not all(np.isfinite(piece).all() for piece in pieces):
             raise FeatureError(f"{ref}: Expected finite features, found NaN or infinity.")
-        if features.dtype.itemsize < np.dtype(np.float32).itemsize:  # sums of squares overflow soon
+        if features.dtype.itemsize < np.dtype(np.float32).itemsize:  # squares overflow
             return features.astype(np.float32)
         return features
 
 
 Measured = Mapping[LayerRef, PerText | float]
-"""Per layer a number, or one per text whose mean it is and which give a standard error."""
+"""The score of each layer, or one number per text whose mean is the score."""
 
 Scorer = Callable[[Evidence], Measured]
 
 
 @dataclass(frozen=True, slots=True)
 class CriterionInfo:
-    """A criterion; one stands at the end of each file of ``score``, named like it.
+    """A criterion with its description; the file of each criterion ends with its own.
 
     Parameters
     ----------
     name : str
-        What users call it.
+        Name for users.
     needs : frozenset of Need
-        ``labels``, and names of the LayerSignals that must be passed.
+        ``labels`` if it needs labels, and names of the LayerSignals it needs.
     cost : str
-        How it grows, for one layer: n texts, d features, C classes, L layers.
+        Cost for one layer in n texts, d features, C classes and L layers.
     source : str
-        The paper.
+        Papers it comes from.
     summary : str
-        One line.
+        Description in one line.
     scorer : callable
-        From the evidence of one backbone to what was measured of its layers.
+        Maps the evidence of one backbone to the scores of its layers.
     warning : str
-        Why not to trust it, where that is published; else empty.
+        Why not to trust it; empty if there is no warning.
     """
 
     name: str
@@ -127,7 +127,7 @@ class CriterionInfo:
 
     @property
     def label_free(self) -> bool:
-        """Whether it knows nothing of the task."""
+        """Whether it needs no labels."""
         return "labels" not in self.needs
 
     @property
@@ -139,35 +139,35 @@ class CriterionInfo:
 def by_layer(
     measure: Callable[[Features, ClassIndices], PerText | float], *, at_once: int = _AT_ONCE
 ) -> Scorer:
-    """Score each layer alone, from its features and the labels.
+    """Return a scorer that scores each layer separately, from its features and the labels.
 
     Parameters
     ----------
     measure : callable
-        (features, class indices) to a number, or one per text.
+        Maps (features, class indices) to a number, or to one number per text.
     at_once : int
-        Layers measured side by side, each in a thread of its own; 1 for what threads may not share.
+        Layers scored at the same time, each in its own thread; 1 if ``measure`` is not thread-safe.
 
     Returns
     -------
     Scorer
-        One that pickles where ``measure`` does, as a classifier with a criterion must.
+        Can be pickled if ``measure`` can, which a classifier with a criterion needs.
     """
     return partial(_by_layer, measure, at_once)
 
 
 def by_draw(measure: Callable[[Features, ClassIndices, int], PerText | float]) -> Scorer:
-    """Score each layer alone, from its features, the labels and a seed: the same for all layers."""
+    """Return a scorer that also passes a seed to ``measure``, the same for all layers."""
     return partial(_by_draw, measure)
 
 
 def without_labels(measure: Callable[[Features], float]) -> Scorer:
-    """Score each layer alone, from its features.
+    """Return a scorer that scores each layer separately, from its features alone.
 
     Raises
     ------
     ShapeError
-        When called with fewer than three texts: nothing can be said of so few.
+        When the scorer is called with fewer than three texts.
     """
     return partial(_without_labels, measure)
 
@@ -201,7 +201,7 @@ def _measured(
     ready = [evidence.row(first)]
     at_once = max(1, min(at_once, _IN_MEMORY_BYTES // max(1, ready[0].nbytes)))
 
-    def rows() -> Iterator[Features]:  # read by one thread: a store is not for several
+    def rows() -> Iterator[Features]:  # read by one thread, because a store is not thread-safe
         yield ready.pop()
         yield from map(evidence.row, others)
 

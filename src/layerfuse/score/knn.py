@@ -24,10 +24,10 @@ def knn(features: Features, labels: ClassIndices) -> PerText:
     Returns
     -------
     array of shape (text,)
-        1 where right, 0 where wrong. Their mean is the layer's score. Of classes with equally many
-        neighbours, the one with the nearest wins. Of texts equally far away, as copies are, it is
-        their order that decides which of them count: of layers that are equal for many texts the
-        score changes with the order of the texts.
+        1 if predicted correctly, else 0. Their mean is the layer's score. Of classes with equally
+        many neighbours, the one with the nearest wins. Of equally distant texts, such as copies,
+        their order decides which count as neighbours. So if a layer is equal for many texts, its
+        score depends on the order of the texts.
 
     Raises
     ------
@@ -42,8 +42,8 @@ def knn(features: Features, labels: ClassIndices) -> PerText:
     standard = Standardizer.fit(features).apply(features)
     n_neighbours = min(N_NEIGHBOURS, len(labels) - 1)
     found = nearest(standard, n_neighbours).texts
-    # 1 + 2^-j for the j-th: what is above 1 never adds up to another vote, and no two sets of
-    # neighbours have the same sum.
+    # The j-th neighbour has 1 + 2^-j votes. The excess over 1 never adds up to another vote, and no
+    # two sets of neighbours have the same sum.
     votes = 1 + 0.5 ** np.arange(1, n_neighbours + 1)
     counted = sum(vote * targets[found[:, j]] for j, vote in enumerate(votes))
     right: PerText = (np.argmax(counted, axis=1) == labels).astype(np.float64)

@@ -1,4 +1,4 @@
-"""``score_layers``: a number for every layer of every backbone under one criterion."""
+"""``score_layers``: score every layer of every backbone under one criterion."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,21 +31,21 @@ def score_layers(
     embeddings : LayerEmbeddings or sequence of them
         One per backbone, all of the same texts.
     labels : sequence of shape (text,)
-        Labels of any kind: str, int, bool. None where the criterion needs none.
+        Labels as str, int or bool. None is allowed if the criterion needs no labels.
     criterion : CriterionName, CriterionInfo or callable
-        A name; a criterion with parameters of one's own, such as ``importance(weight=0.8)``; or
-        any function (features, class indices) -> float.
+        A name; a criterion with other parameters, such as ``importance(weight=0.8)``; or any
+        function (features, class indices) -> float.
     signals : sequence of LayerSignals
-        What the criterion needs of the models themselves, one per backbone and name. Others are
-        left alone.
+        Signals of the models that the criterion needs, one per backbone and name. Others are
+        ignored.
     random_state : int
-        Draws folds and samples, for the criteria that look at some.
+        Draws folds and samples, if the criterion uses any.
 
     Returns
     -------
     LayerScores
-        All layers of all backbones, in the order given, but those a criterion has no value for:
-        the embedding output has no attention.
+        Scores of all layers of all backbones, in the given order. Layers for which the criterion is
+        undefined are left out: the embedding output has no attention.
 
     Raises
     ------
@@ -55,22 +55,22 @@ def score_layers(
         If labels are needed and missing, one of them is missing, they are not all str, all int
         or all bool, or all are the same.
     SignalError
-        If a signal is missing or stands twice.
+        If a signal is missing or passed twice.
     DataError
         If labels are not one column.
     ShapeError
-        If backbones, or labels that are needed, disagree in the number of texts, or a backbone
-        stands twice.
+        If backbones, or labels that are needed, differ in the number of texts, or a backbone is
+        passed twice.
     FeatureError
-        If a layer holds NaN; the message names backbone and layer. If a function of the caller
-        gives no number, or one that is not finite.
+        If a layer holds NaN or infinity; the message names backbone and layer. If the caller's
+        function returns no number, or one that is not finite.
 
     Examples
     --------
     >>> from layerfuse.core.layers import LayerEmbeddings, LayerRef
     >>> rng = np.random.default_rng(0)
     >>> noise = rng.normal(size=(3, 40, 2)).astype("float32")
-    >>> noise[1, :20] += 3  # layer 1 tells the classes apart
+    >>> noise[1, :20] += 3  # layer 1 separates the classes
     >>> layers = tuple(LayerRef("toy", i, "mean") for i in range(3))
     >>> scores = score_layers(LayerEmbeddings(noise, layers), ["a"] * 20 + ["b"] * 20)
     >>> str(scores.best)
@@ -80,18 +80,18 @@ def score_layers(
     info = _info(criterion)
     _check_lengths(blocks, None if info.label_free else labels)
     classes = np.empty(0, dtype=np.int64) if info.label_free else _classes(info, labels)
-    found = [_signals(info, block, signals) for block in blocks]
+    by_block = [_signals(info, block, signals) for block in blocks]
     measured = [
         pair
-        for block, own in zip(blocks, found, strict=True)
-        for pair in info.scorer(Evidence(block, classes, own, random_state)).items()
+        for block, needed in zip(blocks, by_block, strict=True)
+        for pair in info.scorer(Evidence(block, classes, needed, random_state)).items()
     ]
     refs = tuple(ref for ref, _ in measured)
     values = [np.asarray(value, dtype=np.float64) for _, value in measured]
     if all(value.ndim and len(value) == len(values[0]) for value in values):
         return LayerScores.from_per_text(info.name, refs, np.column_stack(values))
     errors = tuple(float(v.std() / np.sqrt(v.size)) for v in values)
-    per_text = all(value.ndim for value in values)  # of another sample of texts in each backbone
+    per_text = all(value.ndim for value in values)  # samples of texts may differ by backbone
     means = tuple(float(value.mean()) for value in values)
     return LayerScores(info.name, refs, means, errors if per_text else ())
 
@@ -116,20 +116,20 @@ def _name(criterion: Criterion) -> str:
 
 
 def _number(criterion: Criterion, features: Features, labels: ClassIndices) -> float:
-    value: Any = criterion(features, labels)  # its own errors are not those below
+    value: Any = criterion(features, labels)  # outside try: its errors are the caller's
     try:
         return float(value)
     except (TypeError, ValueError) as err:
         shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
         raise FeatureError(
-            f"criterion={_name(criterion)!r} gave {type(value).__name__}{shape}, expected one "
+            f"criterion={_name(criterion)!r} returned {type(value).__name__}{shape}, expected one "
             "number for the layer, such as the mean over texts."
         ) from err
 
 
 def _check_lengths(blocks: Sequence[LayerRows], labels: Any) -> None:
     if not blocks:
-        raise ShapeError("Expected the embeddings of one backbone at least, got none.")
+        raise ShapeError("Expected the embeddings of at least one backbone, got none.")
     n_labels = blocks[0].n_texts if labels is None else len(as_list(labels, "labels"))
     what = f"{blocks[0].backbone} {n_labels}" if labels is None else f"there are {n_labels} labels"
     for block in blocks:
@@ -149,14 +149,14 @@ def _classes(info: CriterionInfo, labels: Any) -> ClassIndices:
 def _signals(
     info: CriterionInfo, block: LayerRows, signals: Sequence[LayerSignals]
 ) -> dict[SignalName, LayerSignals]:
-    found: dict[SignalName, LayerSignals] = {}
+    needed: dict[SignalName, LayerSignals] = {}
     for name in info.signals:
-        own = [s for s in signals if (s.name, s.backbone) == (name, block.backbone)]
-        if len(own) != 1:
+        matching = [s for s in signals if (s.name, s.backbone) == (name, block.backbone)]
+        if len(matching) != 1:
             have = ", ".join(f"{s.name} of {s.backbone}" for s in signals) or "none"
             raise SignalError(
                 f"criterion={info.name!r} needs {name} of {block.backbone}, which only the model "
                 f"can give. Pass one such LayerSignals in signals=[...]; got {have}."
             )
-        found[name] = own[0]
-    return found
+        needed[name] = matching[0]
+    return needed

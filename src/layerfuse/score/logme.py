@@ -1,4 +1,4 @@
-"""``logme``: evidence of a Bayesian linear model of the labels, maximised."""
+"""``logme``: maximum evidence of a Bayesian linear model of the labels."""
 
 import numpy as np
 import scipy.linalg
@@ -9,33 +9,33 @@ from layerfuse.score.gram import cross_products, gram, noise_floor
 from layerfuse.score.info import CriterionInfo, by_layer
 
 _MAX_STEPS = 1000
-_TOLERANCE = 1e-7  # of alpha / beta; the evidence is flat there and moves by its square
-_FARTHEST = 1e9  # of alpha / beta from the largest square, either way
-_N_STARTS = 73  # four in a factor of ten
-_TINY = 1e-12  # of the texts: the least residual, where a feature is the label itself
+_TOLERANCE = 1e-7  # relative, of alpha / beta; at a maximum the evidence changes by its square
+_FARTHEST = 1e9  # largest ratio of alpha / beta to the largest s_k, and of s_k to alpha / beta
+_N_STARTS = 73  # four per factor of ten
+_TINY = 1e-12  # smallest squared residual per text, reached if a feature equals the label
 
 
 def logme(features: Features, labels: ClassIndices) -> float:
     """Return the logarithm of the maximum evidence, per text, averaged over classes.
 
-    For each class a column y of 0 and 1, y = F w + noise, with w ~ N(0, 1/alpha) and noise
-    ~ N(0, 1/beta). With squared singular values s_k of F, left singular vectors u_k, and
+    For each class, y is a column of 0 and 1, and y = F w + noise, with w ~ N(0, 1/alpha) and
+    noise ~ N(0, 1/beta). With squared singular values s_k of F, left singular vectors u_k, and
     t = alpha / beta,
 
         2 log p(y | F) = n log(beta / 2 pi) - sum_k log(1 + s_k / t) - beta r - alpha m,
         r = ||y||^2 - sum_k (u_k'y)^2 + sum_k (u_k'y)^2 (t / (t + s_k))^2,
         m = sum_k (u_k'y)^2 s_k / (t + s_k)^2.
 
-    MacKay's fixed point, alpha = g / m and beta = (n - g) / r with g = sum_k s_k / (t + s_k), finds
-    a maximum. Each class starts anew from the best of several t around the largest s_k, under the
-    best beta for each: there may be two maxima, where all texts share a large mean, and from
-    alpha = beta = 1, as published, the unit of the features decides which is found. Higher is
-    better.
+    MacKay's fixed-point iteration, alpha = g / m and beta = (n - g) / r with
+    g = sum_k s_k / (t + s_k), finds a maximum. Each class starts at the best of several t around
+    the largest s_k, each with its best beta. The reason is that there may be two maxima if all
+    texts share a large mean; from alpha = beta = 1, as published, the unit of the features decides
+    which is found. Higher is better.
 
     Parameters
     ----------
     features : array of shape (text, feature)
-        One layer, as it is: neither centred nor scaled, as published.
+        One layer, neither centred nor scaled, as published.
     labels : int array of shape (text,)
         Class indices, at least two distinct.
 
@@ -51,9 +51,9 @@ def logme(features: Features, labels: ClassIndices) -> float:
 
     Notes
     -----
-    One eigendecomposition of the smaller Gram matrix, in double precision, serves all classes. The
-    terms of directions without variance cancel, so that width itself costs nothing, and more
-    features than texts need no case of their own.
+    One eigendecomposition of the smaller Gram matrix, in double precision, serves all classes.
+    Directions with s_k = 0 contribute nothing, so width is not penalised, and more features than
+    texts need no special case.
 
     Source
     ------
@@ -79,28 +79,28 @@ def _max_evidence(
 ) -> np.ndarray:
     """Return the maximum log evidence per text (class,).
 
-    From squared singular values (component, 1), squared projections of the targets
-    (component, class) and what of the targets lies outside the features (class,).
+    The arguments are squared singular values (component, 1), squared projections of the targets
+    (component, class), and the squared norm of the targets outside the features (class,).
     """
-    known = squares, projected, rest, n_texts
+    data = squares, projected, rest, n_texts
     top = float(squares.max(initial=0.0)) or 1.0
     starts = top * np.logspace(-np.log10(_FARTHEST), np.log10(_FARTHEST), _N_STARTS)
-    ratio = starts[np.argmax([_evidence(np.full(len(rest), start), *known) for start in starts], 0)]
+    ratio = starts[np.argmax([_evidence(np.full(len(rest), start), *data) for start in starts], 0)]
     for _ in range(_MAX_STEPS):
-        residual, size = _misfit(ratio, *known)
+        residual, size = _misfit(ratio, *data)
         used = (squares / (ratio + squares)).sum(0)
         before, ratio = ratio, (used / size) * (residual / (n_texts - used))
-        # Labels that features tell nothing of, or all, send it to infinity or to 0.
+        # The ratio goes to infinity if features explain nothing of the labels, to 0 if everything.
         ratio = np.clip(ratio, top / _FARTHEST, top * _FARTHEST)
         if np.all(np.abs(ratio - before) <= _TOLERANCE * before):
             break
-    return _evidence(ratio, *known)
+    return _evidence(ratio, *data)
 
 
 def _evidence(
     ratio: np.ndarray, squares: np.ndarray, projected: np.ndarray, rest: np.ndarray, n_texts: int
 ) -> np.ndarray:
-    """Return the log evidence per text at some alpha / beta under the best beta, (class,)."""
+    """Return the log evidence per text for given alpha / beta and its best beta, (class,)."""
     residual, size = _misfit(ratio, squares, projected, rest, n_texts)
     noise = (residual + ratio * size) / n_texts  # 1 / beta
     shrunk = np.log1p(squares / ratio).sum(0) / n_texts

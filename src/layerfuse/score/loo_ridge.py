@@ -1,4 +1,4 @@
-"""``loo_ridge``: leave-one-out log loss of a ridge classifier, from exact errors in closed form."""
+"""``loo_ridge``: leave-one-out log loss of a ridge classifier, in closed form."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_draw
 
 MAX_JUDGED = 8192
-"""Texts left out one by one. The fit sees all; more would cost more than the fit itself."""
+"""Most texts that are left out; more would cost more than the fit itself, which uses all texts."""
 
-_ROWS = 8192  # centred at once, so that they are still in the processor's cache when multiplied
+_ROWS = 8192  # texts centred at once, so that they stay in the processor's cache
 
 
 def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -> PerSample:
-    """Score each text by how well a ridge classifier that never saw it predicts its label.
+    """Score each text by minus the log loss of a ridge classifier fitted without it.
 
     Parameters
     ----------
@@ -33,18 +33,18 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
     labels : int array of shape (text,)
         Class indices, at least two distinct.
     random_state : int
-        Draws 8,192 texts to be left out, where there are more of them than that and than features;
-        the classifier is fitted on all others even so.
+        Draws the 8,192 texts that are left out, if there are more texts than that and than
+        features. Each classifier is fitted on all other texts even then.
 
     Returns
     -------
     array of shape (sample,)
-        Minus the log loss of each text left out, in nats, under the penalty of 13 with the lowest
-        Brier score and one temperature, as the ridge head has them; it is fitted as if one more
-        text were of no class, for layers without an error to differ too, and never blurs, for those
-        no better than chance to differ. Their mean is the layer's score: 0 is perfect, a constant
-        guess on C balanced classes gives -log C. The only text of its class, which no fit without
-        it can know, gives 0 everywhere.
+        Minus the leave-one-out log loss of each text, in nats. As in the ridge head, the penalty is
+        the one of 13 with the lowest Brier score, and one temperature is fitted. One added text of
+        no class keeps it finite, so that layers without errors still differ; it is at least 1, so
+        that layers no better than chance still differ. The mean is the layer's score: 0 is perfect,
+        and a constant prediction of C balanced classes has -log C. The only text of a class has 0
+        in every layer, because no fit without it knows the class.
 
     Raises
     ------
@@ -55,9 +55,9 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
 
     Notes
     -----
-    O(n d min(n, d) + min(n, d)^3) for all penalties and classes. Penalty and temperature are chosen
-    on the same errors they are judged by, which favours no layer: two numbers against thousands of
-    texts. The Brier score itself, mean of the same errors squared, would be blind to rare classes.
+    O(n d min(n, d) + min(n, d)^3) for all penalties and classes. Penalty and temperature are fitted
+    on the same errors that give the score. Two numbers for thousands of texts favour no layer. The
+    Brier score, the mean of the squared errors, would ignore rare classes.
 
     Source
     ------
@@ -74,11 +74,11 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
 
 
 def _log_likelihoods(held_out: Targets, labels: ClassIndices, weights: PerText) -> PerSample:
-    """Return log likelihoods under the best temperature; texts of weight 0 have no say, and 0."""
+    """Return log likelihoods under the best temperature; 0 for texts of weight 0, left out."""
     n_texts = len(labels)
-    own = held_out[np.arange(n_texts), labels]
-    # Without an error all layers would be alike but for the text of no class. And where few texts
-    # show no layer to be better than chance, all are alike at 0: not below 1.
+    true_class = held_out[np.arange(n_texts), labels]
+    # The added text of no class keeps the factor finite: otherwise all layers without errors would
+    # score the same. It is at least 1: at 0, all layers no better than chance would.
     wanted = wanted_decisions(held_out, labels)
     by_class = np.ascontiguousarray(held_out.T)
 
@@ -87,14 +87,15 @@ def _log_likelihoods(held_out: Targets, labels: ClassIndices, weights: PerText) 
         return float(weights @ (log_sum_exp(factor * by_class) - factor * wanted))
 
     best = np.exp(minimize_scalar(loss, bounds=(0.0, 8.0), method="bounded").x)
-    return np.asarray(weights * (best * own - log_sum_exp(best * by_class)))
+    return np.asarray(weights * (best * true_class - log_sum_exp(best * by_class)))
 
 
 def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> np.ndarray:
-    """Return what fits on all but each of some texts say of it, (sample, class), in one pass.
+    """Return the leave-one-out decisions about the texts in ``rows``, (sample, class), in one pass.
 
-    The product X'X is taken of features less the mean of some texts, near enough to their own mean
-    that nothing cancels when the rest of it is taken off afterwards. Scale can wait for the end.
+    X'X is computed from features less the mean of a sample of texts. The sample mean is so close to
+    the true mean that correcting for the difference afterwards loses no digits. The scale is
+    applied to X'X afterwards too.
     """
     n_texts = len(features)
     near = features[:: max(1, n_texts // 1024)].mean(0, dtype=np.float64).astype(features.dtype)
@@ -128,7 +129,7 @@ def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> np.ndar
 
 
 def _errors(fit: RidgeFit, basis: Block, centred: Targets, n_texts: int) -> Iterator[np.ndarray]:
-    """Yield the leave-one-out errors (text, penalty, class) of some rows at a time."""
+    """Yield the leave-one-out errors (text, penalty, class) in batches of texts."""
     for rows, fitted, leverages in fit.of(basis):
         yield loo_residuals(centred[rows], fitted, leverages + 1 / n_texts)
 
@@ -136,7 +137,7 @@ def _errors(fit: RidgeFit, basis: Block, centred: Targets, n_texts: int) -> Iter
 def _products(
     features: Features, near: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return X'X and X'Y, in double precision, of features less a vector near their mean."""
+    """Return X'X and X'Y, in double precision, of features minus a vector near their mean."""
     width = features.shape[1]
     gram = np.zeros((width, width), dtype=features.dtype)
     sums = np.zeros((targets.shape[1], width))

@@ -1,4 +1,4 @@
-"""``matrix_entropy``: over how many directions the texts of a layer spread."""
+"""``matrix_entropy``: how evenly the texts of a layer are spread over directions."""
 
 import numpy as np
 
@@ -14,8 +14,9 @@ def matrix_entropy(features: Features) -> float:
 
         S = - sum_k p_k log p_k,
 
-    the limit of the matrix-based Renyi entropy as its order goes to 1. Higher is taken as better:
-    more is told about the texts. Published opinions differ, since noise is spread widest.
+    the limit of the matrix-based Renyi entropy as its order goes to 1. Higher is taken as better,
+    since the layer then distinguishes more about the texts. Publications disagree, because noise
+    has the highest entropy.
 
     Parameters
     ----------
@@ -25,12 +26,12 @@ def matrix_entropy(features: Features) -> float:
     Returns
     -------
     float
-        Nats, 0 .. log(min(n, d)); 0 where all texts lie in one direction.
+        Nats, 0 .. log(min(n, d)); 0 if all texts lie in one direction.
 
     Warnings
     --------
-    A poor guide to accuracy: it knows no labels, and the shared mean of all texts, large in many
-    decoders, is a direction like any other.
+    A poor guide to accuracy: it uses no labels, and the common mean of all texts, which is large in
+    many decoders, counts as one of the directions.
 
     Source
     ------
@@ -41,7 +42,7 @@ def matrix_entropy(features: Features) -> float:
 
 
 def entropy(sizes: np.ndarray) -> float:
-    """Return the Shannon entropy, in nats, of positive sizes as shares of their sum."""
+    """Return the Shannon entropy, in nats, of positive numbers divided by their sum."""
     if len(sizes) == 0:
         return 0.0
     shares = sizes / sizes.sum()

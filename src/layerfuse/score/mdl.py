@@ -1,4 +1,4 @@
-"""``mdl``: how short the labels become for who reads the features, counting what learning costs."""
+"""``mdl``: minimum description length of the labels given the features, by an online code."""
 
 import itertools
 
@@ -17,18 +17,18 @@ _INVERSE_PENALTY = 16.0  # for rows of mean squared norm 1
 
 
 def mdl(features: Features, labels: ClassIndices, random_state: int = 0) -> PerText:
-    """Score each text by the length of its label in the online code, negated.
+    """Score each text by minus the length of its label in the online code.
 
-    The texts are cut into blocks that end at 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.25, 12.5, 25, 50 and
-    100 %. The labels of the first take log2 C bits each; those of block i take -log2 p under a
-    logistic probe fitted on all blocks before it. The mean over texts is L / n for the online code
-    length L; n log2 C / L is the compression of the paper. Higher, nearer to 0, is better: it
-    rewards a probe that is right early.
+    The texts are split into blocks that end at 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.25, 12.5, 25, 50 and
+    100 %. A label of the first block takes log2 C bits; one of a later block takes -log2 p under a
+    logistic probe fitted on all blocks before it. The mean length is L / n for the online code
+    length L; n log2 C / L is the compression of the paper. Higher, nearer to 0, is better: probes
+    that learn from few texts are rewarded.
 
     Parameters
     ----------
     features : array of shape (text, feature)
-        One layer. Standardised by the texts before the block.
+        One layer. Each block is standardised with the mean and scale of the texts before it.
     labels : int array of shape (text,)
         Class indices, at least two distinct.
     random_state : int
@@ -37,7 +37,7 @@ def mdl(features: Features, labels: ClassIndices, random_state: int = 0) -> PerT
     Returns
     -------
     array of shape (text,)
-        Bits, at most 0. Their mean is the layer's score; -log2 C is no better than to know nothing.
+        Bits, at most 0. Their mean is the layer's score; a uniform guess has -log2 C.
 
     Raises
     ------
@@ -46,8 +46,9 @@ def mdl(features: Features, labels: ClassIndices, random_state: int = 0) -> PerT
 
     Notes
     -----
-    A probe fitted on t texts gets the weight t / (t + C) and equal shares of the classes the rest,
-    as in Laplace's rule of succession, so that a class not seen yet has a finite length.
+    The probabilities of a probe fitted on t texts are mixed with uniform ones, with weights
+    t / (t + C) and C / (t + C) as in Laplace's rule of succession, so that a class without training
+    texts has a finite length.
 
     Source
     ------
@@ -64,30 +65,30 @@ def mdl(features: Features, labels: ClassIndices, random_state: int = 0) -> PerT
     for start, end in itertools.pairwise(ends):
         before, block = order[:start], order[start:end]
         standard = Standardizer.fit(features[before])
-        guess = _fit_and_guess(
+        predicted = _fit_and_predict(
             standard.apply(features[before]),
             classes[before],
             standard.apply(features[block]),
             n_classes,
         )
-        mixed = (start * guess + 1.0) / (start + n_classes)
+        mixed = (start * predicted + 1.0) / (start + n_classes)
         bits[block] = -np.log2(mixed[np.arange(len(block)), classes[block]])
     return -bits
 
 
-def _fit_and_guess(
+def _fit_and_predict(
     seen: Features, labels: ClassIndices, unseen: np.ndarray, n_classes: int
 ) -> np.ndarray:
-    """Return probabilities (text, class) of a probe; 0 for a class not seen."""
-    guess = np.zeros((len(unseen), n_classes))
+    """Return probabilities (text, class) of a probe; 0 for a class without training texts."""
+    predicted = np.zeros((len(unseen), n_classes))
     present = np.unique(labels)
     if len(present) == 1:
-        guess[:, present] = 1.0
-        return guess
+        predicted[:, present] = 1.0
+        return predicted
     width = max(1, int(np.count_nonzero(seen.any(0))))
     model = LogisticRegression(C=_INVERSE_PENALTY / width, max_iter=300).fit(seen, labels)
-    guess[:, model.classes_] = model.predict_proba(unseen)
-    return guess
+    predicted[:, model.classes_] = model.predict_proba(unseen)
+    return predicted
 
 
 MDL = CriterionInfo(
@@ -95,6 +96,6 @@ MDL = CriterionInfo(
     needs=frozenset({"labels"}),
     cost="10 logistic fits on 0.1 to 50 % of the texts, O(n d C) a step",
     source="Voita and Titov 2020, arXiv:2003.12298",
-    summary="length of the labels in the online code of a logistic probe, in bits a text, negated",
+    summary="minus the length of the labels in the online code of a logistic probe, bits a text",
     scorer=by_draw(mdl),
 )

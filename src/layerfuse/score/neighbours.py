@@ -1,4 +1,4 @@
-"""The nearest other texts of each text, some rows of the distance matrix at a time."""
+"""The nearest neighbours of each text, from batches of rows of the distance matrix."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from layerfuse.core.arrays import Block, Features
 
-_CELLS = 2**22  # distances held at once
+_CELLS = 2**22  # distances in memory at once
 
 
 class Neighbours(NamedTuple):
@@ -15,9 +15,9 @@ class Neighbours(NamedTuple):
     Parameters
     ----------
     texts : int array of shape (text, neighbour)
-        Positions.
+        Positions of the neighbours.
     distances : float array of shape (text, neighbour)
-        Euclidean.
+        Euclidean distances.
     """
 
     texts: np.ndarray
@@ -27,8 +27,8 @@ class Neighbours(NamedTuple):
 def nearest(features: Features, n_neighbours: int) -> Neighbours:
     """Find the nearest other texts of each text by Euclidean distance.
 
-    The matrix product that finds them loses half the digits of small distances; those of the texts
-    it finds are computed again, as differences.
+    A matrix product finds the neighbours, but loses half the digits of small distances. Distances
+    to the neighbours are therefore computed again from differences.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def nearest(features: Features, n_neighbours: int) -> Neighbours:
     Returns
     -------
     Neighbours
-        Of every text. Which of several equally far away are found, and in which order, depends on
-        where they stand.
+        Neighbours of every text. Which of several equally distant texts are found, and in which
+        order, depends on their positions.
     """
     n_texts, width = features.shape
     half_squares = np.square(features).sum(1) / 2
@@ -50,12 +50,12 @@ def nearest(features: Features, n_neighbours: int) -> Neighbours:
     distances = np.empty((n_texts, n_neighbours))
     for start in range(0, n_texts, n_rows):
         rows = np.arange(start, min(start + n_rows, n_texts))
-        # The square of the row itself is the same for all and orders nothing.
+        # Half the squared distance, without the squared norm of the row, which is a constant.
         remoteness = half_squares - features[rows] @ features.T
         remoteness[rows - start, rows] = np.inf
-        found = np.argpartition(remoteness, n_neighbours - 1, axis=1)[:, :n_neighbours]
-        exact = np.linalg.norm(features[rows, None] - features[found], axis=2)
+        nearby = np.argpartition(remoteness, n_neighbours - 1, axis=1)[:, :n_neighbours]
+        exact = np.linalg.norm(features[rows, None] - features[nearby], axis=2)
         order = np.argsort(exact, axis=1, kind="stable")
-        texts[rows] = np.take_along_axis(found, order, axis=1)
+        texts[rows] = np.take_along_axis(nearby, order, axis=1)
         distances[rows] = np.take_along_axis(exact, order, axis=1)
     return Neighbours(texts, distances)

@@ -9,12 +9,12 @@ from layerfuse.core.folds import stratified_folds
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_draw
 
-# On standardised features of some hundred dimensions, near the optimum of most.
+# Near the optimum for most standardised features with some hundred dimensions.
 _INVERSE_PENALTY = 0.01
 
 
 def probe(features: Features, labels: ClassIndices, random_state: int = 0) -> PerText:
-    """Score each text by whether a logistic probe fitted on the other folds gets it right.
+    """Score each text by whether a logistic probe fitted on the other folds predicts its label.
 
     Parameters
     ----------
@@ -28,18 +28,19 @@ def probe(features: Features, labels: ClassIndices, random_state: int = 0) -> Pe
     Returns
     -------
     array of shape (text,)
-        1 where right, 0 where wrong. Their mean is the layer's score.
+        1 if predicted correctly, else 0. Their mean is the layer's score.
 
     Raises
     ------
     LabelError
-        If there are not two classes of two texts or more.
+        If fewer than two classes have two texts or more.
     FeatureError
         If features are not finite.
 
     Source
     ------
-    Alain and Bengio 2016, arXiv:1610.01644: the probe of each layer that the paper starts from.
+    Alain and Bengio 2016, arXiv:1610.01644: the linear probe of each layer, from which the paper
+    starts.
     """
     if not np.isfinite(features).all():
         raise FeatureError("Expected finite features, found NaN or infinity.")

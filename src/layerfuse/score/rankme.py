@@ -11,8 +11,8 @@ from layerfuse.score.matrix_entropy import entropy
 def rankme(features: Features) -> float:
     """Return the exponential of the entropy of the singular values.
 
-    With singular values s_k and p_k = s_k / sum(s), exp(-sum_k p_k log p_k). Higher is better: a
-    layer that has not collapsed.
+    With singular values s_k and p_k = s_k / sum(s), it is exp(-sum_k p_k log p_k). Higher is taken
+    as better, since a low rank is a sign of collapse.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def rankme(features: Features) -> float:
 
     Warnings
     --------
-    A poor guide to accuracy: it knows no labels, and its authors compare runs of one method with
-    it, not the layers of a model.
+    A poor guide to accuracy: it uses no labels, and its authors compare training runs of one method
+    with it, not the layers of a model.
 
     Source
     ------

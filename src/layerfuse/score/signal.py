@@ -1,4 +1,4 @@
-"""From the signals of a model to numbers for its layers."""
+"""Scores of layers from the signals of a model."""
 
 from layerfuse.core.errors import SignalError
 from layerfuse.core.signals import LayerSignals, SignalName
@@ -6,21 +6,21 @@ from layerfuse.score.info import Evidence, Measured
 
 
 def per_layer(evidence: Evidence, name: SignalName, sign: float = 1.0) -> Measured:
-    """Give each layer its column of a signal; every pooling of a layer gets the same.
+    """Score each layer by its column of a signal; all poolings of a layer get the same scores.
 
     Parameters
     ----------
     evidence : Evidence
-        Of one backbone, with the signal.
+        Evidence of one backbone, with the signal.
     name : SignalName
-        Which.
+        Name of the signal.
     sign : float
-        1 or -1.
+        1 or -1, multiplies the signal.
 
     Returns
     -------
     mapping of LayerRef to array of shape (text,)
-        Without the layers that have no column: layer 0 has no attention.
+        Scores of the layers that have a column; layer 0 has no attention.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def per_layer(evidence: Evidence, name: SignalName, sign: float = 1.0) -> Measur
     if not refs:
         have = ", ".join(map(str, signal.layers))
         raise SignalError(
-            f"{name} of {signal.backbone} is of the layers {have}; "
+            f"{name} of {signal.backbone} covers the layers {have}; "
             f"got embeddings of {', '.join(map(str, evidence.block.refs))}."
         )
     return {ref: sign * signal.values[:, column[ref.layer]] for ref in refs}

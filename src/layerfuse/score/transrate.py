@@ -1,4 +1,4 @@
-"""``transrate``: how much shorter a code for the features is once the label is known."""
+"""``transrate``: how much shorter a code for the features is if the labels are known."""
 
 import numpy as np
 
@@ -12,20 +12,20 @@ _DISTORTION = 0.5
 
 
 def transrate(features: Features, labels: ClassIndices) -> float:
-    """Return R(Z) - R(Z | Y), the coding rate that the labels save.
+    """Return R(Z) - R(Z | Y), the reduction of the coding rate by the labels.
 
-    With standardised features Z over n texts and d live dimensions, scaled to mean squared norm 1,
-    and Z_c those of class c, n_c texts, less their mean,
+    With standardised features Z over n texts and d dimensions that vary, scaled to mean squared
+    norm 1, and Z_c those of the n_c texts of class c minus their mean,
 
         R(Z) = 1/2 log det(I + d / (n e^2) Z'Z),    R(Z | Y) = sum_c (n_c / n) R(Z_c),
 
-    with distortion e^2 = 0.5. Higher is better: a bound on the mutual information of features and
-    labels.
+    with distortion e^2 = 0.5. Higher is better; the score bounds the mutual information of features
+    and labels.
 
     Parameters
     ----------
     features : array of shape (text, feature)
-        One layer. Standardised here, since the rate depends on scale and layers differ in it.
+        One layer. Standardised here, because the rate depends on the scale, which differs by layer.
     labels : int array of shape (text,)
         Class indices, at least two distinct.
 
@@ -42,22 +42,22 @@ def transrate(features: Features, labels: ClassIndices) -> float:
     Source
     ------
     Huang et al. 2022, arXiv:2106.09263, equations 3 and 4. The distortion is that of Yu et al.
-    2020, arXiv:2006.08558: a small one asks of every class more texts than features. That a class
-    is centred is ours: as published, two balanced classes of opposite means save nothing, since
-    their second moments are those of all texts.
+    2020, arXiv:2006.08558; a smaller one needs more texts than features in every class. We centre
+    each class: as published, two balanced classes with opposite means score 0, because their second
+    moments equal those of all texts.
     """
     present, counts = np.unique(labels, return_counts=True)
     if len(present) < 2:  # noqa: PLR2004
         raise LabelError("Expected labels of at least two classes, all are the same.")
     standard = Standardizer.fit(features).apply(features)
-    saved = _rate(standard)
+    reduction = _rate(standard)
     for label, count in zip(present, counts, strict=True):
-        saved -= count / len(labels) * _rate(standard[labels == label])
-    return float(saved)
+        reduction -= count / len(labels) * _rate(standard[labels == label])
+    return float(reduction)
 
 
 def _rate(standard: Features) -> float:
-    # Scaling by 1/sqrt(d) and the factor d cancel.
+    # The scale 1/sqrt(d) of the features and the factor d cancel.
     matrix = gram(standard, centre=True) / (len(standard) * _DISTORTION)
     matrix[np.diag_indices(len(matrix))] += 1.0
     return float(np.log(np.diag(np.linalg.cholesky(matrix))).sum())
@@ -68,6 +68,6 @@ TRANSRATE = CriterionInfo(
     needs=frozenset({"labels"}),
     cost="O(n d^2 + C min(n / C, d)^3)",
     source="Huang et al. 2022, arXiv:2106.09263",
-    summary="coding rate of the features that the labels save",
+    summary="reduction of the coding rate of the features by the labels",
     scorer=by_layer(transrate),
 )

@@ -1,4 +1,4 @@
-"""``twonn``: the dimension of the surface that the texts of a layer lie on."""
+"""``twonn``: the intrinsic dimension of the texts at a layer."""
 
 import numpy as np
 
@@ -8,12 +8,13 @@ from layerfuse.score.neighbours import nearest
 
 
 def twonn(features: Features) -> float:
-    """Return the intrinsic dimension by the two nearest neighbours.
+    """Return the intrinsic dimension, estimated from the two nearest neighbours.
 
-    With distances r1 <= r2 of each text to its two nearest others, on a surface of dimension D the
-    ratio r2 / r1 follows a Pareto law of exponent D whatever the density, and its most likely value
-    is n / sum log(r2 / r1). Texts that another equals in all features are left out. Higher is taken
-    as better: layers of high dimension are where Cheng et al. find abstraction.
+    Let r1 <= r2 be the distances of a text to its two nearest neighbours. On a manifold of
+    dimension D the ratio r2 / r1 follows a Pareto distribution with exponent D, whatever the
+    density. The maximum-likelihood estimate of D is n / sum log(r2 / r1). Texts equal to another in
+    all features are left out. Higher is taken as better, because Cheng et al. find abstraction in
+    layers of high dimension.
 
     Parameters
     ----------
@@ -23,11 +24,11 @@ def twonn(features: Features) -> float:
     Returns
     -------
     float
-        Dimension; 0 for a constant layer.
+        The dimension; 0 for a constant layer.
 
     Warnings
     --------
-    A poor guide to accuracy: it knows no labels, and noise has the highest dimension of all.
+    A poor guide to accuracy: it uses no labels, and noise has the highest dimension.
 
     Source
     ------
@@ -35,10 +36,10 @@ def twonn(features: Features) -> float:
     """
     centred = features - features.mean(0, dtype=np.float64).astype(features.dtype)
     first, second = nearest(centred, 2).distances.T
-    # Equal texts differ by rounding after centring, if at all.
-    apart = first > np.finfo(features.dtype).eps * np.linalg.norm(features, axis=1).max()
-    growth = float(np.log(second[apart] / first[apart]).sum())
-    return float(apart.sum()) / growth if growth > 0 else 0.0
+    # After centring, equal texts differ at most by rounding.
+    distinct = first > np.finfo(features.dtype).eps * np.linalg.norm(features, axis=1).max()
+    growth = float(np.log(second[distinct] / first[distinct]).sum())
+    return float(distinct.sum()) / growth if growth > 0 else 0.0
 
 
 TWONN = CriterionInfo(
