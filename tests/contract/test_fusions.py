@@ -182,9 +182,9 @@ def test_blocks_of_other_texts_are_refused(fusion):
     """NumPy would repeat the one text of the last block for all."""
     with pytest.raises(ShapeError, match=r"same texts in all blocks, got \[9, 9, 9, 9, 1\]"):
         fitted(fusion).fuse([*blocks_of(9)[:-1], blocks_of(1)[-1]])
-    with pytest.raises(ShapeError, match="the 60 labelled texts, got 1 at narrow:3:mean"):
+    with pytest.raises(ShapeError, match="the 60 labelled texts, got 1 texts at narrow:3:mean"):
         fit_fuse(fusion, [*blocks_of()[:-1], blocks_of(1)[-1]])
-    with pytest.raises(ShapeError, match=r"one block per layer, got 5 for 4"):
+    with pytest.raises(ShapeError, match=r"one block per layer, got 5 blocks for 4 layers"):
         fit_fuse(fusion, blocks_of(), REFS[:-1])
 
 

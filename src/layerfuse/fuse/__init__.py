@@ -1,4 +1,4 @@
-"""Selected feature blocks to one vector per text; one fusion per file."""
+"""Fuse the selected feature blocks into one vector per text; one fusion per file."""
 
 from collections.abc import Mapping
 from typing import Literal

@@ -1,4 +1,4 @@
-"""``attention``: every text decides which layers of a source it is read from."""
+"""``attention``: weights the layers of a source by text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,17 +30,17 @@ _KEY_AXES = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attention:
-    """A weighted average of the layers of each source, sources beside each other.
+    """A weighted average of the layers of each source; the sources are concatenated.
 
-    The keys of a layer are its scores on the axes of its source; one query per source is learned.
-    With equal weights, the start, this is ``mean``.
+    The key of a layer is its scores on the axes of its source. One query per source is learned.
+    Learning starts from equal weights, which give ``mean``.
 
     Parameters
     ----------
     common : CommonAxes
-        Standardises blocks and makes their keys; each block is a part of its own.
+        Standardises the blocks and computes their keys; each block is a part.
     gate : Gate
-        A query per source; its sets are the sources.
+        One query per source; its sets are the sources.
 
     Source
     ------
@@ -55,9 +55,9 @@ class Attention:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Attention", Features]:
-        """Learn queries on leave-one-out evidence, and fuse each text by queries that missed it.
+        """Learn queries on leave-one-out evidence; fuse each text by queries that did not see it.
 
-        Where every source has one layer, there is nothing to attend to: this is ``mean`` then.
+        If every source has one layer, there is nothing to weight, and the result is ``mean``.
         """
         check_blocks(blocks, refs, supervision)
         sources = source_of_each(refs)
@@ -100,7 +100,7 @@ class Attention:
         return self._averaged(fused, self._weights(fused))
 
     def gates(self, blocks: Sequence[Block]) -> Gates:
-        """Return the weight of each layer for each text, (text, layer); 1 in all per source."""
+        """Return the weight of each layer for each text, (text, layer); sums per source are 1."""
         return self._weights(self.common.concat.fuse(blocks))
 
     def gate_names(self, refs: Sequence[LayerRef]) -> tuple[str, ...]:
@@ -125,13 +125,13 @@ class Attention:
 
 
 def _axes_of_means(blocks: Sequence[Block], sources: np.ndarray, random_state: int) -> CommonAxes:
-    """Return axes of the averages of layers, on which the scores of layers sum to the average's."""
+    """Return principal axes of the sources' averages; scores of layers sum to the average's."""
     concat = Concat.fit(blocks)
     rows = seen_texts(len(blocks[0]), random_state)
     seen = concat.fuse([block[rows] for block in blocks])
     axes = leading_axes(Mean(concat, sources).averages(seen), _EVIDENCE_AXES, random_state)
     layers = members(sources)
-    ends = np.cumsum([concat.widths[own[0]] for own in layers])[:-1]
+    ends = np.cumsum([concat.widths[of_source[0]] for of_source in layers])[:-1]
     by_source = np.split(axes, ends)
     by_layer = [by_source[s] / np.float32(len(layers[s])) for s in sources]
     return CommonAxes(concat, np.concatenate(by_layer), np.arange(len(blocks)))

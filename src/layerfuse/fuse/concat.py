@@ -1,4 +1,4 @@
-"""``concat``: standardised blocks beside each other, each scaled by its width."""
+"""``concat``: concatenates standardised blocks, each scaled by its width."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from layerfuse.fuse.fusion import check_blocks
 class Concat:
     """Block-scaled concatenation.
 
-    Each block is standardised and divided by the square root of its width, so that a linear head
-    with one penalty sees every block at the same strength, whatever its width: the kernel is the
-    mean of theirs.
+    Each block is standardised and divided by the square root of its width. A linear head with one
+    penalty therefore weights all blocks equally, whatever their widths: its kernel is proportional
+    to the mean of the blocks' kernels.
 
     Parameters
     ----------
     standardizer : Standardizer
-        Of all blocks beside each other; its scale holds 1 / sqrt(width) too.
+        For the concatenated blocks; its scale includes 1 / sqrt(width).
     widths : int array of shape (block,)
         Widths of the blocks.
 
@@ -53,7 +53,7 @@ class Concat:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Concat", Vectors]:
-        """Learn means and scales, and fuse the training texts; those of streamed blocks stream."""
+        """Learn means and scales and fuse the training texts; vectors of streamed blocks stream."""
         check_blocks(blocks, refs, supervision)
         fitted = cls.fit(blocks)
         if not isinstance(blocks, StreamedBlocks):
@@ -74,7 +74,7 @@ class Concat:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit``, or not all of the same texts.
+            If blocks are not as wide as those of ``fit``, or differ in the number of texts.
         """
         widths = [block.shape[1] for block in blocks]
         if widths != self.widths.tolist():
@@ -87,7 +87,7 @@ class Concat:
         return fused
 
     def columns(self) -> list[slice]:
-        """Return where each block lies in the fused vectors."""
+        """Return the columns of each block in the fused vectors."""
         ends = np.cumsum(self.widths).tolist()
         return list(map(slice, [0, *ends[:-1]], ends))
 

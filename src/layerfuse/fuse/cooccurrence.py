@@ -1,4 +1,4 @@
-"""``cooccurrence``: how the layers of a text lie to each other, beside their averages."""
+"""``cooccurrence``: inner products of the layers of a text, concatenated with their averages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,37 +15,37 @@ from layerfuse.fuse.mean import Mean
 from layerfuse.fuse.sources import CommonAxes, leading_axes, source_of_each
 
 _N_AXES = 256
-_FEW_TEXTS = 8 * _N_AXES  # axes of more are much the same without any of them
+_FEW_TEXTS = 8 * _N_AXES  # with more texts, axes hardly change if one text is left out
 
-_ROUNDING = 1e-5  # in units of the products: all that is left where two layers share no axis
+_ROUNDING = 1e-5  # products of layers that share no axis deviate less, by rounding alone
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cooccurrence:
-    """Layers averaged as in ``mean``, and one more block of inner products of layers.
+    """Layers averaged as in ``mean``, concatenated with a block of inner products of layers.
 
-    A text's layers on 256 axes in common, or fewer on few texts, are the rows of S; of P = S S',
-    the upper triangle is power-normalised to 2 * sigmoid(sigma * P) - 1, standardised and scaled
-    like any other block.
+    The rows of S are a text's layers on 256 common axes (fewer with few texts). The upper triangle
+    of P = S S' is power-normalised to 2 * sigmoid(sigma * P) - 1, standardised and scaled like any
+    other block.
 
     Parameters
     ----------
     mean : Mean
         Averages the layers of each source.
     common : CommonAxes
-        Each block is a part of its own.
+        Common axes of all blocks; each block is a part.
     sigma : float
-        One over the root mean square of P on the training texts, so that the normalisation bends
-        where products are large, whatever their unit.
+        1 / (root mean square of P on the training texts), so that the normalisation does not depend
+        on the unit of the products.
     standardizer : Standardizer
-        Of the products, with 1 / sqrt(number of those that vary).
+        For the normalised products; its scale includes 1 / sqrt(number of products that vary).
 
     Source
     ------
-    Liu et al. 2024, *LLMEmbed*, ACL, arXiv:2406.03725; projected by principal axes here where they
-    learn projections, so that nothing needs labels.
+    Liu et al. 2024, *LLMEmbed*, ACL, arXiv:2406.03725. They learn projections; here principal axes
+    project, which needs no labels.
     """
 
     mean: Mean
@@ -57,15 +57,16 @@ class Cooccurrence:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Cooccurrence", Features]:
-        """Find axes and scales, and fuse each training text on axes that did not see it.
+        """Fit axes and scales, and fuse each training text on axes that did not see it.
 
-        Axes of few texts hold these whole, and of new ones a part: products would be smaller.
+        Axes of few texts span these texts fully and new ones only in part, so the products of new
+        texts would be smaller.
         """
         check_blocks(blocks, refs, supervision)
-        own = np.arange(len(blocks), dtype=np.int64)
+        parts = np.arange(len(blocks), dtype=np.int64)  # each block is a part
         folds = _folds(supervision)
         n_axes = min([_N_AXES, *(max(1, len(train) - 1) for train, _ in folds)])
-        common = CommonAxes.fit(blocks, own, n_axes, supervision.random_state)
+        common = CommonAxes.fit(blocks, parts, n_axes, supervision.random_state)
         mean = Mean(common.concat, source_of_each(refs))
         raw = common.concat.fuse(blocks)
         products = _as_unseen(common, raw, folds, supervision.random_state)
@@ -73,8 +74,8 @@ class Cooccurrence:
         sigma = 1 / size if size > 0 else 1.0
         normalised = power_normalised(products, sigma)
         fitted = Standardizer.fit(normalised)
-        alive = normalised.std(0, dtype=np.float64) > _ROUNDING
-        scale = np.where(alive, fitted.scale / np.sqrt(max(1, alive.sum())), 0)
+        varies = normalised.std(0, dtype=np.float64) > _ROUNDING
+        scale = np.where(varies, fitted.scale / np.sqrt(max(1, varies.sum())), 0)
         fusion = cls(mean, common, sigma, Standardizer(fitted.mean, scale.astype(np.float32)))
         return fusion, fusion._beside_averages(normalised, raw)
 
@@ -89,7 +90,7 @@ class Cooccurrence:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
+            If blocks are not as wide as those of ``fit_fuse``, or differ in the number of texts.
         """
         raw = self.common.concat.fuse(blocks)
         products = inner_products(self.common.stacked(raw))
@@ -119,7 +120,7 @@ class Cooccurrence:
 
 
 def _folds(supervision: Supervision) -> Folds:
-    """Return (rows axes are made of, rows they shall fuse); none where one text hardly counts."""
+    """Return folds of (rows to fit axes on, rows to fuse); none if there are enough texts."""
     labels = supervision.labels
     if len(labels) > _FEW_TEXTS or np.bincount(labels).max() == 1:
         return []
@@ -127,17 +128,17 @@ def _folds(supervision: Supervision) -> Folds:
 
 
 def _as_unseen(common: CommonAxes, raw: Block, folds: Folds, random_state: int) -> Features:
-    """Return the products of training texts as those of new ones will be.
+    """Return the products of each training text on axes that were fitted without it.
 
-    Axes of other texts are other axes, but inner products do not tell one basis of a space from
-    another. The others are centred, since the mean of all would tell them of those left out.
+    Each fold has other axes, but inner products do not depend on the basis of a space. Texts are
+    centred by the mean of the fold, because the mean of all texts includes those left out.
     """
     products = inner_products(common.stacked(raw))
     for train, rest in folds:
         mean = raw[train].mean(0)
         axes = leading_axes(raw[train] - mean, common.axes.shape[1], random_state)
-        others = CommonAxes(common.concat, axes, common.parts)
-        products[rest] = inner_products(others.stacked(raw[rest] - mean))
+        fold_axes = CommonAxes(common.concat, axes, common.parts)
+        products[rest] = inner_products(fold_axes.stacked(raw[rest] - mean))
     return products
 
 

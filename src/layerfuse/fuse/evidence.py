@@ -1,4 +1,7 @@
-"""What each source, or layer, adds to the decisions about a text that was held out."""
+"""Leave-one-out decisions of a ridge regression, split into the contributions of sources or layers.
+
+This split is called *evidence*; fusions learn weights on it.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,14 +18,14 @@ from layerfuse.fuse.sources import sum_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """Calibrated logits of held-out texts, taken apart.
+    """Calibrated logits of held-out texts, split into contributions.
 
     Parameters
     ----------
     parts : float32 array of shape (text, part, class)
-        What each source or layer adds.
+        Contribution of each source or layer.
     base : float32 array of shape (text, class)
-        What is left without any: the shares of the classes.
+        The logits without any part, which are the class shares.
     """
 
     parts: np.ndarray
@@ -30,26 +33,26 @@ class Evidence:
 
 
 def held_out_evidence(scores: Callable[[], Iterable[Block]], supervision: Supervision) -> Evidence:
-    """Take the leave-one-out decisions of one ridge regression apart.
+    """Split the leave-one-out decisions of one ridge regression into contributions of the parts.
 
-    The regression is on the sum of the scores of all parts, so that its decision about a text is a
-    sum over parts too; with A = X'WX + penalty I, leaving text i out changes the coefficients by
-    -w_i A^-1 x_i e_i and the intercept by -w_i e_i / sum(w), where e_i is its leave-one-out
-    residual; of a group that is left out together, all changes add up. Exact, without a second fit.
-    Weights of parts that are learned on it see each text as a new one will be seen.
+    The features are the sum of the scores of all parts, so each decision is a sum over parts too.
+    With A = X'WX + penalty I, leaving text i out changes the coefficients by -w_i A^-1 x_i e_i and
+    the intercept by -w_i e_i / sum(w), where e_i is its leave-one-out residual. If a group is left
+    out, the changes of its texts add up. This is exact and needs no second fit. Weights of parts
+    that are learned on evidence are fitted to texts as unseen as new ones.
 
     Parameters
     ----------
     scores : callable
-        Gives the (text, axis) scores of one part after another, on common axes; called twice, so
-        that those of one part are in memory at a time.
+        Yields the (text, axis) scores of one part after another, on common axes. It is called
+        twice, so that the scores of only one part are in memory at a time.
     supervision : Supervision
-        Labels and weights of these texts.
+        Labels, weights and groups of these texts.
 
     Returns
     -------
     Evidence
-        base + sum of parts is the leave-one-out decision, times a temperature fitted on all.
+        base + sum of parts is the leave-one-out decision times a temperature fitted on all texts.
 
     Source
     ------
@@ -69,13 +72,13 @@ def held_out_evidence(scores: Callable[[], Iterable[Block]], supervision: Superv
     weighted = path.weights[:, None] * errors
     together = groups_of_several(groups)
     parts = []
-    for one in scores():
-        own = one[:, live].astype(np.float64)
-        own -= path.weights @ own / len(own)
-        known = (own * moved).sum(1, keepdims=True) * weighted
+    for part_scores in scores():
+        part = part_scores[:, live].astype(np.float64)
+        part -= path.weights @ part / len(part)
+        learned = (part * moved).sum(1, keepdims=True) * weighted  # from the text's own label
         for rows in together:
-            known[rows] = own[rows] @ (moved[rows].T @ weighted[rows])
-        parts.append((temperature * (own @ coefficients - known)).astype(np.float32))
+            learned[rows] = part[rows] @ (moved[rows].T @ weighted[rows])
+        parts.append((temperature * (part @ coefficients - learned)).astype(np.float32))
     for rows in together:
         weighted[rows] = weighted[rows].sum(0)
     base = path.mean_target(targets) - weighted / len(total)

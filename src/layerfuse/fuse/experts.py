@@ -1,4 +1,4 @@
-"""``experts``: a probe per source, mixed by weights that depend on the text."""
+"""``experts``: a mixture of one probe per source, with weights that depend on the text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ _GATE_AXES = 8
 class Experts:
     """A soft mixture of one expert per source: p(class) = sum of weight times p(class | source).
 
-    Where ``gated`` adds decisions, this adds probabilities, so that an expert who is out of its
-    depth is not outvoted but overruled.
+    ``gated`` adds weighted decisions; this adds weighted probabilities. An expert with a small
+    weight hardly counts, however confident it is.
 
     Parameters
     ----------
     probes : Probes
         The experts.
     common : CommonAxes
-        What the gate looks at.
+        Axes that give the inputs of the gate.
     gate : Gate
-        Weights by text; equal ones are the start.
+        Weights by text; learning starts from equal weights.
 
     Source
     ------
     Jacobs, Jordan, Nowlan and Hinton 1991, *Adaptive Mixtures of Local Experts*, Neural
-    Computation 3, eq. 1; the gate learns on what experts say about texts that they did not see.
+    Computation 3, eq. 1. Here the gate learns on held-out probabilities of the experts.
     """
 
     probes: Probes
@@ -47,23 +47,23 @@ class Experts:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Experts", Features]:
-        """Fit experts, and the gate on texts that they did not see."""
+        """Fit the experts, and the gate on their held-out probabilities."""
         check_blocks(blocks, refs, supervision)
         parts = source_of_each(refs)
         probes, held_out = Probes.fit(blocks, parts, supervision)
         common = CommonAxes.fit(blocks, parts, _GATE_AXES, supervision.random_state)
         n_parts = common.n_parts
-        sets = np.zeros(n_parts, dtype=np.int64)  # one, of all sources
+        sets = np.zeros(n_parts, dtype=np.int64)  # one set of all sources
         prior = np.full(n_parts, 1 / n_parts, dtype=np.float32)
-        said = np.exp(held_out)
+        chances = np.exp(held_out)
         if n_parts == 1:
-            gate, weights = Gate.constant(sets, prior), np.ones((len(said), 1), dtype=np.float32)
+            gate, weights = Gate.constant(sets, prior), np.ones((len(chances), 1), dtype=np.float32)
         else:
             scores = common.stacked(common.concat.fuse(blocks))
             gate, weights = fit_gate(
-                scores, [said[learning_texts(supervision)]], mixture, sets, prior, supervision
+                scores, [chances[learning_texts(supervision)]], mixture, sets, prior, supervision
             )
-        return cls(probes, common, gate), centred(mixture(np, weights, [said]))
+        return cls(probes, common, gate), centred(mixture(np, weights, [chances]))
 
     @property
     def out_width(self) -> int:
@@ -76,11 +76,11 @@ class Experts:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
+            If blocks are not as wide as those of ``fit_fuse``, or differ in the number of texts.
         """
-        fused = self.common.concat.fuse(blocks)  # as that of the probes, which saw the same texts
-        said = np.exp(self.probes.of_fused(fused))
-        return centred(mixture(np, self._gates(fused), [said]))
+        fused = self.common.concat.fuse(blocks)  # the probes' concat is equal: same training texts
+        chances = np.exp(self.probes.of_fused(fused))
+        return centred(mixture(np, self._gates(fused), [chances]))
 
     def gates(self, blocks: Sequence[Block]) -> Gates:
         """Return the weight of each source for each text, (text, source); rows sum to 1."""
@@ -104,7 +104,7 @@ class Experts:
         return cls(Probes.from_arrays(arrays), CommonAxes.from_arrays(arrays), gate)
 
 
-def mixture(xp: Any, weights: Any, said: Sequence[Any]) -> Any:
+def mixture(xp: Any, weights: Any, outputs: Sequence[Any]) -> Any:
     """Return the log of the sum over sources of weight times probability, (text, class)."""
-    # Weights of any size: the softmax over classes takes their sum out again.
-    return xp.log(xp.einsum("tp,tpc->tc", weights, said[0]) + 1e-12)
+    # The weights need not sum to 1, because the softmax over classes normalises.
+    return xp.log(xp.einsum("tp,tpc->tc", weights, outputs[0]) + 1e-12)

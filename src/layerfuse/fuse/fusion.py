@@ -1,4 +1,4 @@
-"""What a fusion is: feature blocks in, one vector per text out."""
+"""The protocol of a fusion, which maps feature blocks to one vector per text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
@@ -14,21 +14,21 @@ from layerfuse.core.vectors import Vectors
 
 @runtime_checkable
 class Fusion(Protocol):
-    """Fitted fusion of the selected blocks; its whole state is a dict of arrays."""
+    """A fitted fusion of the selected blocks; its whole state is a dict of arrays."""
 
     @classmethod
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Fusion", Vectors]:
-        """Learn from training texts; blocks and refs are in the same order.
+        """Fit on the training texts and fuse them; blocks and refs are in the same order.
 
         Returns
         -------
         fusion : Fusion
-            Fitted.
-        vectors : float32 array of shape (text, out_width), or what multiplies like one
-            The training texts, fused; where that depends much on their own labels, as a fusion
-            fuses that did not see them, so that a head does not trust in them too much.
+            The fitted fusion.
+        vectors : float32 array of shape (text, out_width), or StreamedVectors
+            The fused training texts. If the fusion learns much from labels, each text is fused as
+            if unseen, so that the head does not trust the vectors too much.
         """
         ...
 
@@ -53,36 +53,38 @@ class Fusion(Protocol):
 
 @runtime_checkable
 class GatedFusion(Protocol):
-    """A fusion that tells how much each source counts."""
+    """A fusion with weights of sources or layers."""
 
     def gates(self, blocks: Sequence[Block]) -> Gates:
-        """Return weights (text, source) from 0 up; how they sum is the fusion's to say."""
+        """Return non-negative weights (text, source or layer); each fusion defines their sums."""
         ...
 
     def gate_names(self, refs: Sequence[LayerRef]) -> tuple[str, ...]:
-        """Return what each column of ``gates`` stands for."""
+        """Return the name of each column of ``gates``."""
         ...
 
 
 def check_blocks(
     blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
 ) -> None:
-    """Check what a fusion is to learn from.
+    """Check the training data of a fusion.
 
     Raises
     ------
     ShapeError
-        If there is not one block per layer, or they are not of the labelled texts.
+        If there is not one block per layer, or blocks and labels differ in the number of texts.
     FeatureError
         If a block holds NaN or infinity; the message names the layer.
     """
     if not blocks or len(blocks) != len(refs):
-        raise ShapeError(f"Expected one block per layer, got {len(blocks)} for {len(refs)}.")
+        raise ShapeError(
+            f"Expected one block per layer, got {len(blocks)} blocks for {len(refs)} layers."
+        )
     n_texts = len(supervision.labels)
-    for block, ref in zip(blocks, refs, strict=True):  # once: they may be read from a disk
+    for block, ref in zip(blocks, refs, strict=True):  # one pass: they may be read from a disk
         if len(block) != n_texts:
             raise ShapeError(
-                f"Expected blocks of the {n_texts} labelled texts, got {len(block)} at {ref}."
+                f"Expected blocks of the {n_texts} labelled texts, got {len(block)} texts at {ref}."
             )
         if not np.isfinite(block).all():
             raise FeatureError(f"Expected finite embeddings, found NaN or infinity in {ref}.")

@@ -16,42 +16,42 @@ from layerfuse.core.supervision import Supervision
 from layerfuse.learn import Noise, Parameters, Schedule, learn_committee
 
 MAX_LEARNING_TEXTS = 16_384
-"""More do not make so few parameters better, but take memory for each class and part."""
+"""More texts do not improve so few parameters, and need memory for each class and part."""
 
 _SCHEDULE = Schedule(
     learning_rate=3e-3, weight_decay=0.1, batch_texts=128, max_epochs=100, patience=8
 )
-_KEPT = 0.9  # share of the parts that dropout leaves to a text
+_KEPT = 0.9  # share of the parts of a text that dropout keeps
 
 
 @runtime_checkable
 class Combine(Protocol):
-    """From weights of parts, and what the parts say, to logits (text, class)."""
+    """Maps weights of parts and outputs of the parts to logits (text, class)."""
 
-    def __call__(self, xp: Any, weights: Any, said: Sequence[Any]) -> Any:
-        """Compute logits in NumPy or torch; weights are (text, part), 1 in the mean of a set."""
+    def __call__(self, xp: Any, weights: Any, outputs: Sequence[Any]) -> Any:
+        """Compute logits in NumPy or torch; weights are (text, part), with mean 1 in each set."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """A softmax over parts of a linear function of a text, in each of some sets of parts.
+    """Weights of parts: a softmax, within each set of parts, of linear functions of a text.
 
     Parameters
     ----------
     weights : float32 array (member, part, input, part) or (member, set, input)
-        The first lets every part see the inputs of all: a gate. The second compares the inputs of
-        each part with one query per set: attention.
+        The first form computes the score of every part from the inputs of all parts: a gate. The
+        second compares the inputs of each part with one query per set: attention.
     bias : float32 array of shape (member, part)
-        Added to scores.
+        Added to the scores.
     scale : float32 array of shape (part, input)
-        Multiplies inputs, so that their variance is 1.
+        Factor on the inputs that gives them variance 1.
     sets : int array of shape (part,)
-        Within a set, weights sum to 1.
+        The set of each part; weights sum to 1 within a set.
     prior : float32 array of shape (part,)
-        Where learning starts, the same for all texts; sums to 1 in each set.
+        Weights at the start of learning, the same for all texts; they sum to 1 in each set.
     trust : float
-        Share of the learned weights, 0 to 1; the rest is the prior.
+        0 .. 1; weights are ``trust`` times the learned ones plus ``1 - trust`` times the prior.
     """
 
     weights: np.ndarray
@@ -63,27 +63,27 @@ class Gate:
 
     @classmethod
     def constant(cls, sets: np.ndarray, prior: np.ndarray) -> "Gate":
-        """Return a gate that is the same for all texts, and looks at nothing."""
+        """Return a gate whose weights are the prior for all texts."""
         nothing = np.zeros((1, int(sets.max()) + 1, 1), dtype=np.float32)
         bias = np.zeros((1, len(sets)), dtype=np.float32)
         return cls(nothing, bias, np.zeros((len(sets), 1), dtype=np.float32), sets, prior, 0.0)
 
     @property
     def n_inputs(self) -> int:
-        """Inputs of each part."""
+        """Number of inputs of each part."""
         return int(self.scale.shape[1])
 
     def of(self, inputs: np.ndarray) -> Gates:
-        """Return weights (text, part) for inputs (text, part, input); the mean of the members."""
+        """Return weights (text, part) for inputs (text, part, input), averaged over the members."""
         standard = inputs * self.scale
         members = [
             _weights(np, weights, bias + np.log(self.prior), standard, self.sets)
             for weights, bias in zip(self.weights, self.bias, strict=True)
         ]
-        return self.drawn_back(np.asarray(np.mean(members, axis=0, dtype=np.float32)))
+        return self.shrunk(np.asarray(np.mean(members, axis=0, dtype=np.float32)))
 
-    def drawn_back(self, learned: Gates) -> Gates:
-        """Return learned weights as far as they are trusted."""
+    def shrunk(self, learned: Gates) -> Gates:
+        """Return learned weights, shrunk towards the prior by ``trust``."""
         trusted: Gates = self.prior + np.float32(self.trust) * (learned - self.prior)
         return trusted
 
@@ -111,8 +111,8 @@ class Gate:
 def learning_texts(supervision: Supervision) -> np.ndarray:
     """Return the positions of the training texts that gates are learned on, ascending.
 
-    Of a class of one text none: nothing that did not see it knows its class, so that what the parts
-    say of it is wrong whatever the gates are.
+    Classes of one text are left out: held-out outputs for this text are wrong under any weights,
+    because no fit without it knows its class.
     """
     drawn = sample_texts(supervision.labels, MAX_LEARNING_TEXTS, supervision.random_state)
     return np.asarray(drawn[held_out_weights(supervision.labels[drawn]) > 0])
@@ -120,7 +120,7 @@ def learning_texts(supervision: Supervision) -> np.ndarray:
 
 def fit_gate(
     inputs: np.ndarray,
-    said: Sequence[np.ndarray],
+    outputs: Sequence[np.ndarray],
     combine: Combine,
     sets: np.ndarray,
     prior: np.ndarray,
@@ -128,40 +128,41 @@ def fit_gate(
     *,
     query: bool = False,
 ) -> tuple[Gate, Gates]:
-    """Learn a gate from what the parts say about texts that they have not seen.
+    """Learn a gate on the held-out outputs of the parts.
 
-    It starts with the prior. One member per fold is learned; then ``trust``, which draws all back
-    towards the prior, is what makes the texts of the held-out folds most likely; it is 0 unless
-    that is better than the prior by more than one standard error of the paired difference, so that
-    gates that learned noise are not used.
+    Learning starts from the prior. One member per fold is learned. ``trust``, which shrinks the
+    learned weights towards the prior, is the value with the lowest log loss on the held-out folds.
+    It is 0 unless this is better than the prior by more than one standard error of the paired
+    difference, so gates that learned noise are not used.
 
     Parameters
     ----------
     inputs : float32 array of shape (text, part, input)
-        Of all training texts.
-    said : sequence of float32 arrays
-        What ``combine`` needs, of the ``learning_texts``; first axis text.
+        Inputs of the gate, for all training texts.
+    outputs : sequence of float32 arrays
+        Held-out outputs of the parts that ``combine`` needs, for the ``learning_texts``; the first
+        axis is the text.
     combine : Combine
-        From weights and ``said`` to logits.
+        Maps weights and ``outputs`` to logits.
     sets : int array of shape (part,)
-        Within a set, weights sum to 1.
+        The set of each part; weights sum to 1 within a set.
     prior : float32 array of shape (part,)
-        Positive weights to start with.
+        Positive weights at the start of learning.
     supervision : Supervision
-        Of all training texts.
+        Labels, weights and groups of all training texts.
     query : bool
-        Attention with a query per set instead of a gate that sees all parts.
+        Whether to learn one query per set (attention) instead of a gate on the inputs of all parts.
 
     Returns
     -------
     gate : Gate
-        Fitted.
+        The fitted gate.
     weights : float32 array of shape (text, part)
-        Of the training texts, each by members that did not see it.
+        Weights of the training texts, each by the member that did not see it.
 
     Source
     ------
-    Gated multimodal units: Arevalo et al. 2017, arXiv:1702.01992, with a softmax for their
+    Gated multimodal units: Arevalo et al. 2017, arXiv:1702.01992, with a softmax instead of their
     sigmoids, so that weights can be compared. Dropout of whole sources: Neverova et al. 2016,
     ModDrop, arXiv:1501.00102.
     """
@@ -177,10 +178,10 @@ def fit_gate(
     def forward(
         xp: Any, parameters: Mapping[str, Any], inputs: Sequence[Any], noise: Noise | None
     ) -> Any:
-        own = _weights(
+        shares = _weights(
             xp, parameters["weights"], parameters["bias"] + xp.asarray(logs), inputs[0], sets, noise
         )
-        return combine(xp, own * xp.asarray(sizes), inputs[1:])
+        return combine(xp, shares * xp.asarray(sizes), inputs[1:])
 
     def initial(_: np.random.Generator) -> Parameters:
         return {
@@ -193,34 +194,34 @@ def fit_gate(
     members = learn_committee(
         forward,
         initial,
-        [inputs[rows] * scale, *said],
+        [inputs[rows] * scale, *outputs],
         known,
-        names=["the inputs of the gate", *("what the sources say" for _ in said)],
+        names=["the inputs of the gate", *("the outputs of the sources" for _ in outputs)],
         schedule=_SCHEDULE,
     )
     weights, bias = (np.stack([p[name] for p, _ in members]) for name in ("weights", "bias"))
     learned = Gate(weights, bias, scale, sets, prior, trust=1.0)
     unseen = learned.of(inputs)
     for parameters, rest in members:
-        own = inputs[rows[rest]] * scale
-        own_bias = parameters["bias"] + logs
-        unseen[rows[rest]] = _weights(np, parameters["weights"], own_bias, own, sets)
+        held_out = inputs[rows[rest]] * scale
+        member_bias = parameters["bias"] + logs
+        unseen[rows[rest]] = _weights(np, parameters["weights"], member_bias, held_out, sets)
 
     def losses(trust: float) -> PerText:
-        mixed = replace(learned, trust=trust).drawn_back(unseen[rows])
-        logits = combine(np, mixed * sizes, said)
+        shrunk = replace(learned, trust=trust).shrunk(unseen[rows])
+        logits = combine(np, shrunk * sizes, outputs)
         return text_log_losses(log_softmax(logits.astype(float), axis=1), labels)
 
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda trust: float(np.average(losses(trust), weights=text_weights)),
         bounds=(0.0, 1.0),
         method="bounded",
         options={"xatol": 1e-3},
     )
-    gains = losses(0.0) - losses(float(found.x))
+    gains = losses(0.0) - losses(float(optimum.x))
     helps = gain_in_errors(gains, text_weights, known.groups) > 1
-    gate = replace(learned, trust=float(found.x) if helps else 0.0)
-    return gate, gate.drawn_back(unseen)
+    gate = replace(learned, trust=float(optimum.x) if helps else 0.0)
+    return gate, gate.shrunk(unseen)
 
 
 def _weights(
@@ -233,10 +234,10 @@ def _weights(
         n_parts, n_inputs = inputs.shape[1:]
         flat = inputs.reshape(len(inputs), n_parts * n_inputs)
         scores = flat @ weights.reshape(n_parts * n_inputs, n_parts) + bias
-    powers = xp.exp(xp.clip(scores, -30, 30))  # so that no set of them vanishes beside another
+    powers = xp.exp(xp.clip(scores, -30, 30))  # so that no set underflows to 0
     members = xp.asarray(np.eye(int(sets.max()) + 1, dtype=np.float32)[sets])  # (part, set)
     if noise is not None:
         kept = noise.keep(powers.shape, _KEPT)
-        emptied = 1 - xp.clip(kept @ members, 0, 1)  # a set without parts says nothing: keep all
+        emptied = 1 - xp.clip(kept @ members, 0, 1)  # 1 for a set without parts, which keeps all
         powers = powers * (kept + emptied @ members.T)
     return powers / ((powers @ members) @ members.T)

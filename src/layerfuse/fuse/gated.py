@@ -1,4 +1,4 @@
-"""``gated``: every text decides how much each source counts."""
+"""``gated``: weights the sources by text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ _GATE_AXES = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gated:
-    """Blocks beside each other as in ``concat``, each times the weight of its source.
+    """Concatenation as in ``concat``, with each block multiplied by the weight of its source.
 
-    Weights come from the sources' scores on common axes, sum to 1 over sources, and are multiplied
-    by the number of sources, so that equal weights are ``concat``; gates start with those of
-    ``static_gate``, which start equal. A linear head on the fused vector is a sum over sources of
-    gate times projection, as in a gated multimodal unit without its tanh, so that the projections
-    can be fitted in closed form, and anew, once the gates are known.
+    Weights are computed from the sources' scores on common axes and sum to 1 over sources. Blocks
+    are multiplied by weight times number of sources, so equal weights give ``concat``. Learning
+    starts from the weights of ``static_gate``, whose own start is equal weights. A linear head on
+    the fused vector is a sum over sources of gate times projection, as in a gated multimodal unit
+    without its tanh. So the projections can be fitted in closed form after the gates.
 
     Parameters
     ----------
     common : CommonAxes
-        Standardises blocks; what the gate looks at are scores on its axes.
+        Standardises the blocks; scores on its axes are the inputs of the gate.
     gate : Gate
         Weights by text.
 
@@ -48,16 +48,16 @@ class Gated:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Gated", Features]:
-        """Learn gates on leave-one-out evidence, and fuse each text by gates that did not see it.
+        """Learn gates on leave-one-out evidence; fuse each text by gates that did not see it.
 
-        One source alone has nothing to be weighed against: this is ``concat`` then.
+        With one source there is nothing to weight, and the result is ``concat``.
         """
         check_blocks(blocks, refs, supervision)
         parts = source_of_each(refs)
         common = CommonAxes.fit(blocks, parts, _EVIDENCE_AXES, supervision.random_state)
         kept = common.strongest(_GATE_AXES)
         fused = common.concat.fuse(blocks)
-        sets = np.zeros(common.n_parts, dtype=np.int64)  # one, of all sources
+        sets = np.zeros(common.n_parts, dtype=np.int64)  # one set of all sources
         roots = np.sqrt(kernel_weights(fused, common.owners, supervision))
         prior = (roots / roots.sum()).astype(np.float32)
         if common.n_parts == 1 or not common.axes.any():
@@ -66,8 +66,8 @@ class Gated:
         seen = fused if len(rows) == len(fused) else fused[rows]
 
         def scores() -> Iterator[Block]:
-            for size, own in zip(common.n_parts * prior, common.scores(seen), strict=True):
-                yield size * own
+            for size, of_source in zip(common.n_parts * prior, common.scores(seen), strict=True):
+                yield size * of_source
 
         evidence = held_out_evidence(scores, supervision.of_texts(rows))
         gate, weights = fit_gate(
@@ -92,7 +92,7 @@ class Gated:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
+            If blocks are not as wide as those of ``fit_fuse``, or differ in the number of texts.
         """
         fused = self.common.concat.fuse(blocks)
         return self._weighted(fused, self._gates(fused))
@@ -124,7 +124,7 @@ class Gated:
         return cls(CommonAxes.from_arrays(arrays), Gate.from_arrays(arrays))
 
 
-def weighted_sum(xp: Any, weights: Any, said: Sequence[Any]) -> Any:
-    """Return base + sum over parts of weight times evidence: logits (text, class)."""
-    parts, base = said
+def weighted_sum(xp: Any, weights: Any, evidence: Sequence[Any]) -> Any:
+    """Return the logits (text, class): base + sum over parts of weight times contribution."""
+    parts, base = evidence
     return xp.einsum("tp,tpc->tc", weights, parts) + base

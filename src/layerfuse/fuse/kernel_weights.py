@@ -1,4 +1,4 @@
-"""One weight per source: ridge regression with several kernels, judged by leave-one-out."""
+"""One weight per source, by leave-one-out ridge regression with several kernels."""
 
 import numpy as np
 import scipy.linalg
@@ -10,32 +10,32 @@ from layerfuse.core.ridge import one_hot, ridge_path
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.supervision import Supervision
 
-_SEEN_TEXTS = 768  # every step of the search inverts a matrix of this size: seconds in all
-_PRIOR_TEXTS = 2.0  # what a prior belief in equal weights counts
+_SEEN_TEXTS = 768  # every step of the search inverts a matrix of this size; seconds in all
+_PRIOR_TEXTS = 2.0  # strength of the Dirichlet prior, which favours equal weights
 
 
 def kernel_weights(fused: Block, owners: np.ndarray, supervision: Supervision) -> np.ndarray:
     """Return weights of sources, (source,), that sum to 1.
 
-    The kernel is the sum over sources of weight times inner product. Minimised is
-    n / 2 * log(mean squared leave-one-out error) - 2 * sum(log weight): the profile likelihood of
-    held-out targets and a Dirichlet prior, which pulls towards equal weights, hard where texts are
-    few. The search starts there; the overall size of the kernel, which stands for the penalty, is
-    free.
+    The kernel is the sum over sources of weight times inner product. The weights minimise
+    n / 2 * log(mean squared leave-one-out error) - 2 * sum(log weight). The first term is the
+    negative profile log likelihood of held-out targets. The second is a Dirichlet prior, which
+    shrinks towards equal weights, strongly if texts are few. The search starts at equal weights.
+    The overall size of the kernel, which stands for the penalty, is free.
 
     Parameters
     ----------
     fused : float32 array of shape (text, feature)
-        The sources beside each other, scaled so that the inner products of each count the same.
+        The concatenated sources, scaled so that the inner products of each count equally.
     owners : int array of shape (feature,)
-        Which source a feature belongs to, 0 .. n_sources - 1.
+        Source of each feature, 0 .. n_sources - 1.
     supervision : Supervision
-        At most 768 of the texts are looked at, one of each group and class.
+        Labels, weights and groups. At most 768 texts are used, one of each group and class.
 
     Returns
     -------
     float64 array of shape (source,)
-        Equal weights where nothing varies.
+        The weights; equal if nothing varies.
 
     Source
     ------
@@ -67,7 +67,7 @@ def kernel_weights(fused: Block, owners: np.ndarray, supervision: Supervision) -
         slope = len(rows) / 2 / error * slopes * np.exp(logs)
         return loss, slope - _PRIOR_TEXTS * (1 - n_sources * weights)
 
-    found = minimize(
+    optimum = minimize(
         loss_and_gradient,
         np.zeros(n_sources),
         jac=True,
@@ -75,7 +75,7 @@ def kernel_weights(fused: Block, owners: np.ndarray, supervision: Supervision) -
         bounds=[(-15.0, 15.0)] * n_sources,
         options={"maxiter": 25},
     )
-    return np.asarray(softmax(found.x))
+    return np.asarray(softmax(optimum.x))
 
 
 def _loo_error(
@@ -85,9 +85,10 @@ def _loo_error(
     penalty: float,
     shares: np.ndarray,
 ) -> tuple[float, np.ndarray]:
-    """Return the mean squared leave-one-out error, and its slope in the size of each kernel.
+    """Return the mean squared leave-one-out error, and its derivative by the size of each kernel.
 
-    With C = (K + a I)^-1: residual a C y over a C_ii - share_i, the latter for the intercept.
+    With C = (K + a I)^-1, the residual is (a C y)_i / (a C_ii - share_i); share_i is due to the
+    intercept.
     """
     n_texts = len(targets)
     kernel = np.tensordot(sizes, kernels, axes=1)
@@ -98,7 +99,7 @@ def _loo_error(
     errors = penalty * solved / room[:, None]
     by_solved = 2 * penalty * errors / room[:, None] / n_texts
     by_diagonal = -2 * penalty * np.square(errors).sum(1) / room / n_texts
-    # d C = -C dK C, so that both slopes meet dK in one matrix.
-    met = inverse @ (by_solved @ solved.T + by_diagonal[:, None] * inverse)
-    slopes = -np.tensordot(kernels, met, axes=([1, 2], [0, 1]))
+    # Since dC = -C dK C, one matrix is the derivative by K through both terms.
+    by_kernel = inverse @ (by_solved @ solved.T + by_diagonal[:, None] * inverse)
+    slopes = -np.tensordot(kernels, by_kernel, axes=([1, 2], [0, 1]))
     return float(np.square(errors).sum() / n_texts), slopes

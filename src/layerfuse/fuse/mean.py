@@ -1,4 +1,4 @@
-"""``mean``: the standardised layers of each backbone averaged, backbones beside each other."""
+"""``mean``: averages the standardised layers of each source and concatenates the sources."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,17 @@ from layerfuse.fuse.sources import members, source_of_each, width_of_averages
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mean:
-    """Average within a backbone and pooling, concatenation across them.
+    """Average within a source (a backbone under one pooling), concatenation across sources.
 
-    Layers of one backbone share their width and, through the residual stream, most of their axes;
-    layers of different backbones share neither, so that averaging those would mix unrelated
-    dimensions.
+    Layers of one backbone share their width and, through the residual stream, most of their axes.
+    Layers of different backbones share neither, so averaging them would mix unrelated dimensions.
 
     Parameters
     ----------
     concat : Concat
         Standardises all blocks.
     groups : int array of shape (block,)
-        Which average a block goes into.
+        Source of each block, whose average it goes into.
 
     Source
     ------
@@ -40,7 +39,7 @@ class Mean:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Mean", Features]:
-        """Learn means and scales from training texts; refs tell which blocks belong together."""
+        """Learn means and scales and fuse the training texts; refs give the blocks' sources."""
         check_blocks(blocks, refs, supervision)
         fitted = cls(Concat.fit(blocks), source_of_each(refs))
         return fitted, fitted.fuse(blocks)
@@ -56,16 +55,16 @@ class Mean:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit``, or not all of the same texts.
+            If blocks are not as wide as those of ``fit_fuse``, or differ in the number of texts.
         """
         return self.averages(self.concat.fuse(blocks))
 
     def averages(self, fused: Block) -> Features:
-        """Return (text, out_width) vectors of what ``concat`` fused."""
+        """Return (text, out_width) vectors from vectors that ``concat`` fused."""
         layers = self.concat.split(fused)
         means = [
-            np.mean([layers[i] for i in own], axis=0, dtype=np.float32)
-            for own in members(self.groups)
+            np.mean([layers[i] for i in of_source], axis=0, dtype=np.float32)
+            for of_source in members(self.groups)
         ]
         return np.concatenate(means, axis=1)
 

@@ -1,4 +1,4 @@
-"""One calibrated probe per source, and what it says about texts that it did not see."""
+"""One calibrated probe per source, with held-out log probabilities of the training texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from layerfuse.fuse.concat import Concat
 from layerfuse.fuse.sources import leading_axes, members, seen_texts
 
 _N_AXES = 512
-_AT_ONCE = 4  # sources, each copied
+_AT_ONCE = 4  # sources fitted at once; each is copied
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,11 +27,11 @@ class Probes:
     concat : Concat
         Standardises and scales the blocks.
     parts : int array of shape (block,)
-        Which source a block belongs to.
+        Source of each block.
     coefficients : float32 array of shape (feature, class)
-        Of all sources beneath each other, times their temperatures.
+        Coefficients of all sources, concatenated, each times the temperature of its source.
     intercepts : float32 array of shape (source, class)
-        Added, times their temperatures.
+        Intercepts, times the temperatures.
 
     Source
     ------
@@ -62,13 +62,13 @@ class Probes:
         layers, owners = concat.split(fused), np.repeat(parts, concat.widths)
         targets = one_hot(supervision.labels)
         fitted = side_by_side(
-            lambda own: _probe(_beside(layers, own), targets, supervision),
+            lambda of_source: _probe(_concatenated(layers, of_source), targets, supervision),
             members(parts),
             at_once=_AT_ONCE,
         )
         coefficients = np.zeros((fused.shape[1], targets.shape[1]), dtype=np.float32)
-        for part, (own, _, _) in enumerate(fitted):
-            coefficients[owners == part] = own
+        for part, (part_coefficients, _, _) in enumerate(fitted):
+            coefficients[owners == part] = part_coefficients
         probes = cls(concat, parts, coefficients, np.stack([one[1] for one in fitted]))
         return probes, np.stack([one[2] for one in fitted], axis=1)
 
@@ -78,37 +78,38 @@ class Probes:
         return int(self.coefficients.shape[1])
 
     def log_probabilities(self, blocks: Sequence[Block]) -> np.ndarray:
-        """Return what each source says of each text, float32 (text, source, class)."""
+        """Return log probabilities of each text by each source, float32 (text, source, class)."""
         return self.of_fused(self.concat.fuse(blocks))
 
     def of_fused(self, fused: Block) -> np.ndarray:
-        """Return the same of what ``concat`` fused."""
+        """Return the same for vectors that ``concat`` fused."""
         layers, owners = self.concat.split(fused), np.repeat(self.parts, self.concat.widths)
-        said = [
-            _beside(layers, own) @ self.coefficients[owners == part] + self.intercepts[part]
-            for part, own in enumerate(members(self.parts))
+        logits = [
+            _concatenated(layers, of_source) @ self.coefficients[owners == part]
+            + self.intercepts[part]
+            for part, of_source in enumerate(members(self.parts))
         ]
-        return np.asarray(log_softmax(np.stack(said, axis=1), axis=2), dtype=np.float32)
+        return np.asarray(log_softmax(np.stack(logits, axis=1), axis=2), dtype=np.float32)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state."""
-        own = {
+        return {
+            **self.concat.arrays(),
             "parts": self.parts,
             "coefficients": self.coefficients,
             "intercepts": self.intercepts,
         }
-        return {**self.concat.arrays(), **own}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Probes":
         """Rebuild from ``arrays``."""
-        own = (arrays[name] for name in ("parts", "coefficients", "intercepts"))
-        return cls(Concat.from_arrays(arrays), *own)
+        concat = Concat.from_arrays(arrays)
+        return cls(concat, arrays["parts"], arrays["coefficients"], arrays["intercepts"])
 
 
-def _beside(layers: Sequence[Block], own: np.ndarray) -> Block:
-    # Whole blocks are copied ten times as fast as the columns of a mask.
-    return np.hstack([layers[i] for i in own])
+def _concatenated(layers: Sequence[Block], positions: np.ndarray) -> Block:
+    # Copying whole blocks is ten times as fast as selecting columns by a mask.
+    return np.hstack([layers[i] for i in positions])
 
 
 def _probe(
@@ -119,7 +120,7 @@ def _probe(
     axes = leading_axes(features[rows], _N_AXES, supervision.random_state)
     axes = axes[:, axes.any(0)][:, : len(features) - 1]
     projected = features @ axes
-    if not axes.size:  # nothing varies: the shares of the classes are all there is to say
+    if not axes.size:  # nothing varies, so the probe predicts the class shares
         projected = np.zeros((len(features), 1), dtype=np.float32)
         axes = np.zeros((features.shape[1], 1), dtype=np.float32)
     path = ridge_path(projected, weights=supervision.weights)
@@ -135,6 +136,6 @@ def _probe(
 
 
 def centred(log_probabilities: Targets) -> Features:
-    """Return log probabilities less their mean over classes, float32: as linear heads like them."""
+    """Return log probabilities minus their mean over classes, float32, to feed a linear head."""
     mean = log_probabilities.mean(1, keepdims=True)
     return np.asarray(log_probabilities - mean, dtype=np.float32)

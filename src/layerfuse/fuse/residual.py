@@ -1,4 +1,4 @@
-"""``residual_*``: all blocks as they are, and beside them what pairs of sources make together."""
+"""``residual_*``: all blocks, concatenated with sums or products of pairs of sources."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,26 +18,27 @@ from layerfuse.fuse.sources import CommonAxes, source_names, source_of_each
 Operation = Literal["sum", "hadamard", "matmul", "quaternion"]
 
 N_AXES = 256
-"""16 x 16 for a matrix product, 64 quaternions."""
+"""A vector of this width is also a 16 x 16 matrix and 64 quaternions."""
 
-_ROUNDING = 1e-5  # of the deviation on the strongest axis
+_ROUNDING = 1e-5  # relative to the deviation on the strongest axis
 
 
 def combine(one: Block, other: Block, operation: Operation) -> Block:
-    """Return what two vectors of each text make together, (text, 256).
+    """Return the sum or product of two vectors of each text, (text, 256).
 
     Parameters
     ----------
     one, other : arrays of shape (text, 256)
-        Of two sources.
+        Vectors of two sources.
     operation : Operation
-        ``sum`` and ``hadamard`` by component; ``matmul`` as 16 x 16 matrices, row by row;
-        ``quaternion`` as 64 quaternions of four neighbours w, x, y, z: Hamilton's product.
+        ``sum`` and ``hadamard`` work by component. ``matmul`` multiplies 16 x 16 matrices, stored
+        row by row. ``quaternion`` is Hamilton's product of 64 quaternions, each of four consecutive
+        components w, x, y, z.
 
     Returns
     -------
     array of shape (text, 256)
-        Not symmetric in its arguments for ``matmul`` and ``quaternion``.
+        For ``matmul`` and ``quaternion``, the order of the arguments matters.
     """
     if operation == "sum":
         return np.asarray(one + other)
@@ -59,9 +60,9 @@ def combine(one: Block, other: Block, operation: Operation) -> Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Residual:
-    """Blocks beside each other as in ``concat``, and one more block of pairs of sources.
+    """Concatenation as in ``concat``, with one more block from pairs of sources.
 
-    Sources are projected on 256 axes in common, each of unit variance; what every pair makes is
+    Sources are projected on 256 common axes of unit variance. The sums or products of pairs are
     averaged over pairs, standardised and scaled like any other block.
 
     Parameters
@@ -69,12 +70,12 @@ class Residual:
     common : CommonAxes
         Standardises the blocks; its axes are scaled to unit variance.
     standardizer : Standardizer
-        Of the pairs, with 1 / sqrt(width).
+        For the block of pairs; its scale includes 1 / sqrt(width).
 
     Source
     ------
     Gwak and Jung 2025, arXiv:2504.05764: sum, Hadamard, matrix and quaternion product of two
-    embeddings beside these; projected by principal axes here, so that nothing needs labels.
+    embeddings, concatenated with these. Here principal axes project, which needs no labels.
     """
 
     operation: ClassVar[Operation]
@@ -86,12 +87,12 @@ class Residual:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Residual", Features]:
-        """Find the axes, and fuse the training texts.
+        """Fit the axes, and fuse the training texts.
 
         Raises
         ------
         SelectionError
-            If there is one source only.
+            If there is only one source.
         """
         check_blocks(blocks, refs, supervision)
         cls.check_sources(refs)
@@ -106,12 +107,12 @@ class Residual:
 
     @classmethod
     def check_sources(cls, refs: Sequence[LayerRef]) -> None:
-        """Raise ``SelectionError`` if layers are of one source only."""
+        """Raise ``SelectionError`` if all layers are of one source."""
         names = source_names(refs)
         if len(names) == 1:
             raise SelectionError(
                 f"residual_{cls.operation} combines sources, but all layers are of {names[0]}. Add "
-                "some of another backbone or pooling, or choose another fusion."
+                "layers of another backbone or pooling, or choose another fusion."
             )
 
     @property
@@ -125,7 +126,7 @@ class Residual:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
+            If blocks are not as wide as those of ``fit_fuse``, or differ in the number of texts.
         """
         raw = self.common.concat.fuse(blocks)
         pairs = self.standardizer.apply(self._pairs(self.common, raw))
@@ -133,10 +134,10 @@ class Residual:
 
     @classmethod
     def _pairs(cls, common: CommonAxes, raw: Block) -> Block:
-        made = [
+        combined = [
             combine(one, other, cls.operation) for one, other in combinations(common.scores(raw), 2)
         ]
-        return np.asarray(np.mean(made, axis=0, dtype=np.float32))
+        return np.asarray(np.mean(combined, axis=0, dtype=np.float32))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the whole state."""
@@ -151,39 +152,39 @@ class Residual:
 
 
 def _to_unit(scores: Block) -> np.ndarray:
-    """Return what brings each axis to unit variance, (axis,); 0 where rounding is all that varies.
+    """Return the factor that gives each axis unit variance, (axis,); 0 if only rounding varies.
 
-    Of no more texts than axes there is one direction in which none differs from another. Rounded
-    means leave it some length, though no variance; new texts do differ in it.
+    With no more texts than axes, there is a direction in which training texts do not differ.
+    Rounded means keep its axis, though it has no variance; new texts do differ along it.
     """
     deviation = scores.std(0, dtype=np.float64)
-    alive = deviation > _ROUNDING * deviation.max()
-    return np.where(alive, 1 / np.where(alive, deviation, 1), 0).astype(np.float32)
+    varies = deviation > _ROUNDING * deviation.max()
+    return np.where(varies, 1 / np.where(varies, deviation, 1), 0).astype(np.float32)
 
 
 class ResidualSum(Residual):
-    """Blocks, and the sum of each pair of sources."""
+    """``residual_sum``: blocks, and the sum of each pair of sources."""
 
     __slots__ = ()
     operation = "sum"
 
 
 class ResidualHadamard(Residual):
-    """Blocks, and the product by component of each pair of sources."""
+    """``residual_hadamard``: blocks, and the product by component of each pair of sources."""
 
     __slots__ = ()
     operation = "hadamard"
 
 
 class ResidualMatmul(Residual):
-    """Blocks, and the matrix product of each pair of sources."""
+    """``residual_matmul``: blocks, and the matrix product of each pair of sources."""
 
     __slots__ = ()
     operation = "matmul"
 
 
 class ResidualQuaternion(Residual):
-    """Blocks, and Hamilton's product of each pair of sources."""
+    """``residual_quaternion``: blocks, and Hamilton's product of each pair of sources."""
 
     __slots__ = ()
     operation = "quaternion"

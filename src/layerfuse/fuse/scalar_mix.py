@@ -19,30 +19,30 @@ from layerfuse.fuse.sources import averages, leading_axes, source_of_each, width
 
 _LEARNING_TEXTS = 4096
 _EVIDENCE_AXES = 256
-_ROUNDS = 3  # of weights given the head, and the head given weights
-_PRIOR_TEXTS = 2.0  # what a prior belief in equal weights counts
+_ROUNDS = 3  # each fits a head under the current weights, then the weights
+_PRIOR_TEXTS = 2.0  # strength of the Dirichlet prior, which favours equal weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScalarMix:
-    """A weighted average of the normalised layers of each source, sources beside each other.
+    """A weighted average of the normalised layers of each source; the sources are concatenated.
 
-    Each layer of each text is brought to mean 0 and variance 1 over its dimensions, after
-    standardisation over texts, so that weights tell what counts, and not how large a layer is.
+    After standardisation over texts, each layer of each text is normalised over its dimensions to
+    mean 0 and equal norm. So weights show how much a layer counts, whatever its size.
 
     Parameters
     ----------
     concat : Concat
         Standardises the blocks.
     sources : int array of shape (block,)
-        Which average a block goes into.
+        Source of each block, whose average it goes into.
     weights : float32 array of shape (block,)
-        Sum to 1 within a source; positive.
+        Positive; they sum to 1 within a source.
 
     Source
     ------
     Peters et al. 2018, *Deep Contextualized Word Representations*, NAACL, eq. 1, with their layer
-    normalisation; their factor gamma is left to the head, which is linear.
+    normalisation. Their factor gamma is not needed, because the head is linear.
     """
 
     concat: Concat
@@ -53,9 +53,10 @@ class ScalarMix:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["ScalarMix", Features]:
-        """Learn weights, from equal ones on, and a head in turns; the head is dropped.
+        """Learn weights and a head in turns, starting from equal weights; the head is dropped.
 
-        So few weights do not make the fused training texts know their labels.
+        Training texts are fused by the weights they helped to fit: so few weights leak hardly
+        anything about labels.
         """
         check_blocks(blocks, refs, supervision)
         sources = source_of_each(refs)
@@ -78,7 +79,7 @@ class ScalarMix:
         return width_of_averages(self.concat.widths, self.sources)
 
     def normalised(self, blocks: Sequence[Block]) -> list[Block]:
-        """Return every layer of every text at mean 0 and squared norm 1; zeros where it is flat."""
+        """Return each layer of each text with mean 0 and norm 1; zeros if all dimensions agree."""
         layers = []
         for layer in self.concat.split(self.concat.fuse(blocks)):
             centred = layer - layer.mean(1, keepdims=True)
@@ -96,7 +97,7 @@ class ScalarMix:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
+            If blocks are not as wide as those of ``fit_fuse``, or differ in the number of texts.
         """
         return np.concatenate(self.mixed(self.normalised(blocks)), axis=1)
 
@@ -119,7 +120,7 @@ class ScalarMix:
 
 
 def _evidence(fusion: ScalarMix, layers: Sequence[Block], known: Supervision) -> Evidence:
-    """Return what each layer adds under its weight to decisions on the mixture."""
+    """Return the contribution of each layer, under its weight, to decisions on the mixture."""
     mixed = fusion.mixed(layers)
     means = [one.mean(0, dtype=np.float64).astype(np.float32) for one in mixed]
     centred = np.concatenate([one - mean for one, mean in zip(mixed, means, strict=True)], axis=1)
@@ -140,14 +141,14 @@ def _likeliest(
     sources: np.ndarray,
     known: Supervision,
 ) -> np.ndarray:
-    """Return the logarithms of weights under which held-out labels are likeliest, less the prior.
+    """Return the logarithms of the weights with the highest posterior for held-out labels.
 
     Parameters
     ----------
     logs : array of shape (layer,)
-        Where to start.
+        Starting values.
     before : array of shape (layer,)
-        Weights that are in the evidence.
+        Weights that the evidence already includes.
     """
     parts = evidence.parts / before[:, None]
     targets = one_hot(known.labels)
@@ -166,10 +167,10 @@ def _likeliest(
         slopes -= weights * np.bincount(sources, slopes)[sources]
         return loss, slopes - prior * (1 - sizes * weights)
 
-    found = minimize(
+    optimum = minimize(
         loss_and_gradient, logs, jac=True, method="L-BFGS-B", bounds=[(-12.0, 12.0)] * len(logs)
     )
-    return np.asarray(found.x)
+    return np.asarray(optimum.x)
 
 
 def _softmax(logs: np.ndarray, sources: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""What a source is, and how sources of any widths get axes in common.
+"""Sources, and common axes for sources of different widths.
 
-A *source* is one backbone under one pooling, with all its chosen layers. Layers of a source differ
-by degrees; sources differ in what they know, so that weights of sources can be read.
+A *source* is all chosen layers of one backbone under one pooling. Layers of a source differ by
+degree, whereas sources differ in what they know; so weights of sources can be interpreted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from layerfuse.core.arrays import Axes, Block, Features
 from layerfuse.core.layers import LayerRef
 from layerfuse.fuse.concat import Concat
 
-_SEEN_TEXTS = 4096  # that common axes are made of: seconds, not minutes, for any width
+_SEEN_TEXTS = 4096  # texts that give the common axes, in seconds for any width
 
 
 def source_names(refs: Sequence[LayerRef]) -> tuple[str, ...]:
@@ -35,16 +35,19 @@ def members(sources: np.ndarray) -> list[np.ndarray]:
 
 def averages(layers: Sequence[Block], weights: np.ndarray, sources: np.ndarray) -> list[Block]:
     """Return the weighted average of the layers of each source, by (text or 1, layer) weights."""
-    return [np.sum([layers[i] * weights[:, [i]] for i in own], axis=0) for own in members(sources)]
+    return [
+        np.sum([layers[i] * weights[:, [i]] for i in of_source], axis=0)
+        for of_source in members(sources)
+    ]
 
 
 def width_of_averages(widths: np.ndarray, sources: np.ndarray) -> int:
-    """Return how wide the averages of all sources are together, given the width of each block."""
-    return int(sum(widths[own[0]] for own in members(sources)))
+    """Return the total width of the averages of all sources, given the width of each block."""
+    return int(sum(widths[of_source[0]] for of_source in members(sources)))
 
 
 def sum_of(parts: Iterable[Block]) -> Block:
-    """Return the sum of arrays of which two are in memory at a time."""
+    """Return the sum of arrays, with two of them in memory at a time."""
     running = iter(parts)
     total = next(running).copy()
     for one in running:
@@ -53,7 +56,7 @@ def sum_of(parts: Iterable[Block]) -> Block:
 
 
 def seen_texts(n_texts: int, random_state: int) -> np.ndarray:
-    """Return the positions of the texts that axes are made of, at most 4,096, ascending."""
+    """Return the positions of the texts that axes are fitted on, at most 4,096, ascending."""
     if n_texts <= _SEEN_TEXTS:
         return np.arange(n_texts)
     drawn = np.random.default_rng(random_state).choice(n_texts, _SEEN_TEXTS, replace=False)
@@ -63,37 +66,37 @@ def seen_texts(n_texts: int, random_state: int) -> np.ndarray:
 def leading_axes(features: Features, n_axes: int, random_state: int) -> Axes:
     """Return the strongest principal axes of centred features, (feature, axis) in float32.
 
-    Orthonormal columns, strongest first; zero where there are fewer directions than asked for.
+    The columns are orthonormal, strongest first; columns beyond the rank of the features are zero.
 
     Source
     ------
     Halko, Martinsson and Tropp 2011, *Finding Structure with Randomness*, SIAM Review 53, by
     scikit-learn.
     """
-    found = min(n_axes, *features.shape)
-    _, strengths, axes = randomized_svd(features, found, n_iter=2, random_state=random_state)
+    n_directions = min(n_axes, *features.shape)
+    _, strengths, axes = randomized_svd(features, n_directions, n_iter=2, random_state=random_state)
     axes[strengths <= 1e-5 * max(float(strengths[0]), 1e-30)] = 0  # rounding noise
     whole = np.zeros((features.shape[1], n_axes), dtype=np.float32)
-    whole[:, :found] = axes.T
+    whole[:, :n_directions] = axes.T
     return whole
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CommonAxes:
-    """Principal axes of all blocks beside each other, cut where the blocks meet.
+    """Principal axes of the concatenated blocks, split by block.
 
-    The scores of a text on the axes are a sum over blocks, so that each block, or source, has
-    scores of its own on the same axes: vectors of equal width whose dimensions mean the same, which
-    no projection of each block alone would give.
+    The scores of a text on the axes are a sum over blocks. So each block, or source, has its own
+    scores on the same axes. These are vectors of equal width whose dimensions have the same
+    meaning; projecting each block on its own axes would not give that.
 
     Parameters
     ----------
     concat : Concat
         Standardises and scales the blocks.
     axes : float32 array of shape (feature, axis)
-        Orthonormal columns, strongest first; zero where there are fewer directions than asked for.
+        Orthonormal columns, strongest first; columns beyond the rank of the features are zero.
     parts : int array of shape (block,)
-        Which source a block belongs to.
+        Part of each block: its source, or for some fusions the block itself.
 
     Source
     ------
@@ -109,42 +112,42 @@ class CommonAxes:
     def fit(
         cls, blocks: Sequence[Block], parts: np.ndarray, n_axes: int, random_state: int
     ) -> "CommonAxes":
-        """Find axes of the training texts."""
+        """Fit the axes on the training texts."""
         concat = Concat.fit(blocks)
         rows = seen_texts(len(blocks[0]), random_state)
         seen = concat.fuse([block[rows] for block in blocks])
         return cls(concat, leading_axes(seen, n_axes, random_state), parts)
 
     def strongest(self, n_axes: int) -> "CommonAxes":
-        """Return the same with fewer axes."""
+        """Return a copy with only the strongest axes."""
         return CommonAxes(self.concat, np.ascontiguousarray(self.axes[:, :n_axes]), self.parts)
 
     @property
     def n_parts(self) -> int:
-        """Number of sources."""
+        """Number of parts."""
         return int(self.parts.max()) + 1
 
     @property
     def owners(self) -> np.ndarray:
-        """Which source each feature of the concatenation belongs to, (feature,)."""
+        """Part of each feature of the concatenation, (feature,)."""
         return np.repeat(self.parts, self.concat.widths)
 
     def scores(self, fused: Block, n_axes: int | None = None) -> Iterator[Block]:
-        """Yield the (text, axis) scores of one source after another.
+        """Yield the (text, axis) scores of one part after another.
 
         Parameters
         ----------
         fused : float32 array of shape (text, feature)
-            By ``concat``.
+            Vectors that ``concat`` fused.
         n_axes : int, optional
-            The strongest ones only.
+            Number of strongest axes to use. Default: all.
         """
         columns = self.concat.columns()
-        for own in members(self.parts):
-            yield sum_of(fused[:, columns[i]] @ self.axes[columns[i], :n_axes] for i in own)
+        for blocks in members(self.parts):
+            yield sum_of(fused[:, columns[i]] @ self.axes[columns[i], :n_axes] for i in blocks)
 
     def stacked(self, fused: Block, n_axes: int | None = None) -> np.ndarray:
-        """Return the scores of all sources at once, (text, source, axis)."""
+        """Return the scores of all parts at once, (text, part, axis)."""
         return np.stack([*self.scores(fused, n_axes)], axis=1)
 
     def arrays(self) -> Mapping[str, np.ndarray]:

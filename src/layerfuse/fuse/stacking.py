@@ -1,4 +1,4 @@
-"""``stacking``: a probe per source, and a pool of what they say."""
+"""``stacking``: a logarithmic pool of one probe per source."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from layerfuse.fuse.sources import source_names, source_of_each
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stacking:
-    """The logarithmic opinion pool of one calibrated probe per source: a logit per class.
+    """The logarithmic opinion pool of one calibrated probe per source, as one logit per class.
 
     Parameters
     ----------
     probes : Probes
         One per source.
     exponents : float64 array of shape (source,)
-        Of the pool, from 0 up.
+        Exponents of the pool, not negative.
     shares : float32 array of shape (source,)
-        Exponent times the root mean square of what the source says, as shares of their sum: an
-        exponent alone may be large for a source that says next to nothing.
+        Weights of the sources: exponent times root mean square of the centred log probabilities,
+        divided by their sum. An exponent alone may be large for a source that contributes little.
 
     Source
     ------
@@ -42,13 +42,13 @@ class Stacking:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Stacking", Features]:
-        """Fit probes, and the pool on what they say about texts that they did not see."""
+        """Fit the probes, and the pool on their held-out log probabilities."""
         check_blocks(blocks, refs, supervision)
         probes, held_out = Probes.fit(blocks, source_of_each(refs), supervision)
         members = list(held_out.transpose(1, 0, 2).astype(float))
         exponents = fit_pool_weights(members, supervision)
         even = np.full(len(members), 1 / len(members))
-        if not exponents.any():  # no source knows anything; a head can only see so if they speak
+        if not exponents.any():  # no source helps; constant vectors would stop the head
             exponents = even
         sizes = [float(np.sqrt(np.square(centred(member)).mean())) for member in members]
         strengths = exponents * sizes
@@ -67,10 +67,10 @@ class Stacking:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
+            If blocks are not as wide as those of ``fit_fuse``, or differ in the number of texts.
         """
-        said = self.probes.log_probabilities(blocks).transpose(1, 0, 2)
-        return centred(pool(list(said), self.exponents))
+        members = self.probes.log_probabilities(blocks).transpose(1, 0, 2)
+        return centred(pool(list(members), self.exponents))
 
     def gates(self, blocks: Sequence[Block]) -> Gates:
         """Return the share of each source in the pool, the same in every row, (text, source)."""

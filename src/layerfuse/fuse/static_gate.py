@@ -17,16 +17,17 @@ from layerfuse.fuse.sources import source_names, source_of_each
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StaticGate:
-    """Blocks beside each other as in ``concat``, each times the root of its source's weight.
+    """Concatenation as in ``concat``, each block times the square root of its source's weight.
 
-    So the weights are those of the sources' kernels in a linear head; equal weights are ``concat``.
+    So the kernel of a linear head is the weighted sum of the sources' kernels. Equal weights give
+    ``concat``.
 
     Parameters
     ----------
     concat : Concat
-        Its scale holds the weights too.
+        Its scale includes the weights.
     weights : float64 array of shape (source,)
-        Sum to 1.
+        Weights of the sources, which sum to 1.
 
     Source
     ------
@@ -41,7 +42,7 @@ class StaticGate:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["StaticGate", Features]:
-        """Learn weights; so few do not make the fused training texts know their labels."""
+        """Learn the weights and fuse the training texts; so few weights hardly leak labels."""
         check_blocks(blocks, refs, supervision)
         concat = Concat.fit(blocks)
         owners = np.repeat(source_of_each(refs), concat.widths)
@@ -63,14 +64,15 @@ class StaticGate:
         Raises
         ------
         ShapeError
-            If the blocks are not as wide as those of ``fit_fuse``, or not all of the same texts.
+            If blocks are not as wide as those of ``fit_fuse``, or differ in the number of texts.
         """
         return self.concat.fuse(blocks)
 
     def gates(self, blocks: Sequence[Block]) -> Gates:
-        """Return what each source is multiplied by, the same in every row, (text, source).
+        """Return the factor of each source, the same in every row, (text, source).
 
-        The roots of ``weights``, made to sum to 1, as gates that depend on the text do.
+        These are the square roots of ``weights``, scaled to sum to 1 as gates that depend on the
+        text do.
         """
         roots = np.sqrt(self.weights)
         return np.tile((roots / roots.sum()).astype(np.float32), (len(blocks[0]), 1))
