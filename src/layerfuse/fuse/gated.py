@@ -124,7 +124,7 @@ class Gated:
         return cls(CommonAxes.from_arrays(arrays), Gate.from_arrays(arrays))
 
 
-def weighted_sum(xp: Any, weights: Any, evidence: Sequence[Any]) -> Any:
+def weighted_sum(xp: Any, weights: Any, outputs: Sequence[Any]) -> Any:
     """Return the logits (text, class): base + sum over parts of weight times contribution."""
-    parts, base = evidence
+    parts, base = outputs
     return xp.einsum("tp,tpc->tc", weights, parts) + base
