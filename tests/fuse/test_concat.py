@@ -1,4 +1,4 @@
-"""concat: every block meets the head at the same strength, whatever its width and scale."""
+"""concat: every block has the same weight in the head, whatever its width and scale."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Evidence of parts equals what refits without each text say, taken apart by hand."""
+"""Evidence equals the decisions of refits without each text, split by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Gates of texts: start even, go where the label is, and are learned as they are used."""
+"""Gates by text: start equal, move to the source that knows the label, fitted as if unseen."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def problem(n_texts, *, by_text, seed=0):
 
 
 def log_loss(name, train, test, random_state=0):
-    """Return the log loss on new texts, what validation said of it, and the fusion."""
+    """Return the log loss on new texts, the held-out log loss, and the fusion."""
     fusion, vectors = FUSIONS[name].fit_fuse(train[0], REFS, Supervision.of(train[1], random_state))
     head, (candidate,) = fit_head(vectors, Supervision.of(train[1]), head="ridge")
     found = head.log_probabilities(fusion.fuse(test[0]))
@@ -43,7 +43,7 @@ def log_loss(name, train, test, random_state=0):
 
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch):
-    """Learn at a pace for so few texts."""
+    """Learn with a learning rate for few texts."""
     schedule = Schedule(2e-2, weight_decay=0.1, batch_texts=64, max_epochs=30, patience=4)
     monkeypatch.setattr("layerfuse.fuse.gate._SCHEDULE", schedule)
 
@@ -67,7 +67,7 @@ def test_gates_follow_the_source_that_carries_the_label_of_a_text(by_text, name)
 
 @pytest.mark.parametrize("name", ["gated", "experts"])
 def test_classes_of_one_text_do_not_spoil_gates(by_text, name):
-    """Whatever the gates, what did not see them is wrong about them, and sure of it."""
+    """Fits without these texts are confidently wrong about them, whatever the gates."""
     (blocks, labels, which), _ = by_text
     more, *_ = problem(500, by_text=True, seed=2)
     both = [np.concatenate(pair) for pair in zip(blocks, more, strict=True)]
@@ -87,7 +87,7 @@ def test_gates_go_to_the_one_source_that_knows(name):
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Learn for a few epochs, where it does not matter how well."""
+    """Learn for a few epochs only, for tests that need no good fit."""
     monkeypatch.setattr(
         "layerfuse.fuse.gate._SCHEDULE", Schedule(2e-2, batch_texts=64, max_epochs=5)
     )
@@ -102,7 +102,7 @@ def test_equal_gates_are_concat(by_text, hasty):
 
 
 def test_gates_start_where_static_ones_are(by_text, monkeypatch):
-    """And stay there without an epoch."""
+    """Without any epoch, gates equal those of ``static_gate``."""
     blocks, labels, _ = by_text[0]
     monkeypatch.setattr("layerfuse.fuse.gate._SCHEDULE", Schedule(max_epochs=0))
     started, vectors = Gated.fit_fuse(blocks, REFS, Supervision.of(labels))
@@ -114,7 +114,7 @@ def test_gates_start_where_static_ones_are(by_text, monkeypatch):
 
 
 def test_noise_is_hardly_ever_trusted(by_text, hasty):
-    """More than one standard error is gained by chance in one of six draws."""
+    """By chance, one draw of six gains more than one standard error."""
     blocks, labels, _ = by_text[0]
     trusted = []
     for seed in range(6):

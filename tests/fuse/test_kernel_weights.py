@@ -1,4 +1,4 @@
-"""Weights of kernels: their leave-one-out error is that of refits, their slope that of a limit."""
+"""Kernel weights: the leave-one-out error equals refits, its slope finite differences."""
 
 import numpy as np
 import pytest
@@ -93,7 +93,7 @@ def test_one_source_and_sources_that_do_not_vary_weigh_the_same():
 
 
 def test_one_text_of_each_group_and_class_is_looked_at():
-    """Left out one by one, copies would tell of each other, and noise look like knowledge."""
+    """If copies were left out singly, they would predict each other, and noise would win."""
     sources, labels = sources_of(40, widths=(4, 9))
     owners = np.repeat([0, 1], [4, 9])
     fused, groups = np.hstack(sources), np.tile(np.arange(40), 2)

@@ -14,7 +14,7 @@ SOURCES = np.array([0, 1, 0, 1])
 
 
 def layers_of(n_texts=300, informative=2, seed=0):
-    """Return two layers each of two sources, interleaved; one of the four tells the label."""
+    """Return two layers of each of two sources, interleaved; one of the four has the label."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n_texts) % 3)
     blocks = [rng.normal(size=(n_texts, w)).astype(np.float32) * 3 + 1 for w in (12, 9, 12, 9)]
@@ -24,7 +24,7 @@ def layers_of(n_texts=300, informative=2, seed=0):
 
 @pytest.fixture(scope="module", autouse=True)
 def brisk():
-    """Learn at a pace for so few texts."""
+    """Learn with a learning rate for few texts."""
     schedule = Schedule(2e-2, weight_decay=0.1, batch_texts=64, max_epochs=40, patience=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("layerfuse.fuse.gate._SCHEDULE", schedule)
@@ -75,7 +75,7 @@ def test_weights_go_to_the_layer_that_knows(fusion, informative):
 
 @pytest.mark.parametrize("fusion", [ScalarMix, Attention])
 def test_classes_of_one_text_say_nothing_of_layers(fusion):
-    """Whatever the weights, what did not see them is wrong about them, and sure of it."""
+    """Fits without these texts are confidently wrong about them, whatever the weights."""
     train, labels = layers_of()
     more, _ = layers_of(120, seed=1)
     both = [np.concatenate(pair) for pair in zip(train, more, strict=True)]

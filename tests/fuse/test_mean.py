@@ -1,4 +1,4 @@
-"""mean: layers of a backbone and pooling are averaged, all else stays apart."""
+"""mean: layers of a backbone and pooling are averaged; other layers are concatenated."""
 
 import numpy as np
 

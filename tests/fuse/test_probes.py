@@ -1,4 +1,4 @@
-"""Probes, stacking and experts: calibrated, held out, pooled at their best."""
+"""Probes, stacking and experts: calibration, held-out outputs and the best pool."""
 
 import numpy as np
 import pytest
@@ -97,7 +97,7 @@ def test_stacking_is_the_best_pool_of_held_out_probes():
     np.testing.assert_allclose(fusion.fuse(others).sum(1), 0, atol=1e-4)
 
 
-def test_where_no_source_knows_all_are_heard_the_same():
+def test_sources_that_do_not_help_have_equal_shares():
     blocks, labels = problem(strengths=())
     fusion, vectors = Stacking.fit_fuse(blocks, REFS, Supervision.of(labels))
     assert fusion.exponents.max() > 0
@@ -107,7 +107,7 @@ def test_where_no_source_knows_all_are_heard_the_same():
 
 @pytest.mark.parametrize("kind", [Stacking, Experts])
 def test_labels_without_meaning_cannot_be_read_off_what_is_held_out(kind):
-    """Left out of the intercept, a text tells its class: all 200 were right in three draws of 4."""
+    """A wrong leave-one-out intercept leaks labels: all 200 were correct in three draws of 4."""
     right = []
     for seed in range(4):
         blocks, labels = problem(200, 2, seed, strengths=())

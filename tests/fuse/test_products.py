@@ -102,7 +102,7 @@ def test_cooccurrence_stands_beside_the_mean():
 
 
 def test_products_that_are_zero_but_for_rounding_say_nothing():
-    """Where there is an axis for every feature no two blocks have one in common."""
+    """With one axis per feature, no two blocks have an axis in common."""
     blocks = blocks_of()
     fusion, vectors = Cooccurrence.fit_fuse(blocks, REFS, Supervision.of(np.arange(40) % 2))
     within = [i == j for i in range(3) for j in range(i, 3)]
@@ -130,7 +130,7 @@ def test_axes_without_variance_are_zero():
 
 @pytest.mark.parametrize("operation", ["sum", "hadamard", "matmul", "quaternion"])
 def test_new_texts_are_no_larger_than_known_ones_where_means_are_large(operation):
-    """Fewer texts than axes leave a direction without variance, and rounded means its length."""
+    """With fewer texts than axes, one axis has no variance but survives by rounded means."""
     rng = np.random.default_rng(0)
     means = [rng.normal(size=300) * 3000 for _ in range(2)]  # first tokens have such dimensions
 
@@ -147,7 +147,7 @@ def test_new_texts_are_no_larger_than_known_ones_where_means_are_large(operation
 
 
 def test_cooccurrence_sees_known_texts_as_it_sees_new_ones():
-    """Axes of few texts hold these whole, and of new texts a part."""
+    """Axes of few texts span these fully, but new texts only in part."""
     rng = np.random.default_rng(0)
     blocks = [rng.normal(size=(440, 300)).astype(np.float32) for _ in range(3)]
     labels = np.arange(40) % 2

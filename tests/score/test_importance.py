@@ -48,7 +48,7 @@ def test_mask_gradients_are_numerical_derivatives(n_classes):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_gradient_is_that_of_a_head_on_all_layers(n_classes):
-    """Written out for features without projection: as many axes as features lose nothing."""
+    """Reference without projection: with as many axes as features, projection loses nothing."""
     block, labels = layers(n_classes=n_classes)
     scores = score_layers(block, labels, "gradient")
     blocks = [block.row(ref).astype(np.float64) for ref in block.refs]

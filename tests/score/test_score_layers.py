@@ -1,4 +1,4 @@
-"""score_layers: several backbones, own functions, and the criterion that looks at nothing."""
+"""score_layers: several backbones, the caller's functions, and a criterion that uses no text."""
 
 import threading
 from types import SimpleNamespace
@@ -85,7 +85,7 @@ def test_layers_side_by_side_score_as_they_do_alone(criterion):
 
 @pytest.mark.parametrize("criterion", ["loo_ridge", "twonn", "anisotropy"])
 def test_rows_in_half_precision_are_measured_in_single(criterion):
-    """Sums of their squares are more than 65,504."""
+    """Sums of their squares exceed 65,504, the largest number in half precision."""
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(2, 300, 64)) * 15 + 50).astype(np.float16)
     values[1, ::2, :5] += 30
@@ -101,7 +101,7 @@ def test_rows_in_half_precision_are_measured_in_single(criterion):
 
 
 def test_layers_are_read_and_own_functions_called_by_one_thread():
-    """A store is not for several threads, nor is what a user may write."""
+    """A store is not thread-safe, and a user's function may not be."""
     readers, callers = set(), set()
 
     class Rows:
@@ -221,7 +221,7 @@ def test_probe_refuses_labels_without_two_classes_of_two_texts():
 
 
 def test_loo_ridge_is_the_log_loss_of_refits():
-    """By formula only of the penalty it chose: refits of every text under the best of the grid."""
+    """Refits without each text, under the best penalty of the grid, give the same log loss."""
     rng = np.random.default_rng(0)
     labels = np.arange(30) % 3
     features = rng.normal(size=(30, 4)) + np.eye(3, 4)[labels] * 2
@@ -241,7 +241,7 @@ def test_loo_ridge_is_the_log_loss_of_refits():
         refits.append(held_out)
     best = min(refits, key=lambda held_out: np.square(targets - held_out).sum())
     by_temperature = [log_softmax(factor * best, axis=1) for factor in np.geomspace(1, 30, 50_000)]
-    smooth = np.eye(3)[labels] * 30 / 31 + 1 / 93  # as if one more text were of no class
+    smooth = np.eye(3)[labels] * 30 / 31 + 1 / 93  # one added text of no class
     likeliest = max(by_temperature, key=lambda tempered: (smooth * tempered).sum())
     expected = likeliest[np.arange(30), labels]
     np.testing.assert_allclose(loo_ridge(features, labels), expected, atol=1e-4)

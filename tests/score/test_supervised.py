@@ -43,7 +43,7 @@ def problem(n_texts=60, width=5, n_classes=3, shift=1.5, seed=0):
     "criterion", [fisher, gbc, hscore, mdl, cka_label, knn, transrate], ids=lambda c: c.__name__
 )
 def test_a_class_without_texts_changes_nothing(criterion):
-    """As in a function of a caller's own, which looks at some of the texts."""
+    """As in a caller's function that uses only some of the texts."""
     features, labels = problem(n_classes=2)
     np.testing.assert_allclose(
         criterion(features, 2 * labels), criterion(features, labels), rtol=1e-6
@@ -108,7 +108,7 @@ def test_logme_knows_no_unit_of_the_features(n_texts, width):
 
 @pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
 def test_logme_is_the_highest_of_several_maxima(unit):
-    """Of texts that share a large mean; one tells how many there are of each class, no more."""
+    """Texts share a large mean; one of the two maxima explains only the class counts."""
     rng = np.random.default_rng(0)
     labels = np.arange(200) % 2
     features = rng.normal(size=(200, 100)) + 100 * rng.normal(size=100)
@@ -116,7 +116,7 @@ def test_logme_is_the_highest_of_several_maxima(unit):
     squares, vectors = np.linalg.eigh(features @ features.T)
 
     def log_densities(column):
-        """Return those of the Gaussian F F' / alpha + I / beta, for many alpha / beta."""
+        """Return the evidences of the Gaussian F F' / alpha + I / beta, for many alpha / beta."""
         projected = np.square(vectors.T @ column)
         for ratio in squares[-1] * 10.0 ** np.arange(-9, 9, 0.02):
             spread = np.maximum(squares, 0) / ratio + 1
@@ -138,7 +138,7 @@ def test_evidence_is_the_density_of_the_labels():
 
 
 def test_logme_starts_every_class_anew():
-    """The mean over classes of two-class problems with one column each: no memory in between."""
+    """The score is the mean over classes of separate problems with one column each."""
     features, labels = problem(shift=2.0)
     alone = []
     for label in range(3):
@@ -248,7 +248,7 @@ def test_gbc_from_closed_forms_of_gaussians():
 
 @pytest.mark.parametrize("seed", [0, 2, 4])
 def test_gbc_of_three_points_looks_at_no_axis_of_rounding_noise(seed):
-    """As the last token of questions is at the first layers; copies of features add nothing."""
+    """As for the last token of questions at the first layers; copies of features add nothing."""
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(3, 100)).astype(np.float32)
     features, labels = points[rng.integers(0, 3, 600)], rng.integers(0, 6, 600)
@@ -297,7 +297,7 @@ def test_cka_label_refuses_three_texts():
 
 
 def test_mdl_of_a_constant_layer_is_that_of_counting():
-    """A probe that sees nothing predicts shares; Laplace's rule mixes them with equal ones."""
+    """A probe on constant features predicts class shares; Laplace's rule mixes in uniform ones."""
     labels = np.random.default_rng(0).permutation(np.repeat([0, 1], [150, 50]))
     order = np.random.default_rng(5).permutation(200)
     ends = [1, 2, 3, 6, 12, 25, 50, 100, 200]
@@ -326,7 +326,7 @@ def test_mdl_refuses_one_class():
 @pytest.mark.parametrize("n_judged", [3000, 2999, 500])
 @pytest.mark.parametrize("offset", [0.0, 500.0])
 def test_loo_ridge_of_many_texts_is_that_of_all_at_some(offset, n_judged, monkeypatch):
-    """In one pass over features far from nought, and errors at a sample only."""
+    """One pass over features with a large mean, and errors on a sample only."""
     features, labels = problem(3000, 12)
     monkeypatch.setattr("layerfuse.score.loo_ridge._ROWS", 700)
     monkeypatch.setattr("layerfuse.score.loo_ridge.MAX_JUDGED", n_judged)
@@ -340,7 +340,7 @@ def test_loo_ridge_of_many_texts_is_that_of_all_at_some(offset, n_judged, monkey
 
 
 def likeliest(held_out, labels, weights):
-    """Log likelihoods at the temperature that suits them, and one more text of no class, best."""
+    """Log likelihoods under the best temperature, with one added text of no class."""
     texts = np.arange(len(labels))
     wanted = np.eye(held_out.shape[1])[labels] * len(labels) / (len(labels) + 1)
     wanted += 1 / held_out.shape[1] / (len(labels) + 1)
@@ -353,7 +353,7 @@ def likeliest(held_out, labels, weights):
 
 
 def test_loo_ridge_of_rare_classes_in_many_texts_is_that_of_all_at_some(monkeypatch):
-    """Of a class of three texts the sample has one: it counts, in the temperature too."""
+    """The sample has one text of a class of three: it counts, also in the temperature."""
     features, labels = problem(1500, 8)
     labels[[5, 305, 605]], labels[900] = 3, 4
     features[labels == 3] += 1

@@ -1,4 +1,4 @@
-"""Layers drawn from known causes, so that one knows what should be chosen."""
+"""Layers drawn from known factors, so that the right choice is known."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""The two selectors that look at refs and scores only."""
+"""The selectors that use only refs and scores."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""budget: as good as trying everything, within the limits, and clear where nothing fits."""
+"""budget: as good as an exhaustive search, within the limits, with an error if nothing fits."""
 
 import itertools
 
@@ -90,7 +90,7 @@ def test_layers_below_the_deepest_cost_nothing_more():
     chosen = {k: select_layers(scores, "budget", k=k, budget=budget) for k in (1, 3, 8)}
     assert [str(ref) for ref in chosen[1]] == ["toy:2:mean"]
     assert [str(ref) for ref in chosen[3]] == ["toy:2:mean", "toy:2:last", "toy:1:mean"]
-    assert len(chosen[8]) == 6  # all in reach
+    assert len(chosen[8]) == 6  # all affordable
     assert "3 ms a text" in chosen[1].reason
 
 

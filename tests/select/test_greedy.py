@@ -71,7 +71,7 @@ def test_one_layer_is_enough_of_noise(n_texts, width):
         rng = np.random.default_rng(seed)
         block = embed(rng.normal(size=(5, n_texts, width)))
         sizes.append(len(choose(block, rng.permutation(np.arange(n_texts) % 2))))
-    assert sizes.count(1) >= 7  # one standard error is not never
+    assert sizes.count(1) >= 7  # by chance, noise gains one standard error in some draws
     assert max(sizes) <= 2
 
 

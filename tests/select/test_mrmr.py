@@ -1,4 +1,4 @@
-"""mrmr: what is said of similarity is true; what is new comes before copies."""
+"""mrmr: similarity is the unbiased CKA; layers that add something come before copies."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def kernels(n_texts=7, seed=0):
 
 
 def test_hsic_is_that_of_double_centring_without_diagonals():
-    """Its other form: inner product of U-centred matrices, Szekely and Rizzo 2014, Lemma 3.1."""
+    """Unbiased HSIC as inner product of U-centred matrices, Szekely and Rizzo 2014, Lemma 3.1."""
 
     def u_centred(kernel):
         n = len(kernel)
@@ -34,7 +34,7 @@ def test_hsic_is_that_of_double_centring_without_diagonals():
 
 
 def test_hsic_is_unbiased():
-    """Averaged over all samples of 5 from 7 texts it is that of the 7."""
+    """Its average over all samples of 5 from 7 texts equals its value on the 7."""
     one, two = kernels()
     samples = [np.ix_(s, s) for s in itertools.combinations(range(7), 5)]
     each = [unbiased_hsic(one[s], two[s]) / (5 * 2) for s in samples]

@@ -1,4 +1,4 @@
-"""selection_stability: shares are shares of choices on other draws of the texts."""
+"""selection_stability: shares of resamples in which a layer is chosen, and standard errors."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ REFS = tuple(LayerRef("toy", i, "mean") for i in range(3))
 
 
 def noisy(gap, n_texts=400, seed=0):
-    """Scores of three layers of which the second is better by so many standard errors."""
+    """Scores of three layers; the second is better by the given number of standard errors."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(size=(n_texts, 3))
     noise = (noise - noise.mean(0)) / noise.std(0)
@@ -32,7 +32,7 @@ def test_a_sure_choice_is_always_made_and_an_open_one_half_of_the_time():
 
 
 def test_one_standard_error_is_right_five_times_in_six():
-    """The gap of resampled means is normal about the gap, with its standard error."""
+    """The difference of resampled means is normal around the difference of the means."""
     shares = selection_stability(noisy(1), "best", k=1, n_resamples=1000).shares
     assert shares[1] == pytest.approx(0.8413, abs=0.05)
 
@@ -113,7 +113,7 @@ def test_no_more_texts_are_held_than_allowed(embed, complements, monkeypatch):
 
 
 def test_errors_over_halves_are_those_of_all_texts(embed, monkeypatch):
-    """Of a mean, which falls with the root of the texts, though few of them are drawn from."""
+    """The error of a mean falls with the root of all texts, though halves come from few of them."""
     monkeypatch.setattr(stability, "MAX_TEXTS", 200)
     rng = np.random.default_rng(0)
     block = embed([rng.normal(size=(3200, 1)), rng.normal(size=(3200, 1))])
@@ -130,7 +130,7 @@ def test_errors_over_halves_are_those_of_all_texts(embed, monkeypatch):
 
 
 def test_halves_of_very_many_classes(embed, monkeypatch):
-    """A draw that keeps shares would hold one text of each, of which there is no half."""
+    """A stratified sample would have one text of each class, which cannot be halved."""
     monkeypatch.setattr(stability, "MAX_TEXTS", 60)
     labels = np.repeat(np.arange(60), 2)
     pool = stability._pool(labels, np.random.default_rng(0))
@@ -165,7 +165,7 @@ def test_of_classes_of_two_or_three_texts_half_are_in_a_half(size, n_large):
 
 
 def test_few_texts_a_class_make_no_choice_sure(embed):
-    """Layers of noise: what one half has best, another has not, though classes have two texts."""
+    """Layers of noise: the best layer differs between halves, also if classes have two texts."""
     labels = np.repeat(np.arange(12), 2)
     block = embed(np.random.default_rng(0).normal(size=(6, 24, 4)))
     scores = rescored(block, labels)

@@ -1,4 +1,4 @@
-"""top: over all backbones, so many as asked for or as cannot be told apart."""
+"""top: the best over all backbones, k layers or all within one standard error."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Principal axes: orthonormal, strongest first, none without variance, few where there are many."""
+"""Principal axes: orthonormal, strongest first, none without variance, at most the limit."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SHAPES = pytest.mark.parametrize(("n_texts", "width"), [(60, 8), (20, 50), (15, 
 
 
 def principal_axes(features, random_state=0):
-    """Return the axes as columns: what unit coefficients on each are on the features."""
+    """Return the axes as columns, by lifting unit coefficients to the features."""
     projection = project(features, random_state)
     return projection.lift(np.eye(projection.vectors.shape[1], dtype=np.float32))
 
@@ -75,7 +75,7 @@ def test_no_more_axes_than_the_limit_and_those_the_strongest(monkeypatch, n_text
     monkeypatch.setattr(axes_module, "MAX_AXES", 5)
     strongest = principal_axes(features)
     assert strongest.shape == (width, 5)
-    # Found alone they have other last bits, and may point the other way.
+    # Computed alone, they differ in the last bits and may have the opposite sign.
     np.testing.assert_allclose(np.abs((strongest * whole[:, :5]).sum(0)), 1, atol=1e-6)
 
 
@@ -113,7 +113,7 @@ def test_few_of_many_axes_are_nearly_the_exact_ones(monkeypatch, n_texts, width)
     exact = principal_axes(features)
     monkeypatch.setattr(axes_module, "_SPARE", 8)
     found = principal_axes(features)
-    assert not np.array_equal(found, exact)  # else the shorter way was not taken
+    assert not np.array_equal(found, exact)  # otherwise no subspace iteration ran
     np.testing.assert_allclose(found.T @ found, np.eye(12), atol=1e-3)
     centred = features - features.mean(0)
     held, most = (np.square(centred @ axes).sum(0) for axes in (found, exact))
@@ -125,7 +125,7 @@ def test_few_of_many_axes_are_nearly_the_exact_ones(monkeypatch, n_texts, width)
 @SHAPES
 @pytest.mark.parametrize("spare", [256, 2])
 def test_vectors_are_the_centred_features_on_the_axes(monkeypatch, n_texts, width, spare):
-    """However few axes there are, and though texts that are fewer than features need none."""
+    """Also with few axes, and if texts are fewer than features and no axes are computed."""
     monkeypatch.setattr(axes_module, "_SPARE", spare)
     monkeypatch.setattr(axes_module, "_ROWS", 7)
     monkeypatch.setattr(axes_module, "MAX_AXES", 4)

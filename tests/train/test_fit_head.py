@@ -26,7 +26,7 @@ def blobs(n_texts, n_classes=2, width=20, shift=1.5, shares=None, seed=0):
 
 
 def fit(features, labels, head="auto", weights=None, groups=None):
-    """Fit a head on labels alone, or on what else is known of the texts."""
+    """Fit a head on labels, and on weights and groups if given."""
     return fit_head(features, Supervision.of(labels, weights=weights, groups=groups), head=head)
 
 
@@ -102,7 +102,7 @@ def in_a_row(n_texts=600, seed=0):
 
 
 def half_in_a_row():
-    """Of the first texts ridge knows more, of the others, in other dimensions, the other does."""
+    """On one half ridge is better; on the other, in other dimensions, logistic regression."""
     (wide, first), (line, second) = blobs(400, 3, width=300, shift=4), in_a_row(400)
     features = np.zeros((800, 302), dtype=np.float32)
     features[:400, :300], features[400:, 300:] = wide, line / line.std()
@@ -123,7 +123,7 @@ def test_auto_keeps_the_lower_held_out_log_loss(problem, kind):
 
 
 def test_auto_keeps_a_blend_that_is_surely_better():
-    """Where most texts lie as ridge has it, and some as logistic regression does."""
+    """Ridge is better on half of the texts, logistic regression on the others."""
     fitted, candidates = fit(*half_in_a_row())
     by_kind = {candidate.kind: candidate for candidate in candidates}
     assert fitted.kind == "blend"
@@ -149,7 +149,7 @@ def test_a_blend_is_the_pool_of_its_heads():
     direction = found.x
 
     def loss_with_one_more_text(size):
-        """Of all classes alike, for which the pool is a little less sure."""
+        """Return the loss with one added text that has equal shares of all classes."""
         held_out = pooled([c.held_out for _, (c,) in members], size * direction)
         own = held_out[np.arange(200), labels]
         return -(200 * own + held_out.mean(1)).mean() / 201
@@ -165,8 +165,8 @@ def test_a_blend_is_the_pool_of_its_heads():
     np.testing.assert_array_equal(again.decisions(features), blend.decisions(features))
 
 
-def test_a_blend_of_heads_that_know_nothing_is_calm():
-    """Held out, shuffled labels are at chance at best; exponents of 0 would say nothing at all."""
+def test_a_blend_of_heads_on_shuffled_labels_is_not_confident():
+    """Held-out log loss is at chance at best; exponents must still not be 0."""
     features, labels = blobs(60, width=20)
     shuffled = np.random.default_rng(1).permutation(labels)
     blend, candidates = fit(features, shuffled, head="blend")
@@ -190,8 +190,8 @@ def test_ridge_is_that_of_scikit_learn_on_the_features_themselves(weighted, n_te
 
 
 @HEAD
-def test_texts_of_a_group_foretell_nothing_of_each_other(head):
-    """Five copies of each text, under labels that mean nothing: known by copies, all were right."""
+def test_groups_are_held_out_together(head):
+    """Five copies of each text under shuffled labels: without groups, copies give labels away."""
     features, labels = blobs(100, width=200)
     shuffled = np.random.default_rng(1).permutation(labels)
     copied, own = np.repeat(features, 5, axis=0), np.repeat(shuffled, 5)
@@ -202,7 +202,7 @@ def test_texts_of_a_group_foretell_nothing_of_each_other(head):
     assert unseen.log_loss > 0.65
 
 
-def test_ridge_says_of_copies_held_out_together_what_it_says_of_the_texts_alone():
+def test_ridge_predicts_copies_held_out_together_as_the_texts_alone():
     features, labels = blobs(80, 3, width=12, shift=2)
     alone, (candidate,) = fit(features, labels, head="ridge")
     twice, again = np.tile(features, (2, 1)), np.tile(labels, 2)
@@ -283,8 +283,8 @@ def test_rare_classes_can_be_learnt(head, n_classes, per_class):
 
 
 @pytest.mark.parametrize("head", ["ridge", "logistic", "mlp"])
-def test_the_only_text_of_a_class_is_learned_and_judges_nothing(head):
-    """However badly it is foretold, by what saw no text of its class, the others are judged."""
+def test_the_only_text_of_a_class_is_learned_but_not_in_the_held_out_loss(head):
+    """No fit without it knows its class, so its held-out prediction must be wrong."""
     features, labels = blobs(300, 3, shift=4)
     _, (without,) = fit(features, labels, head=head)
     one = np.zeros((1, features.shape[1]), dtype=np.float32)

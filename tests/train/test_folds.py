@@ -70,8 +70,8 @@ def test_a_fit_that_fails_gives_threads_and_warnings_back():
     assert warnings.filters == filters
 
 
-def test_fits_that_overlap_give_warnings_back_and_say_nothing_meanwhile():
-    """The one that begins first ends first: what the other found it would restore as it left."""
+def test_overlapping_fits_silence_warnings_and_restore_the_filters():
+    """The first thread to enter leaves first; the other must not restore silenced filters."""
     filters = list(warnings.filters)
     begun, ended = threading.Event(), threading.Event()
     heard = []
@@ -106,8 +106,8 @@ def test_texts_of_one_group_are_held_out_by_one_fold():
     cross_validate(fit, (1.0, 4.0), Supervision.of(LABELS, groups=groups))
 
 
-def test_settings_are_compared_as_sure_as_they_best_are():
-    """One is right of every text and hardly sure of any, one shouts and is wrong of every fifth."""
+def test_settings_are_compared_under_their_best_temperatures():
+    """One setting is always correct with low confidence, the other wrong in one text of five."""
 
     def fit(setting, train, rest):
         sign = np.where(LABELS[rest] == 1, 1.0, -1.0)
@@ -116,13 +116,13 @@ def test_settings_are_compared_as_sure_as_they_best_are():
 
     chosen, logits = cross_validate(fit, ("loud", "right"), KNOWN)
     assert chosen == "right"
-    assert np.abs(logits).max() == 0.01  # as they are
+    assert np.abs(logits).max() == 0.01  # returned without a temperature
 
 
-def test_the_only_text_of_its_class_in_a_fold_counts_for_how_sure_it_is():
-    """One is right of a common class and takes all for it, one knows nothing.
+def test_texts_of_classes_with_one_text_in_the_fold_count_in_its_temperature():
+    """One setting always predicts the common class, the other predicts nothing.
 
-    As sure as the common class alone would have it, it were the worse one.
+    With a temperature fitted on the common class alone, the first would look worse.
     """
     labels = np.concatenate([np.zeros(20, int), np.arange(20) % 4 + 1])
 

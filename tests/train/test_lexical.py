@@ -1,4 +1,4 @@
-"""The lexical head against scikit-learn's own pipeline, and on texts where words are all."""
+"""The TF-IDF head against scikit-learn's pipeline, and on texts whose words give the class."""
 
 import time
 
@@ -27,7 +27,7 @@ COMMON = ["the", "of", "and", "with", "big", "small", "old", "new"]
 
 
 def topical(n_texts=240, n_classes=3, noise=0.2, seed=0):
-    """Return texts of common words and of words of one topic, some of another; and the topics."""
+    """Return texts of common words and words of a topic, with some of other topics; and topics."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n_texts) % n_classes)
     texts = []
@@ -126,8 +126,8 @@ def test_margins_are_as_sure_as_held_out_texts_let_them_be(loss):
         assert -other[np.arange(len(labels)), labels].mean() > candidate.log_loss
 
 
-def test_texts_that_repeat_each_other_foretell_nothing_of_each_other():
-    """Five copies of each text, under labels that mean nothing: no copy tells of another's."""
+def test_near_duplicates_are_held_out_together():
+    """Five copies of each text under labels that words do not predict: copies must not help."""
     texts, labels = topical(100, 2, noise=1)
     copied = [f"{text} r{i} s{i}" for i, text in enumerate(texts) for _ in range(5)]
     groups = repeat_groups(copied)
@@ -165,8 +165,8 @@ def test_a_class_too_rare_for_every_fold_is_learnt():
 
 
 @LOSSES
-def test_classes_of_one_text_make_no_other_text_less_sure(loss):
-    """Held-out texts of three classes, with three classes more that folds cannot know."""
+def test_classes_of_one_text_do_not_lower_the_temperature(loss):
+    """Three classes with texts to hold out, and three of one text that no fold can know."""
     texts, labels = topical(120, noise=0)
     lone = [f"lone{i} word{i}" for i in range(3)]
     _, few = fit_lexical(texts, Supervision.of(labels), losses=[loss])
@@ -184,7 +184,7 @@ def test_arrays_are_the_whole_state():
 
 
 def test_heads_of_older_folders_read_words_as_they_did():
-    """Without marks of any script: of फिल्म they have लम, of अच्छी अचछ."""
+    """Their words have no marks of any script: लम instead of फिल्म, अचछ instead of अच्छी."""
     texts, labels = topical()
     words = [("फिल्म", "अच्छी")[label % 2] for label in labels]
     texts = [f"{text} {word}" for text, word in zip(texts, words, strict=True)]
@@ -222,22 +222,22 @@ def test_texts_that_share_no_word_have_no_lexical_head(texts):
     assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
 
 
-def test_words_that_no_fold_can_read_are_no_lexical_head():
-    """Each stands in two texts, of which one is held out: what it tells nobody knows."""
+def test_words_in_no_two_training_texts_of_a_fold_give_no_lexical_head():
+    """Each word occurs in two texts, one of which is always held out."""
     texts = ["red apple", "red cherry", "blue sky", "blue sea"]
     assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
     assert fit_lexical(texts * 2, Supervision.of(np.array([0, 0, 1, 1] * 2))) is not None
 
 
 @pytest.mark.parametrize("n_threads", [1, 4])
-def test_texts_are_read_once_for_all_settings_that_read_them_alike(monkeypatch, n_threads):
-    """By words and by pairs on the first fold, as one of these on the others and on all texts."""
+def test_texts_are_vectorised_once_for_all_settings_with_the_same_features(monkeypatch, n_threads):
+    """With and without pairs on the first fold; one of both on the other folds and all texts."""
     monkeypatch.setattr("layerfuse.core.threads._product_threads", lambda: n_threads)
     read, reads = lexical._read, []
 
     def watched(texts, others, longest):
         reads.append((longest, tuple(texts)))
-        time.sleep(0.02)  # so that others come by meanwhile
+        time.sleep(0.02)  # so that other threads call it meanwhile
         return read(texts, others, longest)
 
     monkeypatch.setattr(lexical, "_read", watched)

@@ -25,12 +25,12 @@ def unit_rows(n_texts=120, n_classes=3, width=6, seed=0, shift=2):
 
 
 def as_logits(margins):
-    """Return logits (text, class) of margins, which two classes have one of."""
+    """Return logits (text, class) from margins; with two classes there is one margin per text."""
     return margins if margins.ndim > 1 else np.stack([-margins, margins], axis=1) / 2
 
 
 def best_factor(logits, labels):
-    """Return the factor that makes labels likeliest, and one more text of all classes alike."""
+    """Return the most likely factor for the labels plus one text with equal shares of classes."""
 
     def loss(log_factor):
         logs = log_softmax(np.exp(log_factor) * logits, axis=1)
@@ -41,7 +41,7 @@ def best_factor(logits, labels):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_penalty_and_quality_are_those_of_cross_validation(n_classes):
-    """Each penalty as sure as it best is, on the first fold; that of the lowest loss, on all."""
+    """Penalties are compared on the first fold, each under its best temperature."""
     features, labels = unit_rows(n_classes=n_classes)
     folds = StratifiedKFold(5, shuffle=True, random_state=7)
     _, first = next(folds.split(features, labels))
@@ -63,8 +63,8 @@ def test_penalty_and_quality_are_those_of_cross_validation(n_classes):
     assert candidate.accuracy == pytest.approx(accuracy, abs=0.01)
 
 
-def test_few_texts_of_many_dimensions_are_told_as_surely_as_they_can_be():
-    """The weakest penalty of the grid still leaves it less sure than it could be of new texts."""
+def test_few_texts_of_many_dimensions_are_calibrated():
+    """Without a temperature, even the weakest penalty of the grid leaves it underconfident."""
     train, labels = unit_rows(150, 6, width=300, shift=6)
     _, head = fit_logistic(train, Supervision.of(labels))
     others, truth = unit_rows(3000, 6, width=300, seed=1, shift=6)
@@ -72,8 +72,8 @@ def test_few_texts_of_many_dimensions_are_told_as_surely_as_they_can_be():
     assert chances.max(1).mean() == pytest.approx((chances.argmax(1) == truth).mean(), abs=0.05)
 
 
-def test_classes_that_folds_lack_make_no_other_text_less_sure():
-    """Forty classes of one text, beside two of forty: of these, as sure as one may be."""
+def test_classes_that_folds_lack_leave_the_others_calibrated():
+    """Forty classes of one text and two of forty texts; new texts of these are calibrated."""
     surely, rightly = [], []
     for seed in range(4):
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""The MLP head: learns what no linear head can, and is honest about it."""
+"""The MLP head: learns what no linear head can, with a held-out loss that holds for new texts."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from layerfuse.train.mlp import forward
 
 
 def circles(n_texts=400, seed=0, width=6):
-    """Return vectors of which the length in two dimensions is the class: not linear."""
+    """Return vectors whose class depends on their length in two dimensions: not linear."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n_texts) % 2)
     vectors = rng.normal(size=(n_texts, width)) * 0.3
@@ -30,7 +30,7 @@ def fitted():
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Learn for a few epochs, where it does not matter how well."""
+    """Learn for a few epochs only, for tests that need no good fit."""
     monkeypatch.setattr("layerfuse.train.mlp._SCHEDULE", Schedule(max_epochs=4))
 
 

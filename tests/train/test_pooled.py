@@ -21,7 +21,7 @@ def fit_pooled_head(vectors, texts, labels, *, head="auto", lexical="auto", weig
 
 
 def problem(*, in_words, in_vectors, width=6, seed=0):
-    """Return vectors, texts and labels; how sure words and vectors are of the label is given."""
+    """Return vectors, texts and labels; arguments say how well words and vectors predict labels."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(N_TEXTS) % 2)
     vectors = rng.normal(size=(N_TEXTS, width)).astype(np.float32)
@@ -53,7 +53,7 @@ def test_words_join_where_they_know_what_the_vectors_do_not():
     assert by_kind["pooled"].log_loss < min(
         by_kind[kind].log_loss for kind in ("ridge", "logistic", "lexical")
     )
-    # Of several draws: the losses of one alone differ by more than those of the heads.
+    # Over several draws, because losses differ more between draws than between heads.
     draws = [problem(in_words=0.6, in_vectors=1.5, seed=seed) for seed in range(1, 6)]
     vectors_of, texts_of, labels_of = zip(*draws, strict=True)
     every_text = [text for texts_of_one in texts_of for text in texts_of_one]
@@ -66,7 +66,7 @@ def test_words_join_where_they_know_what_the_vectors_do_not():
 
 @pytest.fixture(scope="module")
 def words_that_know_nothing():
-    """Lexical heads of eight draws; the labels of ``problem`` are the same under any width."""
+    """TF-IDF heads of eight draws; the labels of ``problem`` do not depend on the width."""
     draws = [problem(in_words=0, in_vectors=2.5, seed=seed) for seed in range(8)]
     return [fit_words(texts[:200], Supervision.of(labels[:200])) for _, texts, labels in draws]
 
@@ -74,7 +74,7 @@ def words_that_know_nothing():
 @pytest.mark.parametrize("head", ["auto", "ridge", "logistic"])
 @pytest.mark.parametrize("width", [6, 80])
 def test_words_that_know_nothing_stay_away(head, width, words_that_know_nothing):
-    """Even where the head is too sure of itself, as a logistic one is in many dimensions."""
+    """Also if the head is overconfident, as logistic regression is in many dimensions."""
     joined = []
     for seed, words in enumerate(words_that_know_nothing):
         vectors, _, labels = problem(in_words=0, in_vectors=2.5, width=width, seed=seed)
@@ -84,7 +84,7 @@ def test_words_that_know_nothing_stay_away(head, width, words_that_know_nothing)
     assert sum(joined) <= 2
 
 
-def test_asked_for_they_join_and_refused_they_are_not_even_fitted():
+def test_words_always_join_if_true_and_are_not_fitted_if_false():
     vectors, texts, labels = problem(in_words=0, in_vectors=2.5)
     always, _ = fit_pooled_head(vectors, texts, labels, lexical=True)
     never, candidates = fit_pooled_head(vectors, texts, labels, lexical=False)
@@ -102,7 +102,7 @@ def test_without_words_it_is_the_head_on_vectors():
 
 
 def as_sure_as_one_more_text_lets_it_be(members, exponents, labels, weights):
-    """Scale exponents to the most likely size if one text more were of every class alike."""
+    """Scale exponents to the most likely size with one added text of equal class shares."""
     pooled = sum(e * member for e, member in zip(exponents, members, strict=True))
 
     def loss(size):

@@ -66,8 +66,8 @@ def test_case_punctuation_and_spaces_make_no_difference():
     assert groups[2] != groups[0]
 
 
-def test_a_phrase_of_the_form_tells_of_no_repeat():
-    """What stands in more than 64 texts is no repeat; the same text twice is, however often."""
+def test_a_phrase_of_a_form_makes_no_near_duplicates():
+    """A sequence in more than 64 texts does not count, but equal texts do, however many."""
     form = [f"we are sorry to hear of item{i}" for i in range(65)]
     assert len(np.unique(repeat_groups(form))) == 65
     assert len(np.unique(repeat_groups(form[:64]))) == 1
