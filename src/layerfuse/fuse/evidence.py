@@ -75,7 +75,7 @@ def held_out_evidence(scores: Callable[[], Iterable[Block]], supervision: Superv
     for part_scores in scores():
         part = part_scores[:, live].astype(np.float64)
         part -= path.weights @ part / len(part)
-        learned = (part * moved).sum(1, keepdims=True) * weighted  # from the text's own label
+        learned = (part * moved).sum(1, keepdims=True) * weighted  # from labels that are left out
         for rows in together:
             learned[rows] = part[rows] @ (moved[rows].T @ weighted[rows])
         parts.append((temperature * (part @ coefficients - learned)).astype(np.float32))

@@ -32,11 +32,11 @@ def anisotropy(features: Features) -> float:
     Ethayarajh 2019, arXiv:1909.00512, section 3.3, where it is measured between tokens.
     """
     lengths = np.linalg.norm(features, axis=1)
-    alive = lengths > 0
-    units = features[alive] / lengths[alive, None]
+    nonzero = lengths > 0
+    units = features[nonzero] / lengths[nonzero, None]
     total = float(np.square(units.sum(0, dtype=np.float64)).sum())
     n_texts = len(features)
-    return -(total - float(alive.sum())) / (n_texts * (n_texts - 1))
+    return -(total - float(nonzero.sum())) / (n_texts * (n_texts - 1))
 
 
 ANISOTROPY = CriterionInfo(

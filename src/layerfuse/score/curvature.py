@@ -50,7 +50,7 @@ def curvature(evidence: Evidence) -> dict[LayerRef, PerText]:
     inner = [
         ref
         for ref in evidence.block.refs
-        if ref.layer and {_beside(ref, -1), _beside(ref, 1)} <= have
+        if ref.layer and {_shifted(ref, -1), _shifted(ref, 1)} <= have
     ]
     if not inner:
         raise LayerError(
@@ -60,14 +60,14 @@ def curvature(evidence: Evidence) -> dict[LayerRef, PerText]:
     rows: dict[LayerRef, Features] = {}  # three at a time; each is read once
     angles = {}
     for ref in sorted(inner, key=lambda r: (r.pooling, r.layer)):
-        wanted = (_beside(ref, -1), ref, _beside(ref, 1))
-        rows = {r: rows[r] if r in rows else evidence.row(r) for r in wanted}
+        triple = (_shifted(ref, -1), ref, _shifted(ref, 1))
+        rows = {r: rows[r] if r in rows else evidence.row(r) for r in triple}
         before, here, after = rows.values()
         angles[ref] = -_angles(here - before, after - here)
     return {ref: angles[ref] for ref in inner}
 
 
-def _beside(ref: LayerRef, step: int) -> LayerRef:
+def _shifted(ref: LayerRef, step: int) -> LayerRef:
     return LayerRef(ref.backbone, ref.layer + step, ref.pooling)
 
 

@@ -52,12 +52,12 @@ def gbc(features: Features, labels: ClassIndices) -> float:
     shares = targets / targets.sum(0)
     means = shares.T @ axes
     spread = axes.var(0)
-    alive = spread > spread.max() * _ROUNDING
+    varies = spread > spread.max() * _ROUNDING
     variances = np.stack(
         [share @ np.square(axes - mean) for share, mean in zip(shares.T, means, strict=True)]
     )
-    means, spread = means[:, alive], spread[alive]
-    variances = np.maximum(variances[:, alive], _FLOOR * spread)
+    means, spread = means[:, varies], spread[varies]
+    variances = np.maximum(variances[:, varies], _FLOOR * spread)
     overlap = 0.0
     for mean, variance in zip(means, variances, strict=True):
         middle = (variances + variance) / 2

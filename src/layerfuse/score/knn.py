@@ -41,11 +41,11 @@ def knn(features: Features, labels: ClassIndices) -> PerText:
     targets = one_hot(labels)
     standard = Standardizer.fit(features).apply(features)
     n_neighbours = min(N_NEIGHBOURS, len(labels) - 1)
-    found = nearest(standard, n_neighbours).texts
+    neighbours = nearest(standard, n_neighbours).texts
     # The j-th neighbour has 1 + 2^-j votes. The excess over 1 never adds up to another vote, and no
     # two sets of neighbours have the same sum.
     votes = 1 + 0.5 ** np.arange(1, n_neighbours + 1)
-    counted = sum(vote * targets[found[:, j]] for j, vote in enumerate(votes))
+    counted = sum(vote * targets[neighbours[:, j]] for j, vote in enumerate(votes))
     right: PerText = (np.argmax(counted, axis=1) == labels).astype(np.float64)
     return right
 

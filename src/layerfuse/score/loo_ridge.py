@@ -117,8 +117,8 @@ def _held_out(rows: np.ndarray, features: Features, targets: Targets) -> np.ndar
     penalties = np.logspace(-3, 3, N_PENALTIES) * mean_eigenvalue
     fit = RidgeFit((axes.T @ cross).astype(axes.dtype), eigenvalues, penalties)
     centre = near + offset.astype(features.dtype)
-    judged = features[rows] - centre
-    basis = judged @ (scale[:, None].astype(features.dtype) * axes)
+    left_out = features[rows] - centre
+    basis = left_out @ (scale[:, None].astype(features.dtype) * axes)
     centred = targets[rows] - counts / n_texts
     losses = sum(
         np.einsum("tpc,tpc->p", errors, errors) for errors in _errors(fit, basis, centred, n_texts)

@@ -102,8 +102,8 @@ def _order(
     left = list(range(len(values)))
     while left:
         n_chosen = len(values) - len(left)
-        wanted = relevance - redundancy / max(1, n_chosen)
-        chosen = max(left, key=lambda i: float(wanted[i]))
+        preference = relevance - redundancy / max(1, n_chosen)
+        chosen = max(left, key=lambda i: float(preference[i]))
         left.remove(chosen)
         yield scores.refs[chosen]
         for i in left:

@@ -49,11 +49,11 @@ def cross_validate(
     """
     (train, rest), *others = supervision.folds()
     tried = _fits(fit_and_predict, [(setting, train, rest) for setting in settings])
-    judged, counted = supervision.part(rest), supervision.held_out_weights()[rest]
+    first, weights = supervision.part(rest), supervision.held_out_weights()[rest]
 
     def loss(logits: Targets) -> float:
-        factor = likeliest_factor(logits, judged.labels, counted, judged.groups)
-        return held_out_log_loss(factor * logits, judged.labels, counted)
+        factor = likeliest_factor(logits, first.labels, weights, first.groups)
+        return held_out_log_loss(factor * logits, first.labels, weights)
 
     best = int(np.argmin([loss(logits) for logits in tried]))
     held_out = np.empty((len(supervision.labels), tried[best].shape[1]))
