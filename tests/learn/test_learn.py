@@ -90,7 +90,7 @@ def test_where_nothing_is_better_the_start_is_kept():
 
 
 def test_the_validation_loss_is_that_of_texts_not_trained_on():
-    """Judges are stratified and no text of theirs moves the parameters."""
+    """Validation texts are stratified and do not influence the parameters."""
     features, labels = problem(200)
     seen = []
 
@@ -139,7 +139,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_input():
     with pytest.raises(FeatureError, match=r"loss became nan.*from these features, up to inf"):
         run(features, labels)
     features, labels = problem()
-    with pytest.raises(FeatureError, match="Learning stopped"):
+    with pytest.raises(FeatureError, match="Training stopped"):
         run(features * np.float32(1e30), labels, learning_rate=1e9)
 
 
@@ -158,8 +158,8 @@ def test_lengths_and_names_are_checked():
         run(features[:-1], labels)
 
 
-def test_judges_are_not_known_by_texts_that_repeat_them():
-    """Labels mean nothing; whoever has seen a copy of each judge is right about them all."""
+def test_no_near_duplicate_of_a_validation_text_is_trained_on():
+    """Labels are random, so only a model that has seen copies of a validation text predicts it."""
     rng = np.random.default_rng(0)
     features = np.repeat(rng.normal(size=(60, 200)), 3, axis=0).astype(np.float32)
     labels, groups = np.repeat(rng.integers(2, size=60), 3), np.repeat(np.arange(60), 3)
@@ -169,8 +169,8 @@ def test_judges_are_not_known_by_texts_that_repeat_them():
     assert min(judged.losses) > 0.5
 
 
-def test_a_class_that_only_judging_groups_have_is_trained_on():
-    """Class 4 stands beside rarer ones everywhere, by which its groups are drawn."""
+def test_a_class_that_only_validation_groups_have_is_trained_on():
+    """Every group with class 4 also has a rarer class, by which it is stratified."""
     labels = np.append(np.arange(40) % 2, [2, 4, 2, 3, 4, 3])
     groups = np.append(np.arange(40), [40, 40, 41, 42, 42, 43])
     moved = 0
@@ -182,7 +182,7 @@ def test_a_class_that_only_judging_groups_have_is_trained_on():
     assert 0 < moved < 40
 
 
-def test_a_committee_has_a_member_for_each_fold_that_did_not_see_it():
+def test_each_fold_has_a_committee_member_that_did_not_see_it():
     features, labels = problem()
     starts = []
 
@@ -220,7 +220,7 @@ def test_a_fold_holds_whole_groups():
 
 
 def test_members_know_nothing_of_their_fold():
-    """A feature that is one text's own tells its label only to who saw that text."""
+    """One feature per text: only a member that has seen the text can predict its label."""
     labels = np.arange(60) % 2
     features = np.eye(60, dtype=np.float32) * 5
     members = learn_committee(

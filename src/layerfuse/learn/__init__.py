@@ -1,4 +1,4 @@
-"""Parameters by gradient, for fusions and heads; torch is imported when something learns."""
+"""Training by gradient, for fusions and heads. torch is imported only when training starts."""
 
 from layerfuse.learn.committee import Member, learn_committee
 from layerfuse.learn.learn import learn

@@ -1,4 +1,4 @@
-"""Several fits of one model, each on other folds: what one says of a text it did not see."""
+"""Fits one model per fold, for predictions of texts that the model has not seen."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from layerfuse.learn.learn import learn
 from layerfuse.learn.model import Forward, Parameters, Schedule
 
 Member = tuple[Parameters, np.ndarray]
-"""Parameters, and the positions of the texts that these have not seen."""
+"""Parameters, and the positions of the texts that they were not trained on."""
 
 
 def learn_committee(
@@ -22,26 +22,26 @@ def learn_committee(
     names: Sequence[str],
     schedule: Schedule,
 ) -> list[Member]:
-    """Learn once per fold, from other folds and another start each time.
+    """Train one member per fold, on all other folds and from its own starting parameters.
 
-    The members together predict new texts, better than one of them; each predicts the texts of its
-    own fold, which it saw neither in training nor in stopping, so that what is built on top learns
-    from predictions as they will be.
+    New texts are predicted by all members together, which is better than by one. A training text is
+    predicted by the member that saw it neither in training nor in early stopping, so that models on
+    top learn from predictions like those of new texts.
 
     Parameters
     ----------
     forward, inputs, names, schedule
         As in ``learn``.
     initial : callable
-        From a generator of random numbers to parameters to start from.
+        Draws starting parameters from a random generator.
     supervision : Supervision
-        Of the texts. Those of one group stay in one fold, and where they train judge together or
-        not at all. Its ``random_state`` draws folds, starts, batches and dropout.
+        One entry per text. The texts of a group share a fold, and are all trained on or all used
+        for validation. Its ``random_state`` seeds folds, starting parameters, batches and dropout.
 
     Returns
     -------
     list of Member
-        At most five; every text is in exactly one fold.
+        At most five members; each text is unseen by exactly one.
 
     Source
     ------
@@ -50,15 +50,15 @@ def learn_committee(
     Networks 5.
     """
     members = []
-    for i, (train, rest) in enumerate(supervision.folds()):
-        known = replace(supervision.part(train), random_state=supervision.random_state + i)
+    for i, (train, held_out) in enumerate(supervision.folds()):
+        training = replace(supervision.part(train), random_state=supervision.random_state + i)
         learned = learn(
             forward,
             initial(np.random.default_rng((supervision.random_state, i))),
             [one[train] for one in inputs],
-            known,
+            training,
             names=names,
             schedule=schedule,
         )
-        members.append((learned.parameters, rest))
+        members.append((learned.parameters, held_out))
     return members

@@ -1,4 +1,4 @@
-"""``learn``: parameters that make labels likely, found by gradient."""
+"""``learn``: fits parameters to labels by gradient descent."""
 
 from collections.abc import Sequence
 
@@ -19,40 +19,40 @@ def learn(
     names: Sequence[str],
     schedule: Schedule,
 ) -> Learned:
-    """Minimise the weighted mean log loss, and stop where held-out texts say so.
+    """Minimise the weighted mean log loss with early stopping.
 
-    A stratified share of the texts only judges; the parameters of the epoch that they liked best
-    are kept, the start included. Where a class has one text, it is trained on; where every class
-    has, all texts do both.
+    A stratified tenth of the texts is held out for validation. The parameters of the epoch with the
+    lowest validation loss are kept; these may be the starting ones. The only text of a class is
+    trained on. If no text can be held out, all texts are used for training and validation.
 
     Parameters
     ----------
     forward : Forward
-        From parameters and inputs to logits (text, class).
+        Computes logits (text, class) from parameters and inputs.
     initial : Parameters
-        Where to start; float32.
+        Starting parameters; float32.
     inputs : sequence of float32 arrays
         Text axis first.
     supervision : Supervision
-        Of the texts. Those of one group all learn or all judge, unless a class would be judged
-        only. Its ``random_state`` draws the held-out texts, batches and dropout, from generators of
-        its own; its ``progress`` shows a bar of epochs.
+        One entry per text. The texts of a group are all trained on or all held out, unless a class
+        would then have no text to train on. Its ``random_state`` seeds the held-out texts, batches
+        and dropout, without global state; its ``progress`` shows a bar of epochs.
     names : sequence of str
-        What each input is, for the message of a loss that is no number.
+        Name of each input, for the error if the loss is not finite.
     schedule : Schedule
-        How it goes.
+        Settings of the training loop.
 
     Returns
     -------
     Learned
-        The same again for the same arguments, machine and number of threads.
+        Equal for equal arguments, machine and number of threads.
 
     Raises
     ------
     FeatureError
-        If the loss is not finite: it names the input with the largest values.
+        If the loss is not finite; names the input with the largest values.
     ShapeError
-        If inputs, labels and weights are not of the same texts, or not named.
+        If inputs, labels, weights or names differ in number.
 
     Source
     ------
@@ -61,8 +61,11 @@ def learn(
     """
     lengths = [len(supervision.labels), len(supervision.weights), *map(len, inputs)]
     if len(set(lengths)) != 1 or len(names) != len(inputs):
-        raise ShapeError(f"Expected named inputs, labels and weights of equal length: {lengths}.")
-    from layerfuse.learn.loop import minimise  # noqa: PLC0415 - torch only where something learns
+        raise ShapeError(
+            "Expected a name per input, and labels, weights and inputs of equal length; got "
+            f"{len(names)} names and lengths {lengths}."
+        )
+    from layerfuse.learn.loop import minimise  # noqa: PLC0415 - imports torch
 
     hidden = None if supervision.progress else True
     with tqdm(total=schedule.max_epochs, unit="epoch", disable=hidden, leave=False) as bar:

@@ -1,4 +1,4 @@
-"""The one training loop: mini-batches, AdamW, early stopping; all that knows torch here."""
+"""The only training loop: mini-batches, AdamW, early stopping. Only this module imports torch."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,18 +12,18 @@ from layerfuse.core.sample import sample_texts
 from layerfuse.core.supervision import Supervision
 from layerfuse.learn.model import Forward, Learned, Parameters, Schedule
 
-_JUDGING_SHARE = 0.1  # of the texts, or groups: they learn nothing
-_JUDGED_TEXTS = 4096  # in one batch, where no gradients are kept
+_VALIDATION_SHARE = 0.1  # of the texts, or of their groups
+_VALIDATION_BATCH = 4096  # texts; larger than in training, because no gradients are kept
 
 
 class TorchNoise:
-    """Zeros and ones from a generator of its own, so that no global seed is touched."""
+    """Dropout masks from their own generator, so that no global seed is used."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self._generator = generator
 
     def keep(self, shape: Sequence[int], share: float) -> torch.Tensor:
-        """Return zeros and ones of a shape; a share of them, on average, is 1."""
+        """Return zeros and ones of a shape; each is 1 with probability ``share``."""
         return (torch.rand(tuple(shape), generator=self._generator) < share).float()
 
 
@@ -37,7 +37,7 @@ def minimise(
     schedule: Schedule,
     epoch_done: Callable[[], object],
 ) -> Learned:
-    """Do what ``learn`` says."""
+    """Train as ``learn`` describes."""
     labels, weights = supervision.labels, supervision.weights
     generator = torch.Generator().manual_seed(supervision.random_state)
     noise = TorchNoise(generator)
@@ -49,25 +49,25 @@ def minimise(
         {"params": free, "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW([k for k in kinds if k["params"]], lr=schedule.learning_rate)
-    train, judges = _split(supervision, _JUDGING_SHARE)
+    train, validation = _split(supervision, _VALIDATION_SHARE)
 
-    def loss_of(rows: np.ndarray, drops: TorchNoise | None) -> torch.Tensor:
+    def loss_of(rows: np.ndarray, dropout: TorchNoise | None) -> torch.Tensor:
         batch = [torch.from_numpy(one[rows]) for one in inputs]
-        logits = forward(torch, parameters, batch, drops)
+        logits = forward(torch, parameters, batch, dropout)
         losses = torch.nn.functional.cross_entropy(
             logits, torch.from_numpy(labels[rows].astype(np.int64)), reduction="none"
         )
         return losses @ torch.from_numpy(weights[rows]).to(losses.dtype)
 
-    def judged() -> float:
+    def validation_loss() -> float:
         with torch.no_grad():
             parts = [
-                float(loss_of(judges[start : start + _JUDGED_TEXTS], None))
-                for start in range(0, len(judges), _JUDGED_TEXTS)
+                float(loss_of(validation[start : start + _VALIDATION_BATCH], None))
+                for start in range(0, len(validation), _VALIDATION_BATCH)
             ]
-        return _finite(math.fsum(parts) / float(weights[judges].sum()), inputs, names)
+        return _finite(math.fsum(parts) / float(weights[validation].sum()), inputs, names)
 
-    losses = [judged()]
+    losses = [validation_loss()]
     best = {k: v.detach().clone() for k, v in parameters.items()}
     for _ in range(schedule.max_epochs):
         order = train[torch.randperm(len(train), generator=generator).numpy()]
@@ -79,7 +79,7 @@ def minimise(
             torch.autograd.backward(loss)
             optimiser.step()
         epoch_done()
-        losses.append(judged())
+        losses.append(validation_loss())
         if losses[-1] < min(losses[:-1]):
             best = {k: v.detach().clone() for k, v in parameters.items()}
         elif len(losses) - 1 - int(np.argmin(losses)) >= schedule.patience:
@@ -87,18 +87,18 @@ def minimise(
     return Learned({k: v.numpy() for k, v in best.items()}, tuple(losses))
 
 
-def _split(supervision: Supervision, judging_share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions to train on, with every class, and others to judge by."""
+def _split(supervision: Supervision, validation_share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions to train on, which include every class, and positions for validation."""
     labels, groups = supervision.labels, supervision.groups
-    # Of some texts only, so that numbers may be missing.
+    # Group numbers may have gaps, because these may be only part of the texts.
     groups = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
     classes = class_of_each_group(labels, groups)
-    n_judges = max(1, round(judging_share * len(classes)))
-    n_train = max(len(classes) - n_judges, len(np.unique(classes)))
+    n_validation = max(1, round(validation_share * len(classes)))
+    n_train = max(len(classes) - n_validation, len(np.unique(classes)))
     trained = np.isin(groups, sample_texts(classes, n_train, supervision.random_state))
-    trained |= ~np.isin(labels, labels[trained])  # a class that stands in judging groups only
-    train, judges = np.flatnonzero(trained), np.flatnonzero(~trained)
-    return train, judges if len(judges) else train
+    trained |= ~np.isin(labels, labels[trained])  # classes that only held-out groups have
+    train, validation = np.flatnonzero(trained), np.flatnonzero(~trained)
+    return train, validation if len(validation) else train
 
 
 def _finite(loss: float, inputs: Sequence[np.ndarray], names: Sequence[str]) -> float:
@@ -107,6 +107,6 @@ def _finite(loss: float, inputs: Sequence[np.ndarray], names: Sequence[str]) -> 
     sizes = [float(np.abs(one).max(initial=0)) for one in inputs]
     worst = int(np.argmax([math.inf if math.isnan(size) else size for size in sizes]))
     raise FeatureError(
-        f"Learning stopped: the loss became {loss}. The largest values come from {names[worst]}, "
-        f"up to {sizes[worst]:.3g}. Leave it out, or look at its embeddings."
+        f"Training stopped: the loss became {loss}. The largest values come from {names[worst]}, "
+        f"up to {sizes[worst]:.3g}. Leave it out, or check its embeddings."
     )

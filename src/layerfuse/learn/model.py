@@ -1,4 +1,4 @@
-"""What learns by gradient: a function of parameters and inputs, written once for two libraries."""
+"""Types of training by gradient: a model is one function, written for NumPy and torch alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 Parameters = Mapping[str, np.ndarray]
-"""Named float32 arrays: everything that is learned."""
+"""All learned parameters, as float32 arrays by name."""
 
 
 @runtime_checkable
 class Noise(Protocol):
-    """Draws what dropout drops; there is none outside of training."""
+    """Draws dropout masks; used only in training."""
 
     def keep(self, shape: Sequence[int], share: float) -> Any:
-        """Return zeros and ones of a shape; a share of them, on average, is 1."""
+        """Return zeros and ones of a shape; each is 1 with probability ``share``."""
         ...
 
 
 @runtime_checkable
 class Forward(Protocol):
-    """From parameters and inputs of some texts to logits (text, class).
+    """Computes logits (text, class) from parameters and inputs of some texts.
 
-    Written once, in operations that NumPy and torch have under the same name: torch runs it while
-    it learns, NumPy ever after. So prediction needs no torch, and the two cannot come apart.
+    It is written once, in operations that have the same name in NumPy and torch. torch runs it in
+    training, NumPy in prediction. So prediction needs no torch, and the two cannot diverge.
     """
 
     def __call__(
@@ -41,27 +41,27 @@ class Forward(Protocol):
         inputs : sequence
             Arrays or tensors, text axis first.
         noise : Noise or None
-            For dropout; None means to predict.
+            For dropout in training; None in prediction.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How the one training loop goes.
+    """Settings of the training loop.
 
     Parameters
     ----------
     learning_rate : float
-        Of AdamW.
+        Learning rate of AdamW.
     weight_decay : float
-        Of AdamW, on parameters of two axes and more; intercepts stay free.
+        Weight decay of AdamW, on parameters with two or more axes; intercepts have none.
     batch_texts : int
         Texts in a mini-batch.
     max_epochs : int
-        Times that every text is seen, at most.
+        Largest number of passes over the texts.
     patience : int
-        Epochs without a lower validation loss after which it stops.
+        Number of epochs without a lower validation loss after which training stops.
     """
 
     learning_rate: float = 3e-3
@@ -73,12 +73,12 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """What the loop found.
+    """Result of training.
 
     Parameters
     ----------
     parameters : Parameters
-        Those of the epoch with the lowest validation loss.
+        Parameters of the epoch with the lowest validation loss.
     losses : tuple of float
         Validation loss in nats: before the first epoch, then after each.
     """
