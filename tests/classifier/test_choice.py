@@ -60,7 +60,7 @@ def test_without_labels_only_what_needs_none(block):
 
 
 def test_the_texts_of_signals_are_drawn_again_too(block):
-    """Layers 1 and 3 have the lower entropy on one half of the texts each; nothing else counts."""
+    """Layers 1 and 3 each have the lower entropy on one half of the texts; only entropy scores."""
     entropies = np.full((40, 3), 0.5)
     entropies[:20, 0] = entropies[20:, 2] = 0.1
     signal = LayerSignals("attention_entropy", "toy", (1, 2, 3), entropies)
@@ -74,7 +74,7 @@ def test_the_texts_of_signals_are_drawn_again_too(block):
 
 
 def test_errors_of_signals_are_those_of_their_sample():
-    """Of 40 texts, however many there are in all: as scores spread over draws of these 40."""
+    """Errors depend on the 40 sampled texts, whatever the total, as scores of such samples vary."""
     rng = np.random.default_rng(0)
     block = LayerEmbeddings(rng.normal(size=(4, 8000, 2)).astype(np.float32), REFS)
     signal = LayerSignals("attention_entropy", "toy", (1, 2, 3), rng.random((40, 3)))
@@ -90,7 +90,7 @@ def test_errors_of_signals_are_those_of_their_sample():
 
 
 CONSTANT = LayerRef("encoder", 0, "first")
-"""The embedding of a first token, which knows of no other."""
+"""The embedding output of a first token, which has not seen the other tokens."""
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def encoder(tiny_encoder):
 def test_what_is_equal_for_all_texts_is_scored_but_chosen_neither_here_nor_by_fit(
     encoder, make, toy, criterion, selector
 ):
-    """Labels without meaning, of which the layer that says nothing is the best."""
+    """With random labels, the constant layer has the best score."""
     texts, _ = toy(60)
     embeddings = [encoder.embed(texts, progress=False)]
     for seed in range(40):

@@ -1,4 +1,4 @@
-"""The fusion is chosen on held-out training texts, and the simplest stands unless surely beaten."""
+"""The fusion is chosen by held-out log loss; the simplest stays unless one is clearly better."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ REFS = (LayerRef("a", 1, "mean"), LayerRef("a", 2, "mean"), LayerRef("b", 1, "me
 
 
 def sources(n_texts=200, noise=40.0, seed=0):
-    """Three layers: two of one source that know the labels, one wide source that is noise."""
+    """Three layers: two of one source that predict the labels, and a wide source of noise."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(2, size=n_texts)
     signal = 0.4 * (2 * labels - 1)[:, None]
@@ -71,7 +71,7 @@ def test_a_source_of_noise_is_weighed_down():
 
 
 def test_shuffled_labels_score_chance_under_every_fusion():
-    """A fusion that showed a text the part it learned from it would seem to know better."""
+    """A fusion whose training vectors depend on their own labels would seem to be better."""
     blocks, labels, texts = sources()
     shuffled = np.random.default_rng(1).permutation(labels)
     fused = fit("auto", blocks, shuffled, texts)
@@ -124,7 +124,7 @@ def choose(blocks, labels, texts, selections, fusion="concat", *, lexical=False)
     ("selections", "taken"), [((ONE, TWO), TWO), ((TWO, ALL), TWO), ((ONE, TWO, ALL), TWO)]
 )
 def test_more_layers_are_taken_only_where_they_surely_help(selections, taken):
-    """The second layer knows something new, and the third is noise."""
+    """The second layer adds information, and the third is noise."""
     blocks, labels, texts = sources(400)
     selection, fused = choose(blocks, labels, texts, selections)
     assert selection.refs == taken.refs
@@ -139,7 +139,7 @@ def test_more_layers_are_taken_only_where_they_surely_help(selections, taken):
 
 
 def test_a_selection_that_adds_nothing_hides_none_after_it():
-    """Another backbone may know what more layers of the first do not."""
+    """Another backbone may add what more layers of the first do not."""
     blocks, labels, texts = sources(400)
     noise = Selection((REFS[0], REFS[2]), "noise")
     selection, _ = choose(blocks, labels, texts, (ONE, noise, TWO))
@@ -148,7 +148,7 @@ def test_a_selection_that_adds_nothing_hides_none_after_it():
 
 
 def test_layers_that_know_what_the_words_know_add_nothing():
-    """Selections are judged as they will be used: with words, where these join."""
+    """Selections are compared as they will be used: with the TF-IDF head if that joins."""
     blocks, labels, texts = sources(400)
     rng = np.random.default_rng(2)
     told = np.where(rng.random(len(labels)) < 0.8, labels, 1 - labels)
@@ -170,7 +170,7 @@ def test_layers_are_judged_by_concat_whatever_fuses_them_then():
 
 
 def test_a_layer_that_never_varies_does_not_stand_in_the_way():
-    """Where there is nothing to learn, what says nothing may have the best score of all."""
+    """With random labels, a constant layer may have the best score."""
     blocks, labels, texts = sources(100)
     blocks[0] = np.ones_like(blocks[0])
     selection, _ = choose(blocks, labels, texts, (ONE, TWO))
@@ -186,7 +186,7 @@ def test_one_selection_or_the_same_twice_is_not_judged():
         assert selection == ALL
 
 
-def test_what_is_told_of_heads_holds_no_number_per_text():
+def test_the_validation_of_heads_keeps_no_predictions():
     fused = fit("concat", *sources(100))
     assert fused.validation
     assert all(candidate.held_out.size == 0 for candidate in fused.validation)

@@ -1,4 +1,4 @@
-"""What it learns and what it gives: labels, decisions, probabilities, vectors."""
+"""Labels, decisions, probabilities and vectors of a fitted classifier."""
 
 from importlib import import_module
 
@@ -26,7 +26,7 @@ def test_learns_what_can_be_learned(make, toy, held_out, tiny_encoder, tiny_deco
     assert classifier.score(*held_out) > 0.8
 
 
-def test_labels_without_meaning_are_told_to_be_chance(make, toy):
+def test_random_labels_have_held_out_accuracy_of_chance(make, toy):
     texts, topics = toy(200)
     # As many of each label in each topic, or the topics would be learned by way of a coincidence.
     labels = np.repeat(["x", "y"], 2)[np.arange(200) % 4]
@@ -44,7 +44,7 @@ def test_labels_without_meaning_are_told_to_be_chance(make, toy):
 
 @pytest.mark.parametrize("selector", ["top", "greedy", "best"])
 def test_a_first_token_that_never_varies_is_no_layer_to_choose(make, toy, selector):
-    """Where labels mean nothing, what says nothing scores best, and no head can learn from it."""
+    """With random labels, a constant layer scores best, but no head can be fitted on it."""
     texts, _ = toy(60)
     for seed in range(8):
         labels = np.random.default_rng(seed).integers(2, size=60)
@@ -295,7 +295,7 @@ def test_of_class_weights_only_the_ratio_matters(make, toy, head):
 
 
 def test_networks_show_their_epochs_where_progress_is_asked_for(make, toy, monkeypatch):
-    """As gates do; ``disable=None`` is tqdm's word for showing it on a terminal alone."""
+    """``disable=None`` makes tqdm show a bar only on a terminal; gates use it too."""
     disabled = []
 
     def bar(*, disable, **options):

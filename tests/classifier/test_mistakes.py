@@ -129,7 +129,7 @@ def test_prompts_are_one_or_one_for_each_backbone(make, toy_texts, toy_labels, t
 def test_a_loaded_backbone_takes_no_other_prompt(make, toy_texts, toy_labels, tiny_encoder):
     loaded = Backbone.from_pretrained(tiny_encoder, prompt="so: ", device="cpu")
     for prompt in ("a", ["a"]):
-        with pytest.raises(UnknownOptionError, match="prompt='a', but encoder is loaded with 'so"):
+        with pytest.raises(UnknownOptionError, match="prompt='a', but encoder was loaded with 'so"):
             make(backbones=[loaded], prompt=prompt).fit(toy_texts, toy_labels)
     for prompt in ("", "so: ", [""]):
         (same,) = make(backbones=[loaded], prompt=prompt).load_backbones()
@@ -156,7 +156,7 @@ def test_a_loaded_backbone_takes_no_other_settings(
 ):
     loaded = Backbone.from_pretrained(tiny_encoder, device="cpu", **{option: has})
     for value in given:
-        said = re.escape(f"{option}={value!r}, but encoder is loaded with {has!r}. Give it to")
+        said = re.escape(f"{option}={value!r}, but encoder was loaded with {has!r}. Pass")
         with pytest.raises(UnknownOptionError, match=said):
             make(backbones=[loaded], **{option: value}).fit(toy_texts, toy_labels)
         with pytest.raises(UnknownOptionError, match=said):

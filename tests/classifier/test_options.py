@@ -1,4 +1,4 @@
-"""Options of a classifier: what "auto" means for a selector, and a k that cannot be."""
+"""Options of a classifier: the selectors that "auto" tries, and impossible values of k."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_auto_is_several_selectors_or_one(selector, k, fusion, n_texts, expected
 
 
 def test_a_fusion_of_sources_gets_them_of_one_backbone_under_its_poolings(make, toy, monkeypatch):
-    """Where all layers that ``upper_top`` takes are of one pooling, the best of the other joins."""
+    """If ``upper_top`` takes layers of one pooling only, the best of the other is added."""
     texts, labels = toy(48)
 
     def scored(ref):
@@ -61,11 +61,15 @@ def test_one_layer_for_a_fusion_of_sources_is_refused_before_anything_is_embedde
     ("selector", "k", "message"),
     [
         ("upper_half", 2, "has no k"),
-        ("auto", 5, "k=5 of the upper halves: 4 layers"),  # 2 and 3 under two poolings
+        (
+            "auto",
+            5,
+            "k=5, but there are 4 layers in the upper halves",
+        ),  # 2 and 3 under two poolings
         ("upper_top", 0, "Choose 1 to 4"),
-        ("best_backbone", 5, "k=5 of the smallest upper half: 4 layers"),
-        ("top", 9, "k=9 of all backbones: 8 layers"),
-        ("best", 9, "k=9 of encoder: 8 layers"),
+        ("best_backbone", 5, "k=5, but there are 4 layers in the smallest upper half"),
+        ("top", 9, "k=9, but there are 8 layers in all backbones"),
+        ("best", 9, "k=9, but there are 8 layers in encoder"),
     ],
 )
 def test_a_k_that_no_scores_could_satisfy_is_refused_before_anything_is_embedded(
@@ -95,7 +99,7 @@ def test_of_many_texts_one_layer_stands_where_more_add_nothing(
 def test_a_fusion_that_combines_sources_gets_several_of_many_texts_too(
     make, toy, tiny_decoder, monkeypatch
 ):
-    """Else one that is asked for could fail, or fuse one layer with itself."""
+    """Otherwise such a fusion could fail, or fuse one layer with itself."""
     monkeypatch.setattr("layerfuse.classifier.options.FEWER_LAYERS_FROM_TEXTS", 48)
     backbones = [make().backbones[0], str(tiny_decoder)]
     classifier = make(backbones=backbones, fusion="residual_sum").fit(*toy(48))

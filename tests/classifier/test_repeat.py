@@ -1,4 +1,4 @@
-"""The same again gives the same again, and what was embedded is not embedded twice."""
+"""Fits are reproducible, and no text is embedded twice."""
 
 import shutil
 
@@ -148,7 +148,7 @@ def test_the_default_cache_is_the_users(make, toy, cache_folder):
 @pytest.mark.parametrize("fusion", ["concat", "static_gate", "stacking", "attention"])
 @pytest.mark.parametrize("mark", ["", " ."])
 def test_copies_of_texts_change_little(make, toy, tiny_encoder, tiny_decoder, fusion, mark):
-    """Held out, a text is not known by its copies."""
+    """A held-out text has no copy among the texts that are trained on."""
     texts, labels = toy(60)
     others, _ = toy(200, seed=2)
     options = {"backbones": [tiny_encoder, tiny_decoder], "selector": "upper_top", "fusion": fusion}
@@ -165,7 +165,7 @@ def test_copies_of_texts_change_little(make, toy, tiny_encoder, tiny_decoder, fu
 
 def test_a_text_under_two_labels_and_a_class_of_one_text_and_its_copies_can_be_fitted(make, toy):
     texts, labels = toy(30)
-    with pytest.warns(UserWarning, match="3 of 34 texts repeat others, but cannot be held out"):
+    with pytest.warns(UserWarning, match="3 of 34 texts have near-duplicates that cannot be held"):
         fitted = make(head="ridge").fit(
             [*texts, texts[0], "z", "z", "z"], [*labels, labels[1], "new", "new", "new"]
         )
@@ -173,7 +173,7 @@ def test_a_text_under_two_labels_and_a_class_of_one_text_and_its_copies_can_be_f
     assert fitted.selection_.refs
 
 
-@pytest.mark.filterwarnings("ignore:.* repeat others, but cannot be held out")
+@pytest.mark.filterwarnings("ignore:.* near-duplicates that cannot be held out")
 def test_two_texts_with_their_copies_can_be_fitted(make, toy):
     texts, labels = toy(2)
     alone = make(criterion="probe").fit(texts * 3, labels * 3)
@@ -181,11 +181,11 @@ def test_two_texts_with_their_copies_can_be_fitted(make, toy):
 
 
 def test_a_form_filled_in_for_every_class_is_learnt_from_all_its_texts():
-    """All texts of a class repeat each other here: one of each would be no text to learn from."""
+    """All texts of a class are near-duplicates; one of each class would be too few to learn."""
     verbs = ("send", "stop")
     texts = [f"please {verb} the big red thing of word{i}" for verb in verbs for i in range(20)]
     parameters = {"class_weight": None, "random_state": 0, "progress": False}
-    with pytest.warns(UserWarning, match="40 of 40 texts repeat others"):
+    with pytest.warns(UserWarning, match="40 of 40 texts have near-duplicates"):
         known = supervise(texts, np.repeat([0, 1], 20), np.array(verbs), parameters)
     assert known.distinct().tolist() == [*range(40)]
 
@@ -199,7 +199,7 @@ def numbered(groups):
 def test_whatever_judges_held_out_texts_knows_which_repeat_each_other(
     make, toy, monkeypatch, tiny_encoder, tiny_decoder, option
 ):
-    """Every place is looked at, since none of them fails without."""
+    """Each receiver of the groups is checked, because none raises without them."""
     seen = {}
 
     def spy(module, name, place):
@@ -242,7 +242,7 @@ def test_whatever_judges_held_out_texts_knows_which_repeat_each_other(
 
 
 def test_equal_texts_are_scored_once_however_many_they_are():
-    """A form letter in two fifths of the texts is no group that folds could hold out."""
+    """A form letter in two fifths of the texts is too large a group to be held out."""
     texts = [*(f"word{i}" for i in range(60)), *["the same old form letter again"] * 40, "last"]
     classes = np.append(np.arange(100) % 2, 2)
     rows = keep_distinct(texts, classes)

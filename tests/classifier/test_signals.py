@@ -1,4 +1,4 @@
-"""What criteria need of the models is gathered on a sample, and ``fit`` scores with it."""
+"""Signals for criteria are gathered on a sample of texts, and ``fit`` scores with them."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Blocks too large for memory: the same classifier, and only the layers in play are read."""
+"""Blocks too large for memory give the same classifier; only the selected layers are read."""
 
 from functools import partial
 
@@ -79,7 +79,7 @@ def test_what_fits_into_memory_is_held_whichever_block_is_wide():
 
 
 def test_concat_holds_one_streamed_block_at_a_time():
-    """Blocks are counted while they live."""
+    """Counts the blocks that are alive."""
     rng = np.random.default_rng(0)
     alive = most = 0
 

@@ -225,7 +225,7 @@ def test_costs_are_those_of_the_parts(plain, sides, tiny_encoder, tiny_decoder):
     assert any(choice.on_front for choice in overhead.choices)
 
 
-@pytest.mark.filterwarnings("ignore:.* repeat others, but cannot be held out")
+@pytest.mark.filterwarnings("ignore:.* near-duplicates that cannot be held out")
 def test_choices_count_equal_texts_as_the_fit_does(
     make, toy, tiny_encoder, tiny_decoder, monkeypatch
 ):
@@ -297,7 +297,7 @@ def test_what_judges_layers_one_text_at_a_time_sees_no_text_twice(
     assert seen == {"score_layers": 30, "layer_marginals": 30}
 
 
-@pytest.mark.filterwarnings("ignore:.* repeat others, but cannot be held out")  # of six texts
+@pytest.mark.filterwarnings("ignore:.* near-duplicates that cannot be held out")  # of six texts
 def test_test_texts_are_looked_for_among_the_training_texts(plain, tiny_encoder):
     texts = ["calm1 word1", "loud1 word1", "calm2", "loud2", "Calm2", "loud2 "]
     labels = ["calm", "loud", "calm", "loud", "calm", "calm"]

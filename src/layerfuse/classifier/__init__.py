@@ -1,4 +1,4 @@
-"""The scikit-learn classifier: composes the stages and nothing else."""
+"""The scikit-learn classifier, which only composes the stages."""
 
 from layerfuse.classifier.choice import choose_layers
 from layerfuse.classifier.errors import NotFittedError

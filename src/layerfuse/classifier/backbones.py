@@ -1,4 +1,4 @@
-"""The backbones that a classifier's parameters name."""
+"""Loads the backbones that a classifier's parameters name."""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -11,23 +11,25 @@ from layerfuse.core.errors import ShapeError, UnknownOptionError
 from layerfuse.core.spec import BackboneSpec
 
 _DEFAULTS = {"pooling": None, "max_tokens": None, "dtype": "float32"}
-"""Of the settings that one parameter says for all; who gives such a value asks for nothing."""
+"""Settings that one parameter sets for all backbones. A default does not conflict with any."""
 _OPTIONS = (*_DEFAULTS, "device", "offline")
 
 
 class SavedOrigin(str):  # noqa: SLOT000 - with slots, old protocols of pickle do not know it
-    """Where a backbone of a saved classifier is from, with the settings it had.
+    """Origin of a backbone of a saved classifier, with its settings.
 
-    A string, so that it is a backbone by name for all others; clones and copies keep the rest.
+    It is a string, so that other code sees the name of a backbone; clones and copies keep the
+    settings.
 
     Parameters
     ----------
     origin : str
-        What ``from_pretrained`` was given.
+        Argument of ``from_pretrained``.
     name : str
-        What it was called.
+        Name of the backbone.
     settings : mapping of str to (Any, Any)
-        The parameter of the saved classifier, None if there is none, and what the backbone had.
+        By name of the setting: the parameter of the saved classifier (None if it has none), and the
+        setting of the backbone.
     """
 
     name: str
@@ -36,56 +38,56 @@ class SavedOrigin(str):  # noqa: SLOT000 - with slots, old protocols of pickle d
     def __new__(
         cls, origin: str, name: str = "", settings: Mapping[str, tuple[Any, Any]] | None = None
     ) -> "SavedOrigin":
-        """Make a string of the origin."""
+        """Create the string and attach the settings."""
         made = super().__new__(cls, origin)
         made.name, made.settings = name, settings or {}
         return made
 
     def options(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return its settings, but those that were asked for since instead."""
+        """Return its settings, replaced by those parameters that were changed since the save."""
         return {"name": self.name} | {
-            setting: had if parameters.get(setting) == asked else parameters[setting]
-            for setting, (asked, had) in self.settings.items()
+            name: setting if parameters.get(name) == saved else parameters[name]
+            for name, (saved, setting) in self.settings.items()
         }
 
 
 def saved_parameters(
     saved: Sequence[tuple[str, BackboneSpec]], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the constructor arguments that load the backbones of a saved classifier as they were.
+    """Return the constructor arguments that reload the backbones of a saved classifier.
 
     Parameters
     ----------
     saved : sequence of (str, BackboneSpec)
         Origin and spec of each backbone in use.
     parameters : mapping
-        Constructor arguments as saved. Those of backbones that were given ready are not theirs.
+        Constructor arguments as saved. A backbone that was given loaded may have other settings.
 
     Returns
     -------
     dict
-        ``backbones`` and ``prompt``; ``dtype`` where all have the same, whose default is a value.
-        ``pooling`` and ``max_tokens`` stay, since by default each backbone has its own.
+        ``backbones`` and ``prompt``, and ``dtype`` if all backbones have the same. ``pooling`` and
+        ``max_tokens`` are left out, because by default each backbone has its own.
     """
     specs = [spec for _, spec in saved]
     prompts = [spec.prompt for spec in specs]
-    found: dict[str, Any] = {"prompt": prompts if len(set(prompts)) > 1 else prompts[0]}
+    changed: dict[str, Any] = {"prompt": prompts if len(set(prompts)) > 1 else prompts[0]}
     if len({spec.dtype for spec in specs}) == 1:
-        found["dtype"] = specs[0].dtype
-    asked = {**parameters, **found}
-    found["backbones"] = [
+        changed["dtype"] = specs[0].dtype
+    updated = {**parameters, **changed}
+    changed["backbones"] = [
         SavedOrigin(
             origin,
             spec.name,
-            {name: (asked.get(name), had) for name, had in _settings(spec).items()},
+            {name: (updated.get(name), setting) for name, setting in _settings(spec).items()},
         )
         for origin, spec in saved
     ]
-    return found
+    return changed
 
 
 def _settings(spec: BackboneSpec) -> dict[str, Any]:
-    """Return what ``Backbone.from_pretrained`` was told, but for the prompt, as JSON types."""
+    """Return the arguments of ``Backbone.from_pretrained`` except the prompt, as JSON types."""
     pooling = spec.poolings[0] if len(spec.poolings) == 1 else list(spec.poolings)
     return {
         "pooling": pooling,
@@ -97,10 +99,10 @@ def _settings(spec: BackboneSpec) -> dict[str, Any]:
 
 
 def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
-    """Load the backbones given by name; those given ready are taken as they are.
+    """Load the backbones given by name, and return those given loaded unchanged.
 
-    Where another has the name already, such as the same model with another prompt or a folder that
-    is called alike, the later one is called ``NAME-2``, and so on.
+    If a name is already in use, as by the same model with another prompt or by a folder of the same
+    name, the later backbone is renamed to ``NAME-2``, and so on.
 
     Parameters
     ----------
@@ -110,17 +112,17 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     Returns
     -------
     list of Backbone
-        In the order given, of distinct names.
+        In the order given, with distinct names.
 
     Raises
     ------
     ShapeError
-        If it is no list or an empty one, one is given twice, two given ready have the same name, or
-        there are not as many prompts.
+        If ``backbones`` is not a list or is empty, a backbone is given twice, two loaded ones have
+        the same name, or the number of prompts is wrong.
     UnknownOptionError
-        If one that is loaded already has another prompt, pooling, limit of tokens or dtype.
+        If a loaded backbone has another prompt, pooling, token limit or dtype.
     BackboneLoadError
-        If one cannot be loaded.
+        If a backbone cannot be loaded.
     """
     given = parameters["backbones"]
     several = isinstance(given, Sequence | np.ndarray) and not isinstance(given, str | bytes)
@@ -128,67 +130,67 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
         raise ShapeError(f"backbones={given!r}: expected a list of at least one backbone.")
     options = {name: parameters[name] for name in _OPTIONS}
     prompts = _prompts(parameters["prompt"], given)
-    ready = [one for one in given if isinstance(one, Backbone)]
-    for one in ready:
-        _check_ready(one, parameters)
-    taken = {one.name: one.spec.fingerprint for one in ready}
-    if len(taken) < len(ready):
+    loaded = [one for one in given if isinstance(one, Backbone)]
+    for one in loaded:
+        _check_settings(one, parameters)
+    taken = {one.name: one.spec.fingerprint for one in loaded}
+    if len(taken) < len(loaded):
         raise ShapeError(
-            f"Expected backbones of different names, got {', '.join(one.name for one in ready)}. "
-            "Load one of them with Backbone.from_pretrained(..., name=...)."
+            f"Expected backbones with different names, got {', '.join(one.name for one in loaded)}."
+            " Load one of them with Backbone.from_pretrained(..., name=...)."
         )
-    loaded = []
+    backbones = []
     for one, prompt in zip(given, prompts, strict=True):
         if isinstance(one, Backbone):
-            loaded.append(one)
+            backbones.append(one)
         else:
-            own = one.options(parameters) if isinstance(one, SavedOrigin) else {}
-            new = Backbone.from_pretrained(str(one), prompt=prompt, **(options | own))
-            loaded.append(_told_apart(new, taken))
-            taken[loaded[-1].name] = new.spec.fingerprint
-    return loaded
+            saved = one.options(parameters) if isinstance(one, SavedOrigin) else {}
+            new = Backbone.from_pretrained(str(one), prompt=prompt, **(options | saved))
+            backbones.append(_with_free_name(new, taken))
+            taken[backbones[-1].name] = new.spec.fingerprint
+    return backbones
 
 
-def _check_ready(ready: Backbone, parameters: Mapping[str, Any]) -> None:
-    """Refuse what is asked of a backbone that has other settings for good."""
-    asked = {name: parameters[name] for name in _DEFAULTS if parameters[name] != _DEFAULTS[name]}
-    if "pooling" in asked and not isinstance(asked["pooling"], str):
-        several = list(asked["pooling"])
-        asked["pooling"] = several[0] if len(several) == 1 else several
-    has = _settings(ready.spec)
-    for name, value in asked.items():
-        if value != has[name]:
+def _check_settings(loaded: Backbone, parameters: Mapping[str, Any]) -> None:
+    """Raise if parameters ask for other settings than those a backbone was loaded with."""
+    wanted = {name: parameters[name] for name in _DEFAULTS if parameters[name] != _DEFAULTS[name]}
+    if "pooling" in wanted and not isinstance(wanted["pooling"], str):
+        poolings = list(wanted["pooling"])
+        wanted["pooling"] = poolings[0] if len(poolings) == 1 else poolings
+    settings = _settings(loaded.spec)
+    for name, value in wanted.items():
+        if value != settings[name]:
             raise UnknownOptionError(
-                f"{name}={value!r}, but {ready.name} is loaded with {has[name]!r}. Give it to "
-                "Backbone.from_pretrained."
+                f"{name}={value!r}, but {loaded.name} was loaded with {settings[name]!r}. Pass "
+                f"{name} to Backbone.from_pretrained."
             )
 
 
-def _told_apart(new: Backbone, taken: Mapping[str, str]) -> Backbone:
-    """Return it under a name that none has yet, given the fingerprints of the others by name."""
+def _with_free_name(new: Backbone, taken: Mapping[str, str]) -> Backbone:
+    """Return a backbone under a free name; ``taken`` maps the names in use to fingerprints."""
     if new.name not in taken:
         return new
     if new.spec.fingerprint in taken.values():
         raise ShapeError(
             f"{new.name} is given twice, with the same prompt {new.spec.prompt!r}. Leave one out, "
-            "or give each a prompt of its own."
+            "or give each another prompt."
         )
     numbered = (f"{new.name}-{number}" for number in count(2))
     return new.renamed(next(name for name in numbered if name not in taken))
 
 
-def _prompts(asked: str | Sequence[str], given: Sequence[Any]) -> Sequence[str]:
-    """Return the prompt of each backbone, which one that is loaded already has for good."""
-    prompts = [asked] * len(given) if isinstance(asked, str) else asked
+def _prompts(prompt: str | Sequence[str], given: Sequence[Any]) -> Sequence[str]:
+    """Return one prompt per backbone; raise if a loaded backbone has another."""
+    prompts = [prompt] * len(given) if isinstance(prompt, str) else prompt
     if len(prompts) != len(given):
         raise ShapeError(
             f"prompt: got {len(prompts)} for {len(given)} backbones. Expected one string for all, "
-            "or one for each, in order; an empty one is no prompt."
+            "or one for each, in order; an empty string means no prompt."
         )
-    for one, prompt in zip(given, prompts, strict=True):
-        if isinstance(one, Backbone) and prompt not in {"", one.spec.prompt}:
+    for backbone, one in zip(given, prompts, strict=True):
+        if isinstance(backbone, Backbone) and one not in {"", backbone.spec.prompt}:
             raise UnknownOptionError(
-                f"prompt={prompt!r}, but {one.name} is loaded with {one.spec.prompt!r}. Give the "
-                "prompt to Backbone.from_pretrained."
+                f"prompt={one!r}, but {backbone.name} was loaded with {backbone.spec.prompt!r}. "
+                "Pass the prompt to Backbone.from_pretrained."
             )
     return prompts

@@ -1,4 +1,4 @@
-"""Feature blocks of a selection: of texts embedded before, or some new ones at a time."""
+"""Feature blocks of a selection, read from stored embeddings or embedded in batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -11,17 +11,17 @@ from layerfuse.core.blocks import StreamedBlocks
 from layerfuse.core.layers import LayerRef, LayerRows
 from layerfuse.core.selection import Selection
 
-_TEXTS = 1024  # embedded and dropped together, so that memory does not grow with the corpus
+_TEXTS = 1024  # per batch, so that memory does not grow with the number of texts
 
 
 IN_MEMORY_BYTES = 2 * 2**30
-"""Blocks that are larger together are read one at a time, several times."""
+"""Blocks with a larger sum are streamed: read one at a time, several times."""
 
 
 def read_blocks(
     stored: Sequence[LayerRows], refs: Iterable[LayerRef], *, in_memory_bytes: int = IN_MEMORY_BYTES
 ) -> Sequence[Block]:
-    """Return a (text, hidden) matrix per layer wanted, of texts that were embedded before.
+    """Return a (text, hidden) matrix of stored embeddings per layer.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def read_blocks(
     refs : iterable of LayerRef
         The layers.
     in_memory_bytes : int
-        What may be held. Matrices that are larger together are read when they are asked for.
+        Memory limit. If the matrices together exceed it, each is read when it is used.
     """
     by_name = {embeddings.backbone: embeddings for embeddings in stored}
     readers = [partial(by_name[ref.backbone].row, ref) for ref in refs]
@@ -45,14 +45,14 @@ def read_blocks(
 def stream_blocks(
     texts: list[str], backbones: Mapping[str, Backbone], selection: Selection, *, progress: bool
 ) -> Iterator[tuple[list[str], list[Block]]]:
-    """Embed texts, and yield some at a time with a (text, hidden) matrix per selected layer.
+    """Embed texts in batches, and yield each with a (text, hidden) matrix per selected layer.
 
     Parameters
     ----------
     texts : list of str
-        In any number.
+        Any number of texts.
     backbones : mapping of str to Backbone
-        Those that the selection names.
+        The backbones of the selection, by name.
     selection : Selection
         The layers.
     progress : bool
@@ -64,8 +64,8 @@ def stream_blocks(
             part = texts[start : start + _TEXTS]
             rows: dict[LayerRef, Block] = {}
             for name, backbone in backbones.items():
-                own = tuple(ref for ref in selection if ref.backbone == name)
-                embedded = backbone.embed_refs(part, own, progress=False)
-                rows |= {ref: embedded.row(ref) for ref in own}
+                refs = tuple(ref for ref in selection if ref.backbone == name)
+                embedded = backbone.embed_refs(part, refs, progress=False)
+                rows |= {ref: embedded.row(ref) for ref in refs}
             yield part, [rows[ref] for ref in selection]
             bar.update(len(part))

@@ -1,4 +1,4 @@
-"""``choose_layers``: score, select, and tell how sure that is."""
+"""``choose_layers``: scores, selects, and measures how stable the selection is."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -35,47 +35,47 @@ def choose_layers(
     n_resamples: int | None = None,
     random_state: int = 0,
 ) -> LayerChoice:
-    """Score all layers, choose some, and choose again on other draws of the texts.
+    """Score all layers, select some, and repeat the selection on resamples of the texts.
 
     Parameters
     ----------
     embeddings : LayerEmbeddings or sequence of them
         One per backbone.
     labels : sequence of shape (text,) or None
-        None for criteria that need none and selectors that look at scores only.
+        None only if the criterion needs no labels and the selector uses only scores.
     criterion, signals
         As in ``score_layers``.
     selector, k, budget
         As in ``select_layers``.
     n_resamples : int, optional
-        As in ``selection_stability``; 0 leaves it out.
+        As in ``selection_stability``; with 0, stability is not measured.
     random_state : int
-        Draws texts.
+        Seed for the draws of texts.
 
     Returns
     -------
     LayerChoice
-        Scores of all layers; selection and stability of those that ``fit`` may choose too: the
-        embedding of a first token, equal for all texts, is none.
+        Scores of all layers. As in ``fit``, embedding outputs that are equal for all texts, such as
+        those of a first token, are never selected and have no stability.
 
     Raises
     ------
     LabelError
-        If labels are needed, by the criterion or the selector, and there are none.
+        If the criterion or the selector needs labels and there are none.
     """
     if labels is None and needs_embeddings(selector):
         raise LabelError(f"selector={selector!r} needs labels, got none.")
     blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
     scores = score_layers(blocks, labels, criterion, signals=signals, random_state=random_state)
-    # Without labels all texts are of one kind; then only criteria that see none come this far.
-    kinds = [0] * blocks[0].n_texts if labels is None else labels
-    telling = _that_vary(scores, blocks)
+    # Without labels, all texts get one class; score_layers has refused criteria that need labels.
+    classes = [0] * blocks[0].n_texts if labels is None else labels
+    varying = _varying(scores, blocks)
     selection = select_layers(
-        telling,
+        varying,
         selector,
         k=k,
         embeddings=blocks,
-        labels=kinds,
+        labels=classes,
         budget=budget,
         random_state=random_state,
     )
@@ -83,20 +83,22 @@ def choose_layers(
         return LayerChoice(scores, selection)
     rng = np.random.default_rng(random_state)
 
-    def rescore(drawn: Sequence[LayerRows], classes: ClassIndices) -> LayerScores:
-        redrawn = [_redrawn(s, rng) for s in signals]
-        return score_layers(drawn, classes, criterion, signals=redrawn, random_state=random_state)
+    def rescore(drawn: Sequence[LayerRows], of_drawn: ClassIndices) -> LayerScores:
+        resampled = [_resampled(s, rng) for s in signals]
+        return score_layers(
+            drawn, of_drawn, criterion, signals=resampled, random_state=random_state
+        )
 
     stability = selection_stability(
         scores,
         selector,
         k=k,
         embeddings=blocks,
-        labels=kinds,
+        labels=classes,
         budget=budget,
         rescore=rescore,
         sampled=bool(needed_signals([criterion])),
-        candidates=telling.refs,
+        candidates=varying.refs,
         n_resamples=n_resamples,
         random_state=random_state,
     )
@@ -109,56 +111,56 @@ def propose_layers(
     n_texts: int,
     parameters: Mapping[str, Any],
 ) -> tuple[LayerScores, list[Selection]]:
-    """Score all layers, and return every selection that ``fit`` shall judge.
+    """Score all layers, and return every selection that ``fit`` compares.
 
     Parameters
     ----------
     stored : sequence of StoredEmbeddings
-        One per backbone, of texts that do not repeat each other: held out, they would be known.
+        One per backbone, without near-duplicates, which would leak into held-out texts.
     labels : sequence of shape (text,)
         One per text.
     n_texts : int
-        Training texts, those that repeat others too.
+        Number of training texts, near-duplicates included.
     parameters : mapping
         Constructor arguments of the classifier by name.
 
     Returns
     -------
     scores : LayerScores
-        Of every layer.
+        Scores of all layers.
     selections : list of Selection
-        What each selector makes of them, the one with fewer layers first.
+        One per selector, the one with the fewest layers first.
     """
     criterion, random_state = parameters["criterion"], parameters["random_state"]
-    asked = parameters["selector"], parameters["k"], parameters["fusion"]
+    requested = parameters["selector"], parameters["k"], parameters["fusion"]
     limits = parameters["max_ms"], parameters["max_mb"]
     signals = gather_signals(stored, labels, [criterion], random_state=random_state)
     scores = score_layers(stored, labels, criterion, signals=signals, random_state=random_state)
-    backbones = [own.model for own in stored]
+    backbones = [embeddings.model for embeddings in stored]
     budget = measured_budget(backbones, stored[0].texts, *limits, random_state=random_state)
-    telling = _that_vary(scores, stored)
+    varying = _varying(scores, stored)
     selections = [
         select_layers(
-            telling,
-            one,
-            k=own_k,
+            varying,
+            selector,
+            k=k,
             embeddings=stored,
             labels=labels,
             budget=budget,
             random_state=random_state,
         )
-        for one, own_k in selectors_of(*asked, n_texts)
+        for selector, k in selectors_of(*requested, n_texts)
     ]
-    if wants_sources(*asked):
-        selections = [_of_several_sources(one, telling) for one in selections]
+    if wants_sources(*requested):
+        selections = [_of_several_sources(one, varying) for one in selections]
     return scores, selections
 
 
-def _that_vary(scores: LayerScores, embeddings: Sequence[LayerRows]) -> LayerScores:
+def _varying(scores: LayerScores, embeddings: Sequence[LayerRows]) -> LayerScores:
     """Leave out embedding outputs that are equal for all texts, as those of a first token are.
 
-    Where nothing tells the labels, what says nothing scores best, and no head can be fitted on it.
-    Deeper layers have seen the other tokens.
+    A constant layer may score best if nothing explains the labels, but no head can be fitted on it.
+    Deeper layers vary, because they have seen the other tokens.
     """
     left = set(scores.refs)
     for block in embeddings:
@@ -171,19 +173,19 @@ def _that_vary(scores: LayerScores, embeddings: Sequence[LayerRows]) -> LayerSco
 
 
 def _of_several_sources(selection: Selection, scores: LayerScores) -> Selection:
-    """Return a selection with the best layer of every other source, if it is of one only."""
-    own = source_names(selection.refs)
-    if len(own) > 1:
+    """If a selection has only one source, add the best layer of every other source."""
+    selected = source_names(selection.refs)
+    if len(selected) > 1:
         return selection
     bests: dict[tuple[str, ...], LayerRef] = {}
     for ref in scores.ranked():
         bests.setdefault(source_names([ref]), ref)
-    others = [ref for source, ref in bests.items() if source != own]
+    others = [ref for source, ref in bests.items() if source != selected]
     why = f"{selection.reason}, and the best of each other source"
     return Selection((*selection.refs, *others), why)
 
 
-def _redrawn(signal: LayerSignals, rng: np.random.Generator) -> LayerSignals:
-    """Bootstrap the texts of a signal: its sample is another one than that of the embeddings."""
+def _resampled(signal: LayerSignals, rng: np.random.Generator) -> LayerSignals:
+    """Bootstrap the texts of a signal on their own, as they are not those of the embeddings."""
     n_texts = len(signal.values)
     return dataclasses.replace(signal, values=signal.values[rng.integers(n_texts, size=n_texts)])

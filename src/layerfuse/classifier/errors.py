@@ -1,4 +1,4 @@
-"""The error of a classifier that was not fitted, which is also scikit-learn's."""
+"""The error of an unfitted classifier, which is also scikit-learn's ``NotFittedError``."""
 
 import sklearn.exceptions
 

@@ -1,4 +1,4 @@
-"""``FusionClassifier``: texts in, labels out, by scikit-learn's contract."""
+"""``FusionClassifier``: a scikit-learn classifier of texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -47,56 +47,56 @@ class FusionClassifier(
     criterion : CriterionName, CriterionInfo or callable
         Scores a layer for these labels; higher is better.
     selector : SelectorChoice
-        Chooses layers, as in ``select_layers``. ``auto``: ``upper_top``; from 2,000 texts on fewer
-        where held-out texts do not ask for more, unless ``fusion`` names one that combines sources;
-        ``residual_*`` get a layer of each other source where all are of one.
+        Chooses layers, as in ``select_layers``. ``auto`` is ``upper_top``; from 2,000 texts on, it
+        takes fewer layers unless more significantly lower the held-out log loss (not if ``fusion``
+        combines sources). If ``residual_*`` would get one source, the best layer of each is added.
     k : int, optional
-        Layers to choose, as in ``select_layers``. Default: the selector's.
+        Number of layers, as in ``select_layers``. Default: the selector's.
     max_ms, max_mb : float, optional
-        For the selector ``budget``: most milliseconds a text, measured here, and MiB of weights.
+        Limits of the selector ``budget``: milliseconds per text, measured here; MiB of weights.
     fusion : FusionChoice
-        Makes one vector of the chosen layers; ``auto`` tries some on held-out training texts.
+        Fuses the chosen layers into one vector; ``auto`` compares some on held-out training texts.
     head : HeadChoice
         ``auto`` validates ridge, logistic regression and their blend on the training texts.
     lexical : "auto" or bool
-        Pool the head with a TF-IDF classifier; ``auto``: if that helps on held-out training texts.
+        Ensemble the head with a TF-IDF head; ``auto``: if that lowers the held-out log loss.
     class_weight : "balanced", dict or None
         Weight of each class by label.
     prompt : str or sequence of str
-        As in ``Backbone.from_pretrained``; a sequence has one for each backbone, in order.
+        As in ``Backbone.from_pretrained``; a sequence has one prompt per backbone, in order.
     pooling, max_tokens, dtype, device, offline
-        As in ``Backbone.from_pretrained``. Those given ready must have the first three already.
+        As in ``Backbone.from_pretrained``. Loaded backbones must match in the first three.
     cache : str, path or None
-        Where ``fit`` keeps embeddings, so that no text is ever embedded twice: ``default`` is the
-        user's cache, None keeps nothing. ``predict`` neither reads nor writes it.
+        Folder in which ``fit`` caches embeddings, so that no text is embedded twice. ``default`` is
+        the user's cache; None caches nothing. ``predict`` neither reads nor writes it.
     progress : bool
         Show progress bars if standard error is a terminal.
     random_state : int
-        Draws validation folds and samples, by place: of the same texts in another order, others.
+        Seed of folds and samples, which are drawn by position: they depend on the texts' order.
 
     Attributes
     ----------
     classes_ : array of shape (class,)
-        Labels as they came, sorted.
+        Sorted labels, in the type of ``y``.
     scores_ : LayerScores
-        Every layer of every backbone.
+        Scores of every layer of every backbone.
     selection_ : Selection
         The layers in use.
     head_ : PooledHead
-        The fitted head, with the lexical one if it is in use.
+        The fitted head, with the TF-IDF head if it is in the ensemble.
     validation_ : tuple of HeadCandidate
-        Held-out quality on the training texts of each kind of head that was tried; the layers
-        were chosen on all of them, so that on few texts it says too much.
+        Held-out quality of each head that was tried, on the training texts. The layers were chosen
+        on all of these texts, so it is optimistic for few texts.
     trials_ : tuple of FusionTrial
         Held-out quality of each fusion that was tried.
     backbones_ : dict of str to Backbone
-        Those in use, cut at the deepest layer in use.
+        Backbones in use, each cut at its deepest layer in use.
     portable_ : bool
-        Loaded with its backbones, which ``save`` then keeps.
+        Whether it was loaded with its backbones; ``save`` then includes them.
     text_column_ : str or None
-        Column of the table of the training texts, for ``layerfuse predict``, if set after ``fit``.
+        Table column of the training texts, for ``layerfuse predict``; set by the caller of ``fit``.
     overhead_ : Overhead
-        What ``fit`` cost, with the parameters that are left.
+        Cost of ``fit``, with the number of parameters in use.
 
     Examples
     --------
@@ -154,25 +154,25 @@ class FusionClassifier(
         return tags
 
     def fit(self, X: Any, y: Any) -> "FusionClassifier":  # noqa: N803 - scikit-learn's names
-        """Embed, score, select, fuse and train; all of it on these texts only.
+        """Embed, score, select, fuse and train on these texts only.
 
         Parameters
         ----------
         X : column of str
             A list, NumPy array, pandas Series or pyarrow array.
         y : column of str, int or bool
-            Two classes or more of at least two texts; beside them, classes of one are learned too.
+            At least two classes with two texts or more. Further classes may have one text.
 
         Raises
         ------
         DataError, LabelError
-            If texts or labels are not what they should be.
+            If texts or labels are invalid.
         UnknownOptionError
-            If an option has an unknown value; before anything is loaded.
+            If an option has an unknown value; raised before anything is loaded.
         BackboneLoadError
             If a backbone cannot be loaded.
         SelectionError
-            If they do not have so many layers as ``k``, or the budget allows nothing.
+            If the backbones have fewer than ``k`` layers, or no layer meets the budget.
         """
         texts, labels = as_texts(X), as_list(y, "labels")
         if len(texts) != len(labels):
@@ -201,7 +201,7 @@ class FusionClassifier(
             )
         used = [b for b in backbones if b.name in selection.backbones]
         cut = {b.name: b.cut(selection.deepest(b.name)) for b in used}
-        # All at once, so that a fit that fails leaves what was fitted before as it was.
+        # Set together at the end, so that a failed fit leaves an earlier one unchanged.
         numbers = isinstance(getattr(y, "dtype", None), np.dtype) and y.dtype.kind in "biu"
         self.classes_ = names.astype(y.dtype.newbyteorder("=")) if numbers else names
         self.scores_, self.selection_ = scores, selection
@@ -217,8 +217,8 @@ class FusionClassifier(
         return self
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Return the most likely label of each text, as it was in ``y``."""
-        best = self._decisions(X).argmax(1)  # before classes_, which an unfitted one lacks
+        """Return the most likely label of each text, in the type of ``y``."""
+        best = self._decisions(X).argmax(1)  # first, as it raises NotFittedError if unfitted
         return np.asarray(self.classes_[best])
 
     def predict_proba(self, X: Any) -> Targets:  # noqa: N803
@@ -226,20 +226,20 @@ class FusionClassifier(
         return np.concatenate([self.head_.probabilities(v, part) for part, v in self._fused(X)])
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Return decisions (text, class); for two classes (text,), where > 0 is the second."""
+        """Return decisions (text, class); for two classes (text,), where > 0 means the second."""
         decisions = self._decisions(X)
         return decisions[:, 1] - decisions[:, 0] if len(self.classes_) == 2 else decisions  # noqa: PLR2004
 
     def transform(self, X: Any) -> Features:  # noqa: N803
         """Return the fused vectors (text, fused width) in float32.
 
-        Those of the training texts are as a fusion that learns gives them, which has seen their
-        labels: what is trained on them in turn, in a Pipeline, trusts them too much.
+        A fusion that learns from labels has seen those of the training texts. A model trained on
+        their fused vectors, as in a Pipeline, therefore trusts these vectors too much.
         """
         return np.concatenate([vectors for _, vectors in self._fused(X)])
 
     def gates(self, X: Any) -> TextGates:  # noqa: N803
-        """Return how much each source counts for each text.
+        """Return the weight of each source for each text.
 
         Raises
         ------
@@ -250,19 +250,19 @@ class FusionClassifier(
         return read_gates(self.fusion_, self.selection_, (b for _, b in self._blocks(X)))
 
     def save(self, folder: str | PathLike[str], *, include_backbones: bool = False) -> None:
-        """Save to a folder that ``load`` reads anywhere; no pickle in it.
+        """Save to a folder that ``load`` reads on any machine, without pickle.
 
         Parameters
         ----------
         folder : path
-            Must be new, empty, or hold a saved classifier, which is replaced.
+            Must be new, empty, or contain a saved classifier, which is replaced.
         include_backbones : bool
-            Put the cut backbones in it, to load without a network; kept where loaded with them.
+            Include the cut backbones, to load without a network; always so if loaded with them.
 
         Raises
         ------
         NotFittedError, BundleFormatError
-            If ``fit`` was not called; if the folder holds something else.
+            If ``fit`` was not called; if the folder contains something else.
         """
         self._check_fitted()
         parameters = lasting_parameters(self.get_params(deep=False))
@@ -280,7 +280,7 @@ class FusionClassifier(
         offline: bool = False,
         trust_remote_code: bool = False,
     ) -> "FusionClassifier":
-        """Load what ``save`` wrote.
+        """Load a classifier that ``save`` wrote.
 
         Parameters
         ----------
@@ -292,15 +292,15 @@ class FusionClassifier(
         Returns
         -------
         FusionClassifier
-            Predicts what the saved one did; bit for bit on the same machine, threads and kernel
-            (``LAYERFUSE_KERNEL`` pins it). Its ``backbones`` are those in use: fit anew with all.
+            Predicts as the saved one did; bit for bit with the same machine, threads and kernel
+            (``LAYERFUSE_KERNEL`` pins it). Its ``backbones`` are only those in use.
 
         Raises
         ------
         BundleFormatError
             If the folder is incomplete, altered or of a newer format.
         BackboneLoadError
-            If a backbone cannot be loaded or is not the one it was trained with.
+            If a backbone cannot be loaded, or differs from the one it was trained with.
         """
         fitted = load_fitted(
             Path(folder), device=device, offline=offline, trust_remote_code=trust_remote_code
@@ -313,17 +313,17 @@ class FusionClassifier(
         return loaded
 
     def load_backbones(self) -> list[Backbone]:
-        """Load the backbones named in the constructor, whole and in order, of distinct names.
+        """Load the backbones named in the constructor: uncut, in order, with distinct names.
 
         Raises
         ------
         UnknownOptionError, ShapeError
-            Before anything is loaded, if an option has an unknown value, or there is no backbone
-            or not a prompt for each; if two have the same name, or one has other settings.
+            If an option has an unknown value, there is no backbone, or the number of prompts is
+            wrong (before anything is loaded); if names are equal, or settings differ.
         BackboneLoadError
-            If one cannot be loaded.
+            If a backbone cannot be loaded.
         SelectionError
-            If they do not have so many layers as ``k``.
+            If the backbones have fewer than ``k`` layers.
         """
         parameters = self.get_params(deep=False)
         options.check_options(parameters)
@@ -332,7 +332,7 @@ class FusionClassifier(
         return backbones
 
     @property
-    def _n_features_out(self) -> int:  # of get_feature_names_out, whose names set_output uses
+    def _n_features_out(self) -> int:  # read by get_feature_names_out and thereby set_output
         return self.fusion_.out_width
 
     def _blocks(self, X: Any) -> Iterator[tuple[list[str], list[Block]]]:  # noqa: N803

@@ -1,4 +1,4 @@
-"""One of several selections, a fusion of it and a head, chosen on training texts held out."""
+"""Chooses a selection, a fusion and a head by their log loss on held-out training texts."""
 
 import dataclasses
 import time
@@ -30,12 +30,13 @@ from layerfuse.train import (
 FusionChoice = Literal["auto"] | FusionName
 
 GATES_FROM_TEXTS = 2000
-"""Gates by text have hundreds of weights to learn; on fewer texts they are not tried."""
+"""Gates by text learn hundreds of weights; with fewer texts they are not tried."""
 
 STACKING_FROM_TEXTS = 100
-"""Probes see the texts that judge their pool: with few, labels without meaning seem learnable.
+"""With fewer texts ``stacking`` is not tried: its probes see the texts that its weights are
+validated on, so random labels seem learnable.
 
-Mean held-out log loss of 24 draws of such labels, two classes, ``stacking`` and ``concat``: 0.612
+Mean held-out log loss of 24 draws of random labels, two classes, ``stacking`` and ``concat``: 0.612
 and 0.675 on 12 texts, 0.651 and 0.681 on 24, 0.684 and 0.690 on 64, 0.689 and 0.691 on 96
 (``benchmarks/random_labels.py``).
 """
@@ -43,22 +44,22 @@ and 0.675 on 12 texts, 0.651 and 0.681 on 24, 0.684 and 0.690 on 64, 0.689 and 0
 
 @dataclass(frozen=True, slots=True)
 class FusionTrial:
-    """What held-out training texts said of one fusion.
+    """Quality of one fusion on held-out training texts.
 
     Parameters
     ----------
     fusion : FusionName
-        What was tried.
+        The fusion.
     log_loss : float
-        Mean over held-out texts of the best head on it, with words where they join it, in nats;
-        lower is better.
+        Mean held-out log loss of the best head on the fusion, in nats, with the TF-IDF head if that
+        joins; lower is better.
     accuracy : float
-        Share of held-out texts predicted right.
+        Share of held-out texts that are predicted correctly.
     gain_errors : float
-        How far its log loss is below that of the best one tried before, in standard errors of the
-        paired difference; above 1 it takes its place. 0 for the first.
+        By how many standard errors of the paired difference its log loss is below that of the best
+        fusion before; above 1 it replaces that. 0 for the first.
     seconds : float
-        What the trial took.
+        Duration of the trial.
     """
 
     fusion: FusionName
@@ -70,7 +71,7 @@ class FusionTrial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FusedHead:
-    """A fitted fusion, the head on it with words where they join, and how they were found.
+    """A fitted fusion, its head (with the TF-IDF head if that joins), and their validation.
 
     Parameters
     ----------
@@ -79,10 +80,10 @@ class FusedHead:
     head : PooledHead
         Fitted on all texts.
     validation : tuple of HeadCandidate
-        Held-out quality of each kind of head on this fusion; without its predictions once nothing
-        is left to compare them with.
+        Held-out quality of each kind of head on this fusion. Its predictions are dropped once all
+        comparisons are made.
     trials : tuple of FusionTrial
-        Every fusion tried, in order: itself alone until it is compared.
+        Every fusion tried, in order; only this one until it is compared.
     """
 
     fusion: Fusion
@@ -92,26 +93,25 @@ class FusedHead:
 
     @property
     def best(self) -> HeadCandidate:
-        """What held-out texts say of the head."""
+        """Held-out quality of the head in use."""
         return next(c for c in self.validation if c.kind == self.head.candidate)
 
 
 def shortlist(refs: Sequence[LayerRef], n_texts: int) -> tuple[FusionName, ...]:
-    """Return the fusions worth trying, the simplest first.
+    """Return the fusions that ``auto`` tries, the simplest first.
 
     Parameters
     ----------
     refs : sequence of LayerRef
         The selected layers.
     n_texts : int
-        Training texts.
+        Number of training texts.
 
     Returns
     -------
     tuple of FusionName
-        ``concat`` alone for one layer. ``mean`` where some source has several layers;
-        ``static_gate`` where there are several sources, ``stacking`` too from 100 texts on, and
-        ``gated`` from 2,000.
+        Always ``concat``; ``mean`` if a source has several layers; with several sources also
+        ``static_gate``, ``stacking`` from 100 texts on, and ``gated`` from 2,000.
     """
     n_sources = len(source_names(refs))
     names: list[FusionName] = ["concat"]
@@ -136,16 +136,16 @@ def fuse_best(
     head: HeadChoice = "auto",
     lexical: LexicalChoice = "auto",
 ) -> tuple[Selection, FusedHead]:
-    """Take one of several selections, and fit a fusion and a head on it.
+    """Choose one of several selections, and fit a fusion and a head on it.
 
-    Selections are judged as they will be used, words included, by log loss on training texts that
-    were held out, though always on their ``concat``. The first stands, and a later one takes its
-    place if it is better by more than one standard error of the paired difference.
+    Selections are compared by held-out log loss on the training texts, with the TF-IDF head if that
+    joins, but always under ``concat``. A later selection replaces the best one before it if it is
+    better by more than one standard error of the paired difference.
 
     Parameters
     ----------
     selections : sequence of Selection
-        The one with fewer layers first.
+        The one with the fewest layers first.
     read : callable
         Returns the blocks of a selection.
     texts, supervision, fusion, head, lexical
@@ -154,14 +154,14 @@ def fuse_best(
     Returns
     -------
     selection : Selection
-        The one taken; its reason tells the losses.
+        The chosen selection; its reason gives the losses of all.
     fused : FusedHead
-        On it.
+        Fitted on this selection.
     """
     words = fit_words(texts, supervision, lexical=lexical)
     best, *others = _of_different_layers(selections)
     blocks = read(best)
-    while others and not _vary(blocks):  # where nothing is learnt, what says nothing scores best
+    while others and not _vary(blocks):  # constant layers score best if labels are random
         best, *others = others
         blocks = read(best)
     if not others:
@@ -176,7 +176,7 @@ def fuse_best(
         losses[other] = tried.best.log_loss
         if _gain_errors(fitted.best, tried.best, supervision) > 1:
             best, blocks, fitted = other, other_blocks, tried
-        del other_blocks, tried  # or they would stand beside those of the next, gigabytes maybe
+        del other_blocks, tried  # before the next ones are read, as both may take gigabytes
     rivals = [f"{one.reason}: {loss:.3f}" for one, loss in losses.items() if one != best]
     why = f"{best.reason}, held-out log loss {losses[best]:.3f} ({'; '.join(rivals)})"
     fused = _fuse(blocks, best.refs, supervision, fusion, head, words, fitted)
@@ -184,7 +184,7 @@ def fuse_best(
 
 
 def _vary(blocks: Sequence[Block]) -> bool:
-    """Tell whether any block tells any two texts apart; those of a dead layer do not."""
+    """Return whether any block differs between any two texts; that of a dead layer does not."""
     return any((block != block[0]).any() for block in blocks)
 
 
@@ -200,19 +200,19 @@ def fuse_and_train(
 ) -> FusedHead:
     """Fit a fusion and a head.
 
-    ``auto`` fits every fusion of the short list and judges each by its log loss on training
-    texts that were held out. The simplest stands first, and a later one takes its place only if it
-    is better by more than one standard error of the paired difference, so that chance seldom does.
-    Of blocks that are streamed, since all together are too large, it is ``concat``.
+    ``auto`` fits every fusion of the short list and compares their held-out log losses on the
+    training texts. It starts from the simplest; a later one replaces it only if it is better by
+    more than one standard error of the paired difference, so that chance seldom decides. If blocks
+    are streamed because they are too large for memory, ``auto`` is ``concat``.
 
     Parameters
     ----------
     blocks : sequence of float32 array of shape (text, feature)
         The selected layers.
     refs : sequence of LayerRef
-        What they are.
+        One per block.
     texts : sequence of str
-        For the lexical head.
+        For the TF-IDF head.
     supervision : Supervision
         Labels and weights of the texts.
     fusion : FusionChoice
@@ -230,7 +230,7 @@ def fuse_and_train(
 
 
 def _of_different_layers(selections: Sequence[Selection]) -> list[Selection]:
-    """Return the first of all that hold the same layers."""
+    """Of selections with the same layers, keep the first."""
     by_layers: dict[frozenset[LayerRef], Selection] = {}
     for selection in selections:
         by_layers.setdefault(frozenset(selection.refs), selection)
@@ -246,17 +246,17 @@ def _fuse(
     words: Words | None,
     concat: FusedHead | None = None,
 ) -> FusedHead:
-    """Fit what was asked for; ``concat`` may be fitted already, on the same layers."""
+    """Fit a fusion or the best of the short list; ``concat`` may already be fitted."""
     names: tuple[FusionName, ...]
     if fusion != "auto":
         names = (fusion,)
     elif isinstance(blocks, StreamedBlocks):
-        names = ("concat",)  # all others hold every block, which these are too large for
+        names = ("concat",)  # all others hold every block in memory
     else:
         names = shortlist(refs, len(supervision.labels))
     first, *others = names
-    known = concat if first == "concat" else None
-    best = known or _fit(first, blocks, refs, supervision, head, words)
+    fitted = concat if first == "concat" else None
+    best = fitted or _fit(first, blocks, refs, supervision, head, words)
     trials = [*best.trials]
     for name in others:
         tried = _fit(name, blocks, refs, supervision, head, words)
@@ -265,10 +265,10 @@ def _fuse(
         trials.append(dataclasses.replace(trial, gain_errors=gain))
         if gain > 1:
             best = tried
-    # What people read of candidates has no number for each text and class.
-    nothing = np.empty((0, 0))
-    told = tuple(dataclasses.replace(one, held_out=nothing) for one in best.validation)
-    return dataclasses.replace(best, validation=told, trials=tuple(trials))
+    # The classifier keeps the candidates, but needs no prediction per text any more.
+    empty = np.empty((0, 0))
+    validation = tuple(dataclasses.replace(one, held_out=empty) for one in best.validation)
+    return dataclasses.replace(best, validation=validation, trials=tuple(trials))
 
 
 def _fit(
@@ -281,7 +281,7 @@ def _fit(
 ) -> FusedHead:
     started = time.perf_counter()
     if name != "concat":
-        blocks = list(blocks)  # all others look at all sources of a text together
+        blocks = list(blocks)  # all others need all blocks in memory
     fusion, vectors = FUSIONS[name].fit_fuse(blocks, refs, supervision)
     fitted, candidates = fit_head(vectors, supervision, head=head)
     pooled, candidates = join_words(fitted, candidates, supervision, words)
@@ -292,7 +292,7 @@ def _fit(
 
 
 def _gain_errors(before: HeadCandidate, after: HeadCandidate, supervision: Supervision) -> float:
-    """Return by how many standard errors the second is better on the same held-out texts."""
+    """Return by how many standard errors the second has a lower log loss on held-out texts."""
     losses = [text_log_losses(one.held_out, supervision.labels) for one in (before, after)]
     weights = supervision.held_out_weights()
     return gain_in_errors(losses[0] - losses[1], weights, supervision.groups)

@@ -1,4 +1,4 @@
-"""``TextGates``: how much each source counts for each text, with names."""
+"""``TextGates``: the weight of each source for each text, with names."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from layerfuse.fuse import FUSIONS, Fusion, GatedFusion, fusion_name
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextGates:
-    """Weights of sources.
+    """Weights of sources for each text.
 
     Parameters
     ----------
     names : tuple of str
-        ``backbone:pooling`` of each source; ``backbone:layer:pooling`` where layers are weighed.
+        ``backbone:pooling`` of each source; ``backbone:layer:pooling`` if layers are weighted.
     weights : float32 array of shape (text, source)
-        From 0 up; 1 in all, or in all for the layers of one source. The rows of a fusion whose
-        weights do not depend on the text are equal.
+        Non-negative; they sum to 1 per text, or per text and source if layers are weighted. If the
+        weights do not depend on the text, all rows are equal.
     """
 
     names: tuple[str, ...]
@@ -36,14 +36,14 @@ def read_gates(fusion: Fusion, selection: Selection, parts: Iterable[Sequence[Bl
     fusion : Fusion
         Fitted on the layers of the selection.
     selection : Selection
-        Names the sources.
+        The layers, which name the sources.
     parts : iterable of sequences of arrays
-        Blocks of some texts at a time.
+        Batches of texts, each as its blocks.
 
     Raises
     ------
     UnknownOptionError
-        If that fusion has no gates.
+        If the fusion has no gates.
     """
     if not isinstance(fusion, GatedFusion):
         gated = [name for name, one in FUSIONS.items() if issubclass(one, GatedFusion)]

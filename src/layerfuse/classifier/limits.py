@@ -1,4 +1,4 @@
-"""Limits on what prediction may cost, with the costs measured here."""
+"""Limits on the cost of prediction, with the costs measured on this machine."""
 
 import math
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ def measured_budget(
     *,
     random_state: int = 0,
 ) -> Budget | None:
-    """Measure what each backbone costs by depth, where there are limits.
+    """Measure the cost of each backbone by depth, if there are limits.
 
     Parameters
     ----------
     backbones : sequence of Backbone
-        Whole.
+        Uncut backbones.
     texts : sequence of str
-        Like those to come.
+        Texts like those that will be predicted.
     max_ms : float, optional
-        Most milliseconds a text, all backbones together.
+        Limit in milliseconds per text, for all backbones together.
     max_mb : float, optional
-        Most MiB of weights, all backbones together.
+        Limit in MiB of weights, for all backbones together.
     random_state : int
-        Draws the texts that time is measured on.
+        Seed for the texts on which time is measured.
 
     Returns
     -------

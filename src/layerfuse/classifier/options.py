@@ -1,4 +1,4 @@
-"""The choices of ``FusionClassifier``, checked before anything is loaded."""
+"""The options of ``FusionClassifier``, checked before anything is loaded."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -24,8 +24,8 @@ from layerfuse.train import HeadChoice
 MOST_SEEDS = 2**32
 
 FEWER_LAYERS_FROM_TEXTS = 2000
-"""Held-out losses of fewer texts seldom differ by more than one standard error: one layer, or one
-backbone, would stand where several are better."""
+"""With fewer texts, held-out losses seldom differ by more than one standard error, so one layer or
+backbone would be kept even where several are better."""
 
 SelectorChoice = Literal["auto"] | SelectorName
 
@@ -39,7 +39,7 @@ _CHOICES: Mapping[str, Sequence[str]] = {
 
 
 def check_options(parameters: Mapping[str, Any]) -> None:
-    """Check every parameter that is one of a few choices.
+    """Check every parameter that does not depend on the backbones or the labels.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def check_options(parameters: Mapping[str, Any]) -> None:
     Raises
     ------
     UnknownOptionError
-        Listing the choices and the nearest.
+        If a value is unknown; lists the choices and the nearest one.
     SelectionError
         As ``check_limits``.
     """
@@ -82,13 +82,13 @@ def _one_or_several(name: str, value: Any, expected: str) -> Sequence[Any]:
 
 
 def check_seed(name: str, seed: Any) -> None:
-    """Raise ``UnknownOptionError`` unless a seed is one that NumPy, torch and scikit-learn take."""
+    """Raise ``UnknownOptionError`` unless NumPy, torch and scikit-learn accept the seed."""
     if not 0 <= as_integer(name, seed) < MOST_SEEDS:
         raise UnknownOptionError(f"{name}={seed}: expected 0 to {MOST_SEEDS - 1}.")
 
 
 def check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> None:
-    """Raise ``SelectionError`` unless limits and the selector that keeps to them come together."""
+    """Raise ``SelectionError`` unless limits and the selector ``budget`` are given together."""
     limited = max_ms is not None or max_mb is not None
     if limited != (selector == "budget"):
         raise SelectionError(
@@ -100,25 +100,25 @@ def check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> N
 def selectors_of(
     selector: SelectorChoice, k: int | None, fusion: FusionChoice, n_texts: int
 ) -> tuple[tuple[SelectorName, int | None], ...]:
-    """Return what may choose the layers, the one that chooses fewest first.
+    """Return the selectors to try, the one that chooses fewest layers first.
 
     Parameters
     ----------
     selector : SelectorChoice
-        ``auto`` is ``upper_top``; from 2,000 texts on the best layer of all and ``best_backbone``
-        before it, of which held-out training texts take one. Any other is itself.
+        ``auto`` is ``upper_top``; from 2,000 texts on, ``top`` with one layer and ``best_backbone``
+        come before it, and held-out training texts decide. Any other selector stands alone.
     k : int, optional
-        Layers wanted; then ``auto`` is ``upper_top``.
+        Number of layers; if given, ``auto`` is ``upper_top``.
     fusion : FusionChoice
-        Whoever names one that combines sources wants several of them: then ``auto`` is
-        ``upper_top``, which leaves out no backbone.
+        If this is a fusion that combines sources, ``auto`` is ``upper_top``, which leaves out no
+        backbone.
     n_texts : int
-        Training texts.
+        Number of training texts.
 
     Returns
     -------
     tuple of (SelectorName, int or None)
-        Selectors, each with the number of layers that it is asked for.
+        Selectors, each with its number of layers.
     """
     if selector != "auto":
         return ((selector, k),)
@@ -128,7 +128,7 @@ def selectors_of(
 
 
 def wants_sources(selector: SelectorChoice, k: int | None, fusion: FusionChoice) -> bool:
-    """Tell whether the fusion cannot do with one source, and nobody says which layers it gets.
+    """Return whether the fusion needs several sources and the user did not specify the layers.
 
     Parameters
     ----------
@@ -145,33 +145,35 @@ def check_refs(
     fusion: FusionChoice,
     refs: Sequence[Sequence[LayerRef]],
 ) -> None:
-    """Refuse before the long work what no scores could satisfy.
+    """Raise, before the long work, if the options cannot be met whatever the scores.
 
     Parameters
     ----------
     selector : SelectorChoice
-        Which.
+        Name of the selector.
     k : int, optional
-        Layers wanted.
+        Number of layers.
     fusion : FusionChoice
-        Which.
+        Name of the fusion.
     refs : sequence of sequence of LayerRef
         All layers of each backbone.
 
     Raises
     ------
     SelectionError
-        If there are not k layers to choose from, or the selector takes no k; if the fusion combines
-        sources and there is one only, or one layer of all is asked for.
+        If there are fewer than k layers, or the selector takes no k; if the fusion combines sources
+        but there is only one source or only one layer would be chosen.
     """
     if k is not None:
         most, which = most_layers("upper_top" if selector == "auto" else selector, refs)
         if not 1 <= k <= most:
-            raise SelectionError(f"k={k} of {which}: {most} layers. Choose 1 to {most}.")
+            raise SelectionError(
+                f"k={k}, but there are {most} layers in {which}. Choose 1 to {most}."
+            )
     kind = None if fusion == "auto" else FUSIONS[fusion]
     if kind is None or not issubclass(kind, Residual):
         return
-    kind.check_sources([ref for own in refs for ref in own])
+    kind.check_sources([ref for of_backbone in refs for ref in of_backbone])
     if k == 1 and (len(refs) == 1 or selector not in {"best", "budget"}):
         raise SelectionError(
             f"{fusion} combines sources, but k=1 is a single layer. Leave k out, or choose another "
@@ -199,8 +201,8 @@ def weight_by_index(
     Raises
     ------
     UnknownOptionError
-        If it is something else, weighs by no number, or weighs a label that is no class though it
-        leaves a class out.
+        If the value has another type, a weight is not a number, or the mapping has an unknown label
+        and lacks a class.
     LabelError
         If a weight is not positive and finite.
     """
@@ -214,10 +216,11 @@ def weight_by_index(
             f"class_weight={class_weight!r}: expected 'balanced', a dict of weights by label, or "
             "None."
         )
-    # Folds may be of fewer classes than weights are of; where one is mistyped, another has none.
-    fewer = all(label in class_weight for label in labels)
+    # Extra labels are allowed, because a fold may lack a class. But if a class has no weight, an
+    # unknown label is probably mistyped.
+    complete = all(label in class_weight for label in labels)
     for label, weight in class_weight.items():
-        if label not in labels and not fewer:
+        if label not in labels and not complete:
             raise UnknownOptionError.from_options("class_weight", label, map(str, labels))
         if not isinstance(weight, int | float | np.number):
             raise UnknownOptionError(

@@ -1,4 +1,4 @@
-"""A fitted classifier as a bundle, and back."""
+"""Saves a fitted classifier as a bundle, and loads it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,21 +40,21 @@ class Fitted:
     parameters : mapping
         Constructor arguments, as JSON types.
     classes : array of shape (class,)
-        Labels as they came, sorted.
+        Sorted labels, in the type of the training labels.
     selection : Selection
         Layers in use.
     fusion : Fusion
-        Fitted.
+        The fitted fusion.
     head : PooledHead
-        Fitted.
+        The fitted head.
     backbones : mapping of str to Backbone
-        Cut at the deepest layer in use.
+        Each cut at its deepest layer in use.
     validation : tuple of HeadCandidate
-        For the model card.
+        Held-out quality of the heads, for the model card.
     portable : bool
-        Loaded from a folder that holds the backbones too, which may be all there is of them.
+        Whether it was loaded from a folder with its backbones, which may be their only copy.
     text_column : str, optional
-        Column of the table that the training texts were in, if they were in one.
+        Column of the training texts, if they were in a table.
     """
 
     parameters: Mapping[str, Any]
@@ -69,7 +69,7 @@ class Fitted:
 
 
 def lasting_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the constructor arguments that mean the same elsewhere, as JSON types.
+    """Return the constructor arguments that are valid on any machine, as JSON types.
 
     Parameters
     ----------
@@ -79,33 +79,33 @@ def lasting_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Without what is of this machine, and without prompts, which the specs of the backbones in
-        use have; a criterion by its name, class weights as pairs.
+        All but the settings of this machine and the prompts, which the specs of the backbones in
+        use have. A criterion is given by name, class weights as pairs.
     """
-    gone = {"cache", "device", "offline", "progress", "prompt"}
-    lasting = {name: value for name, value in parameters.items() if name not in gone}
+    left_out = {"cache", "device", "offline", "progress", "prompt"}
+    lasting = {name: value for name, value in parameters.items() if name not in left_out}
     criterion = parameters["criterion"]
     if isinstance(criterion, CriterionInfo):
         lasting["criterion"] = criterion.name
     elif callable(criterion):
         lasting["criterion"] = getattr(criterion, "__name__", type(criterion).__name__)
     weights = parameters["class_weight"]
-    if isinstance(weights, Mapping):  # whose keys JSON would make strings
+    if isinstance(weights, Mapping):  # as pairs, because JSON turns keys into strings
         lasting["class_weight"] = [[label, float(weight)] for label, weight in weights.items()]
     return lasting
 
 
 def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> None:
-    """Write a fitted classifier to a folder, whole or not at all.
+    """Write a fitted classifier to a folder, completely or not at all.
 
     Parameters
     ----------
     fitted : Fitted
-        What to write.
+        Classifier to write.
     folder : Path
         New, empty, or an older saved classifier.
     include_backbones : bool
-        Write the cut backbones too.
+        Also write the cut backbones.
     """
 
     def write_backbones(built: Path) -> None:
@@ -139,30 +139,30 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> Non
 def load_fitted(
     folder: Path, *, device: str | None, offline: bool, trust_remote_code: bool = False
 ) -> Fitted:
-    """Read what ``save_fitted`` wrote.
+    """Read a classifier that ``save_fitted`` wrote.
 
     Parameters
     ----------
     folder : Path
         The saved folder.
     device : str, optional
-        Where to run.
+        Device to run on.
     offline : bool
-        Never reach for the network.
+        Do not use the network.
     trust_remote_code : bool
-        Run Python code that comes with a backbone.
+        Allow Python code that comes with a backbone to run.
 
     Returns
     -------
     Fitted
-        Equal to what was saved.
+        The saved classifier.
 
     Raises
     ------
     BundleFormatError
         If the folder is incomplete, altered or of a newer format.
     BackboneLoadError
-        If a backbone cannot be loaded or is another one now.
+        If a backbone cannot be loaded or has changed.
     """
     folder = folder.expanduser()
     trusted = trust_remote_code
@@ -177,7 +177,7 @@ def _load(folder: Path, device: str | None, *, offline: bool, trusted: bool) -> 
             tuple(LayerRef.parse(ref) for ref in config["selection"]["layers"]),
             config["selection"]["reason"],
         )
-        name = config.get("fusion", config["parameters"]["fusion"])  # not apart in format 2
+        name = config.get("fusion", config["parameters"]["fusion"])  # format 2 lacks it
         fusion = FUSIONS[name].from_arrays(with_prefix(bundle.arrays, "fusion."))
         head = PooledHead.from_arrays(config["head"], with_prefix(bundle.arrays, "head."))
         saved = [
@@ -188,11 +188,11 @@ def _load(folder: Path, device: str | None, *, offline: bool, trusted: bool) -> 
         if isinstance(parameters.get("class_weight"), list):
             parameters["class_weight"] = dict(parameters["class_weight"])
         parameters |= saved_parameters([(origin, spec) for origin, spec, _ in saved], parameters)
-        native = np.dtype(config["classes_dtype"]).newbyteorder("=")  # pyarrow takes no other
+        native = np.dtype(config["classes_dtype"]).newbyteorder("=")  # pyarrow needs it
         classes = np.array(config["classes"], dtype=native)
     except (KeyError, TypeError) as err:
         raise BundleFormatError(f"{folder} is damaged: its config.json lacks {err}.") from err
-    # What lies in such a folder that was not saved has no digest, and is not looked at.
+    # Only files with a digest count; ``save`` did not write any others in that folder.
     portable = any(name.startswith(f"{_BACKBONES}/") for name in config["files"])
     included = folder / _BACKBONES
     backbones = [
@@ -214,14 +214,14 @@ def _load(folder: Path, device: str | None, *, offline: bool, trusted: bool) -> 
 
 
 def saved_text_column(folder: Path) -> str | None:
-    """Return the column that the training texts of a saved classifier were in, if it knows one.
+    """Return the column of the training texts of a saved classifier, if it recorded one.
 
-    Reads nothing else, so that a table can be refused before the models load.
+    It reads only the configuration, so that a table can be refused before the models are loaded.
 
     Raises
     ------
     BundleFormatError
-        If the folder is no saved classifier.
+        If the folder is not a saved classifier.
     """
     column: str | None = read_config(folder).get("text_column")
     return column

@@ -1,4 +1,4 @@
-"""What criteria need of the models themselves, gathered on a sample of texts."""
+"""Gathers the attention and gradient signals that criteria need, on a sample of texts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ from layerfuse.score import CriterionInfo, CriterionName, criterion_info
 from layerfuse.train import fit_head
 
 MAX_TEXTS = 500
-"""Texts of a sample, where there are more."""
+"""Largest number of texts in the sample."""
 
 
 def gather_signals(
@@ -31,55 +31,54 @@ def gather_signals(
     *,
     random_state: int = 0,
 ) -> tuple[LayerSignals, ...]:
-    """Gather what some criteria need of the models; nothing runs where they need nothing.
+    """Compute the signals that the criteria need from the models; without need, nothing runs.
 
-    Attention and gradients come from one forward pass over at most 500 texts, drawn so that classes
-    keep their shares. The gradient is that of a ridge probe, fitted on the embeddings of all texts
-    at the deepest layer, standardised, its logits scaled by the temperature that fits held-out
-    texts best.
+    Attention and gradients come from one forward pass over a stratified sample of at most 500
+    texts. The gradient is that of the loss of a ridge probe. The probe is fitted on the
+    standardised embeddings of all texts at the deepest layer; its logits are scaled by the
+    temperature that fits held-out texts best.
 
     Parameters
     ----------
     stored : sequence of StoredEmbeddings
-        One per backbone, all of the same texts; each knows its model, its texts and whether to show
-        a progress bar.
+        One per backbone, all of the same texts.
     labels : sequence of shape (text,)
-        Of any kind. None where no criterion needs labels: the sample is then drawn from all alike.
+        Labels of any type. None if no criterion needs labels; the sample is then not stratified.
     criteria : sequence of CriterionName, CriterionInfo or callable
-        Those about to score.
+        The criteria that will score.
     random_state : int
-        Draws the sample.
+        Seed of the sample.
 
     Returns
     -------
     tuple of LayerSignals
-        To be passed to ``score_layers``: one for each backbone and signal needed.
+        One for each backbone and signal needed, to be passed to ``score_layers``.
 
     Raises
     ------
     UnknownOptionError
         If a criterion has an unknown name.
     LayerError
-        If attention is needed of a model that gives none.
+        If a criterion needs attention and a model does not return any.
     LabelError
-        If a gradient is needed, and there are not two classes of two texts or more.
+        If a criterion needs a gradient and there are not two classes with two texts or more.
     ShapeError
         If there is not one label per text.
     OutOfMemoryError
-        If memory does not suffice for one text alone.
+        If memory does not suffice even for a single text.
     """
     names = needed_signals(criteria)
-    found: list[LayerSignals] = []
+    signals: list[LayerSignals] = []
     for embeddings in stored if names else ():
         texts = embeddings.texts
         classes = _classes(labels, len(texts))
         rows = sample_texts(classes, MAX_TEXTS, random_state)
         loss = _probe_loss(embeddings, classes, rows) if "backbone_gradient" in names else None
         sample = [texts[i] for i in rows.tolist()]
-        found += model_signals(
+        signals += model_signals(
             embeddings.model, sample, names, loss=loss, progress=embeddings.progress
         )
-    return tuple(found)
+    return tuple(signals)
 
 
 def _classes(labels: Any, n_texts: int) -> ClassIndices:
@@ -94,20 +93,20 @@ def _classes(labels: Any, n_texts: int) -> ClassIndices:
 def needed_signals(
     criteria: Sequence[CriterionName | CriterionInfo | Criterion],
 ) -> tuple[SignalName, ...]:
-    """Return the signals that any of the criteria needs; a function of the caller needs none."""
+    """Return the signals that any of the criteria needs; user functions need none."""
     infos = [criterion_info(c) if isinstance(c, str) else c for c in criteria]
     needed = {s for info in infos if isinstance(info, CriterionInfo) for s in info.signals}
     return tuple(sorted(needed))
 
 
 def _probe_loss(embeddings: StoredEmbeddings, classes: ClassIndices, rows: np.ndarray) -> ProbeLoss:
-    """Fit a probe on the deepest layer of all texts; return its loss on some of them."""
+    """Fit a probe on the deepest layer of all texts; return its loss on the given rows."""
     backbone = embeddings.model
     pooling = backbone.spec.poolings[0]
     features = embeddings.row(LayerRef(backbone.name, backbone.deepest, pooling))
     standard = Standardizer.fit(features)
     head, _ = fit_head(standard.apply(features), Supervision.of(classes), head="ridge")
-    # The probe reads states as the model gives them: standardising goes into its coefficients.
+    # The probe reads unstandardised states, so standardising is folded into its coefficients.
     logits = np.float32(head.temperature) * head.coefficients
     coefficients = standard.scale[:, None] * logits
     intercept = np.float32(head.temperature) * head.intercept - standard.mean @ coefficients

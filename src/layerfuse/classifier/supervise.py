@@ -1,4 +1,4 @@
-"""Labels and parameters of a classifier to what its fusions and heads learn from."""
+"""Makes the supervision of fusions and heads from the labels and parameters of a classifier."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from layerfuse.core.sample import distinct_texts
 from layerfuse.core.supervision import Supervision
 from layerfuse.train import class_weights, repeat_groups
 
-_TOLD_ABOVE = 0.05  # share of texts that are known by others when held out
+_WARN_ABOVE = 0.05  # share of texts with a near-duplicate that is not held out with them
 
 
 def supervise(
@@ -24,7 +24,7 @@ def supervise(
     *,
     warn: bool = True,
 ) -> Supervision:
-    """Return what fusions and heads learn from, which know texts that repeat each other.
+    """Return labels, weights and near-duplicate groups, from which fusions and heads learn.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def supervise(
     parameters : mapping
         Constructor arguments of the classifier by name.
     warn : bool
-        Say where many texts repeat others that cannot be held out with them.
+        Warn if many texts have near-duplicates that cannot be held out with them.
 
     Raises
     ------
@@ -47,18 +47,18 @@ def supervise(
     Warns
     -----
     UserWarning
-        If more than one text in twenty repeats others that cannot be held out with it.
+        If more than one text in twenty has near-duplicates that cannot be held out with it.
     """
     weights = class_weights(classes, weight_by_index(parameters["class_weight"], names.tolist()))
     repeats, copies = repeat_groups(texts), _numbers(texts)
     groups = separable_groups(classes, repeats)
     n_apart = int(((np.bincount(repeats)[repeats] > 1) & (np.bincount(groups)[groups] == 1)).sum())
-    if warn and n_apart > _TOLD_ABOVE * len(texts):
+    if warn and n_apart > _WARN_ABOVE * len(texts):
         warnings.warn(
-            f"{n_apart} of {len(texts)} texts repeat others, but cannot be held out with them: "
-            "the group is more than a fifth of all texts, or all texts of a class. Held-out "
-            "accuracy and log loss are too optimistic, and so are choices based on them. Test on "
-            "other texts.",
+            f"{n_apart} of {len(texts)} texts have near-duplicates that cannot be held out with "
+            "them, because the group has more than a fifth of all texts or all texts of a class. "
+            "Held-out accuracy and log loss are too optimistic, and so are choices based on them. "
+            "Test on other texts.",
             stacklevel=3,
         )
     return Supervision(
@@ -72,7 +72,7 @@ def supervise(
 
 
 def keep_distinct(texts: Sequence[str], classes: ClassIndices) -> np.ndarray:
-    """Return positions of texts that do not repeat each other, see ``distinct_texts``.
+    """Return positions of one text per near-duplicate group and class, as ``distinct_texts``.
 
     Parameters
     ----------
@@ -86,6 +86,6 @@ def keep_distinct(texts: Sequence[str], classes: ClassIndices) -> np.ndarray:
 
 
 def _numbers(texts: Sequence[str]) -> np.ndarray:
-    """Return a number for each text, the same for equal ones."""
+    """Return a number for each text; equal texts have the same number."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(text, len(numbers)) for text in texts])
