@@ -1,4 +1,4 @@
-"""The aliases say which way round an array lies, and a wrong one is told apart."""
+"""The aliases state the order of axes, and an array with another order is refused."""
 
 import numpy as np
 import pytest

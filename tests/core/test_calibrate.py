@@ -116,7 +116,7 @@ def test_gain_in_errors_of_texts_that_all_gain_the_same(gain, want):
 
 @pytest.mark.parametrize("n_texts", [4, 40])
 def test_what_says_nothing_adds_nothing_to_a_pool(n_texts):
-    """All that differs is where two searches for the exponent of the other end, if they do."""
+    """The gain is only the imprecision of two searches for the exponent of the other member."""
     labels = np.arange(n_texts) % 2
     known = Supervision.of(labels)
     nothing = np.full((n_texts, 2), np.log(0.5))
@@ -137,7 +137,7 @@ def test_the_only_text_of_a_class_counts_nothing_among_held_out_texts():
 
 
 def test_a_pool_is_as_sure_as_its_temperature_lets_it_be_where_no_text_is_wrong():
-    """Without a limit the exponents of these grow until rounding ends the search."""
+    """Without a limit, these exponents would grow until rounding ends the search."""
     rng = np.random.default_rng(0)
     labels = np.arange(30) % 2
     logits = rng.uniform(0.5, 3, size=(2, 30, 1)) * (2 * np.eye(2)[labels] - 1)
@@ -150,7 +150,7 @@ def test_a_pool_is_as_sure_as_its_temperature_lets_it_be_where_no_text_is_wrong(
 
 
 def test_members_that_are_always_wrong_count_alike():
-    """No exponent above 0 helps them, and a pool shall decide something still."""
+    """No exponent above 0 lowers the loss, but the pool must still decide."""
     labels = np.arange(40) % 2
     wrong = np.log(np.where(np.eye(2)[labels] == 1, 0.3, 0.7))
     known = Supervision.of(labels)

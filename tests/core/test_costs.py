@@ -1,4 +1,4 @@
-"""DepthCosts and Budget: what they refuse, what a selection costs."""
+"""DepthCosts and Budget: invalid values are refused; the cost of a selection."""
 
 import math
 
@@ -38,13 +38,13 @@ def test_every_limit_is_kept(limits, allowed):
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
 def test_a_cost_is_a_number_from_zero_up(bad):
-    with pytest.raises(SelectionError, match="from 0 up for toy"):
+    with pytest.raises(SelectionError, match="non-negative costs of toy"):
         DepthCosts("toy", (0.0, bad), (1, 2))
 
 
 @pytest.mark.parametrize("costs", [((2.0, 1.0), (1, 2)), ((1.0, 2.0), (2, 1))])
 def test_a_deeper_layer_costs_no_less(costs):
-    with pytest.raises(SelectionError, match="grow with depth"):
+    with pytest.raises(SelectionError, match="do not fall with depth"):
         DepthCosts("toy", *costs)
 
 
@@ -65,5 +65,5 @@ def test_a_budget_limits_something_that_is_a_number_and_knows_each_backbone_once
 
 @pytest.mark.parametrize("unknown", [ref("small", 3), ref("other", 0)])
 def test_a_layer_of_unknown_cost_is_named(unknown):
-    with pytest.raises(LayerError, match=rf"no cost of {unknown}\. It knows: small to layer 2"):
+    with pytest.raises(LayerError, match=rf"no cost of {unknown}\. It has: small to layer 2"):
         Budget((SMALL, LARGE), max_milliseconds=9.0).cost(unknown)

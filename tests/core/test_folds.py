@@ -11,7 +11,7 @@ from layerfuse.core.folds import separable_groups, stratified_folds
 
 
 def check(folds, labels):
-    """Every text is held out once and never trained on then; classes of two texts are learnt."""
+    """Each text is held out in exactly one fold; every training set has each class of two texts."""
     held_out = np.concatenate([rest for _, rest in folds])
     np.testing.assert_array_equal(np.sort(held_out), np.arange(len(labels)))
     for train, rest in folds:
@@ -50,7 +50,7 @@ def test_groups_stay_in_one_fold_and_classes_in_all_trainings(seed):
 
 
 def test_a_class_whose_groups_are_all_shared_with_rarer_ones_is_learnt():
-    """Each of the last two groups counts for another class than 4 or 5."""
+    """Each of the last two groups is stratified by another class than 4 or 5."""
     labels = np.array([0, 1] * 45 + [2, 5, 2, 3, 3, 4, 5, 4])
     groups = np.append(np.arange(90), [90, 90, 91, 92, 93, 92, 92, 93])
     for seed in range(100):
@@ -78,7 +78,7 @@ def test_a_class_of_one_group_is_learnt_all_the_same():
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
-def test_a_group_larger_than_a_fold_is_taken_apart(share):
+def test_a_group_larger_than_a_fold_is_split(share):
     labels = np.arange(100) % 2
     groups = np.where(np.arange(100) < 100 * share, 0, np.arange(100))
     folds = stratified_folds(labels, 0, groups)
@@ -98,7 +98,7 @@ def test_threads_that_draw_folds_at_once_leave_the_filters_of_warnings_alone():
     assert {len(folds) for folds in drawn} == {5}
 
 
-def test_groups_that_cannot_be_held_out_are_taken_apart():
+def test_groups_that_cannot_be_held_out_are_split():
     labels = np.array([0, 1] * 10 + [2, 2, 2] + [3, 3])
     groups = np.array([7] * 6 + [3, 3] + list(range(10, 22)) + [4, 4, 4] + [5, 6])
     separable = separable_groups(labels, groups)

@@ -103,7 +103,7 @@ def test_groups_of_one_text_are_none():
 
 
 def test_a_group_larger_than_what_is_held_at_once(monkeypatch):
-    """Groups are taken by turns then, and fitted values some rows at a time."""
+    """Groups are then processed one by one, and fitted values in batches of rows."""
     features, targets, _ = problem(60, 7)
     groups = np.arange(60) // 20
     path = ridge_path(features)
@@ -116,7 +116,7 @@ def test_a_group_larger_than_what_is_held_at_once(monkeypatch):
 
 @pytest.mark.parametrize("width", [2, 90])
 def test_groups_of_any_sizes_are_those_of_refits(width):
-    """Of fewer texts than components and of more, some sizes several times, some once."""
+    """Groups of fewer and of more texts than components; some sizes occur several times."""
     features, targets, weights = problem(60, width)
     groups = np.repeat(np.arange(27), [2] * 12 + [3, 5, 11, 7, *[1] * 10, 0])
     path = ridge_path(features, weights=weights)
@@ -124,7 +124,7 @@ def test_groups_of_any_sizes_are_those_of_refits(width):
 
 
 def test_a_group_whose_texts_are_alone_in_their_directions_stays_in():
-    """Its errors are rounding over rounding, which a room of at least a millionth keeps small."""
+    """Its errors are rounding divided by rounding; the limit of 1e-6 keeps them small."""
     groups = np.where(np.arange(20) == 5, 4, np.arange(20))
     targets = one_hot(np.arange(20) % 2)
     for seed in range(20):

@@ -102,7 +102,7 @@ def test_near_best_is_within_one_standard_error_of_the_best():
 
 
 def test_near_best_compares_pairwise_where_there_is_a_number_per_text():
-    """Scores that spread much but differ always the same way differ surely."""
+    """Scores that vary much, but always differ by the same amount, differ significantly."""
     texts = np.random.default_rng(0).normal(size=400)
     noise = np.random.default_rng(1).normal(size=400)
     per_text = np.column_stack([texts, texts - 0.01, texts + noise - noise.mean() - 0.01])

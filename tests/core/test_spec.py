@@ -1,4 +1,4 @@
-"""BackboneSpec: its fingerprint holds all that changes a number, and nothing else."""
+"""BackboneSpec: its fingerprint covers every setting that changes outputs, and nothing else."""
 
 import dataclasses
 import json

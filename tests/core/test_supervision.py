@@ -1,4 +1,4 @@
-"""Supervision of some texts: as if there were no others, or as a part of all."""
+"""Supervision of some texts, alone or as a part of all."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ LABELS = np.array([0, 1] * 10)
 GROUPS = np.arange(20) // 2
 
 
-def test_groups_that_cannot_be_held_out_are_taken_apart_when_it_is_made():
+def test_groups_that_cannot_be_held_out_are_split_when_it_is_made():
     groups = np.where(np.arange(20) < 8, 0, GROUPS)
     known = Supervision.of(LABELS, 3, groups=groups)
     np.testing.assert_array_equal(known.groups, separable_groups(LABELS, groups))
@@ -51,7 +51,7 @@ def test_folds_hold_groups_and_weights_leave_out_the_only_text_of_a_class():
 
 
 def test_groups_of_some_texts_are_those_that_can_be_held_out_of_them():
-    """Class 1 stands in two groups of all, and in one of the last."""
+    """Class 1 is in two groups of all texts, but in only one of the last texts."""
     known = Supervision(
         np.array([0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]),
         np.ones(14),

@@ -1,4 +1,4 @@
-"""Texts and labels from any container people keep them in."""
+"""Texts and labels from any common container."""
 
 import numpy as np
 import pandas as pd
@@ -54,7 +54,7 @@ def test_labels_become_plain_python_objects(labels, plain):
 
 @pytest.mark.parametrize("values", [{"a", "b"}, frozenset("ab"), {"a": 1, "b": 2}])
 def test_what_has_no_order_of_its_own_is_refused(values):
-    with pytest.raises(DataError, match="without an order"):
+    with pytest.raises(DataError, match="is not a column"):
         as_list(values, "texts")
 
 

@@ -1,4 +1,4 @@
-"""side_by_side: several at a time, read by one thread, each with its share of product threads."""
+"""side_by_side: several items at a time, read by one thread, which share the product threads."""
 
 import os
 import signal
@@ -109,7 +109,7 @@ def test_products_may_have_one_thread_for_a_while(two_threads):
 
 
 def test_of_two_callers_at_once_the_second_works_alone_and_both_give_the_threads_back():
-    """Each would else restore the limit of the other."""
+    """Otherwise each would restore the limit of the other."""
     begun, done, seconds = threading.Event(), threading.Event(), []
 
     def work(item):
@@ -142,7 +142,7 @@ def test_settings_of_the_caller_hold_in_the_threads(two_threads):
 
 
 def test_what_waits_is_not_begun_once_the_caller_is_interrupted(two_threads):
-    """As by Ctrl-C, while two items are worked on and one waits."""
+    """Simulates Ctrl-C while two items are processed and one waits."""
     begun, waiting = [], threading.Event()
 
     def interrupt(number, frame):

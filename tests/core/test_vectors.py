@@ -1,4 +1,4 @@
-"""Streamed blocks and vectors: what arrays give, without ever being whole."""
+"""Streamed blocks and vectors give the same results as arrays, without being in memory whole."""
 
 import numpy as np
 import pytest

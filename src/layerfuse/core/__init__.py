@@ -1,1 +1,1 @@
-"""The nouns every stage speaks: plain frozen values on NumPy, no torch, no I/O."""
+"""Values and mathematics that all stages share; NumPy, no torch."""

@@ -1,4 +1,4 @@
-"""Feature blocks that are read one at a time, because all together would not fit into memory."""
+"""Feature blocks that are read one at a time, because together they do not fit into memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import overload
@@ -7,7 +7,7 @@ from layerfuse.core.arrays import Block
 
 
 class StreamedBlocks(Sequence[Block]):
-    """Blocks of the same texts, read whenever they are asked for.
+    """Blocks of the same texts, each read whenever it is used.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ class StreamedBlocks(Sequence[Block]):
     @overload
     def __getitem__(self, index: slice) -> "StreamedBlocks": ...
     def __getitem__(self, index: int | slice) -> "Block | StreamedBlocks":
-        """Read one block; of several none is read yet."""
+        """Read one block, or slice without reading."""
         if isinstance(index, slice):
             return StreamedBlocks(self._readers[index])
         return self._readers[index]()
 
     def __iter__(self) -> Iterator[Block]:
-        """Read the blocks one after the other."""
+        """Read the blocks one after another."""
         return (read() for read in self._readers)

@@ -1,6 +1,6 @@
-"""Held-out decisions to probabilities that mean what they say: temperature, pool, log loss.
+"""Calibration on held-out decisions: temperature, logarithmic opinion pool, log loss.
 
-Shared by the heads and by the fusions that mix what a probe of each source says.
+Shared by the heads and by the fusions that combine the probes of sources.
 """
 
 from collections.abc import Sequence
@@ -13,25 +13,25 @@ from layerfuse.core.arrays import ClassIndices, PerText, Targets
 from layerfuse.core.supervision import Supervision
 
 _NO_GAIN = 1e-6
-"""Nats: what two searches for the same best exponent may differ by, for all texts alike."""
+"""Nats. Two searches for the same best exponent may differ by this, equally for all texts."""
 
 
 def fit_temperature(decisions: Targets, supervision: Supervision) -> float:
-    """Return the factor on held-out decision values that makes their softmax most likely.
+    """Return the factor on held-out decisions that minimises their log loss.
 
-    As if one more text were of no class: else it were without end where no text is wrong.
+    One added text of no class keeps it finite if no text is wrong.
 
     Parameters
     ----------
     decisions : array of shape (text, class)
-        Of texts that were held out.
+        Held-out decisions.
     supervision : Supervision
-        Of these texts.
+        Labels, weights and groups of these texts.
 
     Returns
     -------
     float
-        Positive.
+        Positive factor, the inverse of a temperature.
     """
     weights = supervision.held_out_weights()
     return likeliest_factor(decisions, supervision.labels, weights, supervision.groups)
@@ -43,19 +43,19 @@ def likeliest_factor(
     weights: PerText,
     groups: np.ndarray | None = None,
 ) -> float:
-    """Return the factor of ``fit_temperature`` for weights that are taken as they are.
+    """Return the factor of ``fit_temperature``, with the weights unchanged.
 
-    For a part of what was held out, where a text may be the only one of a class that others,
-    elsewhere, have.
+    For a part of the held-out texts, in which a text may be the only one of a class that texts
+    outside the part have.
     """
     scale = float(np.abs(decisions).mean()) or 1.0
-    wanted = wanted_decisions(decisions, labels, groups)
+    targets = wanted_decisions(decisions, labels, groups)
 
     by_class = np.ascontiguousarray(decisions.T)
 
     def loss(log_t: float) -> float:
         factor = np.exp(log_t) / scale
-        losses = log_sum_exp(factor * by_class) - factor * wanted
+        losses = log_sum_exp(factor * by_class) - factor * targets
         return float(np.average(losses, weights=weights))
 
     found = minimize_scalar(loss, bounds=(-4.0, 6.0), method="bounded")
@@ -63,10 +63,11 @@ def likeliest_factor(
 
 
 def log_sum_exp(by_class: np.ndarray) -> PerText:
-    """Return the logarithm of the sum over classes of exponentials, of finite values (class, text).
+    """Return the log of the sum over classes of the exponentials of finite values (class, text).
 
-    What decides how long it takes to find a factor: SciPy's, which knows infinities and complex
-    numbers, takes 3 to 20 times as long, and sums over few columns longer than over few rows.
+    The time to find a factor depends on it. SciPy's, which handles infinities and complex numbers,
+    takes 3 to 20 times as long. Classes come first because sums over few rows are faster than over
+    few columns.
     """
     highest = by_class.max(0)
     return np.asarray(highest + np.log(np.exp(by_class - highest).sum(0)))
@@ -75,24 +76,25 @@ def log_sum_exp(by_class: np.ndarray) -> PerText:
 def wanted_decisions(
     decisions: Targets, labels: ClassIndices, groups: np.ndarray | None = None
 ) -> PerText:
-    """Return the decision for each text's own class, as if one more text were of no class.
+    """Return the decision for each text's own class, smoothed by one added text of no class.
 
-    Of n texts each wants its own class by n parts in n + 1, and any class by one. Where no text is
-    wrong, the most likely factor is then finite, and the wider and evener margin the likelier one.
+    With n texts, the target of each is n / (n + 1) on its own class and 1 / (n + 1) spread over all
+    classes. If no text is wrong, the best factor is then finite, and a wider, more even margin has
+    the lower loss.
 
     Parameters
     ----------
     decisions : array of shape (text, class)
-        Of texts that were held out.
+        Held-out decisions.
     labels : int array of shape (text,)
-        Their classes.
+        Class indices.
     groups : int array of shape (text,), optional
-        Texts that repeat each other, which count as one of the n. Default: none do.
+        Groups of near-duplicates; each counts as one of the n. Default: there are none.
     """
     n_texts = len(labels) if groups is None else len(np.unique(groups))
-    unsure = 1 / (n_texts + 1)
-    own = decisions[np.arange(len(labels)), labels]
-    return np.asarray((1 - unsure) * own + unsure * decisions.mean(1))
+    smoothing = 1 / (n_texts + 1)
+    own_class = decisions[np.arange(len(labels)), labels]
+    return np.asarray((1 - smoothing) * own_class + smoothing * decisions.mean(1))
 
 
 def held_out_log_loss(
@@ -114,17 +116,18 @@ def gain_in_errors(gains: PerText, weights: PerText, groups: np.ndarray | None =
     Parameters
     ----------
     gains : array of shape (text,)
-        What each text gains, in nats.
+        Gain of each text, in nats.
     weights : array of shape (text,)
         Weight of each text.
     groups : int array of shape (text,), optional
-        Texts that repeat each other gain alike: a group is drawn as a whole. Default: each text is.
+        Groups of near-duplicates, which gain alike and so count as one draw. Default: each text is
+        one draw.
 
     Returns
     -------
     float
-        Above 1 by chance in one of six draws of texts; infinite where all texts gain the same; 0
-        where they gain less than a millionth of a nat, which may be all that a search left over.
+        Above 1 by chance in one of six samples of texts. Infinite if all texts gain the same; 0 if
+        the mean is below a millionth of a nat, which may be the imprecision of a search.
 
     Source
     ------
@@ -143,17 +146,17 @@ def gain_in_errors(gains: PerText, weights: PerText, groups: np.ndarray | None =
 
 
 def pool_gain_in_errors(alone: Targets, pooled: Targets, supervision: Supervision) -> float:
-    """Return by how many standard errors a pool is better than one of its members.
+    """Return by how many standard errors a pool has a lower log loss than one of its members.
 
     Parameters
     ----------
     alone : array of shape (text, class)
-        Held-out log probabilities of the member, which gets the best exponent of its own: else one
-        whose confidence is off would let in others that know nothing.
+        Held-out log probabilities of the member. It is compared under its best exponent; otherwise
+        an uninformative second member could win by correcting the calibration of the first.
     pooled : array of shape (text, class)
         Held-out log probabilities of the pool.
     supervision : Supervision
-        Of these texts.
+        Labels, weights and groups of these texts.
     """
     labels = supervision.labels
     exponent = fit_pool_weights([alone], supervision)
@@ -171,22 +174,22 @@ def pool(members: Sequence[Targets], pool_weights: np.ndarray) -> Targets:
 
 
 def fit_pool_weights(members: Sequence[Targets], supervision: Supervision) -> np.ndarray:
-    """Return the non-negative exponents that make held-out labels most likely: a convex problem.
+    """Return the non-negative exponents that minimise the held-out log loss: a convex problem.
 
-    How sure the pool is on the whole, ``fit_temperature`` says in the end: else exponents were
-    without end where no text is wrong. Of several members of which none knows anything all count
-    alike, and next to nothing: a pool shall decide something, and be sure of nothing.
+    ``fit_temperature`` then scales them, so that they stay finite if no text is wrong. If none of
+    several members is informative, all get the same, very small exponent: the pool then still
+    decides, but with almost no confidence.
     """
-    labels, told = supervision.labels, supervision.held_out_weights()
+    labels, weights = supervision.labels, supervision.held_out_weights()
     by_class = np.stack([member.T for member in members])  # (member, class, text)
-    own = by_class[:, labels, np.arange(len(labels))]  # (member, text): of the true class
+    own_class = by_class[:, labels, np.arange(len(labels))]  # (member, text)
 
     def loss_and_gradient(pool_weights: np.ndarray) -> tuple[float, np.ndarray]:
         logits = np.tensordot(pool_weights, by_class, axes=1)
         totals = log_sum_exp(logits)
-        gradients = (by_class * np.exp(logits - totals)).sum(1) - own
-        loss = float(np.average(totals - pool_weights @ own, weights=told))
-        return loss, np.asarray(np.average(gradients, axis=1, weights=told))
+        gradients = (by_class * np.exp(logits - totals)).sum(1) - own_class
+        loss = float(np.average(totals - pool_weights @ own_class, weights=weights))
+        return loss, np.asarray(np.average(gradients, axis=1, weights=weights))
 
     start = np.full(len(members), 1 / len(members))
     bounds = [(0.0, None)] * len(members)

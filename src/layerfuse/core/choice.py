@@ -1,4 +1,4 @@
-"""``LayerChoice``: scores, what they led to, and how sure that is."""
+"""``LayerChoice``: scores, the selection made from them, and its stability."""
 
 from dataclasses import dataclass
 
@@ -14,16 +14,16 @@ class LayerChoice:
     Parameters
     ----------
     scores : LayerScores
-        What was measured.
+        Scores of all layers.
     selection : Selection
-        What was chosen; all of it was scored.
+        The chosen layers, all of which were scored.
     stability : Stability, optional
-        How often each layer is chosen on other draws of the texts.
+        How often each layer is chosen on resamples of the texts.
 
     Raises
     ------
     SelectionError
-        If a layer was chosen that was not scored, or the stability is of other layers.
+        If a chosen layer was not scored, or the stability is of other layers.
     """
 
     scores: LayerScores
@@ -32,15 +32,15 @@ class LayerChoice:
 
     def __post_init__(self) -> None:
         """Validate."""
-        strangers = [str(ref) for ref in self.selection if ref not in self.scores.refs]
-        if strangers:
-            raise SelectionError(f"Chosen, but not scored: {', '.join(strangers)}.")
+        unscored = [str(ref) for ref in self.selection if ref not in self.scores.refs]
+        if unscored:
+            raise SelectionError(f"Chosen, but not scored: {', '.join(unscored)}.")
         if self.stability is not None and self.stability.refs != self.scores.refs:
             raise SelectionError("Expected the stability of exactly the scored layers.")
 
     @property
     def standard_errors(self) -> tuple[float, ...]:
-        """Standard error of each score: over texts, else over resamples, else empty."""
+        """Standard error of each score over texts, or over resamples if there is none; or empty."""
         if self.scores.standard_errors or self.stability is None:
             return self.scores.standard_errors
         return self.stability.standard_errors

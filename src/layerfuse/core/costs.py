@@ -1,4 +1,4 @@
-"""What a backbone costs when it ends after some layer, and how much may be spent."""
+"""The cost of a backbone by the layer at which it is cut, and limits on the total cost."""
 
 import math
 from collections.abc import Iterable
@@ -17,16 +17,16 @@ class DepthCosts:
     backbone : str
         Name of the backbone.
     milliseconds : tuple of float
-        Time for a text when layer 0, 1, ... is the deepest that runs.
+        Time per text if layer 0, 1, ... is the deepest that runs.
     weight_bytes : tuple of int
-        Bytes of the weights that are left then.
+        Bytes of the weights that the cut keeps.
 
     Raises
     ------
     ShapeError
         If there is not one time and one size per layer.
     SelectionError
-        If a cost is negative or not finite, or a deeper layer costs less than one before it.
+        If a cost is negative or not finite, or falls with depth.
     """
 
     backbone: str
@@ -42,30 +42,32 @@ class DepthCosts:
             )
         for costs in (self.milliseconds, self.weight_bytes):
             if not all(math.isfinite(cost) and cost >= 0 for cost in costs):
-                raise SelectionError(f"Expected costs from 0 up for {self.backbone}, got {costs}.")
+                raise SelectionError(
+                    f"Expected finite, non-negative costs of {self.backbone}, got {costs}."
+                )
             if list(costs) != sorted(costs):
                 raise SelectionError(
-                    f"Expected costs of {self.backbone} that grow with depth, got {costs}."
+                    f"Expected costs of {self.backbone} that do not fall with depth, got {costs}."
                 )
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a selection may cost: the sum over its backbones, each cut at its deepest chosen layer.
+    """Limits on the cost of a selection: the sum over its backbones, each cut at its deepest layer.
 
     Parameters
     ----------
     costs : tuple of DepthCosts
         One per backbone.
     max_milliseconds : float
-        Most time for a text, all backbones together.
+        Limit on the time per text, for all backbones together.
     max_weight_bytes : float
-        Most bytes of weights, all backbones together.
+        Limit on the bytes of weights, for all backbones together.
 
     Raises
     ------
     SelectionError
-        If nothing is limited, a limit is not a number, or a backbone stands twice.
+        If there is no limit, a limit is NaN, or a backbone appears twice.
     """
 
     costs: tuple[DepthCosts, ...]
@@ -81,24 +83,24 @@ class Budget:
             raise SelectionError(f"Expected limits that are numbers, got {limits}.")
         names = [costs.backbone for costs in self.costs]
         if len(set(names)) != len(names):
-            raise SelectionError(f"A budget holds each backbone once, got {', '.join(names)}.")
+            raise SelectionError(f"A budget has each backbone once, got {', '.join(names)}.")
 
     def cost(self, ref: LayerRef) -> tuple[float, float]:
-        """Return milliseconds and bytes of a backbone that ends after a layer.
+        """Return milliseconds and bytes of a backbone that is cut after a layer.
 
         Raises
         ------
         LayerError
-            If the costs of that backbone or layer are not known.
+            If the cost of that backbone or layer is unknown.
         """
         for costs in self.costs:
             if costs.backbone == ref.backbone and ref.layer < len(costs.milliseconds):
                 return costs.milliseconds[ref.layer], float(costs.weight_bytes[ref.layer])
         known = ", ".join(f"{c.backbone} to layer {len(c.milliseconds) - 1}" for c in self.costs)
-        raise LayerError(f"The budget knows no cost of {ref}. It knows: {known or 'nothing'}.")
+        raise LayerError(f"The budget has no cost of {ref}. It has: {known or 'none'}.")
 
     def total(self, refs: Iterable[LayerRef]) -> tuple[float, float]:
-        """Return milliseconds and bytes of a selection: of the deepest layer of each backbone."""
+        """Return milliseconds and bytes of a selection, summed over the deepest layers."""
         deepest: dict[str, LayerRef] = {}
         for ref in refs:
             deepest[ref.backbone] = max(
@@ -108,5 +110,5 @@ class Budget:
         return math.fsum(ms for ms, _ in costs), math.fsum(size for _, size in costs)
 
     def allows(self, cost: tuple[float, float]) -> bool:
-        """Tell whether milliseconds and bytes stay within the limits."""
+        """Return whether milliseconds and bytes stay within the limits."""
         return cost[0] <= self.max_milliseconds and cost[1] <= self.max_weight_bytes

@@ -1,7 +1,7 @@
-"""Every error of the library: what was expected, what came with its values, what to do.
+"""All errors of the library. Messages say what was expected, what came, and what to do.
 
-Each is a ``LayerFuseError`` and also the builtin that a caller would catch. And the one warning
-that carries numbers, for who wants to add them up.
+Each error is a ``LayerFuseError`` and also the builtin that a caller would catch. One warning,
+``TruncationWarning``, carries its numbers, so that callers can add them up.
 """
 
 import difflib
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class LayerFuseError(Exception):
-    """Root of all errors that layerfuse raises on purpose."""
+    """Base class of all errors that layerfuse raises on purpose."""
 
 
 class UnknownOptionError(LayerFuseError, ValueError):
@@ -22,21 +22,21 @@ class UnknownOptionError(LayerFuseError, ValueError):
     def from_options(
         cls, option: str, value: object, options: Iterable[str]
     ) -> "UnknownOptionError":
-        """Build the message from the real choices and the nearest of them.
+        """Build the message, which lists the choices and the nearest one.
 
         Parameters
         ----------
         option : str
             Name of the parameter.
         value : object
-            What was given.
+            The wrong value.
         options : iterable of str
-            What would have been right.
+            The choices.
 
         Returns
         -------
         UnknownOptionError
-            Ready to raise.
+            The error, to be raised by the caller.
         """
         choices = list(options)
         near = difflib.get_close_matches(str(value), choices, n=1)
@@ -45,11 +45,11 @@ class UnknownOptionError(LayerFuseError, ValueError):
 
 
 class ShapeError(LayerFuseError, ValueError):
-    """Arrays or tuples that belong together disagree in shape."""
+    """Arrays or sequences that belong together differ in shape or length."""
 
 
 class FeatureError(LayerFuseError, ValueError):
-    """Features hold values no method can use, such as NaN."""
+    """Features contain values that no method can use, such as NaN."""
 
 
 class LabelError(LayerFuseError, ValueError):
@@ -57,19 +57,19 @@ class LabelError(LayerFuseError, ValueError):
 
 
 class SignalError(LayerFuseError, ValueError):
-    """A criterion needs what only the model can tell of its layers, and it was not passed."""
+    """A criterion needs attention or gradients of the model, which were not passed."""
 
 
 class LayerError(LayerFuseError, ValueError):
-    """A layer was asked for that the backbone does not have."""
+    """The requested layer does not exist."""
 
 
 class SelectionError(LayerFuseError, ValueError):
-    """A selection is empty, repeats a layer or names one that was not scored."""
+    """A selection is empty, repeats a layer, names one that was not scored, or cannot be made."""
 
 
 class DataError(LayerFuseError, ValueError):
-    """A file or column of texts and labels cannot be read as asked."""
+    """A file or column of texts and labels cannot be read."""
 
 
 class BackboneLoadError(LayerFuseError, OSError):
@@ -77,15 +77,15 @@ class BackboneLoadError(LayerFuseError, OSError):
 
 
 class BackboneChangedError(LayerFuseError, RuntimeError):
-    """A backbone was changed after it was loaded, so that its numbers are no longer its own."""
+    """A backbone was changed after loading, so its outputs no longer match its identity."""
 
 
 class OutOfMemoryError(LayerFuseError, MemoryError):
-    """Memory does not suffice even for the smallest piece of work."""
+    """Memory does not suffice even for the smallest batch."""
 
 
 class DownloadError(LayerFuseError, OSError):
-    """A file could not be downloaded, or is not the one that was expected."""
+    """A file could not be downloaded, or is not the expected one."""
 
 
 class StoreError(LayerFuseError, OSError):
@@ -105,26 +105,26 @@ class MissingExtraError(LayerFuseError, ImportError):
 
     @classmethod
     def for_extra(cls, what: str, extra: str) -> "MissingExtraError":
-        """Name what needs the extra and the command that installs it."""
+        """Build the message: what needs the extra, and the command that installs it."""
         return cls(f"{what} needs an optional dependency. Run: pip install 'layerfuse[{extra}]'")
 
 
 @dataclass(eq=False)
 class TruncationWarning(UserWarning):
-    """Texts are longer than a backbone reads.
+    """Texts were truncated because they are longer than a backbone reads.
 
     Parameters
     ----------
     backbone : str
-        Its name.
+        Name of the backbone.
     n_truncated : int
-        Texts that were truncated.
+        Number of truncated texts.
     n_texts : int
-        Of so many.
+        Number of all texts.
     max_tokens : int
-        What it reads of a text.
+        Number of tokens that it reads of a text.
     prompted : bool
-        A prompt takes a part of these.
+        Whether a prompt takes some of these tokens.
     """
 
     backbone: str
@@ -149,14 +149,14 @@ def check_option(option: str, value: object, options: Iterable[str]) -> None:
     option : str
         Name of the parameter, for the message.
     value : object
-        What was given.
+        The value to check.
     options : iterable of str
         The choices.
 
     Raises
     ------
     UnknownOptionError
-        If the value is none of them.
+        If the value is not one of the choices.
     """
     choices = list(options)
     if value not in choices:
@@ -164,19 +164,19 @@ def check_option(option: str, value: object, options: Iterable[str]) -> None:
 
 
 def as_integer(option: str, value: Any) -> int:
-    """Return a whole number as Python's own, also one of NumPy's.
+    """Return a Python or NumPy integer as a Python int.
 
     Parameters
     ----------
     option : str
         Name of the parameter, for the message.
     value : object
-        What was given.
+        The value to convert.
 
     Raises
     ------
     UnknownOptionError
-        If it is no integer.
+        If the value is not an integer.
     """
     try:
         return operator.index(value)

@@ -1,19 +1,20 @@
-"""Words that come from data, made safe to show: in a line of text, HTML, SVG, Markdown."""
+"""Escapes text from data for display in a line of text, HTML, SVG or Markdown."""
 
 import html
 import json
 import re
 
-# Neither HTML nor XML nor a terminal can show these: some would end a file or steer a terminal. The
-# marks of direction would turn around what stands behind them, too; words need none to be read.
+# HTML, XML and terminals cannot show these characters; some would end a file or control a terminal.
+# Directional marks are included because they would reverse the text after them; words do not need
+# them.
 _UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
-# What Markdown would take for more than a letter.
+# Characters with a meaning in Markdown.
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
 
 
 def one_line(text: str) -> str:
-    """Return a text on one line: white space as single spaces, a sign for what cannot be shown.
+    """Return a text on one line, with single spaces and U+FFFD for characters that cannot be shown.
 
     Examples
     --------
@@ -24,7 +25,7 @@ def one_line(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return a text on one line as HTML or SVG shows it, between tags or between quotes.
+    """Return a text on one line, escaped for HTML or SVG, between tags or quotes.
 
     Examples
     --------
@@ -35,7 +36,7 @@ def escaped(text: str) -> str:
 
 
 def literal(text: str) -> str:
-    r"""Return a text on one line as Markdown shows it, also in a cell of a table.
+    r"""Return a text on one line, escaped for Markdown, also in a table cell.
 
     Examples
     --------
@@ -47,7 +48,7 @@ def literal(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""Return a text between quotes, its line breaks and quotes as Python and JSON write them.
+    r"""Return a text in double quotes, with line breaks and quotes escaped as in JSON.
 
     Examples
     --------
@@ -58,7 +59,7 @@ def quoted(text: str) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """Return the start of what is too long, on one line, with an ellipsis.
+    """Return a text on one line; if it is too long, its start and an ellipsis.
 
     Examples
     --------
@@ -70,7 +71,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def elide(text: str, length: int) -> str:
-    """Return the end of what is too long, on one line: names differ at the end.
+    """Return a name on one line; if it is too long, an ellipsis and its end, where names differ.
 
     Examples
     --------

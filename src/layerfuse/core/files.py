@@ -1,4 +1,4 @@
-"""Files that survive a power cut, that all who may read a folder can read, and their digests."""
+"""Digests of files, writes that survive a power cut, and readable file modes."""
 
 import contextlib
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class FileMark(NamedTuple):
-    """Which file or folder it is and whether it may have been written to, without reading it."""
+    """Identity, size and modification time of a file or folder, from ``stat`` alone."""
 
     device: int
     inode: int
@@ -19,7 +19,7 @@ class FileMark(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> "FileMark | None":
-        """Return the mark of what is there; none if it is gone."""
+        """Return the mark of a path, or None if nothing is there."""
         try:
             stat = path.stat()
         except OSError:
@@ -31,36 +31,36 @@ _DIGESTS: dict[FileMark, str] = {}
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits, and keep it for ``digest_then``."""
+    """Return the SHA-256 of a file in hexadecimal, and keep it for ``digest_then``."""
     mark = FileMark.of(path)
     with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if mark is not None:
-        _DIGESTS[mark] = found
-    return found
+        _DIGESTS[mark] = digest
+    return digest
 
 
 def digest_then(mark: FileMark) -> str | None:
-    """Return the digest of a file when it had a mark, if this process asked for it then."""
+    """Return the digest of a file with this mark, if this process has computed it."""
     return _DIGESTS.get(mark)
 
 
 def fields_digest(fields: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what JSON holds, in whatever order it stands there."""
+    """Return the SHA-256 of a JSON object, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def sync_file(path: Path) -> None:
-    """Make what was written to a file survive a power cut."""
-    with path.open("rb+") as file:  # Windows syncs only what may be written to
+    """Write a file through to disk, so that it survives a power cut."""
+    with path.open("rb+") as file:  # Windows syncs only files opened for writing
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the system can.
+    """Write the names in a folder through to disk, if the system supports it.
 
-    Windows and some network file systems cannot open or sync a folder. The file itself is whole by
-    then, so this is no reason to fail.
+    Windows and some network file systems cannot open or sync a folder. This is ignored, because the
+    file itself is already on disk.
     """
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -71,14 +71,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_to_readers(folder: Path, like: Path) -> None:
-    """Give safetensors files the mode of a new file: the library lets only their owner read them.
+    """Give safetensors files the mode of a new file; the library makes them readable by owner only.
 
     Parameters
     ----------
     folder : Path
-        Where they lie.
+        Folder of the files.
     like : Path
-        A file that was just made.
+        A file that was just created.
     """
     for path in folder.glob("*.safetensors"):
         path.chmod(like.stat().st_mode)

@@ -1,4 +1,4 @@
-"""Folds in which every class is there, for all that is judged by texts it did not see."""
+"""Stratified folds for cross-validation, with every class in training."""
 
 import warnings
 from threading import Lock
@@ -10,10 +10,10 @@ from layerfuse.core.arrays import ClassIndices, PerText
 
 N_FOLDS = 5
 
-# Filters of warnings are the whole process's: of two threads that change them at once the last
-# would restore the first's.
+# Warning filters hold for the whole process. If two threads change them at once, the one that ends
+# last would restore the filters of the other.
 FILTERS = Lock()
-"""Held while ``fit`` changes or restores filters of warnings."""
+"""Held while ``fit`` changes or restores warning filters."""
 
 
 def stratified_folds(
@@ -26,15 +26,15 @@ def stratified_folds(
     labels : int array of shape (text,)
         Class indices.
     random_state : int
-        Draws the folds.
+        Seed of the folds.
     groups : int array of shape (text,), optional
-        Texts of one group stay in one fold, but for those that folds cannot hold together: as in
-        ``separable_groups``, and texts of a class that some training would lack.
+        The texts of a group share a fold. Exceptions are groups that ``separable_groups`` splits,
+        and the texts of a class that would otherwise be missing from training in some fold.
 
     Returns
     -------
     list of (training rows, held-out rows)
-        At most five; as many as the most frequent class has texts, or groups, if these are fewer.
+        Five folds, or fewer if the most frequent class has fewer texts or groups.
     """
     if groups is None:
         return _split(labels, np.arange(len(labels)), random_state)
@@ -42,36 +42,36 @@ def stratified_folds(
     counts = np.bincount(labels)
     while True:
         folds = _split(labels, members, random_state)
-        known = np.min([np.bincount(labels[t], minlength=len(counts)) for t, _ in folds], axis=0)
-        lacking = (counts > 1) & (known == 0)
-        if not lacking.any():
+        fewest = np.min([np.bincount(labels[t], minlength=len(counts)) for t, _ in folds], axis=0)
+        missing = (counts > 1) & (fewest == 0)
+        if not missing.any():
             return folds
-        members = _taken_apart(members, lacking[labels])
+        members = _split_groups(members, missing[labels])
 
 
 def separable_groups(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
-    """Return groups that can be held out as a whole.
+    """Return groups that can each be held out as a whole.
 
     Parameters
     ----------
     labels : int array of shape (text,)
         Class indices.
     groups : int array of shape (text,)
-        Texts that belong together.
+        Group of each text.
 
     Returns
     -------
     int array of shape (text,)
-        The same groups, numbered from 0; but each text is one of its own where a group has more
-        than a fifth of all texts, or where its class stands in no other group.
+        The same groups, numbered from 0. A text becomes its own group if its group has more than a
+        fifth of all texts, or if no other group has its class.
     """
     groups_of_class = np.bincount(np.unique(np.stack([labels, groups]), axis=1)[0])
-    apart = np.bincount(groups)[groups] > len(labels) / N_FOLDS
-    return _taken_apart(groups, apart | (groups_of_class[labels] == 1))
+    too_large = np.bincount(groups)[groups] > len(labels) / N_FOLDS
+    return _split_groups(groups, too_large | (groups_of_class[labels] == 1))
 
 
 def class_of_each_group(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
-    """Return one class for each group, by which groups are drawn like texts.
+    """Return one class for each group, by which groups are stratified like texts.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def class_of_each_group(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
     Returns
     -------
     int array of shape (group,)
-        The rarest of its classes, which must not be missed for a frequent one's sake.
+        The rarest of the group's classes, because rare classes are the easiest to lose.
     """
     by_rarity = np.argsort(np.bincount(labels), kind="stable")
     rarest = np.full(groups.max() + 1, len(by_rarity))
@@ -92,10 +92,10 @@ def class_of_each_group(labels: ClassIndices, groups: np.ndarray) -> np.ndarray:
 
 
 def held_out_weights(labels: ClassIndices, weights: PerText | None = None) -> PerText:
-    """Return what each held-out text counts when fits are judged by it.
+    """Return the weights of texts in held-out losses.
 
-    The only text of its class counts nothing: whatever did not see it cannot know the class, so
-    that its loss tells nothing of the fit and, being huge, would hide what all others tell.
+    The only text of a class gets weight 0. A fit that did not see it cannot know the class, so its
+    loss says nothing about the fit, but is so large that it would hide the losses of all others.
 
     Parameters
     ----------
@@ -107,17 +107,17 @@ def held_out_weights(labels: ClassIndices, weights: PerText | None = None) -> Pe
     Returns
     -------
     array of shape (text,)
-        The weights, 0 for such texts; as they are where no class has two texts.
+        The weights, 0 for such texts; unchanged if no class has two texts.
     """
     weights = np.ones(len(labels)) if weights is None else weights
-    told = np.bincount(labels)[labels] > 1
-    return np.where(told, weights, 0.0) if told.any() else weights
+    counted = np.bincount(labels)[labels] > 1
+    return np.where(counted, weights, 0.0) if counted.any() else weights
 
 
-def _taken_apart(groups: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    """Return the groups, numbered from 0, with some texts as groups of their own."""
-    alone = groups.max() + 1 + np.arange(len(groups))
-    return np.unique(np.where(apart, alone, groups), return_inverse=True)[1]
+def _split_groups(groups: np.ndarray, single: np.ndarray) -> np.ndarray:
+    """Return the groups, numbered from 0, with each text marked ``single`` as its own group."""
+    own_group = groups.max() + 1 + np.arange(len(groups))
+    return np.unique(np.where(single, own_group, groups), return_inverse=True)[1]
 
 
 def _split(
@@ -128,9 +128,9 @@ def _split(
     n_folds = min(N_FOLDS, int(np.bincount(units).max()))
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
     with FILTERS, warnings.catch_warnings():
-        # A class with fewer texts than folds stands in some of them only; that is fine here, while
-        # fewer folds for the rarest class would validate all others on half of their texts.
+        # A class with fewer texts than folds is held out in only some folds. That is better than
+        # fewer folds, which would train on half of the texts of all other classes.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        parts = [rest for _, rest in folds.split(np.zeros(len(units)), units)]
+        parts = [part for _, part in folds.split(np.zeros(len(units)), units)]
     held_out = [np.isin(members, part) for part in parts]
-    return [(np.flatnonzero(~rest), np.flatnonzero(rest)) for rest in held_out]
+    return [(np.flatnonzero(~mask), np.flatnonzero(mask)) for mask in held_out]

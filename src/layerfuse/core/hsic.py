@@ -1,17 +1,17 @@
-"""``unbiased_hsic``: how much two kernels of the same texts share."""
+"""``unbiased_hsic``: the dependence between two kernels of the same texts."""
 
 import numpy as np
 
 from layerfuse.core.arrays import Kernel
 
 HSIC_MINIMUM = 4
-"""Texts; of fewer nothing is left when the diagonal is left out."""
+"""Smallest number of texts for which the unbiased estimate exists."""
 
 
 def unbiased_hsic(one: Kernel, two: Kernel) -> float:
     """Return n (n - 3) times the unbiased estimate of HSIC of two kernels of the same n texts.
 
-    A text with itself says nothing of what two layers share, so the diagonals are left out.
+    The diagonals are left out: a text's product with itself carries no shared information.
 
     Source
     ------

@@ -1,4 +1,4 @@
-"""Which layer (``LayerRef``) and what it says about each text (``LayerEmbeddings``)."""
+"""``LayerRef`` names one layer; ``LayerEmbeddings`` holds the pooled states of layers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 @dataclass(frozen=True, slots=True, order=True)
 class LayerRef:
-    """One layer of one backbone, pooled one way.
+    """One layer of one backbone under one pooling.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class LayerRef:
     layer : int
         0 is the embedding output; i is the raw output of block i, before any final norm.
     pooling : Pooling
-        How token states became one vector.
+        How token states are reduced to one vector.
 
     Examples
     --------
@@ -59,17 +59,20 @@ class LayerRef:
         """
         parts = text.rsplit(":", 2)
         if len(parts) != 3 or not parts[1].isdecimal():  # noqa: PLR2004
-            msg = f"{text!r} is no layer. Expected backbone:layer:pooling, as in bert-base:8:mean."
+            msg = (
+                f"{text!r} does not name a layer. Expected backbone:layer:pooling, such as "
+                "bert-base:8:mean."
+            )
             raise LayerError(msg)
         return cls(parts[0], int(parts[1]), parts[2])  # type: ignore[arg-type]
 
 
 @runtime_checkable
 class LayerRows(Protocol):
-    """What scoring and selecting need of the layers of one backbone: one row at a time.
+    """Interface of scoring and selection to the layers of one backbone, read one at a time.
 
-    ``LayerEmbeddings`` has them in memory; ``extract.StoredEmbeddings`` reads each from disk when
-    asked, so that a corpus larger than memory can be scored.
+    ``LayerEmbeddings`` holds them in memory. ``extract.StoredEmbeddings`` reads each from disk when
+    it is used, so that embeddings larger than memory can be scored.
     """
 
     @property
@@ -99,14 +102,15 @@ class LayerEmbeddings:
     Parameters
     ----------
     values : float32 array of shape (layer, text, hidden)
-        Layer axis first: one row is one contiguous (text, hidden) matrix.
+        Each row is one contiguous (text, hidden) matrix.
     refs : tuple of LayerRef
-        One per row; a layer pooled two ways is two rows.
+        One per row; a layer under two poolings has two rows.
 
     Raises
     ------
     ShapeError
-        If there is not exactly one distinct ref of one backbone per row.
+        If the array is not float32 with three axes, or ``refs`` does not have exactly one distinct
+        ref per row, all of one backbone.
     """
 
     values: LayerArray
@@ -152,7 +156,7 @@ class LayerEmbeddings:
         """
         if ref not in self.refs:
             have = ", ".join(str(r) for r in self.refs)
-            msg = f"{ref} is not among these embeddings. They hold: {have}."
+            msg = f"{ref} is not among these embeddings. They contain: {have}."
             raise LayerError(msg)
         matrix: Features = self.values[self.refs.index(ref)]
         return matrix

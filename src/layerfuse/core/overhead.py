@@ -1,4 +1,4 @@
-"""``Overhead``: what something cost, measured."""
+"""``Overhead``: the measured cost of a piece of work."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class Overhead:
     device_memory_bytes : int
         Highest memory allocated on the accelerator, 0 without one.
     n_texts : int
-        Texts the work went over, 0 if it was not about texts.
+        Number of texts processed, 0 if the work was not about texts.
     n_parameters : int
-        Parameters of the backbones that stay in use, 0 if not known.
+        Number of backbone parameters that stay in use, 0 if unknown.
     disk_bytes : int
-        Bytes written or kept on disk, 0 if none.
+        Bytes written to or kept on disk, 0 if none.
     kernel : str
-        What multiplies the matrices of the backbones on this machine when many tokens run; empty
-        if not known.
+        Kernel of the backbones' matrix products on this machine for large batches; empty if
+        unknown.
     """
 
     wall_seconds: float

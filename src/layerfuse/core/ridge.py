@@ -1,9 +1,9 @@
-"""Ridge regression with its exact leave-one-out errors, for all penalties and classes at once.
+"""Ridge regression with exact leave-one-out errors, for all penalties and classes at once.
 
-Texts that repeat each other are left out together, or each would be known by the others.
+Groups of near-duplicates are left out together; otherwise they would leak each other's labels.
 
-Shared mathematics of the ``loo_ridge`` criterion, the fusions that learn and the ridge head: stages
-never import each other, so what several of them need lives here.
+The ``loo_ridge`` criterion, the fusions that learn and the ridge head share this module, because
+stages never import each other.
 """
 
 import dataclasses
@@ -31,11 +31,11 @@ from layerfuse.core.leave_out import (
 )
 
 N_PENALTIES = 13
-"""Points of the default penalty grid, half a decade apart."""
+"""Number of penalties in the default grid, half a decade apart."""
 
 
 def one_hot(labels: ClassIndices) -> Targets:
-    """Return a column per class, 1 where the text is of that class.
+    """Return a column per class, with 1 for the texts of that class.
 
     Raises
     ------
@@ -50,18 +50,18 @@ def one_hot(labels: ClassIndices) -> Targets:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RidgePath:
-    """One eigendecomposition of centred features, from which every penalty follows.
+    """One eigendecomposition of centred features, which serves every penalty.
 
     Parameters
     ----------
     basis : array of shape (text, component)
         Left singular vectors U of the centred, weighted features.
     axes : array of shape (feature, component) or None
-        Their right singular vectors V, where the decomposition went through the features.
+        Right singular vectors V; None if there were more features than texts.
     eigenvalues : array of shape (component,)
         Squares of the singular values, descending.
     penalties : array of shape (penalty,)
-        The grid, each to be added to every eigenvalue.
+        Penalty grid; a penalty is added to every eigenvalue.
     weights : array of shape (text,)
         Weight of each text; they sum to the number of texts.
     """
@@ -73,7 +73,7 @@ class RidgePath:
     weights: PerText
 
     def projected(self, targets: Targets) -> np.ndarray:
-        """Return U' sqrt(w) (targets - their mean): what every fit of these targets starts from."""
+        """Return U' sqrt(w) (targets - their mean), from which every fit is computed."""
         centred = np.sqrt(self.weights)[:, None] * (targets - self.mean_target(targets))
         return np.asarray(self.basis.T @ centred.astype(self.basis.dtype))
 
@@ -86,7 +86,7 @@ class RidgePath:
     ) -> Targets:
         """Return the exact leave-one-out residuals (text, class) under one penalty.
 
-        With hat matrix G of the fit with intercept, e_i = (y_i - yhat_i) / (1 - G_ii); of a group
+        With hat matrix G of the fit with intercept, e_i = (y_i - yhat_i) / (1 - G_ii); for a group
         R, e_R = (I - G_RR)^-1 (y_R - yhat_R): Cook and Weisberg 1982, *Residuals and Influence in
         Regression*, sections 2.2 and 3.6; for ridge, Golub, Heath and Wahba 1979.
 
@@ -97,12 +97,12 @@ class RidgePath:
         penalty : float
             Added to every eigenvalue.
         groups : int array of shape (text,), optional
-            Texts that are left out together, from ``separable_groups``. Default: none are.
+            Groups that are left out together, from ``separable_groups``. Default: there are none.
 
         Returns
         -------
         array of shape (text, class)
-            What a fit without text i, and without its group, gets wrong on text i.
+            Row i is the residual of text i under the fit without text i and its group.
         """
         path = dataclasses.replace(self, penalties=np.array([penalty]))
         errors = np.empty(targets.shape)
@@ -113,11 +113,11 @@ class RidgePath:
     def held_out(
         self, targets: Targets, penalty: float, groups: np.ndarray | None = None
     ) -> Targets:
-        """Return decisions by coefficients that did not see the text, with the intercept of all.
+        """Return decisions by coefficients fitted without the text, and the intercept of all texts.
 
-        Left out of the intercept as well, a text leans against its own class, which is one text
-        rarer without it. Where features say little, that is all a decision tells, and whoever
-        learns from such decisions reads the labels off them, the wrong way round.
+        If the intercept also left the text out, it would be biased against the text's own class,
+        which has one text fewer without it. With uninformative features, a model that learns from
+        such decisions would read the labels off this bias, with the wrong sign.
 
         Parameters
         ----------
@@ -127,19 +127,19 @@ class RidgePath:
         Returns
         -------
         array of shape (text, class)
-            Mean target plus (x_i - mean x)' b, where b are the coefficients without text i, and
-            without its group.
+            Mean target plus (x_i - mean x)' b, where b are the coefficients without text i and its
+            group.
         """
         errors = self.loo_errors(targets, penalty, groups)
-        moved = self.weights[:, None] * errors / self.weights.sum()
+        shifts = self.weights[:, None] * errors / self.weights.sum()
         for rows in groups_of_several(groups):
-            moved[rows] = moved[rows].sum(0)
-        return np.asarray(targets - errors + moved)
+            shifts[rows] = shifts[rows].sum(0)
+        return np.asarray(targets - errors + shifts)
 
     def _loo_errors(
         self, targets: Targets, groups: np.ndarray | None
     ) -> Iterator[tuple[slice | np.ndarray, np.ndarray]]:
-        """Yield the errors of each text left out alone, then those of groups in their place."""
+        """Yield the errors with each text left out singly, then those of groups to replace them."""
         centred = targets - self.mean_target(targets)
         roots = np.sqrt(self.weights)[:, None, None]
         shares = self.weights / self.weights.sum()
@@ -151,7 +151,7 @@ class RidgePath:
             yield from group_residuals(fit, self.basis, centred, self.weights, groups)
 
     def best(self, targets: Targets, groups: np.ndarray | None = None) -> tuple[float, PerText]:
-        """Return the penalty with the lowest leave-one-out Brier score, and the losses there.
+        """Return the penalty with the lowest leave-one-out Brier score, and its losses.
 
         Parameters
         ----------
@@ -163,10 +163,9 @@ class RidgePath:
         Returns
         -------
         penalty : float
-            The best of the grid.
+            The best penalty of the grid.
         losses : array of shape (text,)
-            Squared error of each text summed over classes: its Brier score, in 0 .. 2 for sane
-            fits.
+            Brier score of each text: its squared error summed over classes, usually in 0 .. 2.
         """
         losses = np.empty((len(self.penalties), len(targets)))
         for rows, errors in self._loo_errors(targets, groups):
@@ -188,7 +187,7 @@ class RidgePath:
     def linear(
         self, features: Features, targets: Targets, penalty: float
     ) -> tuple[Coefficients, np.ndarray]:
-        """Return ``coefficients``, and the intercept (class,) for features that are not centred."""
+        """Return the coefficients, and the intercept (class,) for uncentred features."""
         coefficients = self.coefficients(targets, penalty)
         mean = self.weights @ features / len(features)
         return coefficients, self.mean_target(targets) - mean @ coefficients
@@ -213,14 +212,14 @@ class RidgePath:
 def ridge_path(
     features: Features, *, penalties: np.ndarray | None = None, weights: PerText | None = None
 ) -> RidgePath:
-    """Decompose features for ridge regression, through features or texts, whichever are fewer.
+    """Decompose features for ridge regression, over features or texts, whichever are fewer.
 
     Parameters
     ----------
     features : array of shape (text, feature)
-        Finite. Centred here; scaling them is the caller's choice. Features that never vary (the
-        first token of the embedding layer, for one) leave no component: every fit is then the mean
-        of the targets.
+        Finite features. They are centred here, but not scaled. If all are constant, such as the
+        first token of the embedding output, there is no component, and every fit is the mean of the
+        targets.
     penalties : array, optional
         In units of the mean eigenvalue. Default: 13 from 1e-3 to 1e3.
     weights : array of shape (text,), optional
@@ -229,12 +228,12 @@ def ridge_path(
     Returns
     -------
     RidgePath
-        Ready for any targets.
+        The decomposition, for any targets.
 
     Raises
     ------
     FeatureError
-        If features hold NaN or infinity.
+        If features contain NaN or infinity.
     """
     if not np.isfinite(features).all():
         raise FeatureError("Expected finite features, found NaN or infinity.")
@@ -243,12 +242,12 @@ def ridge_path(
     mean = (weights @ features / n_texts).astype(features.dtype)
     centred = np.sqrt(weights)[:, None].astype(features.dtype) * (features - mean)
     gram = centred.T @ centred if width <= n_texts else centred @ centred.T
-    # Half the time of numpy.linalg.eigh, at 2,048 features.
+    # Takes half the time of numpy.linalg.eigh at 2,048 features.
     eigenvalues, vectors = scipy.linalg.eigh(
         gram, driver="evd", overwrite_a=True, check_finite=False
     )
-    # Only rounding noise goes: penalties tame weak directions, and decoders have many beside a few
-    # huge ones.
+    # Only rounding noise is dropped: penalties shrink weak directions, and decoders have many of
+    # them beside a few very strong ones.
     keep = eigenvalues > max(eigenvalues[-1], 0) * 4 * np.finfo(gram.dtype).eps
     eigenvalues, vectors = eigenvalues[keep][::-1], vectors[:, keep][:, ::-1]
     through_features = width <= n_texts

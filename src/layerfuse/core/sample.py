@@ -1,4 +1,4 @@
-"""Some of the texts, with every class among them."""
+"""Stratified samples of texts, and samples without near-duplicates."""
 
 import numpy as np
 
@@ -6,16 +6,16 @@ from layerfuse.core.arrays import ClassIndices
 
 
 def sample_texts(labels: ClassIndices, n_texts: int, random_state: int) -> np.ndarray:
-    """Draw texts so that classes keep their shares and none is lost.
+    """Draw a stratified sample of texts in which no class is missing.
 
     Parameters
     ----------
     labels : int array of shape (text,)
         Class indices.
     n_texts : int
-        How many, if there are more; at least the number of classes.
+        Size of the sample, at least the number of classes. Fewer texts are all taken.
     random_state : int
-        Draws them.
+        Seed of the draw.
 
     Returns
     -------
@@ -35,24 +35,24 @@ def sample_texts(labels: ClassIndices, n_texts: int, random_state: int) -> np.nd
 def distinct_texts(
     labels: ClassIndices, groups: np.ndarray | None, copies: np.ndarray | None
 ) -> np.ndarray:
-    """Return texts that do not repeat each other under the same label.
+    """Return one text of each group of near-duplicates and class.
 
-    For what judges texts without holding groups out: a text would be known by those that repeat it.
+    For code that holds texts out singly: near-duplicates of a held-out text would leak its label.
 
     Parameters
     ----------
     labels : int array of shape (text,)
         Class indices.
     groups : int array of shape (text,) or None
-        Texts that repeat each other, from ``separable_groups``; None where none do.
+        Groups of near-duplicates, from ``separable_groups``; None if there are none.
     copies : int array of shape (text,) or None
-        The same for texts that are equal, be they separable or not; None where none are.
+        Groups of equal texts, separable or not; None if there are none.
 
     Returns
     -------
     int array of shape (sample,)
-        Positions, ascending: the first text of each group and class. The only text of a class
-        keeps its copies, since some criteria need two.
+        Positions, ascending: the first text of each group and class. If all texts of a class are
+        equal, all are kept, because some criteria need two.
     """
     rows = np.arange(len(labels))
     if copies is not None:

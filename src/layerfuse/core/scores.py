@@ -1,4 +1,4 @@
-"""``LayerScores``: one number per layer under a named criterion; higher is better, always."""
+"""``LayerScores``: one number per layer under a named criterion; higher is always better."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -27,11 +27,11 @@ class LayerScores:
     values : tuple of float
         One finite score per layer; higher is better.
     standard_errors : tuple of float, optional
-        Standard error of each score over texts, in the score's unit; empty where the criterion
-        gives none.
+        Standard error of each score over texts, in the score's unit; empty if the criterion gives
+        none.
     per_text : float array of shape (text, layer), optional
-        Where a score is the mean of one number per text, these numbers: what paired comparisons and
-        resampling need. Not compared.
+        The numbers per text whose mean is the score, if there are any; for paired comparisons and
+        resampling. Equality ignores them.
     """
 
     criterion: str
@@ -46,7 +46,7 @@ class LayerScores:
             msg = f"Expected one score per layer, got {len(self.refs)} and {len(self.values)}."
             raise ShapeError(msg)
         if len(set(self.refs)) != len(self.refs):
-            msg = f"Scores hold each layer once, got {', '.join(map(str, self.refs))}."
+            msg = f"Expected each layer once, got {', '.join(map(str, self.refs))}."
             raise ShapeError(msg)
         if self.standard_errors and len(self.standard_errors) != len(self.values):
             msg = "Expected one standard error per score, or none at all."
@@ -65,7 +65,7 @@ class LayerScores:
     def from_per_text(
         cls, criterion: str, refs: tuple[LayerRef, ...], per_text: TextLayer
     ) -> "LayerScores":
-        """Return the mean over texts of each column, with its standard error.
+        """Return scores that are the mean over texts of each column, with standard errors.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class LayerScores:
         Raises
         ------
         LayerError
-            If it was not scored.
+            If the layer was not scored.
         """
         if ref not in self.refs:
             msg = f"{ref} was not scored. Scored: {', '.join(map(str, self.refs))}."
@@ -106,14 +106,14 @@ class LayerScores:
         LayerError
             If none of its layers was scored.
         """
-        own = [ref for ref in self.refs if ref.backbone == backbone]
-        if not own:
+        refs = [ref for ref in self.refs if ref.backbone == backbone]
+        if not refs:
             msg = f"No layer of {backbone} was scored. Scored: {', '.join(self.backbones)}."
             raise LayerError(msg)
-        return self.among(own)
+        return self.among(refs)
 
     def among(self, refs: Iterable[LayerRef]) -> "LayerScores":
-        """Return the scores of some of the layers only, in the order of the rows.
+        """Return the scores of some of the layers only, in the order of ``self.refs``.
 
         Raises
         ------
@@ -131,25 +131,25 @@ class LayerScores:
         )
 
     def ranked(self) -> tuple[LayerRef, ...]:
-        """Return the layers from best to worst; ties keep the order of the rows."""
+        """Return the layers from best to worst; ties keep the order of ``refs``."""
         order = sorted(range(len(self.refs)), key=lambda i: -self.values[i])
         return tuple(self.refs[i] for i in order)
 
     @property
     def best(self) -> LayerRef:
-        """The layer with the highest score; the first of equals."""
+        """The layer with the highest score; of equals, the first."""
         return self.ranked()[0]
 
     def near_best(self) -> tuple[LayerRef, ...]:
         """Return the layers within one standard error of the best, best first.
 
-        Of the paired difference where there is a number per text, else of the best score; the best
-        alone where nothing tells how sure a score is.
+        This is the standard error of the paired difference if there is a number per text, otherwise
+        that of the best score. Without standard errors, only the best layer is returned.
 
         Source
         ------
-        The one-standard-error rule of Breiman et al. 1984, *CART*, section 3.4.3; its paired form
-        because layers err on the same texts, which makes differences surer than scores.
+        The one-standard-error rule of Breiman et al. 1984, *CART*, section 3.4.3. It is paired
+        because layers err on the same texts, so differences vary less than scores.
         """
         ranked = self.ranked()
         best = self.refs.index(ranked[0])

@@ -1,4 +1,4 @@
-"""``Selection``: the chosen layers and why. ``Stability``: how sure that choice is."""
+"""``Selection``: chosen layers and the reason. ``Stability``: how often layers are rechosen."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from layerfuse.core.layers import LayerRef
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Ordered, non-empty, duplicate-free layers with the reason they were chosen.
+    """Ordered, non-empty, distinct layers with the reason why they were chosen.
 
     Parameters
     ----------
     refs : tuple of LayerRef
-        Best first where the selector knows an order.
+        Best first, if the selector ranks layers.
     reason : str
-        One line for a person.
+        One line for users.
 
     Raises
     ------
     SelectionError
-        If there is no layer or one stands twice.
+        If there is no layer or a layer appears twice.
     """
 
     refs: tuple[LayerRef, ...]
@@ -33,7 +33,7 @@ class Selection:
             msg = "A selection needs at least one layer, got none."
             raise SelectionError(msg)
         if len(set(self.refs)) != len(self.refs):
-            msg = f"A selection holds each layer once, got {', '.join(map(str, self.refs))}."
+            msg = f"A selection has each layer once, got {', '.join(map(str, self.refs))}."
             raise SelectionError(msg)
 
     def __iter__(self) -> Iterator[LayerRef]:
@@ -53,7 +53,7 @@ class Selection:
         return tuple(dict.fromkeys(ref.backbone for ref in self.refs))
 
     def deepest(self, backbone: str) -> int:
-        """Return the deepest chosen layer of a backbone: what its blocks must run to.
+        """Return the deepest chosen layer of a backbone, after which no block needs to run.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """How often each layer is chosen when the texts are drawn again.
+    """How often each layer is chosen on resamples of the texts.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ class Stability:
     shares : tuple of float
         Share of the resamples in which each was chosen, 0 to 1.
     standard_errors : tuple of float
-        Of each score, by its spread over the resamples, in the score's unit; empty where there was
-        one resample.
+        Standard error of each score, from its spread over the resamples, in the score's unit; empty
+        if there is only one resample.
     n_resamples : int
         Number of resamples, at least 1.
 
@@ -88,7 +88,7 @@ class Stability:
     ShapeError
         If there is not one share and one standard error per layer.
     SelectionError
-        If a share is not within 0 to 1, or there was no resample.
+        If a share is not within 0 to 1, or there is no resample.
     """
 
     refs: tuple[LayerRef, ...]
@@ -117,7 +117,7 @@ class Stability:
         Raises
         ------
         LayerError
-            If it could not be chosen.
+            If the layer was not a candidate.
         """
         if ref not in self.refs:
             msg = f"{ref} was not resampled. Resampled: {', '.join(map(str, self.refs))}."

@@ -1,4 +1,4 @@
-"""``LayerSignals``: what a backbone itself tells of its layers, on a sample of texts."""
+"""``LayerSignals``: attention or gradients of the layers of a backbone, on a sample of texts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,15 +13,15 @@ SignalName = Literal["attention_entropy", "backbone_gradient"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerSignals:
-    """One number per text and layer that only the model can give: of its attention, or gradients.
+    """One number per text and layer, computed from the attention or gradients of the model.
 
-    Gathered in ``backbone`` on a sample of texts, turned into scores in ``score``, which knows no
-    torch.
+    ``backbone`` computes them on a sample of texts. ``score``, which does not use torch, turns them
+    into scores.
 
     Parameters
     ----------
     name : SignalName
-        What was measured.
+        The quantity that was measured.
     backbone : str
         Name of the backbone.
     layers : tuple of int

@@ -1,4 +1,4 @@
-"""``BackboneSpec``: everything that changes the numbers a backbone gives."""
+"""``BackboneSpec``: every setting that changes the outputs of a backbone."""
 
 import dataclasses
 import hashlib
@@ -13,19 +13,19 @@ Dtype = Literal["float32", "bfloat16"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
 EXTRACTION_VERSION = 1
-"""Raised whenever extraction gives other numbers for the same spec; old cache entries then miss."""
+"""Increased whenever extraction changes the outputs of a spec, so that old cache entries miss."""
 
-_SELDOM = frozenset({"blocks", "code"})
+_OPTIONAL = frozenset({"blocks", "code"})
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneSpec:
-    """Identity of a backbone's numbers; its fingerprint is the cache key.
+    """Identity of a backbone's outputs; its fingerprint is the cache key.
 
     Parameters
     ----------
     name : str
-        What people call it. Not part of the fingerprint.
+        Name for users. Not part of the fingerprint.
     weights : str
         Resolved revision (``hub:repo@commit``) or digest of the weight files (``sha256:...``).
     tokenizer : str
@@ -35,21 +35,21 @@ class BackboneSpec:
     hidden_size : int
         Width of every layer.
     poolings : tuple of Pooling
-        Taken from each layer, in order.
+        Poolings of each layer, in order.
     max_tokens : int
         Longer texts are truncated to this many tokens, special tokens included.
     dtype : Dtype
-        Precision of the weights and of the forward pass. Pooled values are float32 always.
+        Precision of the weights and of the forward pass. Pooled values are always float32.
     prompt : str
-        Put before every text, or around it where it has ``{text}``.
+        Put before every text, or around it if it contains ``{text}``.
     skip_first_token : bool
         Leave the first token out of mean, weighted_mean and max.
     extraction_version : int
         Version of the extraction code.
     blocks : str
-        Path of the block list, where another than the one that is found alone was asked for.
+        Path of the block list, if the user named one; empty if it was found automatically.
     code : str
-        Digest of the Python code that came with the weights and was run, if there was some.
+        Digest of the Python code that came with the weights and was run, if any.
     """
 
     name: str
@@ -80,7 +80,7 @@ class BackboneSpec:
 
     @property
     def fingerprint(self) -> str:
-        """32 hex digits over all fields but the name."""
+        """Digest of all fields except the name, 32 hex digits."""
         fields = self.to_dict()
         del fields["name"]
         canonical = json.dumps(fields, sort_keys=True, ensure_ascii=True)
@@ -95,9 +95,9 @@ class BackboneSpec:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; what most backbones lack is left out, so that old keys stay."""
+        """Return plain JSON types; empty optional fields are left out to keep old cache keys."""
         fields = {**dataclasses.asdict(self), "poolings": list(self.poolings)}
-        return {name: value for name, value in fields.items() if value or name not in _SELDOM}
+        return {name: value for name, value in fields.items() if value or name not in _OPTIONAL}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "BackboneSpec":

@@ -1,4 +1,4 @@
-"""Standardise one block of features, guarding dimensions that never vary."""
+"""Standardises features; constant dimensions become 0."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ class Standardizer:
     Parameters
     ----------
     mean : float32 array of shape (feature,)
-        Subtracted.
+        Mean, to be subtracted.
     scale : float32 array of shape (feature,)
-        Multiplied; 0 for a dead dimension, which so drops out instead of exploding.
+        Inverse standard deviation; 0 for a constant dimension, so that it drops out.
     """
 
     mean: np.ndarray
@@ -24,14 +24,14 @@ class Standardizer:
 
     @classmethod
     def fit(cls, features: Features) -> "Standardizer":
-        """Measure the training texts."""
+        """Fit on the features of the training texts."""
         return cls.of_moments(features.mean(0, dtype=np.float64), features.var(0, dtype=np.float64))
 
     @classmethod
     def of_moments(cls, mean: np.ndarray, variance: np.ndarray) -> "Standardizer":
-        """Take mean and variance (feature,) as measured elsewhere, in double precision."""
+        """Use a given mean and variance (feature,), in double precision."""
         deviation = np.sqrt(np.maximum(variance, 0.0))
-        # What is left of a constant in float32 is rounding noise of its own size.
+        # A constant in float32 has rounding noise in proportion to its size.
         dead = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-12)
         scale = np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, deviation))
         return cls(mean.astype(np.float32), scale.astype(np.float32))

@@ -1,4 +1,4 @@
-"""``Supervision``: what fusions and heads learn from besides their inputs, one value for all."""
+"""``Supervision``: labels, weights, groups and seed, from which fusions and heads learn."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ from layerfuse.core.sample import distinct_texts
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Supervision:
-    """What may be learned from besides the features, the training texts' only.
+    """Everything that fusions and heads learn from besides the features, of training texts only.
 
     Parameters
     ----------
@@ -20,14 +20,14 @@ class Supervision:
     weights : array of shape (text,)
         Positive weight of each text.
     random_state : int
-        Draws whatever is drawn.
+        Seed of every random draw.
     progress : bool
         Show progress bars if standard error is a terminal.
     groups : int array of shape (text,), optional
-        Texts that repeat each other, which are held out together, from ``separable_groups``.
-        Default: none do.
+        Groups of near-duplicates, which are held out together, from ``separable_groups``. Default:
+        there are none.
     copies : int array of shape (text,), optional
-        A number for each text, the same for equal ones. Default: none are.
+        A number for each text; equal texts have the same. Default: all texts differ.
     """
 
     labels: ClassIndices
@@ -46,7 +46,7 @@ class Supervision:
         weights: PerText | None = None,
         groups: np.ndarray | None = None,
     ) -> "Supervision":
-        """Return labels with weights that are equal by default, and groups made separable."""
+        """Return the supervision of labels, with equal weights by default and separable groups."""
         return cls(
             labels,
             np.ones(len(labels)) if weights is None else weights,
@@ -56,20 +56,20 @@ class Supervision:
 
     @property
     def n_classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return int(self.labels.max()) + 1
 
     def of_texts(self, rows: np.ndarray) -> "Supervision":
-        """Return the same of some texts only, as if there were no others."""
+        """Return the supervision of some texts, as if there were no others."""
         part = self.part(rows)
         if part.groups is None:
             return part
         return replace(part, groups=separable_groups(part.labels, part.groups))
 
     def part(self, rows: np.ndarray) -> "Supervision":
-        """Return the same of a part of the texts, in the groups and classes of all.
+        """Return the supervision of some texts, with the groups and class indices of all texts.
 
-        Of both, some numbers may be missing then.
+        The numbers of groups and classes may then have gaps.
         """
         groups, copies = self.groups, self.copies
         return replace(
@@ -85,9 +85,9 @@ class Supervision:
         return stratified_folds(self.labels, self.random_state, self.groups)
 
     def held_out_weights(self) -> PerText:
-        """Return what each text counts where it is held out, as ``held_out_weights`` does."""
+        """Return the weight of each text when it is held out, from ``held_out_weights``."""
         return held_out_weights(self.labels, self.weights)
 
     def distinct(self) -> np.ndarray:
-        """Return positions of texts that do not repeat each other, as ``distinct_texts`` does."""
+        """Return positions of one text per near-duplicate group and class (``distinct_texts``)."""
         return distinct_texts(self.labels, self.groups, self.copies)

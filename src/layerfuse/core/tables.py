@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 
 def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table with aligned columns: words to the left, numbers to the right.
+    """Return a table with aligned columns: text on the left, numbers on the right.
 
     Parameters
     ----------

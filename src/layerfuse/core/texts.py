@@ -1,4 +1,4 @@
-"""Texts and labels of a caller, in any of the containers people keep them in, as plain lists."""
+"""Converts texts and labels from any common container to plain lists."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ def as_list(values: Any, what: str) -> list[Any]:
     values : list, tuple, iterable, NumPy array, pandas Series, pyarrow Array
         One-dimensional.
     what : str
-        For messages: ``texts`` or ``labels``.
+        Name for messages: ``texts`` or ``labels``.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def as_list(values: Any, what: str) -> list[Any]:
     Raises
     ------
     DataError
-        If it is one string, no collection, a mapping or set, or has more than one dimension.
+        If it is a single string, a mapping or a set, is not iterable, or is not one-dimensional.
     """
     if isinstance(values, str | bytes):
         raise DataError(
@@ -34,7 +34,7 @@ def as_list(values: Any, what: str) -> list[Any]:
         )
     if isinstance(values, Mapping | set | frozenset):
         raise DataError(
-            f"Expected a list of {what}, got {type(values).__name__}, without an order."
+            f"Expected a list of {what}, got {type(values).__name__}, which is not a column."
         )
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:
@@ -55,9 +55,9 @@ def as_list(values: Any, what: str) -> list[Any]:
 
 
 def encodable(text: str) -> str:
-    """Return a text that UTF-8 can hold: what is half a surrogate pair becomes a question mark.
+    """Return a text that UTF-8 can encode: lone surrogates become question marks.
 
-    Names of files that are no UTF-8 hold such halves.
+    File names that are not valid UTF-8 contain lone surrogates.
     """
     return text.encode("utf-8", "replace").decode()
 
@@ -68,7 +68,7 @@ def as_texts(values: Any) -> list[str]:
     Parameters
     ----------
     values : list, tuple, iterable, NumPy array, pandas Series, pyarrow Array
-        Of str; empty strings are texts too.
+        Column of str; empty strings are allowed.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def as_texts(values: Any) -> list[str]:
     Raises
     ------
     DataError
-        If there are none or one is no string; rows in the message count from 1.
+        If there are no texts, or one is not a string; rows in the message count from 1.
     """
     texts = as_list(values, "texts")
     if not texts:

@@ -1,4 +1,4 @@
-"""Several pieces of work at once, each with its share of the threads that products have."""
+"""Runs several tasks at once, each with its share of the threads for matrix products."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,30 +13,31 @@ from threadpoolctl import threadpool_info, threadpool_limits
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Limits are the whole process's: of two that set them at once the last would restore the first's.
+# Limits hold for the whole process. If two callers set them at once, the one that ends last would
+# restore the limit of the other.
 _LIMITING = Lock()
 
 
 def side_by_side(
     work: Callable[[Item], Result], items: Iterable[Item], *, at_once: int | None = None
 ) -> list[Result]:
-    """Do the same work on several items at a time.
+    """Apply a function to several items at a time.
 
-    Products of a few thousand rows are too small to share: on two threads one may take as long as
-    on one, and several times as long where something else needs the cores too. What runs meanwhile
-    is what lets go of the interpreter, as products, sorting and reading do; SciPy's
-    decompositions do not. While another caller is at it, work is done one item at a time.
+    Products of a few thousand rows are too small for several threads. On two threads they may take
+    as long as on one, and several times as long if another process needs the cores. Only code that
+    releases the interpreter lock gains, as products, sorting and reading do; SciPy's decompositions
+    do not. While another call is running, items are processed one at a time.
 
     Parameters
     ----------
     work : callable
-        Called from several threads, unless there is but one.
+        Called from several threads, unless there is only one.
     items : iterable
-        What to work on. They are asked for by the caller's thread alone, and no earlier than
-        needed: one waits while the others are worked on.
+        Only the caller's thread iterates over them, and no earlier than needed: one item waits
+        while the others are processed.
     at_once : int, optional
-        Upper limit, where each takes much memory; 1 works in the caller's thread. Default: as many
-        as products have threads.
+        Upper limit, for work that takes much memory; 1 works in the caller's thread. Default: the
+        number of threads for products.
 
     Returns
     -------
@@ -57,30 +58,30 @@ def _in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], n_at_once: int, n_product_threads: int
 ) -> list[Result]:
     results: list[Result] = []
-    under_way: deque[Future[Result]] = deque()
-    # Some libraries of products take a limit of each thread that calls them.
+    running: deque[Future[Result]] = deque()
+    # Some BLAS libraries have a limit for each calling thread.
     share = (n_product_threads, "blas")
     with ThreadPoolExecutor(n_at_once, initializer=threadpool_limits, initargs=share) as threads:
         try:
             for item in items:
-                under_way.append(threads.submit(copy_context().run, work, item))
-                if len(under_way) > n_at_once:
-                    results.append(under_way.popleft().result())
-            results.extend(future.result() for future in under_way)
+                running.append(threads.submit(copy_context().run, work, item))
+                if len(running) > n_at_once:
+                    results.append(running.popleft().result())
+            results.extend(future.result() for future in running)
         finally:
-            for future in under_way:  # after a failure, or Ctrl-C, what waits is not begun
+            for future in running:  # after a failure or Ctrl-C, waiting items are not started
                 future.cancel()
     return results
 
 
 @contextmanager
 def product_threads(n_threads: int) -> Iterator[bool]:
-    """Let products run on so many threads, unless another caller has limited them already.
+    """Limit the threads for products, unless another caller has already limited them.
 
     Yields
     ------
     bool
-        Whether it is this limit that holds; with OpenBLAS, wherever products are called.
+        Whether this limit was set. With OpenBLAS, it holds in all threads of the process.
     """
     if not _LIMITING.acquire(blocking=False):
         yield False

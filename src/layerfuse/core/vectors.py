@@ -1,4 +1,4 @@
-"""Fused vectors of texts that are too many for one array: their columns, some at a time."""
+"""Fused vectors that are too large for one array, read in groups of columns."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from layerfuse.core.arrays import Axes, Block, Features
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamedVectors:
-    """A (text, feature) matrix whose columns come in parts, and never all at once.
+    """A (text, feature) matrix whose columns are read in parts, never all at once.
 
     Parameters
     ----------
     n_texts : int
-        Rows.
+        Number of rows.
     widths : tuple of int
-        Columns of each part.
+        Number of columns of each part.
     read : callable
-        Yields the parts, float32 arrays (text, width), in order; each time anew.
+        Each call yields all parts in order, float32 arrays (text, width).
     """
 
     n_texts: int
@@ -32,7 +32,7 @@ class StreamedVectors:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Texts and features."""
+        """Numbers of texts and features."""
         return self.n_texts, sum(self.widths)
 
     def mean(self) -> np.ndarray:
@@ -61,4 +61,4 @@ class StreamedVectors:
 
 
 Vectors = Features | StreamedVectors
-"""What a head learns from."""
+"""Inputs of a head."""
