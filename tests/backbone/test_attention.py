@@ -32,7 +32,7 @@ def plain_attentions(backbone, text):
 
 
 def may_look(family, layer, query, key):
-    """Tell from the configuration alone whether a query may look at a key."""
+    """Return from the configuration alone whether a query may attend to a key."""
     options = family.options
     if family.causal and key > query:
         return False
@@ -79,7 +79,7 @@ def test_equals_a_slow_reference_on_plain_transformers(backbone, family, tiny):
 
 
 def test_windows_are_shorter_than_the_longest_text(tiny):
-    """Else local attention would never have been tested."""
+    """Otherwise local attention would not be tested."""
     for name in ("modernbert", "mistral", "gemma2", "gemma3"):
         backbone = Backbone.from_pretrained(tiny.folder(name), device="cpu")
         n_tokens = max(len(backbone.tokenizer(text)["input_ids"]) for text in tiny.texts)
@@ -128,7 +128,7 @@ def test_batch_mates_and_padding_change_nothing(tiny, name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["deberta-v3", "mpnet"])
 def test_attention_is_let_go_layer_by_layer(tiny, name):
-    """These two give attention only if asked, and would then keep that of all layers."""
+    """These two return attention only with output_attentions, and then keep that of all layers."""
     import gc
 
     backbone = Backbone.from_pretrained(tiny.folder(name), device="cpu")
@@ -200,7 +200,7 @@ def test_a_model_without_attention_is_named(tiny, tmp_path):
     tf.AutoModel.from_config(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     backbone = Backbone.from_pretrained(tmp_path, device="cpu", name="my-mamba")
-    with pytest.raises(LayerError, match="my-mamba gives no attention weights at layer 1"):
+    with pytest.raises(LayerError, match="my-mamba returns no attention weights at layer 1"):
         attention_entropy(backbone, tiny.texts, progress=False)
 
 

@@ -1,4 +1,4 @@
-"""The blocks are found alone where they can be, and named by the user where they cannot."""
+"""Blocks are found automatically if possible, and otherwise named by the user."""
 
 from types import SimpleNamespace
 
@@ -66,7 +66,10 @@ def test_blocks_of_known_families(tiny, name):
 def test_lists_of_other_lengths_and_lists_inside_blocks_are_passed_over():
     blocks = find_blocks(Model(blocks=3, adapters=5))
     assert (blocks.path, blocks.n_layers, len(blocks.outputs)) == ("blocks", 3, 3)
-    assert (blocks.asked, find_blocks(Model(blocks=3, adapters=5), "blocks").asked) == ("", "")
+    assert (blocks.requested, find_blocks(Model(blocks=3, adapters=5), "blocks").requested) == (
+        "",
+        "",
+    )
 
 
 def test_two_fitting_lists_are_an_error_that_names_them_and_a_path_cures_it():
@@ -80,7 +83,7 @@ def test_two_fitting_lists_are_an_error_that_names_them_and_a_path_cures_it():
     assert "parts" not in message
     found = find_blocks(model, "documents")
     assert found.container is model.documents
-    assert found.asked == "documents"
+    assert found.requested == "documents"
     assert found.n_layers == 3
 
 
@@ -92,12 +95,12 @@ def test_model_without_a_fitting_list_is_an_error():
 
 
 def test_path_that_names_no_list_is_an_error():
-    with pytest.raises(BackboneLoadError, match=r"blocks='embedding' is no list.*blocks \(3\)"):
+    with pytest.raises(BackboneLoadError, match=r"blocks='embedding' is not a list.*blocks \(3\)"):
         find_blocks(Model(blocks=3), "embedding")
 
 
 def test_wrong_path_shows_when_the_model_runs():
-    """A list that never runs would leave the result empty: the tap says so."""
+    """A list that never runs would leave the result empty; the tap raises an error."""
     model = Model(running="queries", queries=3, documents=3).requires_grad_(requires_grad=False)
     right, wrong = find_blocks(model, "queries"), find_blocks(model, "documents")
     ids = torch.tensor([[1, 2, 3]])

@@ -1,4 +1,4 @@
-"""Batches side by side: the same layers, every text once, and threads as they were."""
+"""Parallel batches: the same layers, every text once, and threads restored."""
 
 import threading
 import time
@@ -137,7 +137,7 @@ def test_a_model_that_keeps_states_reads_one_batch_at_a_time(
 @pytest.mark.usefixtures("two_cores")
 @pytest.mark.filterwarnings("ignore:.*longer than max_tokens")
 def test_memory_for_one_batch_but_not_for_two(tiny, monkeypatch):
-    """Batches side by side fail, even of one text each; they run later, one after the other."""
+    """Parallel batches fail, even of one text each; they run later, one after another."""
     backbone = Backbone.from_pretrained(tiny.folder("bert"), device="cpu")
     texts = [f"the w{i} " * 40 for i in range(8)]
     want = backbone.embed(texts).values
@@ -150,7 +150,7 @@ def test_memory_for_one_batch_but_not_for_two(tiny, monkeypatch):
 
     monkeypatch.setattr(LayerTap, "run", limited)
     monkeypatch.setattr(backbone.budget, "tokens", 1)
-    with pytest.warns(UserWarning, match="going on with smaller batches"):
+    with pytest.warns(UserWarning, match="continuing with smaller batches"):
         got = backbone.embed(texts).values
     np.testing.assert_allclose(got, want, atol=1e-5)
 

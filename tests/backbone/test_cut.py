@@ -191,7 +191,7 @@ def test_what_follows_from_the_number_of_blocks_stays(tiny, tmp_path, config, op
 
 
 def test_a_folder_whose_configuration_counts_what_is_left_is_loaded_too(bert, tiny, tmp_path):
-    """Folders of before were saved so, without digests."""
+    """Earlier versions saved folders without digests."""
     bert.cut(2).save(tmp_path)
     identity = json.loads((tmp_path / "backbone.json").read_text("utf-8"))
     del identity["files"], identity["digest"]
@@ -208,12 +208,12 @@ def test_a_folder_whose_configuration_counts_what_is_left_is_loaded_too(bert, ti
 def test_folder_that_save_did_not_write_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "backbone.json").write_text(content, "utf-8")
-    with pytest.raises(BackboneLoadError, match="is no saved backbone"):
+    with pytest.raises(BackboneLoadError, match="is not a saved backbone"):
         Backbone.load(tmp_path)
 
 
 def test_who_loads_a_plain_model_is_told_how(bert, tmp_path):
     bert.save(tmp_path)
     (tmp_path / "backbone.json").unlink()
-    with pytest.raises(BackboneLoadError, match=r"Read it with Backbone\.from_pretrained"):
+    with pytest.raises(BackboneLoadError, match=r"Load it with Backbone\.from_pretrained"):
         Backbone.load(tmp_path)

@@ -1,4 +1,4 @@
-"""Where a backbone is looked for, and what is said when it is not there or not whole."""
+"""Where a backbone is searched, and the errors if it is missing or incomplete."""
 
 import json
 import shutil
@@ -272,7 +272,7 @@ def test_load_again_refuses_other_weights(tiny, copy_of):
     folder = copy_of("bert")
     backbone = Backbone.from_pretrained(folder, device="cpu")
     assert load_again(backbone.origin, backbone.spec, device="cpu").spec == backbone.spec
-    for other in ("bert", "llama"):  # which has no blocks where those of then were
+    for other in ("bert", "llama"):  # Llama has no block list at the original path
         tiny.write(other, folder, seed=1)
         with pytest.raises(LayerFuseError, match="is not the backbone that was used before"):
             load_again(backbone.origin, backbone.spec, blocks="encoder.layer", device="cpu")
@@ -281,5 +281,5 @@ def test_load_again_refuses_other_weights(tiny, copy_of):
 def test_a_folder_with_an_adapter_is_refused(copy_of):
     folder = copy_of("bert")
     (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
-    with pytest.raises(BackboneLoadError, match=r"holds an adapter .* Merge it"):
+    with pytest.raises(BackboneLoadError, match=r"contains an adapter .* Merge it"):
         Backbone.from_pretrained(folder, device="cpu")

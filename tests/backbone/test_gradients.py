@@ -170,7 +170,7 @@ def test_wrong_probes_are_refused(bert, tiny):
     good = loss_for(bert, len(tiny.texts))
     with pytest.raises(ShapeError, match="one intercept per class"):
         ProbeLoss(good.coefficients, good.intercept[:2], good.classes)
-    with pytest.raises(ShapeError, match="3 classes, but texts are of the classes"):
+    with pytest.raises(ShapeError, match="3 classes, but texts have the classes"):
         ProbeLoss(good.coefficients, good.intercept, good.classes + 1)
     with pytest.raises(ShapeError, match="a class per text, got 5 for 4"):
         backbone_gradient(bert, tiny.texts[:4], good)
@@ -203,6 +203,6 @@ def test_a_device_too_full_for_the_ids_gets_smaller_batches(bert, tiny, monkeypa
         return put(tensor, *args, **kwargs)
 
     monkeypatch.setattr(torch.Tensor, "to", full_at_first)
-    with pytest.warns(UserWarning, match="going on with smaller batches"):
+    with pytest.warns(UserWarning, match="continuing with smaller batches"):
         found = backbone_gradient(bert, tiny.texts, loss, progress=False).values
     np.testing.assert_allclose(found, expected, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system, weights of a file come in, and what is held is counted."""
+"""Freed memory is returned, mapped weights are read, and allocated bytes are counted."""
 
 import ctypes
 import gc
@@ -45,7 +45,7 @@ def test_all_weights_of_a_mapped_file_stand_in_memory(tmp_path):
 
 @pytest.fixture
 def counted_anew():
-    """Which way counts is found out again, before the test and after it."""
+    """Clear the cached choice of counter before and after the test."""
     heap._counted_by_glibc.cache_clear()
     yield
     heap._counted_by_glibc.cache_clear()

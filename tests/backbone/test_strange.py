@@ -1,4 +1,4 @@
-"""Models that lay out states or padding in a way of their own are read right, or refused."""
+"""Models with an unusual layout of states or padding are read correctly, or refused."""
 
 import json
 
@@ -27,7 +27,7 @@ LANDMARKS = {"num_landmarks": 4, "segment_means_seq_len": 64}
 @pytest.mark.parametrize("kind", [tf.FNetConfig, tf.ConvBertConfig])
 def test_models_that_read_padding_are_refused(tiny, tmp_path, kind):
     folder = tiny.write_as(tmp_path, kind, PLAIN)
-    with pytest.raises(BackboneLoadError, match="does not keep padding apart"):
+    with pytest.raises(BackboneLoadError, match="does not ignore padding"):
         Backbone.from_pretrained(folder, device="cpu")
 
 
@@ -196,5 +196,5 @@ def test_weights_that_are_quantised_are_saved_as_the_plain_numbers_that_were_use
     np.testing.assert_array_equal(loaded.embed(tiny.texts, [2]).values, want)
     # As the folders are that were saved before.
     config.write_text(json.dumps(json.loads(config.read_text()) | {"quantization_config": None}))
-    with pytest.raises(BackboneLoadError, match=r"holds quantised weights, with scales such as"):
+    with pytest.raises(BackboneLoadError, match=r"contains quantised weights, with scales such as"):
         Backbone.from_pretrained(folders[0], device="cpu")

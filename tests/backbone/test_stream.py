@@ -1,4 +1,4 @@
-"""What streams by: windows of a corpus without end, and memory that does not suffice."""
+"""Streams of texts: windows of an infinite corpus, and too little memory."""
 
 import itertools
 import tracemalloc
@@ -104,7 +104,9 @@ def test_memory_does_not_grow_with_the_corpus(tiny, monkeypatch):
 def test_too_little_memory_halves_the_batches_and_says_so_once(bert, tiny, little_memory, error):
     want = bert.embed(tiny.texts).values
     shapes = little_memory(40, error)
-    with pytest.warns(UserWarning, match=r"bert: memory does not suffice for .* going on") as told:
+    with pytest.warns(
+        UserWarning, match=r"bert: memory does not suffice for .* continuing"
+    ) as told:
         got = bert.embed(tiny.texts).values
     assert len(told) == 1
     assert max(n * length for n, length in shapes) <= 40

@@ -128,7 +128,7 @@ def test_a_text_is_cut_and_never_the_prompt(copy_of, side, prompt, before, betwe
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
 def test_a_cut_text_stands_in_the_prompt_as_it_would_uncut(tiny, side, name):
-    """Pieces of words without spaces between: text and prompt share tokens."""
+    """With word pieces and no spaces between, text and prompt share tokens."""
     tokenizer = Backbone.from_pretrained(tiny.folder(name), device="cpu").tokenizer
     tokenizer.truncation_side = side
     text = "".join(np.random.default_rng(0).choice([*"abcthe dog.é", "日", "😀"], size=80))
@@ -145,7 +145,7 @@ def test_a_cut_text_stands_in_the_prompt_as_it_would_uncut(tiny, side, name):
 
 
 def test_tokens_of_one_character_are_given_up_together(tiny):
-    """An emoji is four tokens of bytes: cut within it, it is kept whole and does not fit."""
+    """An emoji has four byte tokens; a cut within it would keep all four, which do not fit."""
     backbone = Backbone.from_pretrained(tiny.folder("gpt2"), device="cpu")
     for n_kept in range(1, 5):
         for n_bytes in range(4):
@@ -166,11 +166,11 @@ def test_no_space_is_left_where_a_text_is_cut_on_the_left(tiny):
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [
-        ("Review: {Text} It was", "has a place for {Text}. Write {text}"),
-        ("{ text }", "has a place for { text }. Write {text}"),
-        ("Review: {} It was", "has a place for {}. Write {text}"),
-        ("caf\udce9: ", "holds half a surrogate pair"),
-        ("caf\udce9: {text} so", "holds half a surrogate pair"),
+        ("Review: {Text} It was", "has the placeholder {Text}. Write {text}"),
+        ("{ text }", "has the placeholder { text }. Write {text}"),
+        ("Review: {} It was", "has the placeholder {}. Write {text}"),
+        ("caf\udce9: ", "contains half a surrogate pair"),
+        ("caf\udce9: {text} so", "contains half a surrogate pair"),
     ],
 )
 def test_a_prompt_is_of_characters_with_no_place_but_for_the_text(tiny, prompt, said):

@@ -65,7 +65,7 @@ def test_lexical_is_auto_or_a_truth_value(make, toy_texts, toy_labels, value):
         ("prompt", None, "prompt=None: expected a string"),
         ("prompt", b"a", "prompt=b'a': expected a string"),
         ("prompt", ["a", 1], "prompt=1: expected a string"),
-        ("prompt", ["a {sentence}"], "has a place for {sentence}. Write {text}"),
+        ("prompt", ["a {sentence}"], "has the placeholder {sentence}. Write {text}"),
         ("pooling", 5, "pooling=5: expected one of mean, "),
         ("pooling", iter(["mean"]), "expected one of mean, .*, or a list of them"),
         ("pooling", ["mean", 5], "pooling=5 is unknown"),

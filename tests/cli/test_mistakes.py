@@ -206,7 +206,7 @@ def test_a_backbone_folder_that_lacks_something(refused, fit, new_encoder):
     folder = new_encoder()
     for name, said in {
         "tokenizer.json": "no tokenizer",
-        "model.safetensors": "no model folder",
+        "model.safetensors": "not a model folder",
     }.items():
         (folder / name).rename(folder / "away")
         assert said in refused(*fit[:2], "-b", folder, *fit[4:])

@@ -377,7 +377,7 @@ def test_a_mistake_in_the_configuration_is_named(tmp_path, text, message):
 def test_a_prompt_that_is_none_is_refused(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text("[prompts]\na=['{x}']\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'")
-    with pytest.raises(UnknownOptionError, match=r"has a place for \{x\}"):
+    with pytest.raises(UnknownOptionError, match=r"has the placeholder \{x\}"):
         StudyConfig.load(path)
 
 

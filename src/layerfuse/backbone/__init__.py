@@ -1,4 +1,4 @@
-"""The only place that knows transformers: load, tokenise, batch, listen, pool, cut."""
+"""Frozen transformers: load, tokenise, batch, hook, pool, cut. Only here is transformers used."""
 
 from layerfuse.backbone.again import load_again, load_included
 from layerfuse.backbone.backbone import Backbone

@@ -1,4 +1,4 @@
-"""Load the very backbone that some earlier work was done with, or refuse."""
+"""Loads exactly the backbone that was used before, or raises."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,42 +25,43 @@ def load_again(
     trust_remote_code: bool = False,
     blocks: str | None = None,
 ) -> Backbone:
-    """Load a backbone and prove by its fingerprint that it gives the same numbers.
+    """Load a backbone, and verify by its fingerprint that its outputs are the same.
 
     Parameters
     ----------
     origin : str
-        What ``from_pretrained`` was given then; for a hub model the commit of then is taken. The
-        name of a packaged or a hub model is not looked for on this disk.
+        Original argument of ``from_pretrained``. A hub model is loaded at its original commit. The
+        name of a packaged or hub model is not searched on this disk.
     spec : BackboneSpec
-        What the backbone was then.
+        Original spec of the backbone.
     device : str, optional
-        Where to run. Default: a GPU if there is one.
+        Device to run on. Default: a GPU if there is one.
     offline : bool
-        Never reach for the network.
+        Do not use the network.
     trust_remote_code : bool
-        Run Python code that comes with the model.
+        Allow Python code that comes with the model to run.
     blocks : str, optional
-        Attribute path of the block list then, for models where it cannot be found alone.
+        Original attribute path of the block list, if it cannot be found automatically.
 
     Returns
     -------
     Backbone
-        With exactly that spec; but for a packaged decoder's of before, whose ``weights`` are now
-        those of its packages, and for tokenizers whose digest of before did not hold what stands
-        for a text without tokens or whether special tokens are split.
+        With exactly this spec, except for two changes since earlier versions: packaged decoders are
+        identified by their packages, and tokenizer digests cover the stand-in token of texts
+        without tokens and whether special tokens are split.
 
     Raises
     ------
     BackboneLoadError
-        If it cannot be found, or its weights, tokenizer or the extraction code are others now.
+        If it cannot be found, or its weights, tokenizer, Python code or the extraction code have
+        changed.
     """
-    # A folder is known by its whole path: one of that name here is another thing.
+    # Folders are identified by their absolute path, so a folder here of a model's name is ignored.
     local = origin not in PACKAGED_MODELS and not spec.weights.startswith(_HUB)
     if local and not Path(origin).expanduser().exists():
         raise BackboneLoadError(
-            f"{origin} does not exist any more. {spec.name} was loaded from there: put it back. A "
-            "classifier saved with include_backbones=True carries its own."
+            f"{origin} does not exist any more. {spec.name} was loaded from it; restore it. A "
+            "classifier saved with include_backbones=True includes its backbones."
         )
     source = find_source(
         origin,
@@ -69,9 +70,9 @@ def load_again(
         trust_remote_code=trust_remote_code,
         local=local,
     )
-    # Told before they are loaded: other weights may have no blocks where those of then had them.
+    # Compared before loading, because other weights may not have the block list at this path.
     same_weights = spec.weights == source.weights or (
-        # A packaged decoder was once known by what lies unpacked.
+        # Earlier versions identified packaged decoders by their unpacked files.
         source.packaged and spec.weights == digest(source.path)
     )
     if same_weights:
@@ -97,18 +98,18 @@ def load_again(
             return Backbone(*parts, deepest=now.n_layers, origin=kept)
     raise BackboneLoadError(
         f"{origin} is not the backbone that was used before: its weights, tokenizer, Python "
-        "code or the extraction differ. Load the same version; a classifier saved with "
-        "include_backbones=True carries its own."
+        "code or the extraction differ. Use the same version. A classifier saved with "
+        "include_backbones=True includes its backbones."
     )
 
 
 def load_included(folder: Path, *, device: str | None, trust_remote_code: bool) -> Backbone:
-    """Load a backbone that lies in a saved classifier, which has compared its files with digests.
+    """Load a backbone from the folder of a saved classifier, whose digests are already checked.
 
     Parameters
     ----------
     folder : Path
-        What ``Backbone.save`` wrote.
+        Folder that ``Backbone.save`` wrote.
     device, trust_remote_code
         As in ``Backbone.load``.
 

@@ -1,4 +1,4 @@
-"""Entropy of attention, reduced the moment each attention exists: no two layers' are ever held."""
+"""Entropy of attention, computed in hooks, so that no two layers' weights are in memory."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,19 +11,18 @@ from layerfuse.backbone.blocks import Blocks
 from layerfuse.core.errors import LayerError
 
 _EAGER = "eager"
-_ROUNDING = 1e-2  # of the sum of a row of weights in bfloat16
+_ROUNDING = 1e-2  # rounding error of the sum of a row of weights in bfloat16
 
 
 def attention_entropies(attention: Tensor, mask: Tensor) -> Tensor:
     """Return the relative entropy of the attention of each text.
 
-    H(a) / log(n) for the weights a of a query and the number n of keys it may look at, averaged
-    over heads and over the queries that are tokens and see two keys or more: a query that sees one
-    key has no choice.
+    It is H(a) / log(n) for the weights a of a query and the number n of keys that it may attend to,
+    averaged over heads and over the queries that are tokens and have at least two keys.
 
-    A query may look at the tokens within the span of distances over which any head attends to
-    anything anywhere in the batch: all, those before it, or a window, whatever family and layer.
-    Weights that round to zero inside the span count as seen.
+    The keys of a query are the tokens within the span of distances over which any head attends to
+    anything anywhere in the batch: all, those before it, or a window, depending on family and
+    layer. Weights inside the span that round to zero count as keys.
 
     Parameters
     ----------
@@ -35,7 +34,7 @@ def attention_entropies(attention: Tensor, mask: Tensor) -> Tensor:
     Returns
     -------
     float32 Tensor of shape (batch,)
-        In 0 .. 1; 0 for a text without such a query.
+        Values in 0 .. 1; 0 for a text without such a query.
     """
     tokens = mask.bool()
     looked_at = (attention > 0).any(1) & tokens[:, :, None] & tokens[:, None, :]
@@ -47,28 +46,28 @@ def attention_entropies(attention: Tensor, mask: Tensor) -> Tensor:
     counts = tokens & (n_visible > 1)
     entropies = torch.special.entr(attention.float()).sum(-1).mean(1)
     relative = entropies / n_visible.clamp(min=2).log()
-    # Not by a product: padding may attend to nothing, which is no number.
+    # Not a product, because the entropy of padding that attends to nothing is NaN.
     return torch.where(counts, relative, 0).sum(-1) / counts.sum(-1).clamp(min=1)
 
 
-class AttentionEar:
-    """Hooks on everything inside the blocks that hear each attention and let go of it.
+class AttentionHooks:
+    """Hooks on all modules inside the blocks that reduce attention weights and discard them.
 
     Parameters
     ----------
     blocks : Blocks
-        Where to listen.
+        Blocks to hook.
     """
 
     def __init__(self, blocks: Blocks) -> None:
         self._modules = tuple(blocks.container.modules())
-        self._heard: list[Tensor] = []
+        self._entropies: list[Tensor] = []
         self._mask = torch.empty(0)
 
     @contextmanager
-    def hearing(self, mask: Tensor) -> Iterator[None]:
-        """Listen while a batch with this (batch, token) mask runs."""
-        self._mask, self._heard = mask, []
+    def attached(self, mask: Tensor) -> Iterator[None]:
+        """Attach the hooks while a batch with this (batch, token) mask runs."""
+        self._mask, self._entropies = mask, []
         with ExitStack() as stack:
             for module in self._modules:
                 stack.enter_context(module.register_forward_hook(self._after_module))
@@ -80,16 +79,16 @@ class AttentionEar:
         Raises
         ------
         LayerError
-            If it gave no attention weights.
+            If it returned no attention weights.
         """
-        heard, self._heard = self._heard, []
-        if not heard:
+        entropies, self._entropies = self._entropies, []
+        if not entropies:
             raise LayerError(
-                f"{name} gives no attention weights at layer {layer}, so that their entropy cannot "
-                "be measured. Use a criterion that needs none, or a backbone with softmax "
-                "attention that transformers can run with attn_implementation='eager'."
+                f"{name} returns no attention weights at layer {layer}, so their entropy cannot be "
+                "measured. Use a criterion that needs none, or a backbone with softmax attention "
+                "that transformers can run with attn_implementation='eager'."
             )
-        return torch.stack(heard).mean(0)
+        return torch.stack(entropies).mean(0)
 
     def _after_module(self, _module: nn.Module, _args: object, output: Any) -> object:
         if not isinstance(output, tuple):
@@ -97,18 +96,22 @@ class AttentionEar:
         is_attention = [self._is_attention(part) for part in output]
         if not any(is_attention):
             return None
-        self._heard += [
+        self._entropies += [
             attention_entropies(part.detach(), self._mask)
-            for part, found in zip(output, is_attention, strict=True)
-            if found
+            for part, is_weights in zip(output, is_attention, strict=True)
+            if is_weights
         ]
-        # Let go here, so that it is neither kept nor heard again from the modules around this one.
+        # Removed from the output, so that it is not kept, nor counted again by outer modules.
         return tuple(
-            None if found else part for part, found in zip(output, is_attention, strict=True)
+            None if is_weights else part
+            for part, is_weights in zip(output, is_attention, strict=True)
         )
 
     def _is_attention(self, part: object) -> bool:
-        """Tell attention from position biases, keys and values: its rows are distributions."""
+        """Return whether a tensor is attention, not a position bias, key or value.
+
+        The rows of attention are distributions.
+        """
         n_texts, n_tokens = self._mask.shape
         if not isinstance(part, Tensor) or part.ndim != 4:  # noqa: PLR2004
             return False
@@ -121,19 +124,19 @@ class AttentionEar:
 
 @contextmanager
 def eager_attention(model: Any) -> Iterator[None]:
-    """Let a model compute attention step by step, since faster ways never have the weights.
+    """Let a model use eager attention, because fused attention does not return weights.
 
-    Enter it for one batch, in the turn of the blocks.
+    Enter it for one batch, while holding ``Blocks.turn``.
 
     Parameters
     ----------
     model : PreTrainedModel
-        As it was, afterwards.
+        Restored afterwards.
 
     Yields
     ------
     None
-        While it lasts.
+        While it is active.
     """
     config = model.config
     parts = {name: getattr(config, name, None) for name in getattr(config, "sub_configs", ())}
@@ -141,7 +144,7 @@ def eager_attention(model: Any) -> Iterator[None]:
         "": config._attn_implementation,  # noqa: SLF001 - the setter has no public getter
         **{name: p._attn_implementation for name, p in parts.items() if p is not None},  # noqa: SLF001
     }
-    if set(before.values()) == {_EAGER}:  # older families have no other, and refuse to be asked
+    if set(before.values()) == {_EAGER}:  # older families have only this, and refuse to set it
         yield
         return
     try:
@@ -151,10 +154,11 @@ def eager_attention(model: Any) -> Iterator[None]:
         model.set_attn_implementation(before)
 
 
-def must_be_asked(model: nn.Module) -> bool:
-    """Tell whether a model gives attention only if asked to.
+def needs_output_attentions(model: nn.Module) -> bool:
+    """Return whether a model returns attention only with ``output_attentions``.
 
-    transformers records the attention of most families by hooks of its own: their modules always
-    give it, and asking would keep that of all layers, by hooks that stay on the model.
+    transformers records the attention of most families by its own hooks. Their modules always
+    return it, and ``output_attentions`` would keep that of all layers, by hooks that stay on the
+    model.
     """
     return not any(getattr(m, "_can_record_outputs", None) for m in model.modules())

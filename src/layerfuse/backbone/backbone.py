@@ -30,22 +30,22 @@ from layerfuse.core.spec import DTYPES, BackboneSpec, Dtype
 class Backbone:
     """A frozen transformer with its tokenizer and pooling.
 
-    Make one with ``from_pretrained``; the constructor takes the finished parts.
+    Create one with ``from_pretrained``; the constructor takes loaded parts.
 
     Parameters
     ----------
     model : PreTrainedModel
         Frozen, in evaluation mode.
     tokenizer : PreTrainedTokenizerFast
-        Its tokenizer; not to be changed, since its digest is part of the spec.
+        Its tokenizer, which must not be changed, because its digest is part of the spec.
     blocks : Blocks
         Its block list.
     spec : BackboneSpec
-        Everything that changes the numbers.
+        Every setting that changes the outputs.
     deepest : int
-        Deepest layer it can give; less than ``spec.n_layers`` for a cut backbone.
+        Deepest available layer; less than ``spec.n_layers`` for a cut backbone.
     origin : str
-        What ``from_pretrained`` was given, a path whole, so that the same can be loaded again.
+        Argument of ``from_pretrained``, paths made absolute, to load the same backbone again.
     """
 
     def __init__(
@@ -85,29 +85,29 @@ class Backbone:
         Parameters
         ----------
         name_or_path : str or Path
-            Looked for in this order: local folder or file; packaged model; hub id.
+            Searched in this order: local folder or file; packaged model; hub id.
         revision : str, optional
             Branch, tag or commit on the hub.
         pooling : Pooling or sequence of Pooling, optional
-            All in the same pass. Default: ``mean`` and, for encoders, ``first``; else ``last``.
+            All in one pass. Default: ``mean``, with ``last`` (decoders) or ``first`` (encoders).
         max_tokens : int, optional
-            Longer texts are truncated, on the tokenizer's side. Default: all it takes, at most 512.
+            Longer texts are truncated, on the tokenizer's side. Default: its limit, at most 512.
         dtype : Dtype
             Precision of weights and forward pass.
         device : str, optional
             Such as ``cpu`` or ``cuda:0``. Default: a GPU if there is one.
         prompt : str
-            Put before every text; around it, where it has ``{text}``. Texts are truncated, not it.
+            Put before every text, or around it if it contains ``{text}``; it is never truncated.
         skip_first_token : bool
             Leave the first token, an attention sink in decoders, out of both means and ``max``.
         trust_remote_code : bool
-            Run Python code that comes with the model.
+            Allow Python code that comes with the model to run.
         offline : bool
-            Never reach for the network.
+            Do not use the network.
         blocks : str, optional
-            Attribute path of the block list, where it cannot be found alone.
+            Attribute path of the block list, if it cannot be found automatically.
         name : str, optional
-            Another name for layers and tables.
+            Name for layers and tables.
 
         Returns
         -------
@@ -117,12 +117,12 @@ class Backbone:
         Raises
         ------
         BackboneLoadError
-            If it is found nowhere or incomplete, lacks blocks, has no room beside the prompt, does
-            not run, or reads padding.
+            If the backbone is not found or incomplete, its blocks are not found, the prompt leaves
+            no room for text, the model does not run, or padding changes its outputs.
         DownloadError
             If a packaged model cannot be downloaded.
         UnknownOptionError
-            If dtype or a pooling is unknown, or the prompt has no place for the text but another.
+            If dtype or a pooling is unknown, or the prompt has a placeholder other than ``{text}``.
         """
         check_option("dtype", dtype, DTYPES)
         Prompt.parse(prompt)
@@ -148,14 +148,14 @@ class Backbone:
     def load(
         cls, folder: str | Path, *, device: str | None = None, trust_remote_code: bool = False
     ) -> "Backbone":
-        """Load what ``save`` wrote, with the identity of the backbone it was cut from.
+        """Load a backbone that ``save`` wrote, with the identity of the one it was cut from.
 
-        Python code that was saved with it runs only if ``trust_remote_code`` says so.
+        Python code that was saved with it runs only with ``trust_remote_code``.
 
         Raises
         ------
         BackboneLoadError
-            If the folder is not one that ``save`` wrote, or a file in it is another one now.
+            If ``save`` did not write the folder, or a file in it is missing or altered.
         """
         place, trusted = Path(folder).expanduser(), trust_remote_code
         parts, saved = load_saved(place, device=device, trust_remote_code=trusted, check=True)
@@ -163,7 +163,7 @@ class Backbone:
 
     @no_bars()
     def save(self, folder: str | Path) -> None:
-        """Write the weights that are left, tokenizer and identity to a folder, made if need be."""
+        """Write weights, tokenizer and identity to a folder, which is created if necessary."""
         self.check_unchanged()
         folder = Path(folder).expanduser()
         with self.blocks.turn:
@@ -172,28 +172,28 @@ class Backbone:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Name of the backbone."""
         return self.spec.name
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """Device that it runs on."""
         return torch.device(self.model.device)
 
     @property
     def kernel(self) -> KernelName:
-        """What multiplies its matrices when many tokens run."""
+        """Kernel of its matrix products for large batches."""
         plain = self.spec.dtype == "float32" and self.device.type == "cpu"
         return fastest_kernel() if plain else "torch"
 
     @property
     def n_parameters(self) -> int:
-        """Parameters in memory; fewer after a cut."""
+        """Number of parameters; fewer after a cut."""
         return sum(p.numel() for p in self.model.parameters())
 
     @property
     def refs(self) -> tuple[LayerRef, ...]:
-        """Every layer it can give, under every pooling."""
+        """All available layers, under every pooling."""
         return tuple(ref for ref in self.spec.refs() if ref.layer <= self.deepest)
 
     def refs_of(self, layers: Sequence[int] | None = None) -> tuple[LayerRef, ...]:
@@ -223,10 +223,10 @@ class Backbone:
         Parameters
         ----------
         texts : sequence of str
-            Each distinct text is run once. An empty text gives the embedding of the bare special
-            tokens; half a surrogate pair, which is no character, counts as U+FFFD.
+            Each distinct text is run once. An empty text gives the embedding of the special tokens
+            alone; a lone surrogate is read as U+FFFD.
         layers : sequence of int, optional
-            Layers wanted; blocks after the deepest are not run. Default: all.
+            Layer numbers; blocks after the deepest are not run. Default: all.
         progress : bool
             Show a progress bar if standard error is a terminal.
 
@@ -240,25 +240,25 @@ class Backbone:
         LayerError
             If the backbone does not have one of the layers.
         BackboneChangedError
-            If the tokenizer, or a file of its weights, was changed in place since it was loaded.
+            If the tokenizer or a weight file was changed in place after loading.
         DataError
-            If a text is no string, or holds a token that the model does not know.
+            If a text is not a string, or contains a token for which the model has no embedding.
         FeatureError
-            If the model gives values that are no numbers.
+            If the model returns values that are not finite.
         """
         return self.embed_refs(texts, self.refs_of(layers), progress=progress)
 
     def embed_refs(
         self, texts: Sequence[str], refs: tuple[LayerRef, ...], *, progress: bool = True
     ) -> LayerEmbeddings:
-        """Embed texts at exactly the rows wanted: ``embed`` for those who know layer and pooling.
+        """Embed texts as ``embed``, at given layers and poolings only.
 
         Parameters
         ----------
         texts : sequence of str
             Each distinct text is run once.
         refs : tuple of LayerRef
-            Rows wanted, in order.
+            Rows of the result, in order.
         progress : bool
             Show a progress bar if standard error is a terminal.
 
@@ -275,22 +275,21 @@ class Backbone:
     def stream(
         self, texts: Iterable[str], refs: tuple[LayerRef, ...], *, progress: bool = True
     ) -> Iterator[tuple[np.ndarray, LayerArray]]:
-        """Embed texts batch by batch, so that memory does not grow with the corpus.
+        """Embed texts in batches, so that memory does not grow with the number of texts.
 
         Parameters
         ----------
         texts : iterable of str
-            May be a generator without end: 65,536 are looked at together, each distinct one of
-            them is run once, and the longest first.
+            May be infinite. In a window of 65,536, each distinct text is run once, longest first.
         refs : tuple of LayerRef
-            Rows wanted.
+            Rows of the result, in order.
         progress : bool
             Show a progress bar if standard error is a terminal.
 
         Yields
         ------
         positions : int array of shape (batch,)
-            Positions in ``texts``; every position comes exactly once.
+            Positions in ``texts``; each position occurs exactly once.
         values : float32 array of shape (row, batch, hidden)
             Their embeddings.
         """
@@ -300,38 +299,38 @@ class Backbone:
         return embed_batches(*parts, texts, refs=refs, budget=self.budget, progress=progress)
 
     def cut(self, deepest: int) -> "Backbone":
-        """Return this backbone ended after a layer, sharing its tensors; the original is unchanged.
+        """Return this backbone cut after a layer; it shares tensors with the unchanged original.
 
         Parameters
         ----------
         deepest : int
-            Deepest layer still wanted.
+            Deepest layer to keep.
 
         Returns
         -------
         Backbone
-            Gives the same numbers for the layers it has, and has the same identity.
+            Has the same outputs for its layers, and the same identity.
 
         Raises
         ------
         LayerError
-            If this backbone does not reach that deep.
+            If this backbone does not have that layer.
         """
         self._check((LayerRef(self.name, deepest, self.spec.poolings[0]),))
-        self.check_unchanged()  # what the cut takes for its own
+        self.check_unchanged()  # because the cut records the tokenizer's present settings
         with self.blocks.turn:
             model, blocks = cut_model(self.model, self.blocks, deepest)
         parts = model, self.tokenizer, blocks, self.spec
         return Backbone(*parts, deepest=deepest, origin=self.origin)
 
     def renamed(self, name: str) -> "Backbone":
-        """Return this backbone under another name, sharing its tensors; the numbers stay."""
+        """Return this backbone under another name; it shares tensors and has the same outputs."""
         self.check_unchanged()
         parts = self.model, self.tokenizer, self.blocks, replace(self.spec, name=name)
         return Backbone(*parts, deepest=self.deepest, origin=self.origin)
 
     def __deepcopy__(self, _memo: dict[int, object]) -> "Backbone":
-        """Return itself: it never changes, and scikit-learn's ``clone`` copies parameters."""
+        """Return itself; it is immutable, and scikit-learn's ``clone`` copies parameters."""
         return self
 
     def check_unchanged(self) -> None:
@@ -340,9 +339,9 @@ class Backbone:
         check_files(self.model, self.name)
 
     def _check(self, refs: tuple[LayerRef, ...]) -> None:
-        known = self.refs
+        available = self.refs
         for ref in refs:
-            if ref not in known:
+            if ref not in available:
                 raise LayerError(
                     f"{ref} is not a layer of this backbone. {self.name} has layers 0 to "
                     f"{self.deepest} pooled by {', '.join(self.spec.poolings)}."

@@ -1,4 +1,4 @@
-"""Silence the progress bars of transformers, which it draws wherever standard error goes."""
+"""Hides the progress bars of transformers, which it draws even if stderr is not a terminal."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from transformers.utils import logging
 
 @contextlib.contextmanager
 def no_bars() -> Iterator[None]:
-    """Draw no bar of transformers for a while; those of the hub's downloads stay as they are."""
+    """Hide the bars of transformers while active; bars of hub downloads stay visible."""
     hook = logging.set_tqdm_hook(_undrawn)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Find the transformer blocks of a model, whatever its family."""
+"""Finds the transformer blocks of a model of any family."""
 
 import threading
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from layerfuse.core.errors import BackboneLoadError
 
 
 class Turn:
-    """A lock for one user at a time; a copied or unpickled one is new and free."""
+    """A lock that can be copied and pickled; the copy is new and not held."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,13 +28,13 @@ class Turn:
         self._lock.release()
 
     def __reduce__(self) -> tuple[type["Turn"], tuple[()]]:
-        """Copy and pickle as a fresh lock."""
+        """Copy and pickle as a new lock."""
         return Turn, ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
-    """The block list of a model and where to listen.
+    """The block list of a model, and the modules whose outputs are layers.
 
     Parameters
     ----------
@@ -46,22 +46,23 @@ class Blocks:
         Distinct modules whose outputs, in the order of their calls, are layers 1 .. n_layers.
     n_layers : int
         Number of block calls in one forward pass.
-    asked : str
-        The path, where it was asked for and is not the one that is found alone.
+    requested : str
+        The path, if the user named it and it differs from the one found automatically.
     turn : Turn
-        Held while one listens: the hooks of two listeners would hear each other's texts.
+        Lock to hold while hooks are attached; otherwise those of two threads would receive each
+        other's texts.
     """
 
     path: str
     container: nn.ModuleList
     outputs: tuple[nn.Module, ...]
     n_layers: int
-    asked: str = ""
+    requested: str = ""
     turn: Turn = field(default_factory=Turn)
 
     @property
     def shared(self) -> bool:
-        """Whether blocks are called several times, as in ALBERT: then nothing can be cut off."""
+        """Whether blocks are called several times, as in ALBERT; then the model cannot be cut."""
         return len(self.outputs) != self.n_layers
 
 
@@ -73,9 +74,9 @@ def find_blocks(model: nn.Module, path: str | None = None, n_layers: int | None 
     model : nn.Module
         A transformers model with a config.
     path : str, optional
-        Attribute path of the block list, as in ``encoder.layer``, where it cannot be found alone.
+        Attribute path of the block list, such as ``encoder.layer``. Default: found automatically.
     n_layers : int, optional
-        Number of block calls of a model that was cut. Default: what its configuration says.
+        Number of block calls of a cut model. Default: from its configuration.
 
     Returns
     -------
@@ -85,7 +86,7 @@ def find_blocks(model: nn.Module, path: str | None = None, n_layers: int | None 
     Raises
     ------
     BackboneLoadError
-        If the path names no block list, or none or several lists could be the blocks.
+        If the path names no block list; or, without a path, if not exactly one list fits.
     """
     n_layers = n_layers or _config_n_layers(model)
     lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList)}
@@ -93,8 +94,8 @@ def find_blocks(model: nn.Module, path: str | None = None, n_layers: int | None 
     alone = alone or [n for n in lists if n.endswith("albert_layer_groups")]
     if path is not None and path not in lists:
         raise BackboneLoadError(
-            f"blocks={path!r} is no list of blocks in {type(model).__name__}. "
-            f"It has these: {_describe(lists)}."
+            f"blocks={path!r} is not a list of blocks in {type(model).__name__}. "
+            f"Its lists are: {_describe(lists)}."
         )
     candidates = alone if path is None else [path]
     if len(candidates) != 1:
@@ -104,13 +105,13 @@ def find_blocks(model: nn.Module, path: str | None = None, n_layers: int | None 
         )
     container = lists[candidates[0]]
     outputs = list(container)
-    # DeBERTa v2 xlarge mixes a convolution into the output of its first block.
+    # DeBERTa v2 xlarge adds a convolution to the output of its first block.
     parent = model.get_submodule(candidates[0].rpartition(".")[0])
     convolution = getattr(parent, "conv", None)
     if isinstance(convolution, nn.Module):
         outputs[0] = convolution
-    asked = "" if candidates == alone else candidates[0]
-    return Blocks(candidates[0], container, tuple(outputs), n_layers or len(outputs), asked)
+    requested = "" if candidates == alone else candidates[0]
+    return Blocks(candidates[0], container, tuple(outputs), n_layers or len(outputs), requested)
 
 
 def text_config(model: nn.Module) -> Any:
@@ -132,5 +133,5 @@ def _describe(lists: dict[str, nn.ModuleList]) -> str:
 
 
 def _outermost(lists: dict[str, nn.ModuleList]) -> dict[str, nn.ModuleList]:
-    """Leave out lists inside a block (T5 has some), which are never the answer."""
+    """Leave out lists inside a block, as T5 has, which are never the block list."""
     return {n: m for n, m in lists.items() if not any(part.isdigit() for part in n.split("."))}

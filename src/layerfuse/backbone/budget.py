@@ -1,4 +1,4 @@
-"""``TokenBudget``: how many tokens run at once, fewer after memory did not suffice."""
+"""``TokenBudget``: the number of tokens per batch, reduced when memory does not suffice."""
 
 import warnings
 from collections.abc import Callable
@@ -8,36 +8,36 @@ import torch
 
 from layerfuse.core.errors import OutOfMemoryError
 
-# torch has an error of its own for accelerators only; on a CPU the allocator's words must do.
+# torch has a special error only for accelerators; on a CPU the allocator's message must be matched.
 _WORDS = ("not enough memory", "can't allocate memory", "out of memory")
 
-# On a CPU what fits the caches of a core: larger batches of short texts gain nothing, and take
-# the more memory the wider the layers are.
-_CPU_VALUES = 1024 * 384  # of one layer
-_CPU_TOKENS = 512, 1024  # least and most
+# On a CPU a batch fits the caches of a core. Larger batches of short texts are not faster, and need
+# more memory, the more the wider the layers are.
+_CPU_VALUES = 1024 * 384  # values of one layer
+_CPU_TOKENS = 512, 1024  # lower and upper limit
 _CUDA_TOKENS = 16_384
 
 Result = TypeVar("Result")
 
 
 class TokenBudget:
-    """Tokens of one batch, padding included; what was learnt of memory lasts as long as this does.
+    """Number of tokens per batch, padding included; a reduction lasts as long as this object.
 
     Parameters
     ----------
     device : str
-        Kind of device; decides what to start with.
+        Device type, which sets the initial number.
     name : str
-        Of the backbone, for messages.
+        Name of the backbone, for messages.
     width : int
-        Of its layers; the wider, the fewer tokens on a CPU.
+        Width of its layers; the wider, the fewer tokens on a CPU.
 
     Attributes
     ----------
     tokens : int
-        Of one batch.
+        Tokens per batch.
     was_short : bool
-        Whether memory once did not suffice: then batches run one at a time.
+        Whether memory did not suffice once; then batches run one at a time.
     """
 
     def __init__(self, device: str, name: str, width: int) -> None:
@@ -50,7 +50,7 @@ class TokenBudget:
     def attempt(
         self, run: Callable[[], Result], n_texts: int, n_tokens: int, *, alone: bool = True
     ) -> Result | None:
-        """Run a batch; where memory does not suffice, halve the budget instead.
+        """Run a batch; if memory does not suffice, halve the budget and return None.
 
         Parameters
         ----------
@@ -59,17 +59,17 @@ class TokenBudget:
         n_texts, n_tokens : int
             Shape of the batch.
         alone : bool
-            Whether nothing else runs beside it: else a text alone may yet fit after the others.
+            Whether no other batch runs in parallel. If one does, a single text may still fit later.
 
         Returns
         -------
         Any or None
-            What it returned; None if memory did not suffice: make smaller batches.
+            Result of ``run``; None if memory did not suffice and batches must be smaller.
 
         Raises
         ------
         OutOfMemoryError
-            If memory did not suffice for one text alone.
+            If memory does not suffice even for a single text.
         """
         try:
             return run()
@@ -88,17 +88,17 @@ class TokenBudget:
                 "Use a smaller max_tokens or a smaller backbone."
             )
         self.tokens = min(self.tokens, max(1, n_texts * n_tokens // 2))
-        told, self.was_short = self.was_short, True
-        if not told:
+        warned, self.was_short = self.was_short, True
+        if not warned:
             warnings.warn(
                 f"{self.name}: memory does not suffice for {n_texts} texts of {n_tokens} tokens "
-                "at once; going on with smaller batches.",
+                "at once; continuing with smaller batches.",
                 stacklevel=2,
             )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory does not suffice."""
+    """Return whether an error means that memory does not suffice."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _WORDS)

@@ -1,8 +1,8 @@
-"""``Cores``: batches side by side, each on one core of its own.
+"""``Cores``: runs batches in parallel, each on its own core.
 
-A product split between cores is done when the last of them is, hundreds of times a batch, and the
-cores wait for each other in loops that stand still whenever something else needs one. Whole batches
-side by side never wait, and what a batch computes stays in the cache of its core.
+If each product is split between cores, they wait for the slowest one hundreds of times a batch, and
+all of them stall whenever another process needs a core. Whole batches in parallel never wait for
+each other, and the data of a batch stays in the cache of its core.
 """
 
 import threading
@@ -18,12 +18,12 @@ Result = TypeVar("Result")
 
 
 class Cores:
-    """Threads that each run work on one core; none before there is work for two.
+    """Threads that each run work on one core; started only when there are two items of work.
 
     Parameters
     ----------
     n_cores : int
-        How many; 1 runs everything in the calling thread, with all the threads of torch.
+        Number of threads; with 1, everything runs in the calling thread, with all torch threads.
     """
 
     def __init__(self, n_cores: int) -> None:
@@ -48,14 +48,14 @@ class Cores:
         Parameters
         ----------
         run : callable
-            Called from several threads at once, unless there is but one core or one work.
+            Called from several threads at once, unless there is only one core or one item.
         works : sequence
-            Each is one call.
+            Items of work, one per call.
 
         Returns
         -------
         list
-            One result per work. An error of one is raised when all that had started are done.
+            One result per item. An error is raised after all running calls have ended.
         """
         if self.n_cores == 1 or len(works) <= 1:
             return [run(work) for work in works]
@@ -67,18 +67,18 @@ class Cores:
         except BaseException:
             for future in futures:
                 future.cancel()
-            self._pool.shutdown()  # who comes next must not meet one still running
+            self._pool.shutdown()  # waits, so that no call is still running afterwards
             self._pool = None
             raise
 
 
 def _start(n_cores: int) -> ThreadPoolExecutor:
-    """Start threads for each of which torch runs on one core, and leave all others as they were."""
+    """Start threads in which torch uses one core, without changing other threads."""
     n_before = torch.get_num_threads()
     all_started = threading.Barrier(n_cores + 1)
 
     def start() -> None:
-        torch.get_num_threads()  # torch sets up a thread when first asked, and would undo the next
+        torch.get_num_threads()  # the first call initialises a thread; later it would undo the next
         torch.set_num_threads(1)
         all_started.wait()
 
@@ -86,5 +86,5 @@ def _start(n_cores: int) -> ThreadPoolExecutor:
     for _ in range(n_cores):
         pool.submit(start)
     all_started.wait()
-    torch.set_num_threads(n_before)  # the number is each thread's own, but new threads get the last
+    torch.set_num_threads(n_before)  # each thread has its own number; new threads get the last one
     return pool

@@ -1,4 +1,4 @@
-"""``measure_costs``: what a backbone costs when it ends after each of its layers."""
+"""``measure_costs``: the cost of a backbone by the layer at which it is cut."""
 
 import time
 from collections.abc import Sequence
@@ -9,31 +9,31 @@ from layerfuse.backbone.backbone import Backbone
 from layerfuse.core.costs import DepthCosts
 
 N_TEXTS = 64
-"""Texts of the probe, drawn from those given."""
+"""Number of texts on which time is measured."""
 
-_ROUNDS = 3  # the fastest counts: whatever else the machine does only adds
+_ROUNDS = 3  # the fastest counts, because other load only adds time
 
 
 def measure_costs(backbone: Backbone, texts: Sequence[str], *, random_state: int = 0) -> DepthCosts:
     """Measure time per text and count bytes of weights, by depth.
 
-    Time is measured at the first and at the deepest layer, on 64 of the texts, and shared out
-    evenly between the blocks: those of one backbone are alike. It is that of this machine, as busy
-    as it is.
+    Time is measured on 64 of the texts, at the first and at the deepest layer. The difference is
+    divided evenly between the blocks, because the blocks of a backbone are alike. It depends on
+    this machine and its present load.
 
     Parameters
     ----------
     backbone : Backbone
-        Whole, or cut.
+        Cut or uncut.
     texts : sequence of str
-        Like those to come: long ones take longer.
+        Texts like those that will be predicted, because time depends on length.
     random_state : int
-        Draws the texts of the probe.
+        Seed for the draw of the 64 texts.
 
     Returns
     -------
     DepthCosts
-        Milliseconds a text, tokenisation included, and bytes that a cut backbone keeps.
+        Milliseconds per text, tokenisation included, and bytes of weights that a cut keeps.
     """
     rng = np.random.default_rng(random_state)
     drawn = rng.choice(len(texts), min(N_TEXTS, len(texts)), replace=False).tolist()
@@ -55,7 +55,7 @@ def _milliseconds(backbone: Backbone, texts: Sequence[str], layer: int) -> float
 def _weight_bytes(backbone: Backbone) -> tuple[int, ...]:
     whole = sum(p.nbytes for p in backbone.model.parameters())
     blocks = [sum(p.nbytes for p in block.parameters()) for block in backbone.blocks.container]
-    # A cut keeps one block at least; where one block is called many times it cuts nothing.
+    # A cut keeps at least one block, and all if they are shared between layers.
     kept = [
         len(blocks) if backbone.blocks.shared else max(1, layer)
         for layer in range(backbone.deepest + 1)

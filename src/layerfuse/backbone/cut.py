@@ -1,4 +1,4 @@
-"""Cut a model after some block: the rest is neither kept nor run."""
+"""Cuts a model after a block; later blocks are neither kept nor run."""
 
 import copy
 from typing import Any
@@ -12,24 +12,25 @@ def cut_model(model: Any, blocks: Blocks, deepest: int) -> tuple[Any, Blocks]:
     Parameters
     ----------
     model : PreTrainedModel
-        Left as it is.
+        The original, which is not changed.
     blocks : Blocks
-        Its block list. Where one block is called many times there is nothing to cut off.
+        Its block list. Blocks that are shared between layers cannot be cut.
     deepest : int
-        Number of blocks to keep. At least one is kept, so that there is a place to listen.
+        Number of blocks to keep; at least one is kept, because hooks need one.
 
     Returns
     -------
     model : PreTrainedModel
-        The cut model, which runs as far as a tap lets it. Its configuration is that of the whole:
-        families derive more from the number of blocks than the blocks, such as a factor in each.
+        The cut model, which a tap stops after its last block. It keeps the configuration of the
+        uncut model, because some families derive more than the blocks from their number, such as a
+        factor in each.
     blocks : Blocks
         Its block list.
     """
     keep = max(1, deepest)
     if blocks.shared or keep >= blocks.n_layers:
         return model, blocks
-    # deepcopy takes from the memo what it finds there: so tensors are shared, deeper blocks gone.
+    # deepcopy reuses what the memo has: tensors are shared, and deeper blocks become None.
     memo: dict[int, object] = {id(t): t for t in (*model.parameters(), *model.buffers())}
     memo.update({id(block): None for block in blocks.container[keep:]})
     cut = copy.deepcopy(model, memo)
@@ -38,12 +39,12 @@ def cut_model(model: Any, blocks: Blocks, deepest: int) -> tuple[Any, Blocks]:
 
 
 def cut_class(kind: type[Any], path: str, keep: int) -> type[Any]:
-    """Return a class of models that are built whole, without weights, and cut before these come.
+    """Return a model class that is built uncut, without weights, and cut before they are loaded.
 
     Parameters
     ----------
     kind : type
-        A class of transformers.
+        A transformers model class.
     path : str
         Attribute path of the block list.
     keep : int
@@ -52,7 +53,7 @@ def cut_class(kind: type[Any], path: str, keep: int) -> type[Any]:
     Returns
     -------
     type
-        A subclass, for as long as weights are loaded.
+        A subclass, used only while weights are loaded.
     """
 
     class Cut(kind):  # type: ignore[misc]
@@ -60,7 +61,7 @@ def cut_class(kind: type[Any], path: str, keep: int) -> type[Any]:
             super().__init__(config)
             _drop_deeper(self, path, keep)
 
-    # transformers looks up what it knows of a class by these.
+    # transformers looks classes up by these names.
     Cut.__name__, Cut.__qualname__, Cut.__module__ = (
         kind.__name__,
         kind.__qualname__,
@@ -71,7 +72,7 @@ def cut_class(kind: type[Any], path: str, keep: int) -> type[Any]:
 
 def _drop_deeper(model: Any, path: str, keep: int) -> None:
     del model.get_submodule(path)[keep:]
-    left = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    # Some families tie weights of deeper blocks to those of others, Zamba2 is one.
+    kept = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    # Some families, such as Zamba2, tie weights of deeper blocks to those of others.
     tied = model.all_tied_weights_keys.items()
-    model.all_tied_weights_keys = {one: other for one, other in tied if {one, other} <= left}
+    model.all_tied_weights_keys = {one: other for one, other in tied if {one, other} <= kept}

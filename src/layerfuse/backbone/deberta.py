@@ -1,12 +1,12 @@
-"""DeBERTa's attention by distance, without looking each pair of tokens up.
+"""DeBERTa's attention by distance, without a gather over all pairs of tokens.
 
-The score of two tokens has three terms: what they say to each other, what the one says to their
-distance, and their distance to the other. transformers multiplies all tokens with all 512 relative
-positions a DeBERTa v3 knows, also in texts of 30 tokens, of which no two are more than 29 apart;
-then it gathers one product per pair, by an index as large as the scores, and adds and masks them
-one step after the other. Here a text has as many distances as it can have, and since its next token
-is one further from all others, the product of each pair stands one place beside that of the last:
-a view with other strides gathers them. The sum goes into PyTorch's fused attention as its mask.
+The score of two tokens has three terms: content to content, content to position, and position to
+content. transformers multiplies all tokens by all 512 relative positions of a DeBERTa v3, even in
+texts of 30 tokens, of which no two are more than 29 apart. It then gathers one product per pair, by
+an index as large as the scores, and adds and masks them in separate steps. Here only the distances
+that occur in a text are used. From one query to the next, all distances shift by one, so a strided
+view of the products replaces the gather. Their sum is passed to PyTorch's fused attention as its
+mask.
 """
 
 import functools
@@ -23,22 +23,22 @@ from torch.nn.functional import scaled_dot_product_attention
 
 @contextmanager
 def attention_by_distance(model: Any, *, give_weights: bool = False) -> Iterator[None]:
-    """Let a DeBERTa compute attention by distance; nothing changes but rounding.
+    """Let a DeBERTa compute attention by distance; outputs change only by rounding.
 
-    Enter it for one batch, in the turn of the blocks.
+    Enter it for one batch, while holding ``Blocks.turn``.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Of any family; all but DeBERTa v2 and v3 with relative positions stay as they are.
+        Model of any family; all but DeBERTa v2 and v3 with relative positions are left unchanged.
     give_weights : bool
         Let attention modules return their weights (batch, head, query, key), which fused attention
-        never has.
+        cannot.
 
     Yields
     ------
     None
-        While it lasts.
+        While it is active.
     """
     encoder: Any = getattr(model, "encoder", None)
     if model.config.model_type != "deberta-v2" or not encoder.relative_attention:
@@ -52,7 +52,7 @@ def attention_by_distance(model: Any, *, give_weights: bool = False) -> Iterator
         return _distances(hidden.shape[1], reach, *buckets, hidden.device)
 
     with ExitStack() as stack:
-        # Attributes of the instances: the methods of the classes stand behind them.
+        # Instance attributes; removing them restores the methods of the classes.
         stack.callback(vars(encoder).pop, "get_rel_pos", None)
         encoder.get_rel_pos = get_rel_pos
         for attention in attentions:
@@ -63,14 +63,14 @@ def attention_by_distance(model: Any, *, give_weights: bool = False) -> Iterator
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Distances:
-    """Which rows of the table of relative positions a text of some length needs.
+    """Rows of the table of relative positions that a text of some length needs.
 
     Parameters
     ----------
     near : slice
-        All it needs; distances grow with the row.
+        All rows it needs; distances grow with the row.
     rows : int Tensor of shape (2 * token - 1,)
-        That of each distance from query to key, from the least to the greatest, among ``near``.
+        Row, within ``near``, of each distance from query to key, in ascending order of distance.
     """
 
     near: slice
@@ -80,10 +80,10 @@ class _Distances:
 def _distances(
     n_tokens: int, reach: int, n_buckets: int, max_distance: int, device: torch.device
 ) -> _Distances:
-    """Return the distances between the tokens of a text; far ones share buckets."""
+    """Return the distances between the tokens of a text; large ones share buckets."""
     apart = torch.arange(1 - n_tokens, n_tokens)
     if n_buckets > 0:
-        # Here, since all other families do without this module.
+        # Imported here, because only this family needs the module.
         from transformers.models.deberta_v2.modeling_deberta_v2 import (  # noqa: PLC0415
             make_log_bucket_position,
         )
@@ -114,7 +114,7 @@ def _forward(
     scale = 1 / math.sqrt(query.shape[-1] * n_terms)
     near, rows = rel_embeddings[relative_pos.near], relative_pos.rows
     bias = query.new_zeros(())
-    if "c2p" in terms:  # each key is one less apart from the query than the key before
+    if "c2p" in terms:  # from one key to the next, the distance falls by one
         project = module.key_proj if shared else module.pos_key_proj
         bias = bias + _of_pairs(query * scale, project(near)[rows.flip(0)])
     if "p2c" in terms:
@@ -136,23 +136,23 @@ def _by_head(states: Tensor, n_heads: int) -> Tensor:
 
 
 def _of_pairs(states: Tensor, distances: Tensor) -> Tensor:
-    """Multiply states with all distances, and return the product of each pair of tokens.
+    """Multiply states by all distances, and return the product of each pair of tokens.
 
     Parameters
     ----------
     states : Tensor of shape (text, head, token, size)
-        Of queries or keys.
+        States of queries or keys.
     distances : Tensor of shape (2 * token - 1, hidden)
-        In the order in which they follow the token ``j`` of a pair; 0 stands in the middle.
+        Embedded distances, ordered by ``j`` of a pair; distance 0 is in the middle.
 
     Returns
     -------
     Tensor of shape (text, head, token, token)
         ``[.., i, j]`` is the product of the state of ``i`` with the distance ``j - i`` places after
-        the middle. A view of all products.
+        the middle. It is a view of all products.
     """
     n_texts, n_heads, n_tokens, size = states.shape
-    products = torch.bmm(  # heads first, so that one product takes the texts of a batch together
+    products = torch.bmm(  # heads first, so that one product serves all texts of a batch
         states.transpose(0, 1).reshape(n_heads, n_texts * n_tokens, size),
         distances.view(-1, n_heads, size).permute(1, 2, 0),
     ).view(n_heads, n_texts, n_tokens, len(distances))

@@ -1,4 +1,4 @@
-"""Texts to pooled layers, batch by batch: tokenise, sort by length, run, put back in place."""
+"""Embeds texts in batches: tokenise, sort by length, run, restore the order."""
 
 import functools
 import itertools
@@ -28,9 +28,9 @@ from layerfuse.core.layers import LayerRef
 from layerfuse.core.spec import BackboneSpec
 
 WINDOW_TEXTS = 65_536
-"""Texts sorted by length together: bounds what is held of a corpus that streams by."""
+"""Number of texts sorted by length together; bounds the memory of streamed texts."""
 
-# So often that memory stays bounded, and so seldom that it costs nothing.
+# Frequent enough to bound memory, and rare enough to cost nothing.
 _TIDY_BATCHES = 16
 
 
@@ -45,42 +45,42 @@ def embed_batches(
     budget: TokenBudget,
     progress: bool,
 ) -> Iterator[tuple[np.ndarray, LayerArray]]:
-    """Embed texts batch by batch, the longest of each window first.
+    """Embed texts in batches, the longest of each window first.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Frozen.
+        The frozen model.
     tokenizer : PreTrainedTokenizerFast
         Its tokenizer.
     blocks : Blocks
         Its block list.
     spec : BackboneSpec
-        Of the backbone.
+        Its identity and settings.
     texts : iterable of str
         Each distinct text of a window of 65,536 is run once.
     refs : tuple of LayerRef
-        Rows wanted; the model must have them.
+        Rows of the result, in order; the model must have them.
     budget : TokenBudget
-        Tokens of one batch, padding included; halved where memory does not suffice.
+        Tokens per batch, padding included; halved when memory does not suffice.
     progress : bool
         Show a progress bar if standard error is a terminal.
 
     Yields
     ------
     positions : int array of shape (batch,)
-        Positions in ``texts``; every position comes exactly once.
+        Positions in ``texts``; each position occurs exactly once.
     values : float32 array of shape (row, batch, hidden)
         Their embeddings.
 
     Raises
     ------
     DataError
-        If a text is no string, or holds a token that the model does not know.
+        If a text is not a string, or contains a token for which the model has no embedding.
     FeatureError
-        If the model gives values that are no numbers.
+        If the model returns values that are not finite.
     OutOfMemoryError
-        If memory does not suffice for one text alone.
+        If memory does not suffice even for a single text.
 
     Warns
     -----
@@ -97,13 +97,13 @@ def embed_batches(
         for first, window in _windows(texts):
             by_text = _positions_by_text(window, first)
             tokens = known_tokens(list(by_text), tokenizer, model, spec)
-            places = list(by_text.values())
+            all_positions = list(by_text.values())
             n_texts += len(window)
-            n_truncated += sum(len(places[i]) for i in np.flatnonzero(tokens.truncated))
+            n_truncated += sum(len(all_positions[i]) for i in np.flatnonzero(tokens.truncated))
             packed = _pack(blocks, tap.deepest, len(tokens.ids), spec.name)
             for batch, values in _run_all(model, tap, packed, tokens, budget, pad_id):
                 _check_finite(values, refs, spec)
-                positions = [places[i] for i in batch.tolist()]
+                positions = [all_positions[i] for i in batch.tolist()]
                 repeats = [len(p) for p in positions]
                 repeated = values.repeat(repeats, axis=1) if max(repeats) > 1 else values
                 yield np.concatenate(positions), repeated
@@ -131,24 +131,24 @@ def _positions_by_text(texts: Sequence[object], first: int) -> dict[str, list[in
     Parameters
     ----------
     texts : sequence
-        Of one window.
+        The texts of one window.
     first : int
-        Position of the first of them among all.
+        Position of the first of them among all texts.
 
     Raises
     ------
     DataError
-        If an entry is no string, as a missing value.
+        If an entry is not a string, such as a missing value.
     """
-    places: dict[str, list[int]] = {}
+    by_text: dict[str, list[int]] = {}
     for position, text in enumerate(texts, first):
         if not isinstance(text, str):
             raise DataError(
                 f"Expected only strings, but text {position} is {text!r} "
-                f"({type(text).__name__}). Drop such rows, or put '' there."
+                f"({type(text).__name__}). Drop such rows, or replace them with ''."
             )
-        places.setdefault(text, []).append(position)
-    return places
+        by_text.setdefault(text, []).append(position)
+    return by_text
 
 
 def _pack(blocks: Blocks, deepest: int, n_tokens: int, name: str) -> dict[nn.Linear, torch.Tensor]:
@@ -158,8 +158,8 @@ def _pack(blocks: Blocks, deepest: int, n_tokens: int, name: str) -> dict[nn.Lin
         if not is_out_of_memory(err):
             raise
     warnings.warn(
-        f"{name}: memory does not suffice for a second copy of the weights; going on with slower "
-        "matrix products. LAYERFUSE_KERNEL=torch chooses them from the start.",
+        f"{name}: memory does not suffice for a second copy of the weights, so slower matrix "
+        "products are used. Set LAYERFUSE_KERNEL=torch to use them from the start.",
         stacklevel=5,
     )
     return {}
@@ -188,7 +188,7 @@ def _run_all(
             batches = tokens.batches(alike, budget.tokens, n_cores)
             products = packed_products(packed)
             deberta, mpnet = attention_by_distance(model), fused_attention(model)
-            # Other threads may embed with the same model.
+            # The lock is held because other threads may embed with the same model.
             with tap.blocks.turn, tap, products, deberta, mpnet:
                 results = cores.map(functools.partial(run, alone=len(batches) == 1), batches)
             rest = rest[sum(map(len, batches)) :]
@@ -204,8 +204,8 @@ def _run_all(
 
 
 def _n_cores(model: Any) -> int:
-    """Return how many batches may run side by side."""
-    # RecurrentGemma keeps the states of the batch that it reads in its modules.
+    """Return how many batches may run in parallel."""
+    # RecurrentGemma stores the states of the current batch in its modules.
     alone = model.device.type != "cpu" or model.config.model_type == "recurrent_gemma"
     return 1 if alone else torch.get_num_threads()
 
@@ -219,6 +219,6 @@ def _check_finite(values: LayerArray, refs: tuple[LayerRef, ...], spec: Backbone
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values).all(axis=(1, 2))))
         raise FeatureError(
-            f"{refs[row]} holds values that are no finite numbers (dtype {spec.dtype}). "
+            f"{refs[row]} has values that are not finite (dtype {spec.dtype}). "
             "Try dtype='float32', and check the weights."
         )

@@ -1,4 +1,4 @@
-"""``flops_per_text``: what a backbone computes for a text, counted and not timed."""
+"""``flops_per_text``: the number of operations of a backbone per text, counted, not timed."""
 
 from collections.abc import Sequence
 
@@ -15,31 +15,30 @@ from layerfuse.backbone.tap import LayerTap
 from layerfuse.core.errors import DataError
 from layerfuse.core.layers import LayerRef
 
-_LENGTHS = 9  # counted; any two suffice but for DeBERTa, which has distances beside tokens
+_LENGTHS = 9  # lengths counted; two suffice except for DeBERTa, which also has distances
 
 
 def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
     """Count the operations of the matrix products up to the deepest layer.
 
-    They depend on nothing but the number of tokens: a weight matrix takes part once for each token,
-    attention once for each pair of tokens, so that operations *per token* are a straight line over
-    the length. Texts of at most nine lengths are run, one at a time, and the others lie on the
-    lines between: this needs no table of families. It is exact where no text has another length
-    than those run, and for all families but DeBERTa.
+    Operations depend only on the number of tokens. A weight matrix is used once per token,
+    attention once per pair of tokens, so operations *per token* are linear in the length. Texts of
+    at most nine lengths are run, one at a time, and the others are interpolated; this needs no
+    table of families. It is exact if only these lengths occur, and for all families but DeBERTa.
 
     Parameters
     ----------
     backbone : Backbone
-        Whole, or cut.
+        Cut or uncut.
     texts : sequence of str
         At least one; truncated as in ``embed``.
 
     Returns
     -------
     float
-        Mean over the texts, each alone and so without padding. A multiplication and the addition
-        that follows are two. Attention counts in full also where a mask hides some of it, as it is
-        computed in full.
+        Mean over the texts, each run alone and so without padding. A multiplication and the
+        following addition count as two. Masked attention counts in full, because it is computed in
+        full.
 
     Raises
     ------
@@ -52,7 +51,7 @@ def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
     tokens = known_tokens(texts, backbone.tokenizer, backbone.model, backbone.spec)
     lengths, examples = np.unique(tokens.lengths, return_index=True)
     some = np.unique(np.linspace(0, len(lengths) - 1, _LENGTHS).round().astype(int))
-    per_token = [  # padded by nothing: each is alone
+    per_token = [  # no padding, as each text is alone
         _count(backbone, *tokens.padded(examples[[i]], pad_id=0)) / lengths[i]
         for i in some.tolist()
     ]
@@ -63,9 +62,9 @@ def flops_per_text(backbone: Backbone, texts: Sequence[str]) -> float:
 def _count(backbone: Backbone, ids: Tensor, mask: Tensor) -> int:
     """Return the operations for one (1, token) text."""
     model, blocks = backbone.model, backbone.blocks
-    # By the pooling that multiplies nothing.
+    # This pooling has no products.
     tap = LayerTap(blocks, (LayerRef(backbone.name, backbone.deepest, "first"),))
-    # Fused attention is one operation that the counter may not know; its plain form is products.
+    # The counter may not support fused attention; the plain form consists of products.
     with (
         torch.no_grad(),
         sdpa_kernel(SDPBackend.MATH),

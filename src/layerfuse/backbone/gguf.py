@@ -1,4 +1,4 @@
-"""Read a ``.gguf`` file as a plain transformers model."""
+"""Reads a ``.gguf`` file as a dequantised transformers model."""
 
 import importlib.util
 from pathlib import Path
@@ -12,7 +12,7 @@ from layerfuse.core.spec import Dtype
 
 
 def load_gguf(path: Path, dtype: Dtype = "float32") -> tuple[Any, Any]:
-    """Dequantise a decoder and its tokenizer.
+    """Load a dequantised decoder and its tokenizer.
 
     Parameters
     ----------
@@ -24,31 +24,31 @@ def load_gguf(path: Path, dtype: Dtype = "float32") -> tuple[Any, Any]:
     Returns
     -------
     model : PreTrainedModel
-        The decoder without its language-modelling head, free of quantisation settings.
+        The decoder without its language-modelling head and without quantisation settings.
     tokenizer : PreTrainedTokenizerFast
         Its tokenizer.
 
     Raises
     ------
     MissingExtraError
-        If the packages that read GGUF are not installed.
+        If the packages to read GGUF are not installed.
     BackboneLoadError
-        If the file is corrupt, lacks weights, or is of an architecture transformers cannot read.
+        If the file is corrupt, lacks weights, or has an architecture that transformers cannot read.
     """
     if not all(importlib.util.find_spec(module) for module in ("gguf", "accelerate")):
         raise MissingExtraError.for_extra(f"Reading {path.name}", "gguf")
     folder, file = str(path.parent), path.name
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-        # Not cast afterwards: rotary frequencies, which are no weights, stay in float32.
+        # Loaded in this dtype, not cast later, so that rotary frequencies stay in float32.
         whole, info = AutoModelForCausalLM.from_pretrained(
             folder, gguf_file=file, dtype=getattr(torch, dtype), output_loading_info=True
         )
     except MemoryError:
         raise
-    except Exception as err:  # whatever transformers and gguf do with a damaged file
+    except Exception as err:  # transformers and gguf may raise anything for a damaged file
         raise BackboneLoadError(f"{path} cannot be read as a GGUF decoder: {err}") from err
-    # transformers draws at random what is missing. The head that tells the next word is not read.
+    # transformers initialises missing weights at random. The language-modelling head is not used.
     read = {id(parameter) for parameter in whole.base_model.parameters()}
     missing = sorted(
         name
@@ -61,7 +61,7 @@ def load_gguf(path: Path, dtype: Dtype = "float32") -> tuple[Any, Any]:
             f"{missing[0]}. Expected a complete file; the parts of one that was split "
             "(NAME-00001-of-00002.gguf) must be merged first, as by llama-gguf-split --merge."
         )
-    # The weights are plain numbers now; with the setting a saved copy would claim otherwise.
+    # The weights are dequantised; with this setting a saved copy would be read as quantised.
     if hasattr(whole.config, "quantization_config"):
         del whole.config.quantization_config
     for attribute in ("hf_quantizer", "is_quantized", "quantization_method"):

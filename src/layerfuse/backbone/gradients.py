@@ -1,4 +1,4 @@
-"""How strongly the loss of a probe on the deepest layer pulls at the states of every layer."""
+"""Gradient of the loss of a probe on the deepest layer, at the states of every layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,24 +16,23 @@ from layerfuse.core.layers import POOLINGS, Pooling
 class ProbeLoss:
     """Cross-entropy of a linear classifier on the pooled states of the deepest layer.
 
-    The classifier is fitted elsewhere; here it only says where the loss of a sample of texts comes
-    from.
+    The classifier is fitted elsewhere.
 
     Parameters
     ----------
     coefficients : array of shape (hidden, class)
-        One column per class: pooled states times these, plus the intercept, are logits.
+        One column per class. Logits are pooled states times these, plus the intercept.
     intercept : array of shape (class,)
-        Added.
+        Intercept of each class.
     classes : int array of shape (text,)
-        True class of each text of the sample: a column of the coefficients.
+        True class of each text of the sample, as a column of the coefficients.
     pooling : Pooling
-        How token states become one vector.
+        Pooling of token states.
 
     Raises
     ------
     ShapeError
-        If there is not one intercept per class, or a text is of a class without coefficients.
+        If there is not one intercept per class, or a text has a class without coefficients.
     UnknownOptionError
         If the pooling is unknown.
     """
@@ -54,24 +53,24 @@ class ProbeLoss:
         n_classes = len(self.intercept)
         if not ((self.classes >= 0) & (self.classes < n_classes)).all():
             raise ShapeError(
-                f"The probe has {n_classes} classes, but texts are of the classes "
+                f"The probe has {n_classes} classes, but texts have the classes "
                 f"{np.unique(self.classes).tolist()}."
             )
 
     def of(self, positions: np.ndarray, pooled: Tensor) -> Tensor:
-        """Return the summed loss of some texts: each has its own, so that mates do not matter.
+        """Return the summed loss of some texts; the sum makes gradients independent of the batch.
 
         Parameters
         ----------
         positions : int array of shape (batch,)
-            Which of the texts.
+            Positions of the texts in the sample.
         pooled : float32 Tensor of shape (batch, hidden)
             Their pooled states.
 
         Returns
         -------
         Tensor of shape ()
-            In nats.
+            Loss in nats.
         """
         coefficients, intercept = (
             torch.from_numpy(np.asarray(part, dtype=np.float32)).to(pooled.device)
@@ -84,26 +83,26 @@ class ProbeLoss:
 
 
 def gradient_norms(loss: Tensor, states: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """Return the size of state times gradient of each text and layer.
+    """Return the mean norm of state times gradient for each text and layer.
 
-    The mean over tokens t of the Euclidean norm, over dimensions, of h_lt * dL/dh_lt, where * is
-    the elementwise product and h_lt the state of token t at layer l.
+    It is the mean over tokens t of the Euclidean norm, over dimensions, of h_lt * dL/dh_lt, where *
+    is the elementwise product and h_lt the state of token t at layer l.
 
     Parameters
     ----------
     loss : Tensor of shape ()
-        L, computed from the states; a sum over texts.
+        Loss L, a sum over texts, computed from the states.
     states : sequence of Tensor of shape (batch, token, hidden)
-        Of each layer.
+        Token states of each layer.
     mask : Tensor of shape (batch, token)
         1 where there is a token, 0 where there is padding.
 
     Returns
     -------
     float32 Tensor of shape (batch, layer)
-        In nats.
+        Norms in nats.
     """
-    # Not loss.backward(), which would leave gradients on whatever asks for them.
+    # Not loss.backward(), which would store gradients in every tensor that requires them.
     gradients = torch.autograd.grad(loss, list(states))
     weights = mask / mask.sum(1, keepdim=True)
     norms = [

@@ -1,4 +1,4 @@
-"""What stands in memory: ``return_freed_memory``, ``read_all_weights``, ``allocated_bytes``."""
+"""Memory of the process: ``return_freed_memory``, ``read_all_weights``, ``allocated_bytes``."""
 
 import ctypes
 import functools
@@ -10,19 +10,19 @@ import numpy as np
 import psutil
 
 _PAGE_BYTES = 4096
-"""Of memory; where pages are larger, some are read twice."""
+"""Size of a memory page; if pages are larger, some are read twice."""
 
 _PROBE_BYTES = 2**26
-"""Are allocated once, to see whether the C library's count is of this process's allocations. More
-than glibc ever takes from a heap: freeing less would change from where later ones are taken."""
+"""Size of a test allocation, which shows whether the C library's count covers this process. It is
+more than glibc ever takes from a heap; freeing less would change where later ones are taken from.
+"""
 
 
 def return_freed_memory() -> None:
-    """Give the system back what this process has freed, where the C library can.
+    """Return freed memory to the system, with glibc; with other C libraries, do nothing.
 
-    Batches of ever other lengths leave holes that glibc keeps and no later batch fits into: some
-    megabytes a batch, hundreds over a corpus. Costs some milliseconds. Does nothing with another C
-    library than glibc.
+    Batches of varying lengths leave holes that glibc keeps and that later batches do not fit into:
+    some megabytes per batch, hundreds in all. The call takes some milliseconds.
     """
     trim = _malloc_trim()
     if trim is not None:
@@ -30,33 +30,33 @@ def return_freed_memory() -> None:
 
 
 def read_all_weights(model: Any) -> None:
-    """Read one value of each page of the weights, so that all of them stand in memory.
+    """Read one value of each page of the weights, so that all of them are in memory.
 
-    A loaded file is mapped, and the system brings its pages in as they are used: of an embedding
-    table of 200 MB those of the words that have occurred. Memory that is measured above a model
-    would else hold parts of the model.
+    A loaded file is mapped, and the system reads its pages when they are used: of a 200 MB
+    embedding table, only those of the words that occurred. Otherwise measurements of memory on top
+    of a model would include parts of the model.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Loaded.
+        The loaded model.
     """
     for weight in model.parameters():
         weight.detach().flatten()[:: max(1, _PAGE_BYTES // weight.element_size())].sum()
 
 
 def allocated_bytes() -> int:
-    """Count the bytes that this process has allocated and not freed, where the C library can tell.
+    """Return the number of bytes that this process has allocated and not freed.
 
-    Unlike resident memory it holds nothing that the C library keeps of what was freed, which is
-    another amount in every run. Where nothing counts (another C library than glibc from 2.33 on,
-    another allocator in its place), it is the resident memory.
+    Unlike resident memory, it excludes freed memory that the C library keeps, which varies between
+    runs. Without a count (it needs glibc from 2.33 on, and its allocator), it is the resident
+    memory.
 
     Returns
     -------
     int
-        Of ``malloc`` and its like, as arrays and tensors are made; small objects of Python, for
-        which it maps memory itself, and mapped files are not counted.
+        Bytes from ``malloc`` and related functions, as used for arrays and tensors. Small Python
+        objects, for which Python maps memory itself, and mapped files are not counted.
     """
     count = _counted_by_glibc()
     return psutil.Process().memory_info().rss if count is None else count()
@@ -83,12 +83,12 @@ def _counted_by_glibc() -> Callable[[], int] | None:
 
     def count() -> int:
         counts = mallinfo2()
-        return int(counts.uordblks + counts.hblkhd)  # within heaps, and mapped each by itself
+        return int(counts.uordblks + counts.hblkhd)  # in heaps, and in separate mappings
 
     before = count()
     probe = np.empty(_PROBE_BYTES, np.uint8)
-    follows = count() - before > probe.nbytes / 2  # other threads may free meanwhile
-    return count if follows else None
+    is_counted = count() - before > probe.nbytes / 2  # half, as other threads may free meanwhile
+    return count if is_counted else None
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Texts and padding to ids that a model knows: by others it would end, or worse."""
+"""Token and padding ids, checked against the embedding table; others would crash the process."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from layerfuse.core.spec import BackboneSpec
 
 
 def n_rows(model: Any) -> int | None:
-    """Return how many ids a model knows, or None where that cannot be told.
+    """Return the number of rows of a model's embedding table, or None if it cannot be found.
 
     Parameters
     ----------
@@ -19,65 +19,65 @@ def n_rows(model: Any) -> int | None:
     Returns
     -------
     int or None
-        Ids run from 0 to one less.
+        Valid ids are 0 to one less than this.
     """
     try:
         rows = model.get_input_embeddings().weight.shape[0]
-    except (NotImplementedError, AttributeError):  # a family that embeds in a way of its own
+    except (NotImplementedError, AttributeError):  # a family without a usual embedding table
         return None
     return int(rows)
 
 
 def padding_id(tokenizer: Any, model: Any) -> int:
-    """Return an id to pad with that the model knows; the mask hides it.
+    """Return an id for padding that the model has an embedding for; the mask hides it.
 
-    A padding token that was added later often has no row.
+    A padding token that was added later often has no row in the embedding table.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerFast
-        Its own padding token is taken where there is one.
+        The backbone's tokenizer.
     model : PreTrainedModel
         The model.
 
     Returns
     -------
     int
-        Else the token that stands for a text without tokens, else 0.
+        The tokenizer's padding token; otherwise the token for texts without tokens; otherwise 0.
     """
     rows = n_rows(model)
-    for found in (tokenizer.pad_token_id, stand_in_id(tokenizer)):
-        if found is not None and (rows is None or found < rows):
-            return int(found)
+    for token_id in (tokenizer.pad_token_id, stand_in_id(tokenizer)):
+        if token_id is not None and (rows is None or token_id < rows):
+            return int(token_id)
     return 0
 
 
 def known_tokens(
     texts: Sequence[str], tokenizer: Any, model: Any, spec: BackboneSpec
 ) -> TokenizedTexts:
-    """Tokenise texts as a backbone reads them, into ids that its model knows.
+    """Tokenise texts as a backbone reads them, and check that the model has every id.
 
     Parameters
     ----------
     texts : sequence of str
-        May be empty strings.
+        May contain empty strings.
     tokenizer : PreTrainedTokenizerFast
         The backbone's tokenizer.
     model : PreTrainedModel
-        What is about to run them.
+        The model that will run them.
     spec : BackboneSpec
-        Has the prompt and the number of tokens at which texts are truncated.
+        Has the prompt and the token limit.
 
     Returns
     -------
     TokenizedTexts
-        As ``tokenize`` makes them.
+        As from ``tokenize``.
 
     Raises
     ------
     DataError
-        With a token that the model does not know. torch would say ``index out of range``, and end
-        the whole process on a GPU.
+        If the model has no embedding for a token. torch would raise ``index out of range``, or on a
+        GPU end the whole process.
     """
     tokens = tokenize(tokenizer, texts, spec.max_tokens, spec.prompt)
     rows = n_rows(model)
@@ -85,8 +85,8 @@ def known_tokens(
         return tokens
     unknown = int(tokens.ids[tokens.ids >= rows][0])
     raise DataError(
-        f"{spec.name}: a text holds the token {tokenizer.convert_ids_to_tokens(unknown)!r} of id "
-        f"{unknown}, but the weights have {rows} rows, for ids 0 to {rows - 1}. Take the tokenizer "
-        "that belongs to these weights; or, where tokens were added to it, give them rows "
+        f"{spec.name}: a text has the token {tokenizer.convert_ids_to_tokens(unknown)!r} with id "
+        f"{unknown}, but the weights have {rows} rows, for ids 0 to {rows - 1}. Use the tokenizer "
+        "of these weights. If tokens were added to it, add rows for them "
         "(resize_token_embeddings of transformers) and save both."
     )

@@ -1,8 +1,8 @@
-"""Matrix products on a CPU: torch's own or oneDNN's on packed weights, whichever is faster here.
+"""Matrix products on a CPU: torch's, or oneDNN's on packed weights if that is faster here.
 
-torch's float32 product goes through MKL, which runs at full speed on Intel's processors and at half
-of it on AMD's, where oneDNN's does not. This is the one file with private operators of torch: they
-are tried before they are used, and where they are missing everything runs as torch alone would.
+torch's float32 product uses MKL, which runs at full speed on Intel processors but at half speed on
+AMD's; oneDNN's does not slow down there. Only this file uses private operators of torch. They are
+tested before use; if they are missing, torch's own product is used.
 """
 
 import os
@@ -20,22 +20,22 @@ from layerfuse.core.errors import check_option
 KernelName = Literal["torch", "onednn"]
 
 PIN = "LAYERFUSE_KERNEL"
-"""Environment variable that names the kernel, so that nothing is timed."""
+"""Environment variable that sets the kernel, so that nothing is timed."""
 
-_PROBE = 512, 768, 768  # tokens, inputs, outputs: a usual size, some milliseconds
-_MARGIN = 1.25  # less is not worth the packing, and would make the choice a matter of chance
+_PROBE = 512, 768, 768  # tokens, inputs, outputs: a typical size, some milliseconds
+_MARGIN = 1.25  # a smaller gain is not worth the packing, and within the noise of the timing
 _WORTH_TOKENS = 4096  # packing all weights takes about as long as running some hundred tokens
 _PACKED_FOR_TOKENS = 1024
 
 
 def onednn_pack(weight: Tensor, n_tokens: int) -> Tensor:
-    """Return a (output, input) weight in oneDNN's own layout, best for that many tokens."""
+    """Return an (output, input) weight in oneDNN's layout, optimised for a number of tokens."""
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, n_tokens)  # noqa: SLF001
     return packed
 
 
 def onednn_linear(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x times the packed weight, plus the bias; as ``nn.functional.linear``."""
+    """Return x times the packed weight plus the bias, as ``nn.functional.linear``."""
     product: Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
         x, packed, bias, "none", [], ""
     )
@@ -44,24 +44,24 @@ def onednn_linear(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
 
 @cache
 def onednn_works() -> bool:
-    """Tell whether the private operators are there and give what torch's own product gives."""
+    """Return whether the private operators exist and agree with torch's own product."""
     generator = torch.Generator().manual_seed(0)
     x, weight, bias = (
         torch.randn(shape, generator=generator) for shape in ((5, 24), (7, 24), (7,))
     )
     try:
-        got = onednn_linear(x, onednn_pack(weight, len(x)), bias)
-    except (AttributeError, RuntimeError, TypeError):  # gone, not built in, or another signature
+        product = onednn_linear(x, onednn_pack(weight, len(x)), bias)
+    except (AttributeError, RuntimeError, TypeError):  # removed, not built, or another signature
         return False
-    return torch.allclose(got, nn.functional.linear(x, weight, bias), atol=1e-5)
+    return torch.allclose(product, nn.functional.linear(x, weight, bias), atol=1e-5)
 
 
 @cache
 def fastest_kernel() -> KernelName:
-    """Return the faster float32 product on this machine, timed once per process.
+    """Return the kernel with the faster float32 product on this machine, timed once per process.
 
-    oneDNN's must be faster by a quarter, so that the choice is seldom a matter of chance. Where the
-    last bits of two processes must agree, pin it with ``LAYERFUSE_KERNEL``.
+    oneDNN must be faster by a quarter, so that chance seldom decides. If two processes must agree
+    bit for bit, set ``LAYERFUSE_KERNEL``.
 
     Raises
     ------
@@ -81,54 +81,54 @@ def fastest_kernel() -> KernelName:
 
 @torch.inference_mode()
 def gemm_gflops(dtype: torch.dtype, repeats: int = 5) -> dict[KernelName, float]:
-    """Time one matrix product of a usual size.
+    """Time one matrix product of a typical size.
 
     Parameters
     ----------
     dtype : torch.dtype
-        Of weights and inputs.
+        Precision of weights and inputs.
     repeats : int
-        The best of so many counts.
+        Number of timings, of which the best counts.
 
     Returns
     -------
     dict of KernelName to float
-        Billions of floating-point operations per second. oneDNN on packed weights is tried for
-        float32 only, the one precision in which it is used.
+        Billions of floating-point operations per second. oneDNN on packed weights is timed only for
+        float32, in which alone it is used.
     """
     n_tokens, n_in, n_out = _PROBE
     x, weight = torch.ones(n_tokens, n_in, dtype=dtype), torch.ones(n_out, n_in, dtype=dtype)
-    ways: dict[KernelName, Callable[[], Tensor]] = {
+    products: dict[KernelName, Callable[[], Tensor]] = {
         "torch": lambda: nn.functional.linear(x, weight)
     }
     if dtype == torch.float32 and onednn_works():
         packed = onednn_pack(weight, n_tokens)
-        ways["onednn"] = lambda: onednn_linear(x, packed, None)
-    best = dict.fromkeys(ways, float("inf"))
-    for _ in range(repeats + 1):  # by turns, so that a busy moment hits both
-        for name, way in ways.items():
+        products["onednn"] = lambda: onednn_linear(x, packed, None)
+    best = dict.fromkeys(products, float("inf"))
+    for _ in range(repeats + 1):  # alternating, so that other load affects both
+        for name, product in products.items():
             started = time.perf_counter()
-            way()
+            product()
             best[name] = min(best[name], time.perf_counter() - started)
     return {name: 2e-9 * n_tokens * n_in * n_out / seconds for name, seconds in best.items()}
 
 
 def pack_linears(blocks: Iterable[nn.Module], n_tokens: int) -> dict[nn.Linear, Tensor]:
-    """Pack the weights of some blocks, if oneDNN's product is faster here and it pays.
+    """Pack the weights of some blocks, if oneDNN's product is faster here and packing pays.
 
     Parameters
     ----------
     blocks : iterable of nn.Module
-        Those that will run. A module of another type, or one that somebody else has wrapped, stays
-        as it is.
+        Blocks that will run. Modules of another type than ``nn.Linear``, and wrapped ones, are left
+        unchanged.
     n_tokens : int
-        Tokens about to run; for fewer than 4,096 packing does not pay.
+        Number of tokens that will run; below 4,096, packing does not pay.
 
     Returns
     -------
     dict of nn.Linear to Tensor
-        The packed weight of each, a second copy. Empty where torch is faster, in other precisions
-        than float32, and on accelerators.
+        The packed weight of each, a second copy. Empty if torch is faster, in other precisions than
+        float32, and on accelerators.
 
     Raises
     ------
@@ -147,23 +147,23 @@ def pack_linears(blocks: Iterable[nn.Module], n_tokens: int) -> dict[nn.Linear, 
 def packed_products(packed: Mapping[nn.Linear, Tensor]) -> Iterator[None]:
     """Let modules multiply by their packed weights.
 
-    Enter it for one batch, in the turn of the blocks: at all other times the model is as it was, so
-    that saving, cutting and gradients know nothing of it.
+    Enter it for one batch, while holding ``Blocks.turn``. At all other times the model is
+    unchanged, so saving, cutting and gradients are not affected.
 
     Parameters
     ----------
     packed : mapping of nn.Linear to Tensor
-        What ``pack_linears`` returned.
+        Packed weights from ``pack_linears``.
 
     Yields
     ------
     None
-        While it lasts.
+        While it is active.
     """
     try:
         for module, weight in packed.items():
             vars(module)["forward"] = partial(onednn_linear, packed=weight, bias=module.bias)
         yield
     finally:
-        for module in packed:  # the method of the class stands behind it
-            vars(module).pop("forward", None)  # Ctrl-C may come before the last has one
+        for module in packed:  # this restores the method of the class
+            vars(module).pop("forward", None)  # after Ctrl-C, some may not have been set yet

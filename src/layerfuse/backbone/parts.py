@@ -1,4 +1,4 @@
-"""From what was found on disk to the parts of a backbone and its identity."""
+"""Loads the parts of a backbone from disk and determines its identity."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,12 +25,12 @@ def load_parts(
     blocks: str | None,
     name: str | None,
 ) -> tuple[Any, Any, Blocks, BackboneSpec]:
-    """Load a model and its tokenizer, find its blocks, and say what decides its numbers.
+    """Load a model and its tokenizer, find its blocks, and make its spec.
 
     Parameters
     ----------
     source : Source
-        Where it lies.
+        The backbone on disk.
     pooling, max_tokens, dtype, device, prompt, skip_first_token, trust_remote_code, blocks, name
         As in ``Backbone.from_pretrained``.
 
@@ -43,13 +43,13 @@ def load_parts(
     blocks : Blocks
         Its block list.
     spec : BackboneSpec
-        Everything that changes the numbers.
+        Every setting that changes the outputs.
 
     Raises
     ------
     BackboneLoadError
-        If it is incomplete, lacks blocks, has no room beside the prompt, does not run, or reads
-        padding.
+        If the backbone is incomplete, its blocks are not found, the prompt leaves no room for text,
+        the model does not run, or padding changes its outputs.
     """
     try:
         model, tokenizer = load_model(source.path, dtype, trust_remote_code=trust_remote_code)
@@ -57,7 +57,7 @@ def load_parts(
         if not source.packaged:
             raise
         raise BackboneLoadError(
-            f"{err} If {source.path} is damaged, delete it: the model is then fetched again."
+            f"{err} If {source.path} is damaged, delete it; the model is then fetched again."
         ) from err
     name = name or source.name
     move(model, device)
@@ -74,7 +74,7 @@ def load_parts(
         dtype=dtype,
         prompt=prompt,
         skip_first_token=skip_first_token,
-        blocks=found.asked,
+        blocks=found.requested,
         code=code_digest(model, source.path),
     )
     return model, tokenizer, found, spec

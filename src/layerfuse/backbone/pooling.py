@@ -1,7 +1,7 @@
-"""Pooling: token states of a batch to one vector per text.
+"""Pooling: reduces the token states of a batch to one vector per text.
 
-Every pooling finds its positions in the attention mask, so either padding side works, and
-accumulates in float32 whatever the dtype of the states.
+Every pooling finds its positions in the attention mask, so padding on either side works. Sums are
+in float32, whatever the dtype of the states.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 from layerfuse.core.layers import Pooling
 
 PoolingFunction = Callable[[Tensor, Tensor], Tensor]
-"""(batch, token, hidden) states and (batch, token) 0/1 mask to (batch, hidden) in float32."""
+"""Maps (batch, token, hidden) states and a (batch, token) 0/1 mask to (batch, hidden), float32."""
 
 
 def mean(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def mean(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def weighted_mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Average the visible tokens with weights 1, 2, 3 ...: later ones, which saw more, count more.
+    """Average the visible tokens with weights 1, 2, 3 ..., as later tokens have seen more.
 
     Source: Muennighoff 2022, SGPT, arXiv:2202.08904, section 3.1.
     """
@@ -36,7 +36,7 @@ def first(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def last(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Take the last visible token, the only one that saw the whole text in a decoder."""
+    """Take the last visible token; in a decoder, only this one has seen the whole text."""
     positions = torch.arange(mask.shape[1], device=mask.device)
     return _take(hidden, (mask.int() * positions).argmax(1))
 
@@ -55,26 +55,26 @@ POOLING_FUNCTIONS: Mapping[Pooling, PoolingFunction] = {
 }
 
 SPREAD_POOLINGS = frozenset({"mean", "max", "weighted_mean"})
-"""The poolings over all tokens: only these may leave the first token out."""
+"""Poolings over all tokens, which may leave the first token out."""
 
 
 def without_first(mask: Tensor) -> Tensor:
     """Return the mask with the first visible token of each text hidden, unless it is the only one.
 
-    In decoders the first token is an attention sink: its norm is 10 to 1000 times the others'.
+    In decoders the first token is an attention sink, with 10 to 1000 times the norm of the others.
     """
     later = mask * (mask.int().cumsum(1) > 1)
     return torch.where(later.sum(1, keepdim=True) > 0, later, mask)
 
 
 def pool(hidden: Tensor, mask: Tensor, pooling: Pooling, *, skip_first_token: bool) -> Tensor:
-    """Return (batch, hidden) in float32 by one pooling, perhaps without the first token."""
+    """Return pooled states (batch, hidden) in float32, with or without the first token."""
     spread = skip_first_token and pooling in SPREAD_POOLINGS
     return POOLING_FUNCTIONS[pooling](hidden, without_first(mask) if spread else mask)
 
 
 def _weighted_sum(hidden: Tensor, weights: Tensor) -> Tensor:
-    """(batch, token, hidden) and (batch, token) to (batch, hidden)."""
+    """Sum (batch, token, hidden) states with (batch, token) weights to (batch, hidden)."""
     return torch.bmm(weights.unsqueeze(1), hidden.float()).squeeze(1)
 
 

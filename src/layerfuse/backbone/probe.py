@@ -1,4 +1,4 @@
-"""Run a few tokens through a fresh model: whether it runs, its width, what its attention sees."""
+"""Test runs of a loaded model: that it runs, its width, whether it is causal, its poolings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from layerfuse.core.errors import BackboneLoadError, LayerError
 from layerfuse.core.layers import LayerRef, Pooling
 
 _MOST_CHANGE = {torch.float32: 1e-3, torch.bfloat16: 0.05}
-"""Of a layer, relative to its norm, when padding stands behind a text: more than rounding does."""
+"""Largest change of a layer by padding, relative to its norm; more than rounding causes."""
 
 
 @torch.inference_mode()
 def probe_states(model: Any, tokenizer: Any, blocks: Blocks, name: str) -> torch.Tensor:
-    """Run two inputs that differ in the last token through all blocks, and one with padding.
+    """Run two inputs that differ in the last token, and one with padding, through all blocks.
 
     Parameters
     ----------
@@ -28,17 +28,17 @@ def probe_states(model: Any, tokenizer: Any, blocks: Blocks, name: str) -> torch
     blocks : Blocks
         Its block list.
     name : str
-        For messages.
+        Name of the backbone, for messages.
 
     Returns
     -------
     Tensor of shape (2, hidden)
-        The first token's state after the deepest block.
+        States of the first token after the deepest block, for the two inputs.
 
     Raises
     ------
     BackboneLoadError
-        If the model does not run, or what it gives for a text depends on the padding behind it.
+        If the model does not run, or padding after a text changes its output.
     """
     usable = [i for i in range(16) if i != tokenizer.pad_token_id]
     ids = torch.tensor([[*usable[:4], usable[4]], [*usable[:4], usable[5]]], device=model.device)
@@ -56,22 +56,22 @@ def probe_states(model: Any, tokenizer: Any, blocks: Blocks, name: str) -> torch
             beside = torch.from_numpy(tap.run(model, padded, mask))
     except LayerError as err:
         raise BackboneLoadError(str(err)) from err
-    except Exception as err:  # whatever a model of any family may do with five tokens
+    except Exception as err:  # models of any family may raise anything
         msg = f"{name}: {type(model).__name__} does not run on five tokens and a mask: {err}"
         raise BackboneLoadError(msg) from err
     means, padded_means = alone[len(layers) :, 0], beside[len(layers) :, 0]
     change = ((padded_means - means).norm(dim=1) / means.norm(dim=1)).max()
     if change > _MOST_CHANGE[model.dtype]:
         raise BackboneLoadError(
-            f"{name}: {type(model).__name__} does not keep padding apart: three tokens of it "
-            f"change a layer by {change:.2g} of its norm, so that what a text is would depend on "
-            "the texts beside it. Use a model that goes by the attention mask."
+            f"{name}: {type(model).__name__} does not ignore padding: three padding tokens change "
+            f"a layer by {change:.2g} of its norm, so the embedding of a text would depend on the "
+            "other texts of its batch. Use a model that respects the attention mask."
         )
     return alone[len(layers) - 1]
 
 
 def is_causal(states: torch.Tensor) -> bool:
-    """Tell whether attention is causal.
+    """Return whether attention is causal.
 
     Parameters
     ----------
@@ -81,41 +81,41 @@ def is_causal(states: torch.Tensor) -> bool:
     Returns
     -------
     bool
-        True if the first token's state did not notice the change of the last token.
+        True if the change of the last token did not change the state of the first.
     """
     change = (states[0] - states[1]).abs().max()
     return bool(change <= 1e-5 * states.abs().max())
 
 
 def choose_poolings(
-    asked: Pooling | Sequence[Pooling] | None, tokenizer: Any, *, causal: bool
+    requested: Pooling | Sequence[Pooling] | None, tokenizer: Any, *, causal: bool
 ) -> tuple[Pooling, ...]:
-    """Return the poolings asked for, as a tuple.
+    """Return the requested poolings, or the default ones, as a tuple.
 
     Parameters
     ----------
-    asked : Pooling or sequence of Pooling, optional
-        Default: ``mean`` and the token that is trained, or bound, to stand for the whole text:
-        ``last`` for decoders, where it alone saw all others; ``first`` for encoders whose tokenizer
-        puts a token of its own before every text.
+    requested : Pooling or sequence of Pooling, optional
+        Default: ``mean`` and the token that represents the whole text. That is ``last`` for
+        decoders, where only it has seen all others, and ``first`` for encoders whose tokenizer puts
+        a special token before every text.
     tokenizer : PreTrainedTokenizerFast
-        Its tokenizer.
+        The backbone's tokenizer.
     causal : bool
-        Whether it is a decoder.
+        Whether the model is a decoder.
 
     Returns
     -------
     tuple of Pooling
-        Not checked yet.
+        The poolings, unchecked.
     """
-    if asked is not None:
-        return (asked,) if isinstance(asked, str) else tuple(asked)
+    if requested is not None:
+        return (requested,) if isinstance(requested, str) else tuple(requested)
     if causal:
         return ("mean", "last")
-    return ("mean", "first") if _starts_with_own_token(tokenizer) else ("mean",)
+    return ("mean", "first") if _adds_first_token(tokenizer) else ("mean",)
 
 
-def _starts_with_own_token(tokenizer: Any) -> bool:
-    """Tell whether the first token of every text is one that no text has, such as BERT's [CLS]."""
+def _adds_first_token(tokenizer: Any) -> bool:
+    """Return whether a special token, such as BERT's [CLS], comes before every text."""
     first = tokenizer("a")["input_ids"][0]
     return first in tokenizer.all_special_ids and first != tokenizer.unk_token_id

@@ -1,8 +1,8 @@
-"""Lengths at which a model turns its tokens by other angles, which a batch must not stand across.
+"""Lengths at which a model changes its rotary frequencies; a batch must stay on one side of them.
 
-LongRoPE (Phi-3, Phi-3.5, Phi-4) has two sets of frequencies, one for texts beyond the length of its
-first training. transformers chooses for the whole batch, by its width: a short text beside a long
-one, or read by another thread at that moment, would be read by those of the long one.
+LongRoPE (Phi-3, Phi-3.5, Phi-4) has two sets of frequencies, one for texts beyond the original
+training length. transformers chooses by the width of the whole batch. A short text in a batch with
+a long one, or run by another thread at that moment, would get the frequencies of the long one.
 """
 
 from typing import Any
@@ -16,12 +16,12 @@ def rotary_steps(model: Any) -> tuple[int, ...]:
     Parameters
     ----------
     model : PreTrainedModel
-        Of any family.
+        Model of any family.
 
     Returns
     -------
     tuple of int
-        In tokens; empty for nearly all models.
+        Lengths in tokens; empty for nearly all models.
     """
     parameters = getattr(text_config(model), "rope_parameters", None) or {}
     kinds = [parameters, *parameters.values()]  # some families have one for each kind of layer

@@ -1,4 +1,4 @@
-"""What a saved backbone is besides model and tokenizer: one small JSON file, with their digests."""
+"""``backbone.json`` of a saved backbone: its identity, and the digests of the other files."""
 
 import json
 from collections.abc import Collection
@@ -16,23 +16,23 @@ from layerfuse.core.spec import BackboneSpec
 _FILE = "backbone.json"
 _DIGEST = "digest"
 _READ = ("config.json", "*.safetensors", "*.safetensors.index.json", "*token*.json", "*.py")
-"""Files that decide what a saved backbone gives. Others may lie beside them."""
+"""Files that determine the outputs of a saved backbone. Other files are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedBackbone:
-    """Identity of a saved, perhaps cut, backbone.
+    """Identity of a saved backbone, which may be cut.
 
     Parameters
     ----------
     spec : BackboneSpec
-        Of the backbone it was cut from.
+        Spec of the uncut backbone.
     blocks : str
         Attribute path of the block list.
     deepest : int
-        Deepest layer it can give.
+        Deepest available layer.
     origin : str
-        What ``from_pretrained`` was given.
+        Argument of ``from_pretrained``.
     """
 
     spec: BackboneSpec
@@ -41,7 +41,7 @@ class SavedBackbone:
     origin: str
 
     def write(self, folder: Path) -> None:
-        """Put it beside the weights, and let all read them who may read it."""
+        """Write it beside the weights, and give these the same file mode."""
         fields = {**asdict(self), "spec": self.spec.to_dict(), "files": _digests(folder)}
         fields[_DIGEST] = fields_digest(fields)
         (folder / _FILE).write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
@@ -49,23 +49,23 @@ class SavedBackbone:
 
     @classmethod
     def read(cls, folder: Path, *, check: bool) -> "SavedBackbone":
-        """Read what ``write`` wrote.
+        """Read the file that ``write`` wrote.
 
         Parameters
         ----------
         folder : Path
-            Where it lies.
+            Folder of the saved backbone.
         check : bool
-            Compare the files beside it with their digests; earlier versions wrote none.
+            Compare the other files with their digests; earlier versions wrote none.
 
         Raises
         ------
         BackboneLoadError
-            If the file is missing or damaged, or one beside it is not what was saved with it.
+            If the file is missing or damaged, or another file is missing or altered.
         """
         if (folder / "config.json").is_file() and not (folder / _FILE).exists():
             raise BackboneLoadError(
-                f"{folder} is a model that Backbone.save did not write. Read it with "
+                f"{folder} is a model that Backbone.save did not write. Load it with "
                 "Backbone.from_pretrained."
             )
         try:
@@ -73,13 +73,13 @@ class SavedBackbone:
             files = fields.pop("files", {})
             saved = cls(**{**fields, "spec": BackboneSpec.from_dict(fields["spec"])})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
-            raise BackboneLoadError(f"{folder} is no saved backbone: {_FILE}: {err}") from err
-        if check and files != (found := _digests(folder, files)):
-            other = next(name for name, was in files.items() if found.get(name) != was)
+            raise BackboneLoadError(f"{folder} is not a saved backbone: {_FILE}: {err}") from err
+        if check and files != (digests := _digests(folder, files)):
+            wrong = next(name for name, digest in files.items() if digests.get(name) != digest)
             raise BackboneLoadError(
-                f"{folder} is not the backbone that was saved there: {other} is "
-                f"{'another file now' if other in found else 'missing'}. Save or copy it again "
-                "whole; another model is loaded with Backbone.from_pretrained."
+                f"{folder} is not the backbone that was saved there: {wrong} is "
+                f"{'altered' if wrong in digests else 'missing'}. Save or copy the whole folder "
+                "again, or load another model with Backbone.from_pretrained."
             )
         return saved
 
@@ -87,12 +87,12 @@ class SavedBackbone:
 def load_saved(
     folder: Path, *, device: str | None, trust_remote_code: bool, check: bool
 ) -> tuple[tuple[Any, Any, Blocks, BackboneSpec], SavedBackbone]:
-    """Load model and tokenizer and find the blocks that are left.
+    """Load the model and tokenizer of a saved backbone, and find its blocks.
 
     Parameters
     ----------
     folder : Path
-        What ``Backbone.save`` wrote.
+        Folder that ``Backbone.save`` wrote.
     device, trust_remote_code
         As in ``Backbone.load``.
     check : bool
@@ -101,17 +101,17 @@ def load_saved(
     Returns
     -------
     parts : (PreTrainedModel, PreTrainedTokenizerFast, Blocks, BackboneSpec)
-        What a backbone is made of.
+        The parts of a backbone.
     saved : SavedBackbone
-        What else is known of it.
+        Its identity.
 
     Raises
     ------
     BackboneLoadError
-        If the folder is not what was saved, or code that came with it is not trusted.
+        If the folder is damaged, or it needs Python code that is not trusted.
     """
     saved = SavedBackbone.read(folder, check=check)
-    n_blocks = max(1, saved.deepest)  # a cut keeps one at least
+    n_blocks = max(1, saved.deepest)  # a cut keeps at least one
     model, tokenizer = load_model(
         folder,
         saved.spec.dtype,
@@ -120,8 +120,8 @@ def load_saved(
     )
     if saved.spec.code and not code_digest(model, folder):
         raise BackboneLoadError(
-            f"{saved.spec.name} in {folder} is computed by Python code of its own. Pass "
-            "trust_remote_code=True to run it."
+            f"{saved.spec.name} in {folder} needs its own Python code. Pass trust_remote_code=True "
+            "to run it."
         )
     move(model, device)
     blocks = find_blocks(model, saved.blocks, n_blocks)
@@ -131,12 +131,12 @@ def load_saved(
 def _fields(folder: Path) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads((folder / _FILE).read_text("utf-8"))
     if fields.pop(_DIGEST, None) not in {None, fields_digest(fields)}:
-        raise ValueError("it is not the file that was saved")
+        raise ValueError("the file was altered after it was saved")
     return fields
 
 
 def _digests(folder: Path, names: Collection[str] | None = None) -> dict[str, str]:
-    """Return the digests of the files that decide, or of those of some names that are there."""
-    decide = {path.name for pattern in _READ for path in folder.glob(pattern)} - {_FILE}
-    found = sorted(decide if names is None else decide & {*names})
-    return {name: file_digest(folder / name) for name in found}
+    """Return the digests of the files that determine outputs, or of those with some names."""
+    existing = {path.name for pattern in _READ for path in folder.glob(pattern)} - {_FILE}
+    chosen = sorted(existing if names is None else existing & {*names})
+    return {name: file_digest(folder / name) for name in chosen}

@@ -1,4 +1,4 @@
-"""What a backbone itself tells of its layers, gathered on a sample of texts in one pass."""
+"""Attention entropy and gradients of a backbone's layers, on a sample of texts in one pass."""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from layerfuse.backbone.attention import AttentionEar, eager_attention, must_be_asked
+from layerfuse.backbone.attention import AttentionHooks, eager_attention, needs_output_attentions
 from layerfuse.backbone.backbone import Backbone
 from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.deberta import attention_by_distance
@@ -25,23 +25,24 @@ from layerfuse.core.signals import LayerSignals, SignalName
 from layerfuse.core.texts import as_texts
 
 _GRAPH_BYTES = 3 * 2**26
-_KEPT_STATES = 16  # what a block keeps for the way back, in token states; 10 to 20 in most families
+_KEPT_STATES = 16  # states that a block keeps per token for backward; 10 to 20 in most families
 
 
 def attention_entropy(
     backbone: Backbone, texts: Sequence[str], *, progress: bool = True
 ) -> LayerSignals:
-    """Measure how widely the attention of every layer is spread.
+    """Measure the relative entropy of attention at every layer.
 
-    For each text and layer the mean over heads and queries of the entropy of attention divided by
-    the logarithm of the number of keys the query may look at: in 0 .. 1, 0 where every query looks
-    at one key, 1 where it looks at all alike. Padding is left out, and queries that see one key
-    only, such as the first of a decoder; a text that has no others counts 0 at every layer.
+    For each text and layer, it is the mean over heads and queries of the entropy of attention,
+    divided by the logarithm of the number of keys that the query may attend to. It is 0 if every
+    query attends to one key, and 1 if it attends to all equally. Padding is left out, and so are
+    queries with only one key, such as the first of a decoder. A text without other queries has 0 at
+    every layer.
 
     Parameters
     ----------
     backbone : Backbone
-        Computes attention step by step meanwhile; as it was, afterwards.
+        Uses eager attention during the call, and is restored afterwards.
     texts : sequence of str
         A sample; truncated as in ``embed``.
     progress : bool
@@ -55,11 +56,11 @@ def attention_entropy(
     Raises
     ------
     LayerError
-        If a layer gives no attention weights, as in models without attention.
+        If a layer returns no attention weights, as in models without attention.
     DataError
-        If there is no text, or one is no string.
+        If there is no text, or one is not a string.
     OutOfMemoryError
-        If memory does not suffice for one text alone.
+        If memory does not suffice even for a single text.
 
     Source
     ------
@@ -72,11 +73,11 @@ def attention_entropy(
 def backbone_gradient(
     backbone: Backbone, texts: Sequence[str], loss: ProbeLoss, *, progress: bool = True
 ) -> LayerSignals:
-    """Measure how strongly the loss of a probe on the deepest layer pulls at every layer.
+    """Measure the gradient of the loss of a probe on the deepest layer at every layer.
 
-    For each text and layer the mean over tokens of ||h * dL/dh||: h is the state of the token at
-    that layer, L the loss of the text, * the elementwise product, and the norm is Euclidean over
-    dimensions. It tells how fast the loss moves as h shrinks towards zero.
+    For each text and layer, it is the mean over tokens of ||h * dL/dh||: h is the state of the
+    token at that layer, L the loss of the text, * the elementwise product, and the norm is
+    Euclidean over dimensions. It shows how fast the loss changes as h shrinks towards zero.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def backbone_gradient(
     texts : sequence of str
         A sample; truncated as in ``embed``.
     loss : ProbeLoss
-        Of these texts.
+        Loss of the probe on these texts.
     progress : bool
         Show a progress bar if standard error is a terminal.
 
@@ -97,11 +98,11 @@ def backbone_gradient(
     Raises
     ------
     ShapeError
-        If the loss is not of so many texts, or its probe not as wide as the backbone.
+        If the loss has another number of texts, or its probe another width than the backbone.
     DataError
-        If there is no text, or one is no string.
+        If there is no text, or one is not a string.
     OutOfMemoryError
-        If memory does not suffice for one text alone.
+        If memory does not suffice even for a single text.
 
     Source
     ------
@@ -119,16 +120,16 @@ def model_signals(
     loss: ProbeLoss | None = None,
     progress: bool = True,
 ) -> tuple[LayerSignals, ...]:
-    """Gather ``attention_entropy``, ``backbone_gradient`` or both, in one forward pass.
+    """Compute ``attention_entropy``, ``backbone_gradient`` or both, in one forward pass.
 
     Parameters
     ----------
     backbone, texts, progress
         As in ``backbone_gradient``.
     names : sequence of SignalName
-        What to gather.
+        Signals to compute.
     loss : ProbeLoss, optional
-        For the gradient.
+        Loss of the probe; needed for the gradient.
 
     Returns
     -------
@@ -138,7 +139,7 @@ def model_signals(
     Raises
     ------
     LayerError, ShapeError, DataError, OutOfMemoryError
-        As in the two.
+        As in these two functions.
     UnknownOptionError
         If a name is unknown.
     """
@@ -176,11 +177,11 @@ def _check(loss: ProbeLoss | None, n_texts: int, backbone: Backbone) -> None:
 def _run_all(
     backbone: Backbone, texts: Sequence[str], tap: "_SignalTap"
 ) -> Iterator[tuple[np.ndarray, Mapping[SignalName, Tensor]]]:
-    """Yield positions of some texts, longest first, and each signal of theirs (batch, layer)."""
+    """Yield batches, longest texts first: positions, and each signal (batch, layer)."""
     backbone.check_unchanged()
     spec, pad_id = backbone.spec, padding_id(backbone.tokenizer, backbone.model)
     tokens = known_tokens(texts, backbone.tokenizer, backbone.model, spec)
-    # Of its own: what is too much for the way back is not for embedding.
+    # A separate budget, because a batch may be too large for backward but not for embedding.
     budget = TokenBudget(backbone.device.type, spec.name, spec.hidden_size)
     budget.tokens = backbone.budget.tokens
     if tap.loss is not None:
@@ -199,7 +200,7 @@ def _run_all(
 
 
 class _SignalTap(BlockTap):
-    """Hears the attention of each layer, and keeps its states for the way back, as wanted."""
+    """Reads the attention of each layer, keeps its states for the backward pass, or both."""
 
     def __init__(
         self, backbone: Backbone, names: Sequence[SignalName], loss: ProbeLoss | None
@@ -208,7 +209,7 @@ class _SignalTap(BlockTap):
         self.model = backbone.model
         self.skip_first_token = backbone.spec.skip_first_token
         self.loss = loss if "backbone_gradient" in names else None
-        self.ear = AttentionEar(backbone.blocks) if "attention_entropy" in names else None
+        self.attention = AttentionHooks(backbone.blocks) if "attention_entropy" in names else None
         self._entropies: list[Tensor] = []
         self._states: list[Tensor] = []
 
@@ -220,8 +221,8 @@ class _SignalTap(BlockTap):
         input_ids, mask = input_ids.to(self.model.device), mask.to(self.model.device)
         try:
             with torch.inference_mode(mode=self.loss is None), self.blocks.turn:
-                self._listen(input_ids, mask)
-                if self.ear is not None:
+                self._run_hooked(input_ids, mask)
+                if self.attention is not None:
                     measured["attention_entropy"] = torch.stack(self._entropies, dim=1)
                 if self.loss is not None:
                     deepest = self._states[-1]
@@ -235,24 +236,24 @@ class _SignalTap(BlockTap):
                     loss = self.loss.of(positions, pooled)
                     measured["backbone_gradient"] = gradient_norms(loss, self._states, mask)
         finally:
-            self._entropies, self._states = [], []  # a graph left behind would fill the memory
+            self._entropies, self._states = [], []  # otherwise the graph would stay in memory
         return measured
 
-    def _listen(self, input_ids: Tensor, mask: Tensor) -> None:
+    def _run_hooked(self, input_ids: Tensor, mask: Tensor) -> None:
         with ExitStack() as stack:
-            if self.ear is not None:  # before the tap: its hooks on a block end the layer
+            if self.attention is not None:  # before the tap, whose hooks on a block end the layer
                 stack.enter_context(eager_attention(self.model))
-                stack.enter_context(self.ear.hearing(mask))
+                stack.enter_context(self.attention.attached(mask))
             stack.enter_context(self)
-            hears = self.ear is not None
-            stack.enter_context(attention_by_distance(self.model, give_weights=hears))
-            asks = self.ear is not None and must_be_asked(self.model)
-            self._forward(self.model, input_ids, mask, ask_attention=asks)
+            has_attention = self.attention is not None
+            stack.enter_context(attention_by_distance(self.model, give_weights=has_attention))
+            ask = self.attention is not None and needs_output_attentions(self.model)
+            self._forward(self.model, input_ids, mask, ask_attention=ask)
 
     def _take(self, layer: int, hidden: Tensor) -> None:
         if self.loss is not None:
-            if layer == 0:  # in place, for whatever else reads it: the graph starts here
+            if layer == 0:  # the graph starts here; in place, so that all readers are in it
                 hidden.requires_grad_()
             self._states.append(hidden)
-        if self.ear is not None and layer > 0:
-            self._entropies.append(self.ear.end_layer(layer, self.name))
+        if self.attention is not None and layer > 0:
+            self._entropies.append(self.attention.end_layer(layer, self.name))

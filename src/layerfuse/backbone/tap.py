@@ -1,4 +1,4 @@
-"""Listen to the blocks of a running model, use each layer at once, stop when all are there."""
+"""Hooks on the blocks of a model that use each layer at once, and stop after the deepest."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -17,23 +17,23 @@ from layerfuse.core.layers import LayerRef
 
 
 class _DeepestLayerReached(Exception):  # noqa: N818 - control flow, not an error
-    """Leaves the forward pass when nothing deeper is wanted."""
+    """Ends the forward pass after the deepest requested layer."""
 
 
 class BlockTap(ABC):
-    """Hooks on the blocks that hand over the token states of each layer the moment they exist.
+    """Hooks on the blocks that pass on the token states of each layer as soon as they exist.
 
-    Why not ``output_hidden_states``: it keeps every token state of every layer alive, its list form
+    ``output_hidden_states`` is not used: it keeps the states of all layers in memory, its list form
     differs between releases, and its last entry is after the final norm in many decoders.
 
     Parameters
     ----------
     blocks : Blocks
-        Where to listen.
+        Blocks to hook.
     deepest : int
-        Deepest layer wanted; nothing behind it runs.
+        Deepest requested layer; nothing after it runs.
     name : str
-        Of the backbone, for messages.
+        Name of the backbone, for messages.
     """
 
     def __init__(self, blocks: Blocks, deepest: int, name: str) -> None:
@@ -41,7 +41,7 @@ class BlockTap(ABC):
         self.deepest = deepest
         self.name = name
         self._handles: list[RemovableHandle] = []
-        self._here = threading.local()  # batches may run side by side, each in its own thread
+        self._here = threading.local()  # batches may run in parallel, each in its own thread
 
     def __enter__(self) -> "BlockTap":
         first = self.blocks.container[0]
@@ -61,7 +61,7 @@ class BlockTap(ABC):
 
     @abstractmethod
     def _take(self, layer: int, hidden: Tensor) -> None:
-        """Receive the (batch, token, hidden) states of a layer, perhaps with more padding."""
+        """Receive the (batch, token, hidden) states of a layer; the model may have padded them."""
 
     def _forward(
         self, model: nn.Module, input_ids: Tensor, mask: Tensor, *, ask_attention: bool = False
@@ -71,8 +71,8 @@ class BlockTap(ABC):
         Raises
         ------
         LayerError
-            If the model ran fewer blocks than its configuration promises, or one gives no states
-            (batch, token, hidden).
+            If the model ran fewer blocks than its configuration states, or a block does not return
+            states (batch, token, hidden).
         """
         self._here.layer, self._here.shape = 0, tuple(mask.shape)
         options = _no_cache(model) | ({"output_attentions": True} if ask_attention else {})
@@ -82,13 +82,13 @@ class BlockTap(ABC):
             return
         raise LayerError(
             f"{self.name} ended after layer {self._here.layer}, expected layer {self.deepest}. "
-            "Name its list of blocks with blocks=..."
+            "Specify its block list with blocks=..."
         )
 
     def _before_block(
         self, _block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if self._here.layer == 0:  # a shared block is entered again for every layer
+        if self._here.layer == 0:  # a shared block is called again for every layer
             self._hand_over(args[0] if args else kwargs["hidden_states"])
 
     def _after_block(self, _block: nn.Module, _args: object, output: Any) -> None:
@@ -97,12 +97,12 @@ class BlockTap(ABC):
 
     def _hand_over(self, hidden: Tensor) -> None:
         batch, n_tokens = self._here.shape
-        # Some families pad to a multiple of their window behind the tokens, Longformer is one.
+        # Some families, such as Longformer, pad tokens to a multiple of their window.
         if hidden.ndim != 3 or len(hidden) != batch or hidden.shape[1] < n_tokens:  # noqa: PLR2004
             raise LayerError(
                 f"{self.name}: layer {self._here.layer} has states of shape "
                 f"{tuple(hidden.shape)}, expected (batch, token, hidden) = ({batch}, {n_tokens}, "
-                "any). Models that lay them out otherwise cannot be read."
+                "any). Models with another layout are not supported."
             )
         self._take(self._here.layer, hidden)
         if self._here.layer == self.deepest:
@@ -110,12 +110,12 @@ class BlockTap(ABC):
 
 
 class LayerTap(BlockTap):
-    """Pools each wanted layer the moment it exists.
+    """Pools each requested layer as soon as it exists.
 
     Parameters
     ----------
     blocks : Blocks
-        Where to listen.
+        Blocks to hook.
     refs : tuple of LayerRef
         Rows of the result, in order.
     skip_first_token : bool
@@ -134,7 +134,7 @@ class LayerTap(BlockTap):
         }
 
     def run(self, model: nn.Module, input_ids: Tensor, mask: Tensor) -> LayerArray:
-        """Run one batch up to the deepest wanted layer.
+        """Run one batch up to the deepest requested layer.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class LayerTap(BlockTap):
         Raises
         ------
         LayerError
-            If the model ran fewer blocks than its configuration promises.
+            If the model ran fewer blocks than its configuration states.
         """
         self._here.mask = mask
         self._here.pooled = torch.empty(0)
@@ -174,6 +174,6 @@ class LayerTap(BlockTap):
 
 
 def _no_cache(model: nn.Module) -> dict[str, bool]:
-    """Keep decoders from filling a key-value cache that nobody reads."""
+    """Return the option that stops decoders from filling an unused key-value cache."""
     config: Any = model.config
     return {"use_cache": False} if getattr(config, "use_cache", None) is not None else {}

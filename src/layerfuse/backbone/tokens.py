@@ -1,4 +1,4 @@
-"""Texts to token ids, and token ids to batches that waste little padding."""
+"""Tokenises texts, and forms batches of token ids with little padding."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from layerfuse.backbone.prompt import Prompt
 
-_LEAST_TOKENS = 256  # of a batch that is made smaller to give every core some
-_TURNS = 8  # batches of each core before their results are handed over
-_CHUNK_TEXTS = 1024  # bounds the memory of encodings, which weigh far more than the ids in them
+_LEAST_TOKENS = 256  # lower limit of a batch that is made smaller to give every core work
+_TURNS = 8  # batches per core before their results are yielded
+_CHUNK_TEXTS = 1024  # bounds the memory of encodings, which are much larger than their ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +23,11 @@ class TokenizedTexts:
     Parameters
     ----------
     ids : int32 array of shape (token,)
-        All texts, one after the other.
+        The ids of all texts, concatenated.
     starts : int64 array of shape (text + 1,)
         Text i is ``ids[starts[i]:starts[i + 1]]``.
     truncated : bool array of shape (text,)
-        Which texts were longer than allowed.
+        Whether each text was truncated.
     """
 
     ids: np.ndarray
@@ -40,58 +40,58 @@ class TokenizedTexts:
         return np.diff(self.starts)
 
     def longest_first(self) -> np.ndarray:
-        """Return positions of all texts, longest first: too little memory shows at once."""
+        """Return positions of all texts, longest first, so that memory runs out early if at all."""
         return np.argsort(-self.lengths, kind="stable")
 
     def together(self, order: np.ndarray, steps: Sequence[int]) -> np.ndarray:
-        """Return the first of some texts, as many as may share a batch.
+        """Return the longest prefix of some texts that may share a batch.
 
         Parameters
         ----------
         order : int array of shape (text,)
             Positions, longest first.
         steps : sequence of int
-            Lengths that no batch may stand across, as ``rotary_steps`` gives them.
+            Lengths from ``rotary_steps``, on different sides of which texts need separate batches.
 
         Returns
         -------
         int array
-            The start of ``order``: all that are longer than the same steps as the first.
+            Prefix of ``order``: the texts on the same side of all steps as the first.
         """
         lengths = self.lengths[order]
         below = max((step for step in steps if len(order) and step < lengths[0]), default=-1)
         return order[: np.count_nonzero(lengths > below)]
 
     def batches(self, order: np.ndarray, token_budget: int, n_cores: int) -> list[np.ndarray]:
-        """Return the next batches of some texts, for cores that run them side by side.
+        """Return the next batches of some texts, for cores that run them in parallel.
 
         Parameters
         ----------
         order : int array of shape (text,)
             Positions, longest first.
         token_budget : int
-            Tokens of one batch, padding included.
+            Tokens per batch, padding included.
         n_cores : int
-            With 1 there is one batch; else up to eight a core, so that they seldom wait.
+            With 1 there is one batch; otherwise up to eight per core, so that cores seldom wait.
 
         Returns
         -------
         list of int array of shape (batch,)
-            From the start of ``order``; smaller ones where that gives every core as much to do. A
-            text longer than the budget makes a batch alone.
+            Batches from the start of ``order``, made smaller where that balances the cores. A text
+            longer than the budget is a batch alone.
         """
         if n_cores > 1:
             left = int(self.lengths[order].sum())
             rounds = -(-left // (token_budget * n_cores))
             even = -(-left // (rounds * n_cores))
             token_budget = min(token_budget, max(_LEAST_TOKENS, even))
-        found: list[np.ndarray] = []
+        batches: list[np.ndarray] = []
         start = 0
-        while start < len(order) and len(found) < (_TURNS * n_cores if n_cores > 1 else 1):
+        while start < len(order) and len(batches) < (_TURNS * n_cores if n_cores > 1 else 1):
             n_texts = max(1, token_budget // max(1, int(self.lengths[order[start]])))
-            found.append(order[start : start + n_texts])
+            batches.append(order[start : start + n_texts])
             start += n_texts
-        return found
+        return batches
 
     def padded(self, positions: np.ndarray, pad_id: int) -> tuple[Tensor, Tensor]:
         """Return right-padded (batch, token) ids and mask of some texts."""
@@ -107,24 +107,24 @@ class TokenizedTexts:
 def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, prompt: str) -> TokenizedTexts:
     """Tokenise texts with the tokenizer's own special tokens, truncating at max_tokens.
 
-    Goes straight to the Rust tokenizer, about five times the speed of calling the wrapper.
+    It calls the Rust tokenizer directly, which is about five times as fast as the wrapper.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerFast
         The backbone's tokenizer.
     texts : sequence of str
-        May be empty strings. A lone surrogate, which is no character, counts as U+FFFD.
+        May contain empty strings. A lone surrogate is read as U+FFFD.
     max_tokens : int
-        Special tokens included.
+        Limit, special tokens included.
     prompt : str
-        Put around every text, as ``Prompt`` reads it; it is never cut off.
+        Put around every text, as parsed by ``Prompt``; it is never truncated.
 
     Returns
     -------
     TokenizedTexts
-        At least one token per text: where a text gives none, the tokenizer's start, end or padding
-        token.
+        At least one token per text: a text without tokens gets the tokenizer's start, end or
+        padding token.
     """
     rust, side = tokenizer.backend_tokenizer, tokenizer.truncation_side
     rust.no_padding()
@@ -160,7 +160,7 @@ def _characters(text: str) -> str:
 
 
 def stand_in_id(tokenizer: Any) -> int:
-    """Return the id that stands for a text without tokens: start, end or padding token, else 0."""
+    """Return the id for a text without tokens: start, end or padding token, otherwise 0."""
     for token in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
         if token is not None:
             return int(token)

@@ -1,4 +1,4 @@
-"""Whether a tokenizer still is what it was when it was loaded, told at no cost."""
+"""Detects changes of a tokenizer after loading, at little cost."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,22 +20,22 @@ _OF_THE_MODEL = (
 
 
 def tokenizer_settings(tokenizer: Any) -> dict[str, object]:
-    """Read off what decides which ids a text becomes, but for the words themselves.
+    """Return all settings that change the ids of a text, except the vocabulary itself.
 
-    The digest in the spec holds these too, but takes 1.2 s of 262,000 words; this takes 20 ms of
-    those, for their 6,000 added tokens, and 0.1 ms of others. Truncation and padding of the Rust
-    tokenizer are left out, since ``tokenize`` sets them anew. Changes nothing, so that others may
-    use the tokenizer meanwhile.
+    The digest in the spec also covers the vocabulary, but takes 1.2 s for 262,000 words. This takes
+    20 ms for the same tokenizer, because of its 6,000 added tokens, and 0.1 ms for others.
+    Truncation and padding of the Rust tokenizer are left out, because ``tokenize`` sets them. The
+    tokenizer is not modified, so other threads may use it.
 
     Returns
     -------
     dict of str to object
-        By what transformers and tokenizers call them.
+        Settings by their names in transformers and tokenizers.
     """
     rust = tokenizer.backend_tokenizer
     settings: dict[str, object] = {
         "truncation_side": tokenizer.truncation_side,
-        # They decide nothing but what stands for a text without tokens, where it can have none.
+        # They matter only if a text can have no tokens, as they then give the stand-in token.
         "special tokens": None if any(rust.encode("").attention_mask) else stand_in_id(tokenizer),
         "split_special_tokens": rust.encode_special_tokens,
         "added tokens": str(rust.get_added_tokens_decoder()),
@@ -48,7 +48,7 @@ def tokenizer_settings(tokenizer: Any) -> dict[str, object]:
 
 
 def check_tokenizer(tokenizer: Any, settings: Mapping[str, object], name: str) -> None:
-    """Raise unless a tokenizer still has the settings of then.
+    """Raise unless a tokenizer still has the settings recorded on loading.
 
     Raises
     ------
@@ -60,16 +60,15 @@ def check_tokenizer(tokenizer: Any, settings: Mapping[str, object], name: str) -
     if changed:
         raise BackboneChangedError(
             f"The tokenizer of {name} was changed after it was loaded ({', '.join(changed)}), "
-            "but a backbone is frozen: what is stored and saved belongs to the tokenizer of "
-            "then. Change it back; or write backbone.model.save_pretrained(folder) and "
-            "backbone.tokenizer.save_pretrained(folder), and load that folder. There, "
-            'truncation on the left is asked for by "truncation_side": "left" in '
-            "tokenizer_config.json."
+            "but a backbone is frozen: stored embeddings and saved classifiers belong to the "
+            "original tokenizer. Undo the change; or call backbone.model.save_pretrained(folder) "
+            "and backbone.tokenizer.save_pretrained(folder), and load that folder. To truncate "
+            'on the left, set "truncation_side": "left" in its tokenizer_config.json.'
         )
 
 
 def _serialised(part: Any) -> bytes | None:
     try:
         return None if part is None else bytes(part.__getstate__())
-    except Exception:  # noqa: BLE001 - tokenizers raises nothing narrower for a part in Python
-        return b"Python"  # put there later: with one a tokenizer has no digest, so no backbone
+    except Exception:  # noqa: BLE001 - the class tokenizers raises for a part written in Python
+        return b"Python"  # must be a later change: a tokenizer with such a part cannot be loaded

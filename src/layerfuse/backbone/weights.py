@@ -1,4 +1,4 @@
-"""Which files of a folder make up a model, and their digest."""
+"""The files of a folder that make up a model, and their digest."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ def digest(path: Path) -> str:
     Raises
     ------
     BackboneLoadError
-        If a folder lacks its configuration or safetensors weights, or holds an adapter.
+        If a folder lacks its configuration or safetensors weights, or contains an adapter.
     """
     total = hashlib.sha256()
     for file in [path] if path.is_file() else model_files(path):
@@ -23,19 +23,19 @@ def digest(path: Path) -> str:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """Return the configuration and the weights in a folder.
+    """Return the configuration and weight files of a folder.
 
     Raises
     ------
     BackboneLoadError
-        If one of the two is missing, an adapter lies beside them, or an index names other files.
+        If one of them is missing, the folder has an adapter, or an index names other files.
     """
     if (folder / "adapter_config.json").is_file():
-        # With peft installed transformers applies it, without it does not, both without a word.
+        # transformers applies it if peft is installed, and ignores it otherwise, both silently.
         raise BackboneLoadError(
-            f"{folder} holds an adapter (adapter_config.json), which is not read. Merge it into "
-            "the weights, as by merge_and_unload() of peft, and save these; or, to go on without "
-            "it, take adapter_config.json and adapter_model.safetensors out of the folder."
+            f"{folder} contains an adapter (adapter_config.json), which is not supported. Merge it "
+            "into the weights, for example with merge_and_unload() of peft, and save them. To use "
+            "the model without it, remove adapter_config.json and adapter_model.safetensors."
         )
     weights = sorted(folder.glob("*.safetensors"))
     if not (folder / "config.json").is_file() or not weights:
@@ -45,12 +45,12 @@ def model_files(folder: Path) -> list[Path]:
             if any(path.parent.glob("*.safetensors"))  # a folder 1_Pooling has a configuration too
         )
         hint = (
-            f"A model may lie in the folder {inside[0]} inside it."
+            f"Its subfolder {inside[0]} may contain a model."
             if len(inside) == 1
-            else "Weights in other formats are not read, since they can run code."
+            else "Weights in other formats are not read, because they can run code."
         )
         raise BackboneLoadError(
-            f"{folder} is no model folder: expected config.json and *.safetensors, found "
+            f"{folder} is not a model folder: expected config.json and *.safetensors, found "
             f"{', '.join(sorted(p.name for p in folder.iterdir())) or 'nothing'}. {hint}"
         )
     read_files(folder)
@@ -58,12 +58,12 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def read_files(folder: Path) -> list[Path]:
-    """Return the files of weights that transformers reads: one, or those that an index names.
+    """Return the weight files that transformers reads: one, or those that an index names.
 
     Raises
     ------
     BackboneLoadError
-        If the index names files that do not lie beside it, which no digest would hold.
+        If the index is damaged, or names files outside the folder, which no digest would cover.
     """
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if whole.is_file() or not index.is_file():
@@ -72,14 +72,14 @@ def read_files(folder: Path) -> list[Path]:
         names = {str(name) for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
     except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise BackboneLoadError(
-            f"{index} is no index of weights: {type(err).__name__}: {err}"
+            f"{index} is not an index of weights: {type(err).__name__}: {err}"
         ) from err
     for name in sorted(names):
         if not (folder / name).is_file():
             raise BackboneLoadError(f"{folder} lacks {name}, which {index.name} names.")
         if Path(name).name != name or not name.endswith(".safetensors"):
             raise BackboneLoadError(
-                f"{index} names {name}. Expected *.safetensors files beside it: others are not "
-                "part of what the model is known by."
+                f"{index} names {name}. Expected only *.safetensors files in the same folder, "
+                "because the model's digest covers no others."
             )
     return [folder / name for name in sorted(names)]

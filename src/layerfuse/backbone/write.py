@@ -1,4 +1,4 @@
-"""Write model and tokenizer as transformers reads them, or say in one way that the disk refuses."""
+"""Writes model and tokenizer for transformers; every failure of the disk is an ``OSError``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,52 +14,52 @@ def write_model(model: Any, tokenizer: Any, folder: Path) -> None:
     Parameters
     ----------
     model : PreTrainedModel
-        Nobody may run it meanwhile.
+        Must not be run by another thread.
     tokenizer : PreTrainedTokenizerFast
         Its tokenizer.
     folder : Path
-        Made if need be.
+        Created if necessary.
 
     Raises
     ------
     OSError
-        If the disk refuses, or the folder's name is no UTF-8.
+        If writing fails, or the folder's name is not valid UTF-8.
     """
     try:
         with _as_loaded(model):
             model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     except Exception as err:
-        # How the two libraries in Rust tell what the disk says: the second has no error of its own.
+        # For I/O errors, safetensors raises SafetensorError, and tokenizers a bare Exception.
         if isinstance(err, SafetensorError) or type(err) is Exception:
             raise OSError(f"{folder} cannot be written: {err}") from err
-        if isinstance(err, UnicodeEncodeError):  # tokenizers takes no other paths
-            raise OSError(f"{folder!r} cannot be written: its name is no UTF-8.") from err
+        if isinstance(err, UnicodeEncodeError):  # tokenizers accepts only UTF-8 paths
+            raise OSError(f"{folder!r} cannot be written: its name is not valid UTF-8.") from err
         raise
 
 
 @contextmanager
 def _as_loaded(model: Any) -> Iterator[None]:
-    """Undo for a while what a model does to its weights when it runs for the first time.
+    """Temporarily undo the rescaling of weights that RWKV does in its first forward pass.
 
-    RWKV divides those of deeper blocks by powers of 2, and would do so again to what was saved.
+    RWKV divides the weights of deeper blocks by powers of 2, and would divide saved ones again.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Of any family; all but RWKV stay as they are. Its turn must be held.
+        Model of any family; all but RWKV are left unchanged. ``Blocks.turn`` must be held.
 
     Yields
     ------
     None
-        While it lasts.
+        While it is active.
     """
     if model.config.model_type != "rwkv":
         yield
         return
     was_rescaled = model.layers_are_rescaled
     model.train()
-    model._rescale_layers()  # noqa: SLF001 - the forward pass alone calls it in public
+    model._rescale_layers()  # noqa: SLF001 - no public method does this
     model.eval()
     try:
         yield
