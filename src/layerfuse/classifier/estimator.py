@@ -48,8 +48,8 @@ class FusionClassifier(
         Scores a layer for these labels; higher is better.
     selector : SelectorChoice
         Chooses layers, as in ``select_layers``. ``auto`` is ``upper_top``; from 2,000 texts on, it
-        takes fewer layers unless more significantly lower the held-out log loss (not if ``fusion``
-        combines sources). If ``residual_*`` would get one source, the best layer of each is added.
+        takes fewer layers unless more clearly lower the held-out log loss (not if ``fusion``
+        combines sources). If ``residual_*`` would get one source, the best of each other is added.
     k : int, optional
         Number of layers, as in ``select_layers``. Default: the selector's.
     max_ms, max_mb : float, optional
@@ -59,7 +59,7 @@ class FusionClassifier(
     head : HeadChoice
         ``auto`` validates ridge, logistic regression and their blend on the training texts.
     lexical : "auto" or bool
-        Ensemble the head with a TF-IDF head; ``auto``: if that lowers the held-out log loss.
+        Ensemble the head with a TF-IDF head; ``auto``: if that clearly lowers held-out log loss.
     class_weight : "balanced", dict or None
         Weight of each class by label.
     prompt : str or sequence of str
@@ -293,7 +293,7 @@ class FusionClassifier(
         -------
         FusionClassifier
             Predicts as the saved one did; bit for bit with the same machine, threads and kernel
-            (``LAYERFUSE_KERNEL`` pins it). Its ``backbones`` are only those in use.
+            (``LAYERFUSE_KERNEL`` pins it). Its ``backbones`` are those in use, also for a refit.
 
         Raises
         ------

@@ -5,8 +5,7 @@ import json
 import re
 
 # HTML, XML and terminals cannot show these characters; some would end a file or control a terminal.
-# Directional marks are included because they would reverse the text after them; words do not need
-# them.
+# Directional marks would reverse the text after them, and no word needs them.
 _UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 # Characters with a meaning in Markdown.
