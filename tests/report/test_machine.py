@@ -41,6 +41,8 @@ def test_a_healthy_machine_needs_no_advice():
         ("memory", {"available_bytes": 2**30}, "Less than 2 GiB of memory"),
         ("cache", {"writable": False}, "/cache cannot be written: set LAYERFUSE_CACHE"),
         ("cache", {"free_bytes": 2**20}, "layerfuse cache prune"),
+        # Without one of these, prune removes only what killed runs left.
+        ("cache", {"free_bytes": 2**20}, "prune with a backbone, --older-than-days or --all"),
         ("gpu", {"driver": True}, "install a CUDA build"),
         ("network", {"hub": False}, r"local folders, or packaged models \(layerfuse models\)"),
         ("network", {"hub": False, "package_index": False}, "use local folders.$"),

@@ -125,7 +125,10 @@ def _advise_space(memory: Mapping[str, Any], cache: Mapping[str, Any]) -> list[s
             f"{cache['folder']} cannot be written: set LAYERFUSE_CACHE to a writable folder."
         )
     elif cache["free_bytes"] < _LITTLE_BYTES:
-        advice.append(f"Less than 2 GiB are free at {cache['folder']}: run layerfuse cache prune.")
+        advice.append(
+            f"Less than 2 GiB are free at {cache['folder']}: remove embeddings by layerfuse cache "
+            "prune with a backbone, --older-than-days or --all."
+        )
     return advice
 
 
