@@ -1,4 +1,7 @@
-"""Token and padding ids, checked against the embedding table; others would crash the process."""
+"""Token and padding ids, checked against the embedding table.
+
+An id without a row would raise ``index out of range``, or on a GPU end the process.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -56,7 +56,7 @@ def choose_layers(
     -------
     LayerChoice
         Scores of all layers. As in ``fit``, embedding outputs that are equal for all texts, such as
-        those of a first token, are never selected and have no stability.
+        those of a first token, are never selected; their share in the stability is 0.
 
     Raises
     ------

@@ -126,8 +126,9 @@ def gain_in_errors(gains: PerText, weights: PerText, groups: np.ndarray | None =
     Returns
     -------
     float
-        Above 1 by chance in one of six samples of texts. Infinite if all texts gain the same; 0 if
-        the mean is below a millionth of a nat, which may be the imprecision of a search.
+        Above 1 by chance in one of six samples of texts. Negative if the mean is a loss; infinite,
+        with the sign of the mean, if all texts gain the same; 0 if the mean is less than a
+        millionth of a nat from 0, which may be the imprecision of a search.
 
     Source
     ------

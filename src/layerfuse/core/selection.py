@@ -74,7 +74,7 @@ class Stability:
     Parameters
     ----------
     refs : tuple of LayerRef
-        Every layer that could be chosen.
+        Every layer that was scored; one that was not a candidate has a share of 0.
     shares : tuple of float
         Share of the resamples in which each was chosen, 0 to 1.
     standard_errors : tuple of float
@@ -117,7 +117,7 @@ class Stability:
         Raises
         ------
         LayerError
-            If the layer was not a candidate.
+            If the layer is not among ``refs``.
         """
         if ref not in self.refs:
             msg = f"{ref} was not resampled. Resampled: {', '.join(map(str, self.refs))}."

@@ -47,7 +47,8 @@ class BackboneSpec:
     extraction_version : int
         Version of the extraction code.
     blocks : str
-        Path of the block list, if the user named one; empty if it was found automatically.
+        Path of the block list, if the user named another than the one found automatically; else
+        empty.
     code : str
         Digest of the Python code that came with the weights and was run, if any.
     """

@@ -57,7 +57,7 @@ class Cooccurrence:
     def fit_fuse(
         cls, blocks: Sequence[Block], refs: Sequence[LayerRef], supervision: Supervision
     ) -> tuple["Cooccurrence", Features]:
-        """Fit axes and scales, and fuse each training text on axes that did not see it.
+        """Fit axes and scales, and fuse the training texts; few, each on axes that did not see it.
 
         Axes of few texts span these texts fully and new ones only in part, so the products of new
         texts would be smaller.
@@ -130,8 +130,9 @@ def _folds(supervision: Supervision) -> Folds:
 def _as_unseen(common: CommonAxes, raw: Block, folds: Folds, random_state: int) -> Features:
     """Return the products of each training text on axes that were fitted without it.
 
-    Each fold has other axes, but inner products do not depend on the basis of a space. Texts are
-    centred by the mean of the fold, because the mean of all texts includes those left out.
+    Without folds, the axes are those of all texts. Each fold has other axes, but inner products do
+    not depend on the basis of a space. Texts are centred by the mean of the fold, because the mean
+    of all texts includes those left out.
     """
     products = inner_products(common.stacked(raw))
     for train, rest in folds:

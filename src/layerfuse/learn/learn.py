@@ -52,7 +52,7 @@ def learn(
     FeatureError
         If the loss is not finite; names the input with the largest values.
     ShapeError
-        If inputs, labels, weights or names differ in number.
+        If inputs, labels and weights differ in length, or there is not one name per input.
 
     Source
     ------

@@ -34,9 +34,9 @@ def measure_prediction(
     """Measure the costs of prediction.
 
     The classifier is saved with its backbones and loaded by a fresh process, so that memory
-    contains only what prediction needs and all caches are cold. Times depend on this machine, its
-    load and the kernel that this process found fastest. Memory varies by a few per cent, all else
-    hardly.
+    contains only what prediction needs and no cache is warm from fitting. One text is predicted
+    first, outside the measurement. Times depend on this machine, its load and the kernel that this
+    process found fastest. Memory varies by a few per cent, all else hardly.
 
     Parameters
     ----------

@@ -50,8 +50,9 @@ def budget(scores: LayerScores, limits: Budget, k: int | None = None) -> Selecti
     limits : Budget
         Costs and limits.
     k : int, optional
-        Layers per chosen backbone, or fewer if fewer are affordable. Default: all affordable layers
-        within one standard error of the best affordable one.
+        Layers per chosen backbone, or fewer if it has fewer up to its cut. Default: all layers up
+        to the cut that are within one standard error of the best of them. The cut is at the best
+        layer, so deeper ones are not among them, even if they are affordable.
 
     Returns
     -------
