@@ -17,7 +17,7 @@ _ROUNDS = 3  # the fastest counts, because other load only adds time
 def measure_costs(backbone: Backbone, texts: Sequence[str], *, random_state: int = 0) -> DepthCosts:
     """Measure time per text and count bytes of weights, by depth.
 
-    Time is measured on 64 of the texts, at the first and at the deepest layer. The difference is
+    Time is measured on 64 of the texts, at layer 0 and at the deepest layer. The difference is
     divided evenly between the blocks, because the blocks of a backbone are alike. It depends on
     this machine and its present load.
 

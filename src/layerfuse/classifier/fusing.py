@@ -154,7 +154,7 @@ def fuse_best(
     Returns
     -------
     selection : Selection
-        The chosen selection; its reason gives the losses of all.
+        The chosen selection; if several were compared, its reason gives their losses.
     fused : FusedHead
         Fitted on this selection.
     """

@@ -97,12 +97,14 @@ def predict_all(trial: Trial, fusions: Sequence[FusionName] = ()) -> Iterator[Pr
     Yields
     ------
     Predicted
-        In this order: TF-IDF; the last, the middle and the best layer of each backbone; the best
-        layer of all; the mean of all layers of each backbone; all last layers concatenated; each
+        TF-IDF; the last, the middle and the best layer of each backbone; with several backbones
+        also the best layer of all, right after the same of its backbone; the mean of all layers of
+        each backbone, concatenated; with several backbones all last layers concatenated; each
         further fusion, with the TF-IDF head if the classifier has it (a fusion that cannot combine
         the chosen layers is left out with a warning); the chosen layers of the backbone with the
         best layer, if there are others; the classifier without its TF-IDF head, unless that was
-        switched off; the classifier. Best layers have the highest score on the training texts.
+        switched off; last, the classifier. Best layers have the highest score on the training
+        texts.
     """
     texts, tests = trial.split.texts, trial.split.test_texts
     probabilities = predict_tfidf(texts, trial.supervision, tests)

@@ -53,7 +53,7 @@ def learning_curve(
     -------
     tuple of CurvePoint
         Per size, the classifier, the best layer by its score on the drawn texts, and the last layer
-        of its backbone. At the end, the same three on all texts.
+        of its backbone. At the end, the same three on all texts, unless a size has all of them.
 
     Raises
     ------
