@@ -227,7 +227,7 @@ def test_more_layers_than_there_are(server, fit):
     done = server(*fit, "--selector", "best", "-k", "9")
 
     assert done.code == 2
-    assert "k=9 of encoder: " in done.err.splitlines()[-1]
+    assert "k=9, but there are 8 layers in encoder." in done.err.splitlines()[-1]
     assert "Traceback" not in done.err
 
 

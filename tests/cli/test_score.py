@@ -168,8 +168,8 @@ def test_a_label_column_that_is_named_is_read_though_nothing_asks_for_labels(
     [
         (["--criterion", "prob"], "Did you mean 'probe'?"),
         (["--selector", "gredy"], "Did you mean 'greedy'?"),
-        (["-k", "5"], "k=5 of encoder: 4 layers. Choose 1 to 4."),
-        (["-k", "5", "--selector", "top"], "k=5 of all backbones: 4 layers"),
+        (["-k", "5"], "k=5, but there are 4 layers in encoder. Choose 1 to 4."),
+        (["-k", "5", "--selector", "top"], "k=5, but there are 4 layers in all backbones."),
         (["--selector", "budget"], "the selector 'budget' and a limit belong together"),
         (["--max-ms", "3"], "the selector 'budget' and a limit belong together"),
         (["--plot", "nowhere/out.svg"], "nowhere/out.svg cannot be written: there is no folder /"),
