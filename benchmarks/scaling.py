@@ -88,7 +88,7 @@ def _one(args: argparse.Namespace) -> dict:
     known = Supervision.of(classes)
     for head in ("ridge", "logistic"):
         stages[f"{head} head"] = record.seconds(lambda h=head: fit_head(fused, known, head=h))
-    stages["lexical head"] = record.seconds(
+    stages["TF-IDF head"] = record.seconds(
         lambda: fit_lexical(texts, Supervision.of(classes, groups=repeat_groups(texts)))
     )
     cost = meter.overhead()

@@ -220,7 +220,8 @@ def scaling() -> str:
         ]
         for line in lines
     ]
-    return _table(["texts", "fit, s", *[f"{s}, s" for s in stages], "memory, MiB"], rows)
+    names = [stage.replace("lexical", "TF-IDF") for stage in stages]  # as earlier lines call it
+    return _table(["texts", "fit, s", *[f"{name}, s" for name in names], "memory, MiB"], rows)
 
 
 def endless() -> str:
