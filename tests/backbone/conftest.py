@@ -1,6 +1,6 @@
 """Every family as a tiny model with random weights and a real Rust tokenizer, built once.
 
-What several test files need comes as a fixture, so that they run under every import mode.
+What several test files need is a fixture, so that they run under every import mode.
 """
 
 from collections.abc import Callable
@@ -149,7 +149,7 @@ class Family:
     causal: bool = False
     norm: str = ""
     shared: bool = False
-    offset: int = 0  # positions that the model's own counting loses
+    offset: int = 0  # positions lost because the model counts from the padding id
 
 
 FAMILIES = [

@@ -18,7 +18,7 @@ LOCAL = "sliding_attention"
 
 def plain_attentions(backbone, text):
     """(head, query, key) weights of every layer, as plain transformers gives them for one text."""
-    model = copy.deepcopy(backbone.model)  # asking leaves hooks on it
+    model = copy.deepcopy(backbone.model)  # output_attentions leaves hooks on the model
     if model.config._attn_implementation != "eager":
         model.set_attn_implementation("eager")
     batch = backbone.tokenizer(text, return_tensors="pt")
@@ -36,12 +36,12 @@ def may_look(family, layer, query, key):
     options = family.options
     if family.causal and key > query:
         return False
-    if family.name == "modernbert":  # every second layer, from the first, looks at all
+    if family.name == "modernbert":  # layers 0, 2, 4, ... attend to all tokens
         is_global = (layer - 1) % options["global_attn_every_n_layers"] == 0
         return is_global or abs(key - query) <= options["local_attention"] // 2
     if family.name == "mistral":
         return query - key < options["sliding_window"]
-    if family.name == "gemma2":  # every second layer, from the second, looks at all
+    if family.name == "gemma2":  # layers 1, 3, 5, ... attend to all tokens
         return layer % 2 == 0 or query - key < options["sliding_window"]
     if family.name == "gemma3":
         is_global = layer % options["sliding_window_pattern"] == 0
@@ -58,13 +58,15 @@ def slow_entropy(family, layer, weights):
             continue
         for head in range(n_heads):
             row = [float(weights[head, query, key]) for key in visible]
-            assert math.isclose(sum(row), 1, abs_tol=1e-5)  # nothing outside what it may look at
+            assert math.isclose(
+                sum(row), 1, abs_tol=1e-5
+            )  # no weight outside the keys that it may attend to
             entropy = -sum(a * math.log(a) for a in row if a > 0)
             relative.append(entropy / math.log(len(visible)))
     return sum(relative) / len(relative) if relative else 0.0
 
 
-def test_equals_a_slow_reference_on_plain_transformers(backbone, family, tiny):
+def test_attention_entropy_equals_a_slow_reference_on_plain_transformers(backbone, family, tiny):
     found = attention_entropy(backbone, tiny.texts, progress=False)
     assert found.layers == tuple(range(1, backbone.spec.n_layers + 1))
     expected = [
@@ -78,7 +80,7 @@ def test_equals_a_slow_reference_on_plain_transformers(backbone, family, tiny):
     assert np.ptp(found.values) > 0.01  # models whose attention is uniform would prove little
 
 
-def test_windows_are_shorter_than_the_longest_text(tiny):
+def test_the_longest_test_text_exceeds_the_attention_windows(tiny):
     """Otherwise local attention would not be tested."""
     for name in ("modernbert", "mistral", "gemma2", "gemma3"):
         backbone = Backbone.from_pretrained(tiny.folder(name), device="cpu")
@@ -86,7 +88,7 @@ def test_windows_are_shorter_than_the_longest_text(tiny):
         assert n_tokens > 2 * 8
 
 
-def test_the_model_is_as_before(backbone, family, tiny):
+def test_attention_entropy_leaves_the_model_unchanged(backbone, family, tiny):
     hooks = [len(m._forward_hooks) for m in backbone.model.modules()]
     config = backbone.model.config.to_dict()
     way = backbone.model.config._attn_implementation
@@ -98,7 +100,7 @@ def test_the_model_is_as_before(backbone, family, tiny):
     np.testing.assert_array_equal(backbone.embed(tiny.texts).values, before)
 
 
-def test_an_error_inside_leaves_the_model_as_before(tiny, monkeypatch):
+def test_an_error_in_the_forward_pass_leaves_the_model_unchanged(tiny, monkeypatch):
     backbone = Backbone.from_pretrained(tiny.folder("llama"), device="cpu")
     way = backbone.model.config._attn_implementation
     assert way != "eager"
@@ -118,7 +120,7 @@ def test_an_error_inside_leaves_the_model_as_before(tiny, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["bert", "albert", "deberta-v3", "gemma3", "t5"])
-def test_batch_mates_and_padding_change_nothing(tiny, name, monkeypatch):
+def test_attention_entropy_is_independent_of_batch_and_padding(tiny, name, monkeypatch):
     backbone = Backbone.from_pretrained(tiny.folder(name), device="cpu")
     together = attention_entropy(backbone, tiny.texts, progress=False).values
     monkeypatch.setattr(backbone.budget, "tokens", 1)
@@ -127,7 +129,7 @@ def test_batch_mates_and_padding_change_nothing(tiny, name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["deberta-v3", "mpnet"])
-def test_attention_is_let_go_layer_by_layer(tiny, name):
+def test_attention_weights_are_freed_layer_by_layer(tiny, name):
     """These two return attention only with output_attentions, and then keep that of all layers."""
     import gc
 
@@ -147,14 +149,14 @@ def test_attention_is_let_go_layer_by_layer(tiny, name):
     assert alive == [0]
 
 
-def test_a_cut_backbone_measures_the_layers_it_has(bert, tiny):
+def test_attention_entropy_of_a_cut_backbone_covers_its_layers(bert, tiny):
     whole = attention_entropy(bert, tiny.texts, progress=False)
     part = attention_entropy(bert.cut(2), tiny.texts, progress=False)
     assert part.layers == (1, 2)
     np.testing.assert_allclose(part.values, whole.values[:, :2], atol=1e-6)
 
 
-def test_uniform_attention_is_one_and_a_single_key_zero():
+def test_entropy_of_uniform_attention_is_one_and_of_a_single_key_zero():
     n_tokens = 5
     uniform = torch.full((1, 2, n_tokens, n_tokens), 1 / n_tokens)
     picks = torch.eye(n_tokens).expand(1, 2, -1, -1)
@@ -169,7 +171,7 @@ def test_uniform_attention_is_one_and_a_single_key_zero():
     assert float(attention_entropies(mixed, mask)) == pytest.approx(0.5)
 
 
-def test_a_weight_that_rounds_to_zero_still_counts_as_seen():
+def test_a_key_whose_weight_rounds_to_zero_still_counts_as_visible():
     n_tokens = 4
     weights = torch.full((1, 1, n_tokens, n_tokens), 1 / n_tokens)
     weights[0, 0, 0] = torch.tensor([0.5, 0.5, 0.0, 0.0])
@@ -180,19 +182,19 @@ def test_a_weight_that_rounds_to_zero_still_counts_as_seen():
     assert float(attention_entropies(wide, mask)) == pytest.approx((expected + 1) / 2)
 
 
-def test_padding_that_attends_to_nothing_is_left_out():
+def test_padding_queries_without_visible_keys_are_left_out():
     weights = torch.full((1, 1, 3, 3), float("nan"))
     weights[0, 0, :2] = torch.tensor([0.5, 0.5, 0.0])
     assert float(attention_entropies(weights, torch.tensor([[1, 1, 0]]))) == pytest.approx(1)
 
 
-def test_text_of_one_token_counts_zero(tiny):
+def test_entropy_of_a_text_of_one_token_is_zero(tiny):
     backbone = Backbone.from_pretrained(tiny.folder("gpt2"), device="cpu")
     values = attention_entropy(backbone, ["", "a"], progress=False).values
     assert (values[0] == 0).all()
 
 
-def test_a_model_without_attention_is_named(tiny, tmp_path):
+def test_a_model_without_attention_is_refused_by_name(tiny, tmp_path):
     tokenizer = tiny.families["gpt2"].tokenizer()
     config = tf.MambaConfig(
         vocab_size=len(tokenizer), hidden_size=16, state_size=4, num_hidden_layers=2
@@ -205,7 +207,7 @@ def test_a_model_without_attention_is_named(tiny, tmp_path):
 
 
 @pytest.mark.unchecked
-def test_texts_are_checked(bert):
+def test_no_texts_and_missing_texts_are_refused(bert):
     with pytest.raises(DataError, match="at least one text"):
         attention_entropy(bert, [])
     with pytest.raises(DataError, match="row 2 is None"):

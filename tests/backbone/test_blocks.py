@@ -63,7 +63,7 @@ def test_blocks_of_known_families(tiny, name):
     assert backbone.blocks.shared == (name == "albert")
 
 
-def test_lists_of_other_lengths_and_lists_inside_blocks_are_passed_over():
+def test_lists_of_other_lengths_and_lists_inside_blocks_are_ignored():
     blocks = find_blocks(Model(blocks=3, adapters=5))
     assert (blocks.path, blocks.n_layers, len(blocks.outputs)) == ("blocks", 3, 3)
     assert (blocks.requested, find_blocks(Model(blocks=3, adapters=5), "blocks").requested) == (
@@ -72,7 +72,7 @@ def test_lists_of_other_lengths_and_lists_inside_blocks_are_passed_over():
     )
 
 
-def test_two_fitting_lists_are_an_error_that_names_them_and_a_path_cures_it():
+def test_two_block_lists_of_the_right_length_need_a_path_to_choose_one():
     model = Model(queries=3, documents=3, heads=2)
     with pytest.raises(BackboneLoadError, match="exactly one list of 3 blocks") as caught:
         find_blocks(model)
@@ -87,20 +87,20 @@ def test_two_fitting_lists_are_an_error_that_names_them_and_a_path_cures_it():
     assert found.n_layers == 3
 
 
-def test_model_without_a_fitting_list_is_an_error():
+def test_a_model_without_a_block_list_of_the_right_length_is_refused():
     with pytest.raises(BackboneLoadError, match=r"found 0.*the lists are: heads \(2\)"):
         find_blocks(Model(heads=2))
     with pytest.raises(BackboneLoadError, match="the lists are: none"):
         find_blocks(Model())
 
 
-def test_path_that_names_no_list_is_an_error():
+def test_a_path_that_is_not_a_list_is_refused():
     with pytest.raises(BackboneLoadError, match=r"blocks='embedding' is not a list.*blocks \(3\)"):
         find_blocks(Model(blocks=3), "embedding")
 
 
-def test_wrong_path_shows_when_the_model_runs():
-    """A list that never runs would leave the result empty; the tap raises an error."""
+def test_a_block_list_that_never_runs_is_an_error():
+    """Without the error, the result would have no rows."""
     model = Model(running="queries", queries=3, documents=3).requires_grad_(requires_grad=False)
     right, wrong = find_blocks(model, "queries"), find_blocks(model, "documents")
     ids = torch.tensor([[1, 2, 3]])
@@ -115,7 +115,7 @@ def test_wrong_path_shows_when_the_model_runs():
         tap.run(model, ids, torch.ones_like(ids))
 
 
-def test_hooks_are_gone_after_use_and_after_a_failure(bert):
+def test_hooks_are_removed_after_use_and_after_a_failure(bert):
     def hooks():
         return [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in bert.model.modules()]
 
@@ -128,25 +128,25 @@ def test_hooks_are_gone_after_use_and_after_a_failure(bert):
     assert hooks() == before
 
 
-def test_causality_is_told_from_the_first_token():
+def test_causal_attention_is_detected_from_the_first_token():
     same = torch.tensor([[1.0, 2.0], [1.0, 2.0]])
     assert is_causal(same)
     assert not is_causal(same + torch.tensor([[0.0, 0.0], [0.0, 0.01]]))
 
 
-def test_albert_whose_groups_hold_as_many_layers_as_it_has(tiny, tmp_path):
+def test_albert_with_as_many_layers_in_a_group_as_blocks(tiny, tmp_path):
     """The list inside the group fits by its length, but the group is what runs n_layers times."""
     folder = tiny.write("albert", tmp_path / "albert", inner_group_num=3)
     backbone = Backbone.from_pretrained(folder, pooling="mean", device="cpu")
     assert backbone.blocks.path == "encoder.albert_layer_groups"
-    # transformers reports the states inside a group too: three a layer here.
+    # transformers also reports the states inside a group, here three for each layer.
     states = tiny.run_plain(backbone.model, backbone.tokenizer, tiny.texts[1])[::3]
     got = backbone.embed(tiny.texts[1:2]).values[:, 0]
     want = [tiny.pool_plain(state, "mean") for state in states]
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
-def test_blocks_know_whether_they_are_shared():
+def test_blocks_that_are_called_many_times_are_marked_as_shared():
     blocks = nn.ModuleList([Block()])
     assert Blocks("b", blocks, tuple(blocks), 3).shared
     assert not Blocks("b", blocks, tuple(blocks), 1).shared

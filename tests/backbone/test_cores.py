@@ -36,14 +36,14 @@ def in_new_thread(run):
     return found[0]
 
 
-def test_results_come_in_order_whoever_is_done_first():
+def test_results_keep_their_order_whichever_thread_ends_first():
     with Cores(3) as cores:
         got = cores.map(lambda i: (time.sleep(0.01 * (i % 3)), i * i)[1], range(20))
     assert got == [i * i for i in range(20)]
 
 
 @pytest.mark.usefixtures("two_cores")
-def test_each_runs_on_one_core_and_nobody_else_notices():
+def test_each_worker_runs_on_one_core_and_other_threads_keep_theirs():
     together = threading.Barrier(2, timeout=10)  # passes only if two are here at once
 
     def run(_):
@@ -60,13 +60,13 @@ def test_each_runs_on_one_core_and_nobody_else_notices():
 
 
 @pytest.mark.parametrize(("n_cores", "works"), [(1, [1, 2]), (2, [1]), (2, [])])
-def test_without_work_for_two_no_thread_starts(n_cores, works):
+def test_a_single_task_or_core_starts_no_thread(n_cores, works):
     with Cores(n_cores) as cores:
         got = cores.map(lambda _: threading.get_ident(), works)
     assert set(got) <= {threading.get_ident()}
 
 
-def test_an_error_comes_after_all_that_had_started_and_work_goes_on():
+def test_an_error_is_raised_after_running_tasks_end_and_cores_stay_usable():
     done = []
 
     def run(i):
@@ -99,7 +99,7 @@ def threads_that_read(monkeypatch) -> set[int]:
 
 @pytest.mark.usefixtures("two_cores")
 @pytest.mark.parametrize("family", ["bert", "deberta-v3", "albert", "llama", "t5"])
-def test_layers_are_those_of_one_batch_after_the_other(tiny, many_texts, family, monkeypatch):
+def test_parallel_batches_give_the_layers_of_sequential_ones(tiny, many_texts, family, monkeypatch):
     backbone = Backbone.from_pretrained(tiny.folder(family), pooling="mean", device="cpu")
     threads = threads_that_read(monkeypatch)
     monkeypatch.setattr(backbone.budget, "tokens", 64)
@@ -112,10 +112,10 @@ def test_layers_are_those_of_one_batch_after_the_other(tiny, many_texts, family,
 
 
 @pytest.mark.usefixtures("two_cores")
-def test_a_model_that_keeps_states_reads_one_batch_at_a_time(
+def test_a_model_that_keeps_states_runs_one_batch_at_a_time(
     tiny, many_texts, tmp_path, monkeypatch
 ):
-    """Two at once add states of batches of different sizes: an error on machines with two cores."""
+    """Two batches at once would add states of different sizes: an error with two cores."""
     options = {
         "hidden_size": 32,
         "num_hidden_layers": 3,
@@ -136,7 +136,7 @@ def test_a_model_that_keeps_states_reads_one_batch_at_a_time(
 
 @pytest.mark.usefixtures("two_cores")
 @pytest.mark.filterwarnings("ignore:.*longer than max_tokens")
-def test_memory_for_one_batch_but_not_for_two(tiny, monkeypatch):
+def test_batches_run_one_by_one_if_memory_suffices_for_one_only(tiny, monkeypatch):
     """Parallel batches fail, even of one text each; they run later, one after another."""
     backbone = Backbone.from_pretrained(tiny.folder("bert"), device="cpu")
     texts = [f"the w{i} " * 40 for i in range(8)]
@@ -164,7 +164,7 @@ def texts_of(lengths):
 
 @pytest.mark.parametrize("n_cores", [1, 2, 5])
 @pytest.mark.parametrize("n_texts", [1, 7, 100, 3000])
-def test_batches_hold_every_text_once_within_the_budget(n_cores, n_texts):
+def test_each_text_is_in_exactly_one_batch_within_the_token_budget(n_cores, n_texts):
     tokens = texts_of(np.random.default_rng(n_texts).integers(1, 90, n_texts))
     rest, seen = tokens.longest_first(), []
     while len(rest):
@@ -177,7 +177,7 @@ def test_batches_hold_every_text_once_within_the_budget(n_cores, n_texts):
     np.testing.assert_array_equal(seen, tokens.longest_first())
 
 
-def test_the_last_batches_are_even_and_few_texts_are_not_torn_apart():
+def test_the_last_batches_are_equal_in_size_and_few_texts_stay_one_batch():
     tokens = texts_of([10] * 130)  # one and a third of a batch
     sizes = [len(batch) for batch in tokens.batches(tokens.longest_first(), 1000, 2)]
     assert sizes == [65, 65]

@@ -6,7 +6,7 @@ from layerfuse.backbone import Backbone, measure_costs
 
 
 @pytest.mark.parametrize("kind", ["tiny_encoder", "tiny_decoder"])
-def test_bytes_are_those_that_a_cut_keeps(kind, request, toy_texts):
+def test_weight_bytes_at_each_depth_are_those_that_a_cut_keeps(kind, request, toy_texts):
     backbone = Backbone.from_pretrained(request.getfixturevalue(kind), device="cpu")
     costs = measure_costs(backbone, toy_texts)
     kept = [
@@ -17,14 +17,14 @@ def test_bytes_are_those_that_a_cut_keeps(kind, request, toy_texts):
     assert kept[1] < kept[3]
 
 
-def test_a_cut_backbone_costs_what_the_whole_one_does_up_to_there(tiny_encoder, toy_texts):
+def test_costs_of_a_cut_backbone_equal_those_of_the_whole_up_to_its_depth(tiny_encoder, toy_texts):
     whole = Backbone.from_pretrained(tiny_encoder, device="cpu")
     cut = measure_costs(whole.cut(2), toy_texts)
     assert cut.weight_bytes == measure_costs(whole, toy_texts).weight_bytes[:3]
     assert cut.backbone == whole.name
 
 
-def test_time_is_shared_out_evenly_between_the_blocks(tiny_encoder, toy_texts, monkeypatch):
+def test_time_is_divided_evenly_among_the_blocks(tiny_encoder, toy_texts, monkeypatch):
     ticks = iter([0.0, 0.48, 1.0, 1.24, 2.0, 2.36, 3.0, 4.2, 5.0, 5.96, 6.0, 7.2])
     backbone = Backbone.from_pretrained(tiny_encoder, device="cpu")
     monkeypatch.setattr("layerfuse.backbone.costs.time.perf_counter", lambda: next(ticks))

@@ -50,7 +50,9 @@ def test_only_needed_blocks_run(backbone, embedded, tiny):
             np.testing.assert_allclose(got[:, 0], embedded[rows, 0], atol=1e-5)
 
 
-def test_cut_is_smaller_shares_tensors_and_leaves_the_original(backbone, family, embedded, tiny):
+def test_a_cut_is_smaller_shares_tensors_and_leaves_the_original_unchanged(
+    backbone, family, embedded, tiny
+):
     before = {name: id(p) for name, p in backbone.model.named_parameters()}
     config = copy.deepcopy(backbone.model.config.to_dict())
     pointers = {p.data_ptr() for p in backbone.model.parameters()}
@@ -72,7 +74,7 @@ def test_cut_is_smaller_shares_tensors_and_leaves_the_original(backbone, family,
     np.testing.assert_array_equal(backbone.embed(tiny.texts).values, embedded)
 
 
-def test_saved_cut_is_loaded_bit_equal(backbone, family, tiny, tmp_path):
+def test_a_saved_cut_is_loaded_bit_for_bit(backbone, family, tiny, tmp_path):
     cut = backbone.cut(2)
     cut.save(tmp_path)
     names = {path.name for path in tmp_path.rglob("*")}
@@ -86,14 +88,14 @@ def test_saved_cut_is_loaded_bit_equal(backbone, family, tiny, tmp_path):
     np.testing.assert_array_equal(loaded.embed(tiny.texts).values, cut.embed(tiny.texts).values)
 
 
-def test_whoever_may_read_the_folder_may_read_its_weights(bert, tmp_path):
+def test_saved_weights_have_the_permissions_of_the_other_files(bert, tmp_path):
     bert.cut(1).save(tmp_path)
     modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
     assert modes["model.safetensors"] == modes["backbone.json"]
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
-def test_a_disk_that_refuses_is_an_error_of_the_system(bert, tmp_path, file):
+def test_a_file_that_cannot_be_written_is_an_oserror(bert, tmp_path, file):
     (tmp_path / file).mkdir()  # both are written in Rust, by libraries with errors of their own
     with pytest.raises(OSError, match=f"{tmp_path.name} cannot be written: "):
         bert.save(tmp_path)
@@ -162,7 +164,7 @@ ZAMBA2 = {
         ("DebertaV2Config", {"pos_att_type": ["p2c", "c2p"], "relative_attention": True}),
     ],
 )
-def test_what_follows_from_the_number_of_blocks_stays(tiny, tmp_path, config, options):
+def test_a_cut_keeps_settings_that_depend_on_the_number_of_blocks(tiny, tmp_path, config, options):
     kind = getattr(tf, config, None)
     if kind is None:
         pytest.skip("the release of transformers does not know it")
@@ -190,7 +192,7 @@ def test_what_follows_from_the_number_of_blocks_stays(tiny, tmp_path, config, op
             np.testing.assert_allclose(got, want[: one.deepest + 1], atol=1e-5)
 
 
-def test_a_folder_whose_configuration_counts_what_is_left_is_loaded_too(bert, tiny, tmp_path):
+def test_a_folder_whose_configuration_counts_only_kept_blocks_loads(bert, tiny, tmp_path):
     """Earlier versions saved folders without digests."""
     bert.cut(2).save(tmp_path)
     identity = json.loads((tmp_path / "backbone.json").read_text("utf-8"))
@@ -205,14 +207,14 @@ def test_a_folder_whose_configuration_counts_what_is_left_is_loaded_too(bert, ti
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"spec": {}}'])
-def test_folder_that_save_did_not_write_is_refused(tmp_path, content):
+def test_a_folder_not_written_by_save_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "backbone.json").write_text(content, "utf-8")
     with pytest.raises(BackboneLoadError, match="is not a saved backbone"):
         Backbone.load(tmp_path)
 
 
-def test_who_loads_a_plain_model_is_told_how(bert, tmp_path):
+def test_loading_a_plain_model_points_to_from_pretrained(bert, tmp_path):
     bert.save(tmp_path)
     (tmp_path / "backbone.json").unlink()
     with pytest.raises(BackboneLoadError, match=r"Load it with Backbone\.from_pretrained"):

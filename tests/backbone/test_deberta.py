@@ -41,13 +41,15 @@ def random_model(**options):
 @FAMILIES
 @pytest.mark.parametrize("tokens", [1, 1000])
 @pytest.mark.filterwarnings("ignore:.*longer than max_tokens")
-def test_layers_are_those_of_transformers(tiny, texts, family, tokens, monkeypatch):
+def test_layers_of_attention_by_distance_equal_those_of_transformers(
+    tiny, texts, family, tokens, monkeypatch
+):
     backbone = Backbone.from_pretrained(tiny.folder(family), device="cpu")
     monkeypatch.setattr(backbone.budget, "tokens", tokens)
     got = backbone.embed(texts).values
     monkeypatch.setattr(embed, "attention_by_distance", lambda _: contextlib.nullcontext())
     want = backbone.embed(texts).values
-    assert not np.array_equal(got, want)  # they differ in rounding: both ways have run
+    assert not np.array_equal(got, want)  # rounding differs, so both implementations have run
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
@@ -55,7 +57,9 @@ def test_layers_are_those_of_transformers(tiny, texts, family, tokens, monkeypat
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize(("buckets", "farthest"), [(-1, -1), (-1, 4), (4, 20)])
 @torch.inference_mode()
-def test_whatever_terms_and_buckets_a_configuration_asks_for(terms, shared, buckets, farthest):
+def test_any_position_terms_and_buckets_give_the_layers_of_transformers(
+    terms, shared, buckets, farthest
+):
     model = random_model(
         pos_att_type=terms,
         share_att_key=shared,
@@ -80,7 +84,7 @@ def test_whatever_terms_and_buckets_a_configuration_asks_for(terms, shared, buck
 
 
 @pytest.mark.parametrize("give_weights", [False, True])
-def test_gradients_are_those_of_transformers(tiny, give_weights):
+def test_gradients_of_attention_by_distance_equal_those_of_transformers(tiny, give_weights):
     model = Backbone.from_pretrained(tiny.folder("deberta-v3"), device="cpu").model
     ids = torch.tensor([[2, 9, 8, 7, 3]])
     words = model.get_input_embeddings()(ids).detach()
@@ -96,7 +100,7 @@ def test_gradients_are_those_of_transformers(tiny, give_weights):
 
 
 @torch.inference_mode()
-def test_padding_in_half_precision_gives_numbers():
+def test_padding_in_half_precision_gives_finite_states():
     """All keys of a padding query are masked, and scores as low as -16 must not make that -inf."""
     model = random_model(pos_att_type=["p2c", "c2p"], position_buckets=4)
     for block in model.encoder.layer:
@@ -110,7 +114,7 @@ def test_padding_in_half_precision_gives_numbers():
         assert torch.isfinite(states[mask]).all()
 
 
-def test_the_product_of_each_pair_is_that_of_its_distance():
+def test_each_pair_of_tokens_gets_the_product_of_its_distance():
     n_texts, n_heads, n_tokens, size = 2, 3, 5, 4
     draw = torch.Generator().manual_seed(0)
     states = torch.randn(n_texts, n_tokens, n_heads, size, generator=draw).transpose(1, 2)
@@ -124,7 +128,7 @@ def test_the_product_of_each_pair_is_that_of_its_distance():
 
 
 @pytest.mark.parametrize("n_tokens", [1, 2, 27, 129, 200, 512])
-def test_distances_are_those_of_deberta_v3(n_tokens):
+def test_distance_buckets_equal_those_of_deberta_v3(n_tokens):
     """256 buckets over 512 positions: near ones one by one, far ones by the logarithm."""
     found = deberta._distances(n_tokens, 256, 256, 512, torch.device("cpu"))
     tokens = torch.zeros(n_tokens, 1)
@@ -137,7 +141,7 @@ def test_distances_are_those_of_deberta_v3(n_tokens):
 
 
 @FAMILIES
-def test_all_comes_back(tiny, family):
+def test_the_model_is_restored_after_attention_by_distance(tiny, family):
     model = Backbone.from_pretrained(tiny.folder(family), device="cpu").model
     changed = [model.encoder, *(block.attention.self for block in model.encoder.layer)]
     before = [dict(vars(module)) for module in changed]
@@ -150,7 +154,7 @@ def test_all_comes_back(tiny, family):
 
 
 @pytest.mark.parametrize("family", ["bert", "deberta-v2"])  # this one has absolute positions
-def test_others_stay_as_they_are(tiny, family):
+def test_other_models_are_left_unchanged(tiny, family):
     model = Backbone.from_pretrained(tiny.folder(family), device="cpu").model
     with deberta.attention_by_distance(model):
         assert "get_rel_pos" not in vars(model.encoder)

@@ -56,13 +56,13 @@ def test_reported_last_layer_is_the_raw_one_or_its_norm(backbone, family, tiny):
 
 
 def test_layers_and_poolings_differ(embedded):
-    """A test model whose layers were alike would let every other test pass."""
+    """If the layers of a test model were alike, the other tests could not fail."""
     flat = embedded.reshape(len(embedded), -1)
     apart = [np.abs(a - b).max() for i, a in enumerate(flat) for b in flat[:i]]
     assert min(apart) > 0.01
 
 
-def test_batch_mates_and_padding_change_nothing(backbone, embedded, tiny):
+def test_embeddings_are_independent_of_batch_and_padding(backbone, embedded, tiny):
     for position, text in enumerate(tiny.texts):
         alone = backbone.embed([text]).values[:, 0]
         np.testing.assert_allclose(embedded[:, position], alone, atol=ATOL, err_msg=text)

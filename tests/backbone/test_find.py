@@ -28,7 +28,7 @@ def refuse(error):
 
 
 @pytest.mark.unchecked
-def test_unknown_option_names_the_nearest(tiny):
+def test_an_unknown_option_is_refused_with_the_nearest_choice(tiny):
     with pytest.raises(UnknownOptionError, match=r"dtype='float23'.*Did you mean 'float32'"):
         Backbone.from_pretrained(tiny.folder("bert"), dtype="float23")
     with pytest.raises(UnknownOptionError, match=r"pooling='man'.*Did you mean 'mean'"):
@@ -39,7 +39,7 @@ def test_unknown_option_names_the_nearest(tiny):
         Backbone.from_pretrained(tiny.folder("bert"), pooling=["mean", "mean"])
 
 
-def test_local_folder(tiny):
+def test_a_local_folder_gives_name_origin_and_digest(tiny):
     folder = tiny.folder("bert")
     backbone = Backbone.from_pretrained(str(folder), device="cpu", name="mine")
     assert backbone.name == "mine"
@@ -48,7 +48,9 @@ def test_local_folder(tiny):
     assert find_source(folder).name == "bert"
 
 
-def test_no_bars_of_transformers_are_drawn_and_its_setting_stays(tiny, tmp_path, capsys):
+def test_loading_shows_no_progress_bar_of_transformers_and_keeps_its_setting(
+    tiny, tmp_path, capsys
+):
     def drawn():
         list(logging.tqdm(range(3)))
         return capsys.readouterr().err
@@ -60,7 +62,7 @@ def test_no_bars_of_transformers_are_drawn_and_its_setting_stays(tiny, tmp_path,
     assert drawn()
 
 
-def test_digest_follows_configuration_and_weights(copy_of):
+def test_the_digest_depends_on_configuration_and_weights_only(copy_of):
     folder = copy_of("bert")
     before = digest(folder)
     (folder / "notes.txt").write_text("nothing", "utf-8")
@@ -70,7 +72,7 @@ def test_digest_follows_configuration_and_weights(copy_of):
     assert digest(folder) != before
 
 
-def test_an_empty_name_is_not_the_working_folder(tiny, monkeypatch):
+def test_an_empty_name_is_refused_and_a_dot_is_the_working_folder(tiny, monkeypatch):
     monkeypatch.chdir(tiny.folder("bert"))
     assert Backbone.from_pretrained(".").name == "bert"
     with pytest.raises(BackboneLoadError, match="The name of a backbone is empty"):
@@ -103,7 +105,7 @@ def unreachable():
 
 
 @pytest.mark.parametrize("error", unreachable(), ids=lambda error: type(error).__name__)
-def test_name_found_nowhere_says_where_it_was_looked_for(monkeypatch, error):
+def test_a_name_found_nowhere_is_refused_with_the_places_searched(monkeypatch, error):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse(error))
     with pytest.raises(BackboneLoadError, match="'org/no-such' was found neither") as caught:
         Backbone.from_pretrained("org/no-such")
@@ -115,14 +117,14 @@ def test_name_found_nowhere_says_where_it_was_looked_for(monkeypatch, error):
     assert isinstance(caught.value, OSError)
 
 
-def test_hub_name_that_a_package_carries_is_hinted_at(monkeypatch):
+def test_an_unreachable_hub_name_suggests_the_packaged_model(monkeypatch):
     error = hub_errors.LocalEntryNotFoundError("no network")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse(error))
     with pytest.raises(BackboneLoadError, match="use the name 'all-MiniLM-L6-v2'"):
         Backbone.from_pretrained("sentence-transformers/all-MiniLM-L6-v2", offline=True)
 
 
-def test_hub_model_is_known_by_its_commit(tiny, tmp_path, monkeypatch):
+def test_a_hub_model_is_identified_by_its_commit(tiny, tmp_path, monkeypatch):
     asked = {}
     folder = shutil.copytree(tiny.folder("bert"), tmp_path / COMMIT)
 
@@ -148,7 +150,7 @@ def test_hub_model_is_known_by_its_commit(tiny, tmp_path, monkeypatch):
     assert (again.spec, again.origin) == (backbone.spec, "org/model")
 
 
-def test_python_files_are_fetched_only_if_trusted(tiny, tmp_path, monkeypatch):
+def test_python_files_of_the_hub_are_fetched_only_if_trusted(tiny, tmp_path, monkeypatch):
     asked = []
     folder = shutil.copytree(tiny.folder("bert"), tmp_path / COMMIT)
 
@@ -169,7 +171,7 @@ def test_hub_model_without_safetensors_is_refused(tmp_path, monkeypatch):
         Backbone.from_pretrained("org/model")
 
 
-def test_weights_that_can_run_code_are_not_read(copy_of):
+def test_pickled_weights_are_refused(copy_of):
     folder = copy_of("bert")
     weights = folder / "model.safetensors"
     torch.save(load_file(weights), folder / "pytorch_model.bin")
@@ -178,13 +180,13 @@ def test_weights_that_can_run_code_are_not_read(copy_of):
         Backbone.from_pretrained(folder)
 
 
-def test_empty_folder(tmp_path):
+def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(BackboneLoadError, match="found nothing"):
         Backbone.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("left", [(), ("tokenizer_config.json",)])
-def test_folder_without_tokenizer(copy_of, left):
+def test_a_folder_without_a_tokenizer_is_refused(copy_of, left):
     folder = copy_of("bert")
     for path in folder.glob("tokenizer*"):
         if path.name not in left:
@@ -193,14 +195,14 @@ def test_folder_without_tokenizer(copy_of, left):
         Backbone.from_pretrained(folder)
 
 
-def test_damaged_tokenizer(copy_of):
+def test_a_damaged_tokenizer_is_refused(copy_of):
     folder = copy_of("bert")
     (folder / "tokenizer.json").write_text('{"model":', "utf-8")
     with pytest.raises(BackboneLoadError, match=r"tokenizer in .* cannot be loaded"):
         Backbone.from_pretrained(folder)
 
 
-def test_missing_tensor_is_named(copy_of):
+def test_a_missing_tensor_is_refused_by_name(copy_of):
     folder = copy_of("bert")
     weights = load_file(folder / "model.safetensors")
     del weights["encoder.layer.1.output.dense.weight"]
@@ -209,7 +211,7 @@ def test_missing_tensor_is_named(copy_of):
         Backbone.from_pretrained(folder)
 
 
-def test_missing_pooler_does_not_matter(copy_of, bert, tiny):
+def test_a_missing_pooler_is_accepted(copy_of, bert, tiny):
     folder = copy_of("bert")
     weights = load_file(folder / "model.safetensors")
     kept = {name: tensor for name, tensor in weights.items() if "pooler" not in name}
@@ -220,7 +222,7 @@ def test_missing_pooler_does_not_matter(copy_of, bert, tiny):
 
 
 @pytest.mark.parametrize("damage", [b"", b"hello", b"\x00" * 100])
-def test_damaged_weights(copy_of, damage):
+def test_damaged_weights_are_refused(copy_of, damage):
     folder = copy_of("bert")
     (folder / "model.safetensors").write_bytes(damage)
     with pytest.raises(BackboneLoadError, match="cannot be loaded"):
@@ -230,14 +232,14 @@ def test_damaged_weights(copy_of, damage):
 @pytest.mark.parametrize(
     "config", [{}, {"model_type": "no-such-type"}, {"model_type": "bart"}], ids=str
 )
-def test_architecture_that_cannot_be_read(copy_of, config):
+def test_an_unreadable_architecture_is_refused(copy_of, config):
     folder = copy_of("bert")
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     with pytest.raises(BackboneLoadError):
         Backbone.from_pretrained(folder)
 
 
-def test_wrong_shapes(copy_of):
+def test_weights_whose_shapes_contradict_the_configuration_are_refused(copy_of):
     folder = copy_of("bert")
     path = folder / "config.json"
     config = json.loads(path.read_text("utf-8"))
@@ -247,13 +249,13 @@ def test_wrong_shapes(copy_of):
 
 
 @pytest.mark.parametrize("device", ["no-such-device", "cuda:99"])
-def test_device_that_is_not_there(tiny, device):
+def test_an_unavailable_device_is_refused(tiny, device):
     with pytest.raises(BackboneLoadError, match=f"device='{device}'"):
         Backbone.from_pretrained(tiny.folder("bert"), device=device)
 
 
-def test_encoder_decoder_is_read_as_its_encoder_alone(tiny, tmp_path):
-    """Of a whole T5 only the encoder is read: the same numbers as the encoder saved alone."""
+def test_only_the_encoder_of_an_encoder_decoder_is_read(tiny, tmp_path):
+    """A whole T5 gives the same numbers as its encoder saved alone."""
     alone = Backbone.from_pretrained(tiny.folder("t5"), device="cpu")
     config = type(alone.model.config).from_dict(
         {**alone.model.config.to_dict(), "is_encoder_decoder": True}

@@ -9,7 +9,7 @@ from layerfuse.backbone.flops import flops_per_text
 from layerfuse.core.errors import DataError
 
 WIDTH, INNER, LAYERS = 32, 48, 3  # of the tiny models
-ATTENTION = 4 * WIDTH  # of a pair of tokens: two products over all heads, two operations each
+ATTENTION = 4 * WIDTH  # for a pair of tokens: two products over all heads, two operations each
 
 
 def of_length(n_words):
@@ -28,7 +28,7 @@ BLOCK = {
     "t5": 4 * WIDTH**2 + 2 * WIDTH * INNER,
     "modernbert": 4 * WIDTH**2 + 3 * WIDTH * INNER,
     "opt": 4 * WIDTH**2 + 2 * WIDTH * INNER,
-    "llama": 3 * WIDTH**2 + 3 * WIDTH * INNER,  # half as many heads of keys and of values
+    "llama": 3 * WIDTH**2 + 3 * WIDTH * INNER,  # half as many heads for keys and values
     "mistral": 3 * WIDTH**2 + 3 * WIDTH * INNER,
     "gemma2": 3 * WIDTH**2 + 3 * WIDTH * INNER,
 }
@@ -44,7 +44,7 @@ def load(tiny):
 
 
 @pytest.mark.parametrize("name", BLOCK)
-def test_operations_are_those_of_weights_and_of_pairs_of_tokens(name, load, tiny):
+def test_flops_are_those_of_weights_and_pairs_of_tokens(name, load, tiny):
     backbone = load(name)
     lengths = [n_tokens(backbone, text) for text in tiny.texts]
     expected = np.mean([by_hand(name, n) for n in lengths])
@@ -52,7 +52,7 @@ def test_operations_are_those_of_weights_and_of_pairs_of_tokens(name, load, tiny
 
 
 @pytest.mark.parametrize("name", ["bert", "albert", "t5", "gpt2", "deberta-v3"])
-def test_a_cut_backbone_costs_as_much_less_as_it_has_fewer_blocks(name, load, tiny):
+def test_flops_of_a_cut_backbone_are_proportional_to_its_blocks(name, load, tiny):
     whole = load(name)
     one, two, three = (flops_per_text(whole.cut(i), tiny.texts) for i in (1, 2, 3))
     assert three == flops_per_text(whole, tiny.texts)
@@ -61,7 +61,7 @@ def test_a_cut_backbone_costs_as_much_less_as_it_has_fewer_blocks(name, load, ti
 
 
 @pytest.mark.parametrize("name", ["bert", "albert", "deberta-v2", "gpt-neox"])
-def test_lengths_between_those_counted_lie_on_lines(name, load, monkeypatch):
+def test_flops_between_counted_lengths_are_interpolated_linearly(name, load, monkeypatch):
     """Three are counted here, and all: they agree where operations grow with pairs of tokens."""
     backbone = load(name)
     texts = [of_length(n) for n in (1, 2, 3, 5, 5, 5)]
@@ -72,7 +72,7 @@ def test_lengths_between_those_counted_lie_on_lines(name, load, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["deberta-v2-conv", "deberta-v3"])
-def test_distances_of_deberta_are_near_the_lines(name, load):
+def test_interpolated_flops_of_deberta_are_close_to_counted_ones(name, load):
     """There is one less than twice as many as tokens, and far ones share eight buckets in v3."""
     backbone = load(name)
     texts = [of_length(n) for n in range(2, 40, 3)]
@@ -80,7 +80,7 @@ def test_distances_of_deberta_are_near_the_lines(name, load):
     assert flops_per_text(backbone, texts) == pytest.approx(exact, rel=0.01)
 
 
-def test_the_same_every_time_and_counters_beside_it_see_all(load, tiny):
+def test_flops_are_reproducible_and_seen_by_an_outer_counter(load, tiny):
     backbone = load("llama")
     first = flops_per_text(backbone, tiny.texts)
     backbone.embed(tiny.texts)
@@ -90,18 +90,18 @@ def test_the_same_every_time_and_counters_beside_it_see_all(load, tiny):
     assert flops_per_text(backbone, tiny.texts) == first
 
 
-def test_the_embedding_output_costs_no_product(load, tiny):
+def test_flops_of_the_embedding_output_are_zero(load, tiny):
     cut = load("bert").cut(0)
     assert flops_per_text(cut, tiny.texts) == 0
 
 
-def test_prompt_and_truncation_count_as_they_run(tiny):
+def test_flops_include_the_prompt_and_follow_truncation(tiny):
     folder = tiny.folder("bert")
     backbone = Backbone.from_pretrained(folder, device="cpu", prompt="the the ", max_tokens=10)
     assert flops_per_text(backbone, ["cat"]) == by_hand("bert", 5)
     assert flops_per_text(backbone, [of_length(30)]) == by_hand("bert", 10)
 
 
-def test_no_text_is_an_error(load):
+def test_no_texts_are_refused(load):
     with pytest.raises(DataError, match="at least one text"):
         flops_per_text(load("bert"), [])

@@ -21,7 +21,7 @@ def change(path, **fields):
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("content", ["[]", '"a"', "{"])
-def test_settings_of_another_kind_are_told_with_the_folder(copy_of, name, content):
+def test_an_invalid_json_file_is_refused_with_the_folder(copy_of, name, content):
     folder = copy_of("bert")
     (folder / name).write_text(content, "utf-8")
     with pytest.raises(BackboneLoadError, match=f"in {folder} cannot be loaded: .") as caught:
@@ -40,7 +40,7 @@ def test_settings_of_another_kind_are_told_with_the_folder(copy_of, name, conten
         ("tokenizer_config.json", "model_max_length", "512", "model_max_length='512' in .* number"),
     ],
 )
-def test_a_setting_that_is_wrong_is_told_with_what_is_wrong(copy_of, name, field, value, said):
+def test_a_wrong_setting_is_refused_with_the_reason(copy_of, name, field, value, said):
     folder = copy_of("bert")
     change(folder / name, **{field: value})
     with pytest.raises(BackboneLoadError, match=said) as caught:
@@ -49,7 +49,7 @@ def test_a_setting_that_is_wrong_is_told_with_what_is_wrong(copy_of, name, field
 
 
 @pytest.mark.parametrize("family", ["bert", "llama"])
-def test_a_padding_token_without_a_row_is_no_reason_to_refuse(copy_of, tiny, family):
+def test_a_padding_token_without_an_embedding_row_is_accepted(copy_of, tiny, family):
     folder = copy_of(family)
     want = Backbone.from_pretrained(folder, device="cpu")
     change(folder / "tokenizer_config.json", pad_token="[ADDED]")
@@ -60,7 +60,7 @@ def test_a_padding_token_without_a_row_is_no_reason_to_refuse(copy_of, tiny, fam
     np.testing.assert_array_equal(entropy, attention_entropy(want, tiny.texts).values)
 
 
-def test_a_token_without_a_row_is_named(copy_of, tiny):
+def test_a_token_without_an_embedding_row_is_refused_by_name(copy_of, tiny):
     folder = copy_of("bert")
     change(folder / "tokenizer_config.json", extra_special_tokens=["[ADDED]"])
     backbone = Backbone.from_pretrained(folder, device="cpu")
@@ -87,7 +87,7 @@ def saved_cut(tiny, folder, seed_of="bert"):
 @pytest.mark.parametrize(
     "name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"]
 )
-def test_a_saved_backbone_with_a_file_of_another_is_refused(tiny, tmp_path, name):
+def test_a_saved_backbone_with_an_exchanged_or_missing_file_is_refused(tiny, tmp_path, name):
     saved_cut(tiny, tmp_path / "one")
     saved_cut(tiny, tmp_path / "other", "roberta")
     shutil.copy(tmp_path / "other" / name, tmp_path / "one" / name)
@@ -101,7 +101,7 @@ def test_a_saved_backbone_with_a_file_of_another_is_refused(tiny, tmp_path, name
 @pytest.mark.parametrize(
     ("field", "value"), [("deepest", 0), ("deepest", "1"), ("blocks", "x.y"), ("blocks", 3)]
 )
-def test_the_identity_of_a_saved_backbone_cannot_be_edited(tiny, tmp_path, field, value):
+def test_an_edited_backbone_json_is_refused(tiny, tmp_path, field, value):
     saved_cut(tiny, tmp_path)
     change(tmp_path / "backbone.json", **{field: value})
     with pytest.raises(BackboneLoadError, match=r"backbone\.json: the file was altered after"):
@@ -109,14 +109,14 @@ def test_the_identity_of_a_saved_backbone_cannot_be_edited(tiny, tmp_path, field
 
 
 @pytest.mark.parametrize("content", ["[]", "3", "{}", '{"spec": 1}', ""])
-def test_what_is_no_identity_of_a_backbone_is_told(tiny, tmp_path, content):
+def test_an_invalid_backbone_json_is_refused(tiny, tmp_path, content):
     saved_cut(tiny, tmp_path)
     (tmp_path / "backbone.json").write_text(content, "utf-8")
     with pytest.raises(BackboneLoadError, match=f"{tmp_path} is not a saved backbone: backbone"):
         Backbone.load(tmp_path)
 
 
-def test_other_files_may_lie_beside_a_saved_backbone(tiny, tmp_path):
+def test_other_files_in_the_folder_of_a_saved_backbone_are_ignored(tiny, tmp_path):
     (tmp_path / "notes.txt").write_text("mine", "utf-8")
     saved_cut(tiny, tmp_path)
     (tmp_path / "notes.txt").write_text("mine too", "utf-8")
@@ -134,13 +134,13 @@ def test_a_backbone_that_was_saved_without_digests_loads(tiny, tmp_path):
     np.testing.assert_array_equal(loaded.embed(["cat"]).values, backbone.embed(["cat"]).values)
 
 
-def test_a_saved_cut_says_how_it_is_loaded(tiny, tmp_path):
+def test_from_pretrained_of_a_saved_cut_points_to_backbone_load(tiny, tmp_path):
     saved_cut(tiny, tmp_path)
     with pytest.raises(BackboneLoadError, match=r"was cut and saved\. Load it with Backbone\.load"):
         Backbone.from_pretrained(tmp_path)
 
 
-def test_a_folder_of_the_home_is_where_it_says(tiny, tmp_path, monkeypatch):
+def test_a_tilde_in_the_path_of_save_and_load_is_the_home_folder(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     (tmp_path / "here").mkdir()
@@ -151,8 +151,8 @@ def test_a_folder_of_the_home_is_where_it_says(tiny, tmp_path, monkeypatch):
     assert Backbone.load("~/cut", device="cpu").deepest == 1
 
 
-def test_weights_that_are_written_over_in_place_are_told(copy_of, tiny, tmp_path):
-    """They are mapped, so the weights of the model in memory change with the file."""
+def test_weights_overwritten_in_place_are_detected(copy_of, tiny, tmp_path):
+    """They are memory-mapped, so the loaded model changes with the file."""
     folder = copy_of("bert")
     backbone = Backbone.from_pretrained(folder, device="cpu")
     cut = backbone.cut(1)
@@ -171,7 +171,7 @@ def test_weights_that_are_written_over_in_place_are_told(copy_of, tiny, tmp_path
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_weights_that_are_replaced_or_taken_away_stay_those_that_were_loaded(
+def test_replacing_or_deleting_the_weights_file_leaves_a_loaded_model_unchanged(
     copy_of, tiny, replace
 ):
     folder = copy_of("bert")
@@ -199,7 +199,7 @@ def split(folder, second):
     (folder / "model.safetensors.index.json").write_text(index, "utf-8")
 
 
-def test_weights_in_several_files_are_read(copy_of, tiny):
+def test_sharded_weights_are_loaded_and_a_missing_shard_is_named(copy_of, tiny):
     folder = copy_of("bert")
     want = Backbone.from_pretrained(folder, device="cpu").embed(tiny.texts).values
     split(folder, "model-2.safetensors")
@@ -213,8 +213,8 @@ def test_weights_in_several_files_are_read(copy_of, tiny):
 
 
 @pytest.mark.parametrize("second", ["../other.safetensors", "inside/model-2.safetensors"])
-def test_an_index_that_names_files_elsewhere_is_refused(copy_of, second):
-    """No digest covers them, so stored embeddings of other weights would be used for them."""
+def test_an_index_of_weights_outside_the_folder_is_refused(copy_of, second):
+    """Their content is in no digest, so stored embeddings of other weights would be reused."""
     folder = copy_of("bert")
     (folder / "inside").mkdir()
     split(folder, second)
@@ -223,7 +223,7 @@ def test_an_index_that_names_files_elsewhere_is_refused(copy_of, second):
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", '{"weight_map": 3}'])
-def test_an_index_that_is_none_is_told(copy_of, content):
+def test_an_invalid_index_of_weights_is_refused(copy_of, content):
     folder = copy_of("bert")
     split(folder, "model-2.safetensors")
     (folder / "model.safetensors.index.json").write_text(content, "utf-8")
@@ -232,7 +232,7 @@ def test_an_index_that_is_none_is_told(copy_of, content):
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "bool"])
-def test_whole_numbers_are_no_weights(copy_of, kind):
+def test_integer_weights_are_refused(copy_of, kind):
     """Integers as stored by bitsandbytes, which can be read only with its configuration."""
     folder = copy_of("bert")
     weights = load_file(folder / "model.safetensors")
@@ -243,7 +243,7 @@ def test_whole_numbers_are_no_weights(copy_of, kind):
         Backbone.from_pretrained(folder)
 
 
-def test_positions_are_whole_numbers(copy_of, bert, tiny):
+def test_integer_position_ids_are_accepted(copy_of, bert, tiny):
     folder = copy_of("bert")
     weights = load_file(folder / "model.safetensors")
     weights["embeddings.position_ids"] = np.arange(8)[None]
@@ -261,13 +261,13 @@ def test_a_tokenizer_without_words_is_refused(copy_of):
         Backbone.from_pretrained(folder)
 
 
-def test_a_model_inside_the_folder_is_pointed_at(copy_of, tmp_path):
+def test_a_subfolder_that_contains_the_model_is_suggested(copy_of, tmp_path):
     copy_of("bert").rename(tmp_path / "0_Transformer")
     with pytest.raises(BackboneLoadError, match="subfolder 0_Transformer may contain a model"):
         Backbone.from_pretrained(tmp_path)
 
 
-def test_settings_inside_the_folder_are_no_model(copy_of):
+def test_a_subfolder_without_readable_weights_is_not_suggested(copy_of):
     """Such as a sentence-transformers folder with weights that are not read."""
     folder = copy_of("bert")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
@@ -278,7 +278,7 @@ def test_settings_inside_the_folder_are_no_model(copy_of):
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
-def test_blocks_that_the_configuration_does_not_count_are_told(copy_of, tiny, family):
+def test_blocks_beyond_the_count_of_the_configuration_cause_a_warning(copy_of, tiny, family):
     folder = copy_of(family)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     field = "num_hidden_layers" if family == "bert" else "n_layer"
@@ -290,7 +290,7 @@ def test_blocks_that_the_configuration_does_not_count_are_told(copy_of, tiny, fa
     np.testing.assert_allclose(got, want[: len(got)], atol=1e-6)
 
 
-def test_a_folder_that_is_gone_is_told_with_what_was_loaded_from_it(copy_of):
+def test_a_deleted_model_folder_is_named_with_the_backbone_loaded_from_it(copy_of):
     folder = copy_of("bert")
     spec = Backbone.from_pretrained(folder, device="cpu").spec
     folder.rename(folder.with_name("elsewhere"))
@@ -299,20 +299,20 @@ def test_a_folder_that_is_gone_is_told_with_what_was_loaded_from_it(copy_of):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
-def test_a_name_that_is_no_utf_8_is_told(tiny, tmp_path):
+def test_saving_under_a_name_that_is_not_utf_8_is_refused(tiny, tmp_path):
     backbone = Backbone.from_pretrained(tiny.folder("bert"), device="cpu")
     with pytest.raises(OSError, match="cannot be written: its name is not valid UTF-8"):
         backbone.save(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
 
 
 def with_prompts(folder, default):
-    """Write what sentence-transformers keeps of prompts."""
+    """Write the file in which sentence-transformers keeps prompts."""
     prompts = {"query": "the cat ", "document": ""}
     fields = {"prompts": prompts, "default_prompt_name": default}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(fields), "utf-8")
 
 
-def test_a_prompt_that_others_add_unasked_is_told(copy_of):
+def test_a_default_prompt_of_sentence_transformers_causes_a_warning(copy_of):
     folder = copy_of("bert")
     with_prompts(folder, "query")
     with pytest.warns(UserWarning, match=r"the prompt 'the cat ' before .* prompt='the cat '"):
@@ -323,7 +323,7 @@ def test_a_prompt_that_others_add_unasked_is_told(copy_of):
     ("default", "prompt"),
     [(None, ""), ("document", ""), ("gone", ""), ("query", "the cat "), ("query", "{text}")],
 )
-def test_prompts_are_not_told_of_where_none_is_the_default_or_one_was_asked_for(
+def test_no_prompt_warning_without_a_default_prompt_or_with_a_given_one(
     copy_of, tiny, default, prompt
 ):
     folder = copy_of("bert")
@@ -336,7 +336,7 @@ def test_prompts_are_not_told_of_where_none_is_the_default_or_one_was_asked_for(
         np.testing.assert_array_equal(found.values, plain.values)
 
 
-def test_a_file_of_prompts_that_is_no_json_says_nothing(copy_of):
+def test_an_invalid_file_of_prompts_causes_no_warning(copy_of):
     folder = copy_of("bert")
     (folder / "config_sentence_transformers.json").write_text("[", "utf-8")
     with warnings.catch_warnings():
@@ -344,7 +344,7 @@ def test_a_file_of_prompts_that_is_no_json_says_nothing(copy_of):
         Backbone.from_pretrained(folder, device="cpu")
 
 
-def test_who_was_fitted_without_a_prompt_is_told_once(copy_of):
+def test_the_prompt_warning_is_not_repeated_when_a_backbone_is_loaded_again(copy_of):
     """Loading it again does not warn, because it reads texts as when it was fitted."""
     folder = copy_of("bert")
     with_prompts(folder, "query")

@@ -116,9 +116,7 @@ def write(path, model, tokens, merges, without=()):
         (["token_embd"], "lacks 1 weights of LlamaModel, such as model.embed_tokens"),
     ],
 )
-def test_weights_that_a_gguf_file_lacks_are_not_drawn_at_random(
-    written, tiny, tmp_path, without, first
-):
+def test_missing_weights_of_a_gguf_file_are_an_error(written, tiny, tmp_path, without, first):
     model, _ = written
     state = json.loads(tiny.families["llama"].tokenizer().backend_tokenizer.to_str())["model"]
     tokens = sorted(state["vocab"], key=state["vocab"].get)
@@ -128,7 +126,7 @@ def test_weights_that_a_gguf_file_lacks_are_not_drawn_at_random(
 
 
 @needs_gguf
-def test_the_head_that_is_not_read_may_be_absent(written, tiny, tmp_path):
+def test_a_gguf_file_without_the_unused_head_is_accepted(written, tiny, tmp_path):
     model, path = written
     state = json.loads(tiny.families["llama"].tokenizer().backend_tokenizer.to_str())["model"]
     tokens = sorted(state["vocab"], key=state["vocab"].get)
@@ -139,7 +137,7 @@ def test_the_head_that_is_not_read_may_be_absent(written, tiny, tmp_path):
 
 
 @needs_gguf
-def test_gguf_file_equals_the_model_in_it(written, tiny, tmp_path):
+def test_layers_of_a_gguf_file_equal_those_of_its_model(written, tiny, tmp_path):
     model, path = written
     backbone = Backbone.from_pretrained(path, device="cpu")
     assert (backbone.name, backbone.spec.n_layers) == ("tiny-llama", 3)
@@ -160,7 +158,7 @@ def test_gguf_file_equals_the_model_in_it(written, tiny, tmp_path):
 
 
 @needs_gguf
-def test_gguf_that_a_link_leads_to_is_named_by_the_link(written, tmp_path):
+def test_a_gguf_file_behind_a_link_gets_the_name_of_the_link(written, tmp_path):
     """The hub's cache has the file under its digest, and links to it under its name."""
     shutil.copy(written[1], tmp_path / "9f86d081")
     link = tmp_path / "tiny-llama.gguf"
@@ -170,7 +168,7 @@ def test_gguf_that_a_link_leads_to_is_named_by_the_link(written, tmp_path):
 
 
 @needs_gguf
-def test_gguf_in_bfloat16(written, tiny, tmp_path):
+def test_bfloat16_weights_of_a_gguf_file_are_read_exactly(written, tiny, tmp_path):
     _, path = written
     backbone = Backbone.from_pretrained(str(path), device="cpu", dtype="bfloat16")
     plain = Backbone.from_pretrained(path, device="cpu").model
@@ -178,7 +176,7 @@ def test_gguf_in_bfloat16(written, tiny, tmp_path):
     for got, want in zip(backbone.model.parameters(), plain.parameters(), strict=True):
         assert torch.equal(got, want.bfloat16())
     for got, want in zip(backbone.model.buffers(), plain.buffers(), strict=True):
-        assert torch.equal(got, want)  # of rotary frequencies three digits are too few
+        assert torch.equal(got, want)  # three digits of rotary frequencies are too few
     cut = backbone.cut(2)
     cut.save(tmp_path)
     loaded = Backbone.load(tmp_path, device="cpu")
@@ -191,7 +189,7 @@ def test_gguf_in_bfloat16(written, tiny, tmp_path):
     "content",
     [b"", b"no gguf at all", b"GGUF\x03\0\0\0" + b"\0" * 7, b"GGUF\x03\0\0\0" + b"\xff" * 64],
 )
-def test_damaged_gguf(tmp_path, content):
+def test_a_damaged_gguf_file_is_refused(tmp_path, content):
     path = tmp_path / "broken.gguf"
     path.write_bytes(content)
     with pytest.raises(BackboneLoadError, match=r"broken.gguf cannot be read as a GGUF decoder"):
@@ -200,7 +198,7 @@ def test_damaged_gguf(tmp_path, content):
 
 @needs_gguf
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_gguf_that_was_cut_short(written, tmp_path, share):
+def test_a_truncated_gguf_file_is_refused(written, tmp_path, share):
     content = written[1].read_bytes()
     path = tmp_path / "short.gguf"
     path.write_bytes(content[: int(len(content) * share)])
@@ -209,7 +207,7 @@ def test_gguf_that_was_cut_short(written, tmp_path, share):
 
 
 @pytest.mark.parametrize("missing", ["gguf", "accelerate"])
-def test_missing_extra_is_named(tmp_path, monkeypatch, missing):
+def test_the_missing_gguf_extra_is_named(tmp_path, monkeypatch, missing):
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF")
     found = importlib.util.find_spec

@@ -14,7 +14,7 @@ N_CLASSES = 3
 def loss_for(backbone, n_texts, pooling="mean"):
     rng = np.random.default_rng(0)
     return ProbeLoss(
-        # Weak, so that no text is predicted surely: what is then left of a gradient is rounding.
+        # Weak: for a text predicted with certainty, only rounding is left of the gradient.
         0.1 * rng.normal(size=(backbone.spec.hidden_size, N_CLASSES)).astype(np.float32),
         rng.normal(size=N_CLASSES).astype(np.float32),
         np.arange(n_texts) % N_CLASSES,
@@ -23,9 +23,9 @@ def loss_for(backbone, n_texts, pooling="mean"):
 
 
 def plain_gradients(backbone, family, text, loss, label):
-    """Size of state times gradient of each layer of one text, with gradients that are retained.
+    """Return |state times gradient| of each layer for one text, from retained gradients.
 
-    The last state is taken before a final norm, where there is one: that is what its input is.
+    The last state is the one before the final norm, where the model has one.
     """
     batch = backbone.tokenizer(text, return_tensors="pt")
     embedded = backbone.model.get_input_embeddings()(batch["input_ids"]).requires_grad_()
@@ -47,10 +47,10 @@ def plain_gradients(backbone, family, text, loss, label):
     return [float((s.detach() * s.grad)[0].pow(2).sum(-1).sqrt().mean()) for s in states]
 
 
-def test_equals_retained_gradients_of_plain_transformers(family, tiny):
-    # Of its own: asking for hidden states leaves hooks of transformers on the model.
+def test_backbone_gradient_equals_retained_gradients_of_plain_transformers(family, tiny):
+    # Not shared: output_hidden_states leaves hooks of transformers on the model.
     backbone = Backbone.from_pretrained(tiny.folder(family.name), pooling="mean", device="cpu")
-    backbone.embed(tiny.texts)  # what inference mode may have cached must not be in the way
+    backbone.embed(tiny.texts)  # tensors cached in inference mode must not break autograd
     loss = loss_for(backbone, len(tiny.texts))
     found = backbone_gradient(backbone, tiny.texts, loss, progress=False)
     assert found.layers == tuple(range(backbone.spec.n_layers + 1))
@@ -70,7 +70,7 @@ def test_equals_retained_gradients_of_plain_transformers(family, tiny):
         ("gemma3", 2, "mean", True),
     ],
 )
-def test_equals_finite_differences(tiny, name, layer, pooling, skip):
+def test_backbone_gradient_equals_finite_differences(tiny, name, layer, pooling, skip):
     """Scaling one entry of one token's state by 1 + e moves the loss by e times h * dL/dh."""
     backbone = Backbone.from_pretrained(
         tiny.folder(name), pooling=pooling, device="cpu", skip_first_token=skip
@@ -132,7 +132,7 @@ def test_parameters_stay_frozen_and_unchanged(backbone, tiny):
 
 
 @pytest.mark.parametrize("grad_mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
-def test_works_in_whatever_mode_the_caller_is(bert, tiny, grad_mode):
+def test_backbone_gradient_works_in_any_grad_mode_of_the_caller(bert, tiny, grad_mode):
     loss = loss_for(bert, len(tiny.texts))
     expected = backbone_gradient(bert, tiny.texts, loss, progress=False).values
     with grad_mode():
@@ -141,7 +141,7 @@ def test_works_in_whatever_mode_the_caller_is(bert, tiny, grad_mode):
 
 
 @pytest.mark.parametrize("name", ["bert", "albert", "deberta-v3", "gemma3", "t5"])
-def test_batch_mates_and_padding_change_nothing(tiny, name, monkeypatch):
+def test_backbone_gradient_is_independent_of_batch_and_padding(tiny, name, monkeypatch):
     backbone = Backbone.from_pretrained(tiny.folder(name), pooling="mean", device="cpu")
     loss = loss_for(backbone, len(tiny.texts))
     together = backbone_gradient(backbone, tiny.texts, loss, progress=False).values
@@ -150,7 +150,7 @@ def test_batch_mates_and_padding_change_nothing(tiny, name, monkeypatch):
     np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-6)
 
 
-def test_a_probe_that_is_sure_and_right_pulls_at_nothing(bert, tiny):
+def test_gradient_of_a_certain_and_correct_probe_is_zero(bert, tiny):
     loss = loss_for(bert, len(tiny.texts))
     sure = np.zeros(N_CLASSES, np.float32)
     sure[1] = 1000
@@ -158,7 +158,7 @@ def test_a_probe_that_is_sure_and_right_pulls_at_nothing(bert, tiny):
     assert (backbone_gradient(bert, tiny.texts, right, progress=False).values == 0).all()
 
 
-def test_a_cut_backbone_has_its_probe_on_its_deepest_layer(bert, tiny):
+def test_the_probe_of_a_cut_backbone_reads_its_deepest_layer(bert, tiny):
     cut = bert.cut(2)
     found = backbone_gradient(cut, tiny.texts, loss_for(cut, len(tiny.texts)), progress=False)
     assert found.layers == (0, 1, 2)
@@ -166,7 +166,7 @@ def test_a_cut_backbone_has_its_probe_on_its_deepest_layer(bert, tiny):
     assert np.abs(found.values - whole.values[:, :3]).max() > 0.01
 
 
-def test_wrong_probes_are_refused(bert, tiny):
+def test_probes_that_do_not_fit_the_texts_are_refused(bert, tiny):
     good = loss_for(bert, len(tiny.texts))
     with pytest.raises(ShapeError, match="one intercept per class"):
         ProbeLoss(good.coefficients, good.intercept[:2], good.classes)
@@ -184,7 +184,7 @@ def test_wrong_probes_are_refused(bert, tiny):
 
 
 @pytest.mark.unchecked
-def test_wrong_names_are_refused(bert, tiny):
+def test_unknown_poolings_and_signals_are_refused(bert, tiny):
     with pytest.raises(UnknownOptionError, match="weighted_mean"):
         ProbeLoss(np.zeros((32, 2)), np.zeros(2), np.zeros(1, dtype=np.int64), "weighted")
     with pytest.raises(UnknownOptionError, match="attention_entropy"):

@@ -17,7 +17,7 @@ GLIBC = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim")
 
 
 @pytest.mark.skipif(not GLIBC, reason="only glibc can give memory back")
-def test_holes_between_what_is_held_are_given_back():
+def test_freed_memory_between_live_blocks_is_returned_to_the_system():
     process = psutil.Process()
     return_freed_memory()
     blocks = [np.ones(8_000) for _ in range(2_000)]  # 64 KB each: too small to be mapped alone
@@ -30,7 +30,7 @@ def test_holes_between_what_is_held_are_given_back():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a mapped file may count otherwise")
-def test_all_weights_of_a_mapped_file_stand_in_memory(tmp_path):
+def test_reading_mapped_weights_brings_all_of_them_into_memory(tmp_path):
     n_weights = 2**23  # 32 MB, none of them read yet
     file = tmp_path / "weights"
     file.write_bytes(bytes(4 * n_weights))
@@ -56,7 +56,7 @@ def resident_memory():
 
 
 @pytest.mark.skipif(not COUNTS, reason="only glibc from 2.33 on counts what is allocated")
-def test_allocated_is_what_is_held_and_not_the_holes_between():
+def test_allocated_bytes_leave_out_freed_memory_between_live_blocks():
     gc.collect()
     before = allocated_bytes()
     blocks = [np.ones(8_000) for _ in range(2_000)]
@@ -70,7 +70,7 @@ def test_allocated_is_what_is_held_and_not_the_holes_between():
 
 
 @pytest.mark.skipif(not COUNTS, reason="only glibc from 2.33 on counts what is allocated")
-def test_what_is_mapped_alone_is_allocated_too():
+def test_allocated_bytes_include_large_mapped_blocks():
     gc.collect()
     before = allocated_bytes()
     block = np.empty(2**27, np.uint8)
@@ -92,7 +92,7 @@ class Library:
         pytest.param({"mallinfo2": lambda: heap._Counts(uordblks=7)}, id="counts nothing of ours"),
     ],
 )
-def test_resident_memory_where_nothing_counts(monkeypatch, functions):
+def test_allocated_bytes_are_resident_memory_where_no_counter_works(monkeypatch, functions):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Library(**functions))
     found = allocated_bytes()
     assert found == pytest.approx(resident_memory(), rel=0.2)

@@ -37,17 +37,17 @@ def fingerprint(folder, **options):
     ],
     ids=str,
 )
-def test_fingerprint_follows_every_option_that_changes_numbers(tiny, bert, options):
+def test_fingerprint_depends_on_every_option_that_changes_numbers(tiny, bert, options):
     assert fingerprint(tiny.folder("bert"), **options) != bert.spec.fingerprint
 
 
-def test_fingerprint_does_not_follow_name_or_place(tiny, bert, tmp_path):
+def test_fingerprint_does_not_depend_on_name_or_location(tiny, bert, tmp_path):
     assert fingerprint(tiny.folder("bert"), name="other") == bert.spec.fingerprint
     moved = shutil.copytree(tiny.folder("bert"), tmp_path / "moved")
     assert fingerprint(moved) == bert.spec.fingerprint
 
 
-def test_fingerprint_follows_the_weights(bert, copy_of):
+def test_fingerprint_depends_on_the_weights(bert, copy_of):
     folder = copy_of("bert")
     assert fingerprint(folder) == bert.spec.fingerprint
     weights = load_file(folder / "model.safetensors")
@@ -56,7 +56,7 @@ def test_fingerprint_follows_the_weights(bert, copy_of):
     assert fingerprint(folder) != bert.spec.fingerprint
 
 
-def test_fingerprint_follows_the_tokenizer(bert, copy_of):
+def test_fingerprint_depends_on_the_tokenizer(bert, copy_of):
     folder = copy_of("bert")
     path = folder / "tokenizer.json"
     path.write_text(path.read_text("utf-8").replace('"zebra"', '"zebrb"'), "utf-8")
@@ -70,7 +70,7 @@ def with_start_token(folder, token):
     return Backbone.from_pretrained(folder, device="cpu")
 
 
-def test_fingerprint_follows_what_stands_for_a_text_without_tokens(copy_of):
+def test_fingerprint_depends_on_the_token_that_replaces_an_empty_text(copy_of):
     one, other = (with_start_token(copy_of("qwen2"), t) for t in ("<|endoftext|>", "<|im_end|>"))
     empty, words = (np.abs(one.embed(t).values - other.embed(t).values) for t in ([""], ["a"]))
     assert empty.max() > 0.01
@@ -78,7 +78,7 @@ def test_fingerprint_follows_what_stands_for_a_text_without_tokens(copy_of):
     assert one.spec.fingerprint != other.spec.fingerprint
 
 
-def test_fingerprint_follows_whether_special_tokens_in_a_text_are_split(copy_of):
+def test_fingerprint_depends_on_whether_special_tokens_in_a_text_are_split(copy_of):
     folder = copy_of("bert")
     before = Backbone.from_pretrained(folder, device="cpu")
     settings = folder / "tokenizer_config.json"
@@ -88,14 +88,14 @@ def test_fingerprint_follows_whether_special_tokens_in_a_text_are_split(copy_of)
     one, other = (b.embed(["the [SEP] cat"]).values for b in (before, after))
     assert np.abs(one - other).max() > 0.01
     assert after.spec.fingerprint != before.spec.fingerprint
-    # What was saved before this stood in the key is loaded as before.
+    # Backbones saved before this was part of the key still load.
     digest = tokenizer_digest(after.tokenizer, as_before=True)
     spec = dataclasses.replace(after.spec, tokenizer=digest)
     again = load_again(after.origin, spec, device="cpu")
     np.testing.assert_array_equal(again.embed(["the [SEP] cat"]).values, other)
 
 
-def test_a_fingerprint_that_held_no_stand_in_is_known_again(copy_of):
+def test_a_fingerprint_from_before_empty_texts_had_a_token_is_accepted(copy_of):
     backbone = with_start_token(copy_of("qwen2"), "<|im_end|>")
     tokenizer = tokenizer_digest(backbone.tokenizer, as_before=True)
     before = dataclasses.replace(backbone.spec, tokenizer=tokenizer)
@@ -106,7 +106,7 @@ def test_a_fingerprint_that_held_no_stand_in_is_known_again(copy_of):
         load_again(backbone.origin, backbone.spec, device="cpu")
 
 
-def test_a_digest_is_that_of_before_where_every_text_has_tokens(bert):
+def test_the_tokenizer_digest_is_unchanged_where_every_text_has_tokens(bert):
     assert tokenizer_digest(bert.tokenizer, as_before=True) == bert.spec.tokenizer
 
 
@@ -124,7 +124,9 @@ CHANGES = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_tokenizer_that_was_changed_in_place_is_refused(copy_of, tmp_path, what):
-    family = "qwen2" if what == "special tokens" else "llama"  # gives an empty text no token
+    family = (
+        "qwen2" if what == "special tokens" else "llama"
+    )  # its tokenizer gives an empty text no token
     backbone = Backbone.from_pretrained(copy_of(family), device="cpu")
     one = pickle.loads(pickle.dumps(backbone))
     CHANGES[what](one.tokenizer)
@@ -142,7 +144,7 @@ def test_a_tokenizer_that_was_changed_in_place_is_refused(copy_of, tmp_path, wha
     assert backbone.embed(["a"]).values.size
 
 
-def test_a_cut_knows_that_the_tokenizer_it_shares_was_changed(copy_of):
+def test_a_cut_detects_a_change_of_the_shared_tokenizer(copy_of):
     backbone = Backbone.from_pretrained(copy_of("llama"), device="cpu")
     cut = backbone.cut(1)
     backbone.tokenizer.truncation_side = "left"
@@ -153,18 +155,18 @@ def test_a_cut_knows_that_the_tokenizer_it_shares_was_changed(copy_of):
 
 
 @pytest.mark.parametrize("family", ["bert", "qwen2"])
-def test_calls_of_a_tokenizer_change_nothing(copy_of, tiny, family):
+def test_calls_of_the_tokenizer_do_not_change_embeddings(copy_of, tiny, family):
     backbone = Backbone.from_pretrained(copy_of(family), device="cpu")
     want = backbone.embed(tiny.texts).values
     backbone.tokenizer(tiny.texts, truncation=True, max_length=4, padding="max_length")
     backbone.tokenizer.padding_side = "left"
-    if family == "bert":  # where no text is without tokens, nothing stands for one
+    if family == "bert":  # every text has tokens, so no token replaces an empty one
         backbone.tokenizer.bos_token = backbone.tokenizer.cls_token
     np.testing.assert_array_equal(backbone.embed(tiny.texts).values, want)
 
 
 @pytest.mark.filterwarnings("ignore::layerfuse.core.errors.TruncationWarning")
-def test_a_folder_written_as_the_message_says_truncates_on_the_left(copy_of, tmp_path):
+def test_a_folder_saved_as_the_error_advises_truncates_on_the_left(copy_of, tmp_path):
     backbone = Backbone.from_pretrained(copy_of("llama"), max_tokens=4, device="cpu")
     folder = tmp_path / "left"
     backbone.model.save_pretrained(folder)
@@ -206,7 +208,7 @@ def own_code(copy_of, modules_of_models):
     return folder
 
 
-def test_fingerprint_follows_code_that_is_run(own_code, tiny):
+def test_fingerprint_depends_on_the_python_code_of_a_model(own_code, tiny):
     plain = Backbone.from_pretrained(own_code, device="cpu")
     trusted = Backbone.from_pretrained(own_code, trust_remote_code=True, device="cpu")
     assert [type(b.model).__name__ for b in (plain, trusted)] == ["BertModel", "OwnModel"]
@@ -215,12 +217,12 @@ def test_fingerprint_follows_code_that_is_run(own_code, tiny):
     code.write_text(code.read_text("utf-8").replace("2.0", "3.0"), "utf-8")
     edited = Backbone.from_pretrained(own_code, trust_remote_code=True, device="cpu")
     assert len({b.spec.fingerprint for b in (plain, trusted, edited)}) == 3
-    assert "code" not in plain.spec.to_dict()  # so that keys of before stay
+    assert "code" not in plain.spec.to_dict()  # so that keys of earlier versions stay valid
     for one in (plain, trusted, edited):
         assert BackboneSpec.from_dict(one.spec.to_dict()) == one.spec
 
 
-def test_fingerprint_follows_code_in_another_repository(own_code, tmp_path):
+def test_fingerprint_depends_on_code_in_another_repository(own_code, tmp_path):
     """It may change while the revision of the weights stays."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -242,7 +244,7 @@ def test_fingerprint_follows_code_in_another_repository(own_code, tmp_path):
     assert found[0] == found[2] != found[1]
 
 
-def test_a_saved_cut_runs_its_own_code_or_is_refused(own_code, tiny, tmp_path):
+def test_a_saved_cut_with_its_own_code_loads_only_if_trusted(own_code, tiny, tmp_path):
     cut = Backbone.from_pretrained(own_code, trust_remote_code=True, device="cpu").cut(2)
     cut.save(tmp_path / "cut")
     with pytest.raises(BackboneLoadError, match=r"its own Python code.*trust_remote_code=True"):
@@ -252,7 +254,7 @@ def test_a_saved_cut_runs_its_own_code_or_is_refused(own_code, tiny, tmp_path):
     np.testing.assert_array_equal(loaded.embed(tiny.texts).values, cut.embed(tiny.texts).values)
 
 
-def test_fingerprint_follows_blocks_that_are_not_found_alone(tiny, bert):
+def test_fingerprint_depends_on_a_block_path_only_where_it_was_needed(tiny, bert):
     same = Backbone.from_pretrained(tiny.folder("bert"), blocks="encoder.layer", device="cpu")
     assert same.spec == bert.spec
     other = dataclasses.replace(bert.spec, blocks="other.layers")
@@ -261,11 +263,11 @@ def test_fingerprint_follows_blocks_that_are_not_found_alone(tiny, bert):
 
 
 def test_fingerprint_is_the_same_after_use(tiny, bert):
-    bert.embed(["a", "the cat"])  # switches truncation on in the Rust tokenizer
+    bert.embed(["a", "the cat"])  # this switches truncation on in the Rust tokenizer
     assert fingerprint(tiny.folder("bert")) == bert.spec.fingerprint
 
 
-def test_prompt_is_put_before_every_text(tiny, bert):
+def test_a_prompt_without_placeholder_is_put_before_every_text(tiny, bert):
     prompted = Backbone.from_pretrained(tiny.folder("bert"), prompt="the dog ", device="cpu")
     got = prompted.embed(["", *tiny.texts[:2]]).values
     want = bert.embed(["the dog ", *(f"the dog {text}" for text in tiny.texts[:2])]).values
@@ -273,7 +275,7 @@ def test_prompt_is_put_before_every_text(tiny, bert):
     assert np.abs(got[:, 1:] - bert.embed(tiny.texts[:2]).values).max() > 0.01
 
 
-def test_prompt_with_a_place_for_the_text_is_put_around_it(tiny):
+def test_a_prompt_with_placeholders_is_put_around_every_text(tiny):
     prompt = "the dog {text} on the {text} mat"
     prompted = Backbone.from_pretrained(tiny.folder("llama"), prompt=prompt, device="cpu")
     texts = ["", *tiny.texts[:2], "{text}"]
@@ -316,7 +318,7 @@ def test_same_texts_give_the_same_bytes(bert, tiny):
     np.testing.assert_array_equal(bert.embed(tiny.texts).values, bert.embed(tiny.texts).values)
 
 
-def test_rows_come_in_the_order_asked_for(bert, tiny):
+def test_rows_come_in_the_requested_order_of_layers(bert, tiny):
     whole = bert.embed(tiny.texts)
     some = bert.embed(tiny.texts, layers=[2, 0])
     assert [ref.layer for ref in some.refs] == [2, 2, 0, 0]  # under two poolings each
@@ -324,7 +326,7 @@ def test_rows_come_in_the_order_asked_for(bert, tiny):
         np.testing.assert_allclose(some.row(ref), whole.row(ref), atol=1e-6)
 
 
-def test_layer_that_does_not_exist_is_refused_with_what_there_is(bert):
+def test_a_layer_that_does_not_exist_is_refused_with_the_existing_ones(bert):
     with pytest.raises(LayerError, match=r"bert:4:mean is not .*layers 0 to 3 pooled by mean"):
         bert.embed(["a"], layers=[1, 4])
     with pytest.raises(LayerError, match="at least one layer of bert"):
@@ -335,7 +337,7 @@ def test_layer_that_does_not_exist_is_refused_with_what_there_is(bert):
         bert.stream(["a"], other)
 
 
-def test_weights_that_are_no_numbers_are_named(copy_of):
+def test_weights_that_are_not_finite_are_refused_with_the_layer(copy_of):
     folder = copy_of("bert")
     weights = load_file(folder / "model.safetensors")
     weights["encoder.layer.1.output.LayerNorm.bias"][0] = float("nan")
@@ -370,14 +372,14 @@ def test_threads_and_open_streams_do_not_disturb_each_other(bert):
     np.testing.assert_allclose(values[0], want.row(ref)[positions], atol=1e-5)
 
 
-def test_copies(bert, tiny):
+def test_a_deep_copy_is_the_backbone_itself_and_a_pickle_is_equal(bert, tiny):
     assert copy.deepcopy(bert) is bert
     unpickled = pickle.loads(pickle.dumps(bert))
     assert unpickled.spec == bert.spec
     np.testing.assert_array_equal(unpickled.embed(tiny.texts).values, bert.embed(tiny.texts).values)
 
 
-def test_what_was_saved_and_loaded_copies_too(bert, tiny, tmp_path):
+def test_a_saved_and_loaded_cut_can_be_pickled(bert, tiny, tmp_path):
     cut = bert.cut(2)
     cut.save(tmp_path)
     loaded = Backbone.load(tmp_path, device="cpu")
@@ -387,7 +389,7 @@ def test_what_was_saved_and_loaded_copies_too(bert, tiny, tmp_path):
     np.testing.assert_array_equal(unpickled.embed(tiny.texts).values, cut.embed(tiny.texts).values)
 
 
-def test_no_token_limit_of_the_tokenizer_is_exceeded(tiny, tmp_path):
+def test_max_tokens_is_at_most_the_limit_of_the_tokenizer(tiny, tmp_path):
     folder = shutil.copytree(tiny.folder("bert"), tmp_path / "short")
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     tokenizer.model_max_length = 10

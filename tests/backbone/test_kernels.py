@@ -1,4 +1,4 @@
-"""Matrix products: oneDNN's equal torch's, are used where they are faster, and leave no trace."""
+"""Matrix products of oneDNN: equal to torch's, used where faster, and removed afterwards."""
 
 import copy
 
@@ -19,7 +19,7 @@ def bert(tiny):
 
 @pytest.fixture
 def onednn(monkeypatch):
-    """Make oneDNN the faster one, from the first token on."""
+    """Make oneDNN the chosen kernel for any number of tokens."""
     if not kernels.onednn_works():
         pytest.skip("this torch has no oneDNN operators")
     monkeypatch.setattr(kernels, "fastest_kernel", lambda: "onednn")
@@ -28,7 +28,7 @@ def onednn(monkeypatch):
 
 @pytest.fixture
 def fresh():
-    """Forget what was tried and timed before, and after."""
+    """Forget which kernels were verified and timed, before and after each test."""
     caches = kernels.onednn_works, kernels.fastest_kernel
     for cached in caches:
         cached.cache_clear()
@@ -40,7 +40,7 @@ def fresh():
 @pytest.mark.usefixtures("onednn")
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(1, 3), (5, 7), (64, 17), (2, 9, 33)])
-def test_packed_product_is_that_of_numpy(shape, bias):
+def test_the_packed_product_equals_that_of_numpy(shape, bias):
     rng = np.random.default_rng(0)
     x, weight, added = rng.normal(size=shape), rng.normal(size=(19, shape[-1])), rng.normal(size=19)
     packed = kernels.onednn_pack(torch.tensor(weight, dtype=torch.float32), 5)
@@ -56,7 +56,7 @@ def test_packed_product_is_that_of_numpy(shape, bias):
 @pytest.mark.parametrize(
     "family", ["bert", "mpnet", "deberta-v3", "llama", "t5", "albert", "qwen3"]
 )
-def test_layers_are_those_of_plain_torch(tiny, family, monkeypatch):
+def test_layers_from_packed_products_equal_those_of_plain_torch(tiny, family, monkeypatch):
     backbone = Backbone.from_pretrained(tiny.folder(family), device="cpu")
     calls = []
     product = kernels.onednn_linear
@@ -73,7 +73,7 @@ def test_layers_are_those_of_plain_torch(tiny, family, monkeypatch):
 
 
 @pytest.mark.usefixtures("onednn")
-def test_nothing_is_left_of_it(bert, tiny):
+def test_embedding_leaves_no_packed_product_on_the_model(bert, tiny):
     before = {name: copy.copy(vars(m)) for name, m in bert.model.named_modules()}
     bert.embed(tiny.texts)
     assert {name: vars(m).keys() for name, m in bert.model.named_modules()} == {
@@ -82,9 +82,7 @@ def test_nothing_is_left_of_it(bert, tiny):
 
 
 @pytest.mark.usefixtures("onednn")
-def test_a_stream_half_way_does_not_keep_anyone_from_cutting_and_saving(
-    bert, tiny, tmp_path, monkeypatch
-):
+def test_a_backbone_can_be_cut_and_saved_while_a_stream_is_open(bert, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(bert.budget, "tokens", 20)
     want = bert.embed(tiny.texts, [1]).values
     stream = bert.stream(tiny.texts, bert.refs)
@@ -108,7 +106,7 @@ def test_only_blocks_that_run_are_packed(bert, tiny, monkeypatch):
 
 
 @pytest.mark.usefixtures("onednn")
-def test_without_memory_for_packing_it_goes_on_plainly_and_says_so(bert, tiny, monkeypatch):
+def test_without_memory_for_packing_torch_runs_with_a_warning(bert, tiny, monkeypatch):
     def refuse(_weight, _n_tokens):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
@@ -120,7 +118,7 @@ def test_without_memory_for_packing_it_goes_on_plainly_and_says_so(bert, tiny, m
 
 
 @pytest.mark.usefixtures("onednn")
-def test_other_precisions_and_few_tokens_run_plainly(tiny, bert, monkeypatch):
+def test_other_precisions_and_few_tokens_run_unpacked(tiny, bert, monkeypatch):
     def is_packed(backbone, n_tokens):
         linear = backbone.blocks.container[0].attention.self.query
         packed = kernels.pack_linears(backbone.blocks.container, n_tokens)
@@ -135,7 +133,7 @@ def test_other_precisions_and_few_tokens_run_plainly(tiny, bert, monkeypatch):
 
 
 @pytest.mark.usefixtures("onednn")
-def test_interrupted_while_they_are_put_on_it_leaves_no_trace(bert):
+def test_an_interrupt_while_packing_leaves_the_model_unchanged(bert):
     class Interrupted(dict):
         def items(self):
             yield next(iter(super().items()))
@@ -148,7 +146,7 @@ def test_interrupted_while_they_are_put_on_it_leaves_no_trace(bert):
 
 
 @pytest.mark.usefixtures("onednn")
-def test_modules_that_do_something_else_are_left_alone():
+def test_linear_layers_with_a_forward_of_their_own_are_not_packed():
     class Odd(nn.Linear):
         def forward(self, x):
             return super().forward(x) * 2
@@ -165,7 +163,7 @@ def test_modules_that_do_something_else_are_left_alone():
 @pytest.mark.parametrize(
     ("onednn_rate", "choice"), [(100.0, "torch"), (124.0, "torch"), (126.0, "onednn")]
 )
-def test_the_choice_needs_a_clear_margin(monkeypatch, onednn_rate, choice):
+def test_onednn_is_chosen_only_if_faster_by_a_clear_margin(monkeypatch, onednn_rate, choice):
     monkeypatch.setattr(kernels, "onednn_works", lambda: True)
     rates = {"torch": 100.0, "onednn": onednn_rate}
     monkeypatch.setattr(kernels, "gemm_gflops", lambda _dtype: rates)
@@ -174,7 +172,7 @@ def test_the_choice_needs_a_clear_margin(monkeypatch, onednn_rate, choice):
 
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("name", ["torch", "onednn"])
-def test_the_choice_can_be_pinned_and_then_nothing_is_timed(monkeypatch, name):
+def test_a_kernel_set_by_the_environment_is_not_timed(monkeypatch, name):
     monkeypatch.setattr(kernels, "onednn_works", lambda: True)
     monkeypatch.setattr(kernels, "gemm_gflops", None)
     monkeypatch.setenv("LAYERFUSE_KERNEL", name)
@@ -182,7 +180,7 @@ def test_the_choice_can_be_pinned_and_then_nothing_is_timed(monkeypatch, name):
 
 
 @pytest.mark.usefixtures("fresh")
-def test_an_unknown_kernel_is_named_with_the_choices(monkeypatch):
+def test_an_unknown_kernel_is_refused_with_the_choices(monkeypatch):
     monkeypatch.setenv("LAYERFUSE_KERNEL", "mkl")
     with pytest.raises(UnknownOptionError, match=r"LAYERFUSE_KERNEL='mkl'.*torch, onednn"):
         kernels.fastest_kernel()
@@ -194,7 +192,7 @@ def test_bfloat16_is_timed_without_packing():
 
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("how", ["missing", "refuses", "wrong"])
-def test_operators_that_do_not_work_are_not_used(monkeypatch, bert, tiny, how):
+def test_onednn_operators_that_fail_or_are_wrong_are_not_used(monkeypatch, bert, tiny, how):
     def product(x, packed, bias):
         if how == "wrong":
             return torch.zeros(len(x), 7)

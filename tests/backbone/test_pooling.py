@@ -24,13 +24,13 @@ def padded(side, seed=0):
     return torch.from_numpy(hidden), torch.from_numpy(mask), visible
 
 
-def test_table_has_every_pooling(tiny):
+def test_the_tests_cover_every_pooling(tiny):
     assert set(POOLINGS) == set(tiny.poolings)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_equals_plain_numpy(tiny, pooling, side):
+def test_every_pooling_equals_plain_numpy(tiny, pooling, side):
     hidden, mask, visible = padded(side)
     got = POOLING_FUNCTIONS[pooling](hidden, mask).numpy()
     want = np.array([tiny.pool_plain(states, pooling) for states in visible])
@@ -53,14 +53,14 @@ def test_half_precision_is_accumulated_in_float32(tiny, pooling, side):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_no_token_is_hidden_from_a_text_without_padding(tiny, pooling):
+def test_pooling_without_padding_reads_all_tokens(tiny, pooling):
     hidden = torch.arange(24, dtype=torch.float32).reshape(1, 4, 6) ** 1.5
     got = POOLING_FUNCTIONS[pooling](hidden, torch.ones(1, 4, dtype=torch.int64)).numpy()
     np.testing.assert_allclose(got[0], tiny.pool_plain(hidden[0].numpy(), pooling), rtol=1e-6)
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_without_first_hides_one_token_but_never_the_only_one(side):
+def test_without_first_masks_one_token_but_never_the_only_one(side):
     _, mask, _ = padded(side)
     got = without_first(mask)
     assert got.sum(1).tolist() == [1, 1, 4, 6]
@@ -70,7 +70,7 @@ def test_without_first_hides_one_token_but_never_the_only_one(side):
         assert torch.nonzero(after).flatten().tolist() == left
 
 
-def test_skip_first_token_reaches_spread_poolings_only(tiny):
+def test_skip_first_token_affects_only_poolings_over_many_tokens(tiny):
     folder = tiny.folder("llama")
     plain, skipping = (
         Backbone.from_pretrained(folder, pooling=tiny.poolings, device="cpu", skip_first_token=skip)

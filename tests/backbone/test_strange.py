@@ -31,7 +31,7 @@ def test_models_that_read_padding_are_refused(tiny, tmp_path, kind):
         Backbone.from_pretrained(folder, device="cpu")
 
 
-def test_states_that_begin_with_the_token_are_refused(tiny, tmp_path):
+def test_states_with_the_token_axis_first_are_refused(tiny, tmp_path):
     folder = tiny.write_as(tmp_path, tf.XLNetConfig, XLNET)
     with pytest.raises(
         BackboneLoadError, match=r"layer 0 has states of shape \(5, 2, 32\), expected"
@@ -52,19 +52,19 @@ def longformer(tiny, tmp_path_factory) -> Backbone:
     return Backbone.from_pretrained(folder, pooling=tiny.poolings, device="cpu")
 
 
-def test_padding_of_the_model_itself_is_left_out(longformer, tiny):
+def test_padding_added_by_the_model_itself_is_not_pooled(longformer, tiny):
     got = longformer.embed(tiny.texts).values
     for position, text in enumerate(tiny.texts):
         n_tokens = len(longformer.tokenizer(text)["input_ids"])
         plain = tiny.run_plain(longformer.model, longformer.tokenizer, text)
-        assert plain[0].shape[0] == n_tokens  # transformers takes its own padding off again
+        assert plain[0].shape[0] == n_tokens  # transformers removes the padding it added
         for ref, row in zip(longformer.refs, got, strict=True):
             want = tiny.pool_plain(plain[ref.layer], ref.pooling)
             np.testing.assert_allclose(row[position], want, atol=1e-5, err_msg=f"{ref}, {text!r}")
     assert {len(longformer.tokenizer(t)["input_ids"]) % 8 for t in tiny.texts} - {0}
 
 
-def test_gradients_do_not_notice_padding_of_the_model_itself(longformer, tiny, monkeypatch):
+def test_gradients_leave_out_padding_added_by_the_model_itself(longformer, tiny, monkeypatch):
     width, classes = longformer.spec.hidden_size, np.arange(len(tiny.texts)) % 2
     rng = np.random.default_rng(0)
     coefficients = rng.normal(size=(width, 2)).astype(np.float32)
@@ -96,7 +96,7 @@ def longrope(tiny, tmp_path_factory) -> Backbone:
     return Backbone.from_pretrained(folder, pooling=tiny.poolings, device="cpu")
 
 
-def test_a_short_text_is_not_read_by_the_frequencies_of_a_long_one_beside_it(longrope, tiny):
+def test_longrope_frequencies_of_a_short_text_do_not_depend_on_its_batch(longrope, tiny):
     got = longrope.embed(tiny.texts).values
     for position, text in enumerate(tiny.texts):
         plain = tiny.run_plain(longrope.model, longrope.tokenizer, text)
@@ -108,14 +108,14 @@ def test_a_short_text_is_not_read_by_the_frequencies_of_a_long_one_beside_it(lon
     assert min(lengths) <= 12 < max(lengths)
 
 
-def test_signals_do_not_notice_a_long_text_beside_a_short_one(longrope, tiny):
+def test_signals_of_a_short_text_do_not_depend_on_its_batch(longrope, tiny):
     together = attention_entropy(longrope, tiny.texts, progress=False).values
     for position, text in enumerate(tiny.texts):
         alone = attention_entropy(longrope, [text], progress=False).values[0]
         np.testing.assert_allclose(together[position], alone, atol=1e-5, err_msg=text)
 
 
-def test_big_bird_reads_as_far_as_its_attention_is_full(tiny, tmp_path):
+def test_max_tokens_of_big_bird_ends_where_its_attention_becomes_sparse(tiny, tmp_path):
     sparse = {"block_size": 4, "num_random_blocks": 1}
     folder = tiny.write_as(tmp_path / "own", tf.BigBirdConfig, {**PLAIN, **sparse})
     with pytest.raises(BackboneLoadError, match="max_tokens=29, but own takes at most 28 tokens"):
@@ -138,7 +138,7 @@ def test_big_bird_reads_as_far_as_its_attention_is_full(tiny, tmp_path):
         (tf.MptConfig, {"d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 24}, 24),
     ],
 )
-def test_a_text_that_is_too_long_is_truncated_to_the_positions(
+def test_a_long_text_is_truncated_to_the_positions_of_the_model(
     tiny, tmp_path, kind, options, limit
 ):
     folder = tiny.write_as(tmp_path, kind, options)
@@ -148,7 +148,7 @@ def test_a_text_that_is_too_long_is_truncated_to_the_positions(
         assert np.isfinite(backbone.embed(["the dog " * 99]).values).all()
 
 
-def test_weights_that_a_model_changes_when_it_runs_are_saved_as_they_were(tiny, tmp_path):
+def test_weights_that_a_forward_pass_changes_are_saved_unchanged(tiny, tmp_path):
     options = {
         "hidden_size": 32,
         "intermediate_size": 48,
@@ -170,7 +170,7 @@ def test_weights_that_a_model_changes_when_it_runs_are_saved_as_they_were(tiny, 
         np.testing.assert_array_equal(after[name], weight, err_msg=name)
 
 
-def test_weights_that_are_quantised_are_saved_as_the_plain_numbers_that_were_used(tiny, tmp_path):
+def test_quantised_weights_are_saved_as_the_dequantised_numbers_in_use(tiny, tmp_path):
     """8-bit floats with a scale for each block of 8 times 8, which a CPU does not multiply."""
     pytest.importorskip("accelerate")
     folders = [tiny.write("llama", tmp_path / name) for name in ("quantised", "plain")]
@@ -194,7 +194,7 @@ def test_weights_that_are_quantised_are_saved_as_the_plain_numbers_that_were_use
     backbone.cut(2).save(tmp_path / "saved")
     loaded = Backbone.load(tmp_path / "saved", device="cpu")
     np.testing.assert_array_equal(loaded.embed(tiny.texts, [2]).values, want)
-    # As the folders are that were saved before.
+    # Earlier versions saved such folders.
     config.write_text(json.dumps(json.loads(config.read_text()) | {"quantization_config": None}))
     with pytest.raises(BackboneLoadError, match=r"contains quantised weights, with scales such as"):
         Backbone.from_pretrained(folders[0], device="cpu")

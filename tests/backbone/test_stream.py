@@ -28,7 +28,7 @@ def small_windows(monkeypatch):
 
 @pytest.fixture
 def little_memory(monkeypatch):
-    """Make every batch of more tokens than that fail as torch fails, and count what ran."""
+    """Make batches above a number of tokens fail as in torch, and record those that ran."""
 
     def limit(n_tokens, error=None):
         error = error or RuntimeError(WORDS[0])
@@ -47,7 +47,7 @@ def little_memory(monkeypatch):
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_windows_change_nothing(bert, tiny, monkeypatch):
+def test_embeddings_do_not_depend_on_the_windows(bert, tiny, monkeypatch):
     texts = [*tiny.texts, *tiny.texts[::-1], "a"]
     parts = list(bert.stream(iter(texts), bert.refs))
     positions = np.concatenate([p for p, _ in parts])
@@ -58,7 +58,7 @@ def test_windows_change_nothing(bert, tiny, monkeypatch):
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_truncated_texts_of_all_windows_are_reported_together(tiny):
+def test_truncated_texts_of_all_windows_are_counted_in_one_warning(tiny):
     backbone = Backbone.from_pretrained(tiny.folder("bert"), max_tokens=5, device="cpu")
     texts = ["the cat sat on the mat", "a", "b", "c", "the dog sat on the mat", "a"]
     with warnings.catch_warnings(record=True) as caught:
@@ -70,13 +70,13 @@ def test_truncated_texts_of_all_windows_are_reported_together(tiny):
 
 @pytest.mark.unchecked
 @pytest.mark.usefixtures("small_windows")
-def test_a_wrong_text_is_named_by_its_position_in_all(bert):
+def test_an_invalid_text_is_refused_with_its_position_in_the_whole_corpus(bert):
     with pytest.raises(DataError, match="text 6 is None"):
         bert.embed(["a", "b", "c", "d", "e", "f", None])
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_a_corpus_without_end_is_embedded_as_it_comes(bert):
+def test_an_endless_corpus_is_read_one_window_at_a_time(bert):
     endless = (f"text {i}" for i in itertools.count())
     taken = itertools.islice(bert.stream(endless, bert.refs), 3)
     assert sum(len(positions) for positions, _ in taken) <= 12
@@ -84,7 +84,7 @@ def test_a_corpus_without_end_is_embedded_as_it_comes(bert):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(tiny, monkeypatch):
-    """Python's own allocations at their peak, for four times the texts."""
+    """The peak of Python's own allocations is compared with that for four times the texts."""
     monkeypatch.setattr(embed, "WINDOW_TEXTS", 512)
     backbone = Backbone.from_pretrained(tiny.folder("bert"), device="cpu")
     peaks = []
@@ -101,7 +101,7 @@ def test_memory_does_not_grow_with_the_corpus(tiny, monkeypatch):
 @pytest.mark.parametrize(
     "error", [RuntimeError(WORDS[0]), torch.OutOfMemoryError("CUDA out of memory."), MemoryError()]
 )
-def test_too_little_memory_halves_the_batches_and_says_so_once(bert, tiny, little_memory, error):
+def test_too_little_memory_halves_the_batches_with_one_warning(bert, tiny, little_memory, error):
     want = bert.embed(tiny.texts).values
     shapes = little_memory(40, error)
     with pytest.warns(
@@ -122,13 +122,13 @@ def test_too_little_memory_for_one_text_is_an_error(bert, little_memory):
     assert isinstance(caught.value.__context__, RuntimeError)
 
 
-def test_other_errors_pass_through(bert, little_memory):
+def test_errors_other_than_lack_of_memory_are_not_caught(bert, little_memory):
     little_memory(3, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         bert.embed(["the cat sat on the mat"])
 
 
-def test_a_text_of_a_million_characters_is_one_truncated_text(bert):
+def test_a_text_of_a_million_characters_is_truncated(bert):
     words = "the cat sat on "
     with pytest.warns(UserWarning, match="1 of 1 texts are longer"):
         values = bert.embed([words * (1_000_000 // len(words))]).values

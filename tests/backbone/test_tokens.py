@@ -29,7 +29,7 @@ def batches_of(lengths, budget):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_batches_hold_every_text_once_within_the_budget(seed):
+def test_each_text_is_in_exactly_one_batch_within_the_token_budget(seed):
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, rng.integers(2, 200), size=rng.integers(1, 300))
     budget = int(rng.integers(1, 600))
@@ -41,11 +41,11 @@ def test_batches_hold_every_text_once_within_the_budget(seed):
     assert longest == sorted(longest, reverse=True)
 
 
-def test_batches_are_filled():
+def test_batches_are_filled_up_to_the_token_budget():
     assert [len(batch) for batch in batches_of([4] * 10, 16)] == [4, 4, 2]
 
 
-def test_no_text_gives_no_batch():
+def test_no_texts_give_no_batches():
     assert batches_of([], 16) == []
 
 
@@ -63,7 +63,7 @@ def test_ids_equal_the_wrapper_of_transformers(backbone, tiny):
         assert tokens.ids[tokens.starts[i] : tokens.starts[i + 1]].tolist() == want
 
 
-def test_more_texts_than_one_chunk_keep_their_order(bert):
+def test_texts_of_several_tokenisation_chunks_keep_their_order(bert):
     texts = [f"w{i % 20} w{i // 20 % 20}" for i in range(2100)]
     tokens = tokenize(bert.tokenizer, texts, 48, "")
     for i in (0, 1023, 1024, 2048, 2099):
@@ -71,7 +71,7 @@ def test_more_texts_than_one_chunk_keep_their_order(bert):
         assert got == bert.tokenizer(texts[i])["input_ids"]
 
 
-def test_truncated_texts_are_counted_and_warned_of_once(tiny):
+def test_truncated_texts_are_counted_in_one_warning(tiny):
     backbone = Backbone.from_pretrained(tiny.folder("bert"), max_tokens=5, device="cpu")
     texts = ["the cat sat", "the cat sat on", "the dog sat on the mat", "the cat sat on", "a"]
     with warnings.catch_warnings(record=True) as caught:
@@ -83,12 +83,12 @@ def test_truncated_texts_are_counted_and_warned_of_once(tiny):
     np.testing.assert_allclose(values[:, 1], values[:, 0], atol=1e-6)  # [SEP] is kept
 
 
-def test_nothing_is_warned_of_if_nothing_is_truncated(tiny, recwarn):
+def test_no_warning_without_truncated_texts(tiny, recwarn):
     Backbone.from_pretrained(tiny.folder("bert"), max_tokens=5, device="cpu").embed(["the cat sat"])
     assert not list(recwarn)
 
 
-def test_max_tokens_beyond_the_model_is_refused(tiny):
+def test_max_tokens_above_the_limit_of_the_model_is_refused(tiny):
     with pytest.raises(BackboneLoadError, match="max_tokens=47, but roberta takes at most 46"):
         Backbone.from_pretrained(tiny.folder("roberta"), max_tokens=47)
 
@@ -110,7 +110,9 @@ def words_of(tokenizer, text, max_tokens, prompt):
         ("the {text} dog {text} sat", ["the"], ["dog"], ["sat"]),
     ],
 )
-def test_a_text_is_cut_and_never_the_prompt(copy_of, side, prompt, before, between, after):
+def test_truncation_shortens_the_text_and_not_the_prompt(
+    copy_of, side, prompt, before, between, after
+):
     tokenizer = Backbone.from_pretrained(copy_of("bert"), device="cpu").tokenizer
     tokenizer.truncation_side = side
     text = [f"w{i % 20}" for i in range(30)]
@@ -127,7 +129,7 @@ def test_a_text_is_cut_and_never_the_prompt(copy_of, side, prompt, before, betwe
 
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
-def test_a_cut_text_stands_in_the_prompt_as_it_would_uncut(tiny, side, name):
+def test_a_truncated_text_has_the_same_tokens_in_the_prompt_as_its_string(tiny, side, name):
     """With word pieces and no spaces between, text and prompt share tokens."""
     tokenizer = Backbone.from_pretrained(tiny.folder(name), device="cpu").tokenizer
     tokenizer.truncation_side = side
@@ -144,7 +146,7 @@ def test_a_cut_text_stands_in_the_prompt_as_it_would_uncut(tiny, side, name):
             assert 0 <= max_tokens - len(got) <= (5 if prompt.count("{text}") == 1 else 9)
 
 
-def test_tokens_of_one_character_are_given_up_together(tiny):
+def test_truncation_never_keeps_a_part_of_a_character(tiny):
     """An emoji has four byte tokens; a cut within it would keep all four, which do not fit."""
     backbone = Backbone.from_pretrained(tiny.folder("gpt2"), device="cpu")
     for n_kept in range(1, 5):
@@ -155,7 +157,7 @@ def test_tokens_of_one_character_are_given_up_together(tiny):
             assert tokens.ids.tolist() == want
 
 
-def test_no_space_is_left_where_a_text_is_cut_on_the_left(tiny):
+def test_truncation_on_the_left_leaves_no_leading_space(tiny):
     tokenizer = Backbone.from_pretrained(tiny.folder("gpt2"), device="cpu").tokenizer
     tokenizer.truncation_side = "left"
     tokens = tokenize(tokenizer, ["zebra " * 30 + "the cat sat"], 15, "dog: {text}")
@@ -173,19 +175,19 @@ def test_no_space_is_left_where_a_text_is_cut_on_the_left(tiny):
         ("caf\udce9: {text} so", "contains half a surrogate pair"),
     ],
 )
-def test_a_prompt_is_of_characters_with_no_place_but_for_the_text(tiny, prompt, said):
+def test_a_prompt_with_invalid_characters_or_placeholders_is_refused(tiny, prompt, said):
     with pytest.raises(UnknownOptionError, match=re.escape(said)):
         Backbone.from_pretrained(tiny.folder("bert"), prompt=prompt)
 
 
 @pytest.mark.unchecked  # of a type that no signature allows
 @pytest.mark.parametrize("prompt", [None, ["a"], b"a", 3])
-def test_a_prompt_is_a_string(tiny, prompt):
+def test_a_prompt_that_is_not_a_string_is_refused(tiny, prompt):
     with pytest.raises(UnknownOptionError, match=re.escape(f"prompt={prompt!r}: expected a")):
         Backbone.from_pretrained(tiny.folder("bert"), prompt=prompt)
 
 
-def test_a_prompt_that_leaves_no_room_is_refused(tiny):
+def test_a_prompt_that_leaves_no_room_for_text_is_refused(tiny):
     for max_tokens, prompt in [
         (4, "the dog "),
         (6, "the dog {text} sat on"),
@@ -203,7 +205,7 @@ def test_max_tokens_without_room_for_text_is_refused(tiny, max_tokens):
         Backbone.from_pretrained(tiny.folder("bert"), max_tokens=max_tokens)
 
 
-def test_each_distinct_text_is_run_once(bert, tiny):
+def test_each_distinct_text_runs_through_the_model_once(bert, tiny):
     rows = []
     hook = bert.blocks.container[0].register_forward_hook(
         lambda _m, _a, out: rows.append(len(out[0] if isinstance(out, tuple) else out))
@@ -227,11 +229,11 @@ def test_each_distinct_text_is_run_once(bert, tiny):
         ("cuda", 768, 16_384),
     ],
 )
-def test_batches_on_a_cpu_hold_the_fewer_tokens_the_wider_the_layers(device, width, want):
+def test_token_budget_on_a_cpu_shrinks_with_the_width_of_the_layers(device, width, want):
     assert TokenBudget(device, "it", width).tokens == want
 
 
-def test_stream_gives_every_position_once(bert, tiny, monkeypatch):
+def test_stream_yields_every_text_position_once(bert, tiny, monkeypatch):
     monkeypatch.setattr(bert.budget, "tokens", 40)
     texts = [*tiny.texts, *tiny.texts[::-1], "a"]
     parts = list(bert.stream(texts, bert.refs))
@@ -246,7 +248,7 @@ def test_no_texts_give_an_empty_array(bert):
     assert bert.embed([]).values.shape == (8, 0, 32)  # four layers, two poolings
 
 
-def test_lone_surrogate_counts_as_the_replacement_character(tiny):
+def test_a_lone_surrogate_is_read_as_the_replacement_character(tiny):
     backbone = Backbone.from_pretrained(tiny.folder("llama"), device="cpu")
     got = backbone.embed(["a \ud800 b", "a \ufffd b", "\ud83d\ude00", "😀"]).values
     np.testing.assert_array_equal(got[:, 0], got[:, 1])
@@ -256,7 +258,7 @@ def test_lone_surrogate_counts_as_the_replacement_character(tiny):
 
 @pytest.mark.unchecked
 @pytest.mark.parametrize("value", [None, float("nan"), 3, b"bytes"])
-def test_text_that_is_no_string_is_named_with_its_position(bert, value):
+def test_a_text_that_is_not_a_string_is_refused_with_its_position(bert, value):
     with pytest.raises(DataError, match=r"text 1 is .*\. Drop such rows"):
         bert.embed(["a", value, "b"])
 
