@@ -47,7 +47,7 @@ def test_mask_gradients_are_numerical_derivatives(n_classes):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_gradient_is_that_of_a_head_on_all_layers(n_classes):
+def test_gradient_is_the_derivative_of_a_head_on_all_layers(n_classes):
     """Reference without projection: with as many axes as features, projection loses nothing."""
     block, labels = layers(n_classes=n_classes)
     scores = score_layers(block, labels, "gradient")
@@ -67,10 +67,10 @@ def test_gradient_is_that_of_a_head_on_all_layers(n_classes):
     np.testing.assert_allclose(scores.values, want, rtol=0.02, atol=1e-4)
 
 
-def test_gradient_of_many_texts_looks_at_a_sample_with_every_class(monkeypatch):
+def test_gradient_of_many_texts_uses_a_sample_with_every_class(monkeypatch):
     block, labels = layers(n_texts=200)
     labels = labels % 2
-    labels[0] = 2  # one text of its own
+    labels[0] = 2  # a class of one text
     whole = score_layers(block, labels, "gradient")
     monkeypatch.setattr("layerfuse.score.gradient.MAX_TEXTS", 120)
     sampled = score_layers(block, labels, "gradient")
@@ -80,7 +80,7 @@ def test_gradient_of_many_texts_looks_at_a_sample_with_every_class(monkeypatch):
 
 
 @pytest.mark.parametrize(("n_texts", "width"), [(40, 8), (12, 30)])
-def test_projection_keeps_the_products_of_texts(n_texts, width):
+def test_projection_preserves_inner_products_of_texts(n_texts, width):
     features = np.random.default_rng(0).normal(size=(n_texts, width)) * 4 + 2
     standard = (features - features.mean(0)) / features.std(0) / np.sqrt(width)
     axes = project(features, 64)
@@ -91,7 +91,7 @@ def test_projection_keeps_the_products_of_texts(n_texts, width):
 
 
 @pytest.mark.parametrize(("prefer", "sign"), [("low", -1), ("high", 1)])
-def test_entropy_is_the_mean_of_its_column_for_every_pooling(prefer, sign):
+def test_attention_entropy_is_the_mean_of_its_column_for_every_pooling(prefer, sign):
     block, _ = layers(poolings=("mean", "last"))
     given = signals("attention_entropy", (1, 2, 3))
     scores = score_layers(block, None, attention_entropy(prefer), signals=[given])
@@ -108,7 +108,7 @@ def test_backbone_gradient_is_the_mean_of_its_column():
     assert list(scores.values) == pytest.approx(given.values.mean(0))
 
 
-def test_each_backbone_has_its_own_signal():
+def test_each_backbone_is_scored_by_its_own_signal():
     one, labels = layers()
     two = LayerEmbeddings(one.values, tuple(LayerRef("two", r.layer, "mean") for r in one.refs))
     first = signals("attention_entropy", (1, 2, 3))
@@ -130,7 +130,7 @@ def test_a_signal_of_other_layers_is_refused():
 @pytest.mark.parametrize("prefer", ["low", "high"])
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("gradient", ["gradient", "backbone_gradient"])
-def test_importance_by_hand(prefer, weight, gradient):
+def test_importance_equals_a_computation_by_hand(prefer, weight, gradient):
     block, labels = layers()
     given = [signals("attention_entropy", (1, 2, 3)), signals("backbone_gradient", range(4))]
     pull = np.array(score_layers(block, labels, gradient, signals=given).values)[1:]
@@ -143,7 +143,7 @@ def test_importance_by_hand(prefer, weight, gradient):
     assert scores.standard_errors == ()
 
 
-def test_importance_by_name_has_the_defaults_and_others_say_what_they_are():
+def test_importance_has_defaults_and_names_its_other_parameters():
     info = criterion_info("importance")
     assert info == importance()
     assert info.needs == {"labels", "attention_entropy"}
@@ -152,7 +152,7 @@ def test_importance_by_name_has_the_defaults_and_others_say_what_they_are():
     assert other.needs == {"labels", "attention_entropy", "backbone_gradient"}
 
 
-def test_importance_of_layers_alike_in_one_part_is_the_other():
+def test_importance_with_one_constant_part_ranks_by_the_other():
     block, labels = layers()
     same = LayerSignals("attention_entropy", "toy", (1, 2, 3), np.full((4, 3), 0.4))
     pull = score_layers(block, labels, "gradient").ranked()
@@ -162,13 +162,13 @@ def test_importance_of_layers_alike_in_one_part_is_the_other():
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.5, float("nan")])
-def test_a_weight_out_of_range_is_refused(weight):
+def test_importance_refuses_a_weight_out_of_range(weight):
     with pytest.raises(UnknownOptionError, match=r"weight=.* expected 0 \.\. 1"):
         importance(weight)
 
 
 @pytest.mark.unchecked
-def test_other_options_are_refused():
+def test_importance_refuses_unknown_options():
     with pytest.raises(UnknownOptionError, match="low, high"):
         importance(prefer="lowest")
     with pytest.raises(UnknownOptionError, match="gradient, backbone_gradient"):

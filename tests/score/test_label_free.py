@@ -1,4 +1,4 @@
-"""Criteria that know no labels, each against a closed form or a slow reference."""
+"""Label-free criteria, each against a closed form or a slow reference."""
 
 import numpy as np
 import pytest
@@ -26,13 +26,13 @@ def with_spectrum(squares, n_texts=80, seed=0):
 
 
 @pytest.mark.parametrize("criterion", sorted(n for n in CRITERIA if CRITERIA[n].label_free))
-def test_each_warns_in_its_words(criterion):
+def test_every_label_free_criterion_has_a_warning(criterion):
     info = CRITERIA[criterion]
     assert "task" in info.warning or "labels" in info.warning
 
 
 @pytest.mark.parametrize(("n_texts", "width"), [(30, 6), (10, 25)])
-def test_rankme_and_entropy_from_singular_values(n_texts, width):
+def test_rankme_and_matrix_entropy_equal_their_definitions(n_texts, width):
     features = np.random.default_rng(0).normal(size=(n_texts, width)) + 0.5
     singular = np.linalg.svd(features, compute_uv=False)
     shares = singular / singular.sum()
@@ -43,21 +43,21 @@ def test_rankme_and_entropy_from_singular_values(n_texts, width):
     assert matrix_entropy(features) == pytest.approx(want)
 
 
-def test_equal_directions_have_full_rank_and_the_highest_entropy():
+def test_rankme_and_matrix_entropy_are_highest_for_equal_directions():
     features = with_spectrum(np.full(7, 3.0))
     assert rankme(features) == pytest.approx(7)
     assert matrix_entropy(features) == pytest.approx(np.log(7))
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.4, 1.0, 2.5])
-def test_alpha_of_an_exact_power_law(exponent):
+def test_alpha_req_of_an_exact_power_law_is_its_distance_from_one(exponent):
     squares = np.arange(1, 41.0) ** -exponent
     assert decay(squares) == pytest.approx(exponent, abs=1e-9)
     features = with_spectrum(squares) + 5.0  # centring takes the shift off
     assert alpha_req(features) == pytest.approx(-abs(exponent - 1), abs=1e-6)
 
 
-def test_decay_is_a_weighted_regression():
+def test_decay_equals_a_weighted_regression():
     squares = np.sort(np.random.default_rng(0).exponential(size=30))[::-1]
     ranks = np.arange(1, 31)
     design = np.column_stack([-np.log(ranks), np.ones(30)])
@@ -75,14 +75,14 @@ def test_twonn_finds_the_dimension_of_a_curved_surface(dimension):
     assert twonn(rotated.astype(np.float32)) == pytest.approx(dimension, rel=0.15)
 
 
-def test_twonn_from_the_neighbours_of_scikit_learn():
+def test_twonn_equals_the_estimate_from_neighbours_of_scikit_learn():
     features = np.random.default_rng(0).normal(size=(90, 6)) + 3
     distances = NearestNeighbors(n_neighbors=3).fit(features).kneighbors(features)[0]
     want = 90 / np.log(distances[:, 2] / distances[:, 1]).sum()
     assert twonn(features) == pytest.approx(want)
 
 
-def test_twonn_leaves_texts_out_that_another_equals():
+def test_twonn_leaves_out_texts_that_equal_another():
     features = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
     with_copies = np.vstack([features, features[:5]])
     distances = NearestNeighbors(n_neighbors=3).fit(with_copies).kneighbors(with_copies)[0]
@@ -119,10 +119,10 @@ def test_curvature_of_a_polygon_is_its_outer_angle():
     np.testing.assert_allclose(scores.standard_errors, 0, atol=1e-6)
 
 
-def test_curvature_is_straight_back_or_at_a_right_angle():
+def test_curvature_of_straight_reversed_and_resting_paths():
     path = np.array([[0.0], [1.0], [2.0], [2.0], [1.0], [3.0]])
     scores = score_layers(embed(np.repeat(path[:, None], 3, axis=1), range(6)), None, "curvature")
-    # on, into a rest and out of it, and back
+    # straight on, into a rest, out of it, and back
     np.testing.assert_allclose(scores.values, [0, -np.pi / 2, -np.pi / 2, -np.pi], atol=1e-6)
 
 

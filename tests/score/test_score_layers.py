@@ -55,25 +55,25 @@ def test_no_texts_are_refused():
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, " "])
-def test_a_missing_label_is_no_class(missing):
+def test_a_missing_label_is_refused(missing):
     with pytest.raises(LabelError, match=r"missing in 1 of 40|got str .* NAType"):
         score_layers(embed(), [*LABELS[:-1], missing])
 
 
-def test_backbones_with_other_texts_are_refused_also_where_labels_are_not_looked_at():
+def test_a_wrong_number_of_texts_is_refused_also_by_label_free_criteria():
     with pytest.raises(ShapeError, match="two has 39 texts, but one 40"):
         score_layers([embed("one"), embed("two", n_texts=39)], None, "rankme")
     with pytest.raises(ShapeError, match="toy has 40 texts, but there are 2 labels"):
         score_layers(embed(), ["a", "b"], "fisher")
 
 
-def test_labels_of_pandas_with_another_index():
+def test_a_pandas_index_of_labels_is_ignored():
     labels = pd.Series(LABELS, index=range(100, 140))
     assert score_layers(embed(), labels) == score_layers(embed(), LABELS)
 
 
 @pytest.mark.parametrize("criterion", ["loo_ridge", "knn", "rankme", "probe"])
-def test_layers_side_by_side_score_as_they_do_alone(criterion):
+def test_layers_scored_in_parallel_equal_those_scored_alone(criterion):
     block = embed(n_layers=7, width=30)
     with threadpool_limits(1, user_api="blas"):
         alone = score_layers(block, LABELS, criterion)
@@ -84,7 +84,7 @@ def test_layers_side_by_side_score_as_they_do_alone(criterion):
 
 
 @pytest.mark.parametrize("criterion", ["loo_ridge", "twonn", "anisotropy"])
-def test_rows_in_half_precision_are_measured_in_single(criterion):
+def test_layers_in_half_precision_are_scored_in_single_precision(criterion):
     """Sums of their squares exceed 65,504, the largest number in half precision."""
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(2, 300, 64)) * 15 + 50).astype(np.float16)
@@ -100,7 +100,7 @@ def test_rows_in_half_precision_are_measured_in_single(criterion):
     assert scores(np.float16) == scores(np.float32)
 
 
-def test_layers_are_read_and_own_functions_called_by_one_thread():
+def test_layers_are_read_and_user_functions_called_by_one_thread():
     """A store is not thread-safe, and a user's function may not be."""
     readers, callers = set(), set()
 
@@ -122,7 +122,7 @@ def test_layers_are_read_and_own_functions_called_by_one_thread():
     assert readers == callers == {threading.get_ident()}
 
 
-def test_an_own_function_gets_matrix_and_class_indices():
+def test_a_user_function_gets_features_and_class_indices():
     seen = []
 
     def spread(features, labels):
@@ -139,7 +139,7 @@ def test_an_own_function_gets_matrix_and_class_indices():
     np.testing.assert_array_equal(seen[1][1], [0, 1] * 20)
 
 
-def test_an_own_object_goes_by_the_name_of_its_type():
+def test_a_callable_object_is_named_after_its_type():
     class Spread:
         def __call__(self, features, labels):
             return 1.0
@@ -147,7 +147,7 @@ def test_an_own_object_goes_by_the_name_of_its_type():
     assert score_layers(embed(), LABELS, Spread()).criterion == "Spread"
 
 
-def test_an_own_function_without_a_finite_answer_is_refused_by_layer():
+def test_a_user_function_that_is_not_finite_is_refused_with_the_layers():
     with pytest.raises(FeatureError, match="toy:0:mean, toy:1:mean"):
         score_layers(embed(), LABELS, lambda _features, _labels: float("nan"))
 
@@ -161,7 +161,7 @@ def test_an_own_function_without_a_finite_answer_is_refused_by_layer():
         ("high", "str"),
     ],
 )
-def test_an_own_function_that_gives_no_number_is_named(value, came):
+def test_a_user_function_that_returns_no_number_is_refused(value, came):
     def per_text(features, labels):
         return value
 
@@ -171,12 +171,12 @@ def test_an_own_function_that_gives_no_number_is_named(value, came):
         score_layers(embed(), LABELS, per_text)
 
 
-def test_an_own_function_fails_with_its_own_error():
+def test_errors_of_a_user_function_are_passed_on():
     with pytest.raises(TypeError, match="unsupported"):
         score_layers(embed(), LABELS, lambda features, _labels: features + None)
 
 
-def test_an_own_function_needs_two_classes_too():
+def test_a_user_function_needs_two_classes():
     with pytest.raises(LabelError, match="at least two classes"):
         score_layers(embed(), ["a"] * 40, lambda _features, _labels: 1.0)
 
@@ -188,16 +188,16 @@ def test_depth_needs_no_labels(labels):
     assert scores.best == LayerRef("one", 2, "mean")
 
 
-def test_depth_of_a_backbone_of_odd_depth_is_symmetric():
+def test_depth_is_symmetric_for_an_odd_number_of_blocks():
     values = [depth(LayerRef("toy", layer, "mean"), 5) for layer in range(6)]
     assert values == pytest.approx([0, 0.4, 0.8, 0.8, 0.4, 0])
 
 
-def test_depth_of_a_backbone_without_blocks():
+def test_depth_without_blocks_is_one():
     assert depth(LayerRef("toy", 0, "mean"), 0) == 1
 
 
-def test_probe_is_the_pipeline_of_scikit_learn():
+def test_probe_equals_the_pipeline_of_scikit_learn():
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.repeat([0, 1, 2], [60, 40, 20]))
     features = (rng.normal(size=(120, 10)) * 5 + labels[:, None] * 2).astype(np.float32)
@@ -220,7 +220,7 @@ def test_probe_refuses_labels_without_two_classes_of_two_texts():
         probe(np.zeros((4, 2)), np.array([0, 0, 0, 1]))
 
 
-def test_loo_ridge_is_the_log_loss_of_refits():
+def test_loo_ridge_equals_the_log_loss_of_refits():
     """Refits without each text, under the best penalty of the grid, give the same log loss."""
     rng = np.random.default_rng(0)
     labels = np.arange(30) % 3
@@ -248,7 +248,7 @@ def test_loo_ridge_is_the_log_loss_of_refits():
 
 
 @pytest.mark.parametrize("criterion", ["mdl", "probe", "gradient", "loo_ridge"])
-def test_folds_and_samples_are_drawn_by_the_seed(criterion, monkeypatch):
+def test_folds_and_samples_depend_on_random_state(criterion, monkeypatch):
     monkeypatch.setattr("layerfuse.score.gradient.MAX_TEXTS", 60)
     monkeypatch.setattr("layerfuse.score.loo_ridge.MAX_JUDGED", 60)
     rng = np.random.default_rng(0)

@@ -42,8 +42,8 @@ def problem(n_texts=60, width=5, n_classes=3, shift=1.5, seed=0):
 @pytest.mark.parametrize(
     "criterion", [fisher, gbc, hscore, mdl, cka_label, knn, transrate], ids=lambda c: c.__name__
 )
-def test_a_class_without_texts_changes_nothing(criterion):
-    """As in a caller's function that uses only some of the texts."""
+def test_classes_without_texts_do_not_change_the_score(criterion):
+    """A function of the caller may score only some of the texts."""
     features, labels = problem(n_classes=2)
     np.testing.assert_allclose(
         criterion(features, 2 * labels), criterion(features, labels), rtol=1e-6
@@ -78,7 +78,7 @@ def log_evidence(shape, column, alpha, beta):
 
 
 @pytest.mark.parametrize(("n_texts", "width"), [(60, 5), (40, 40), (25, 60)])
-def test_logme_is_the_highest_evidence_that_a_search_finds(n_texts, width):
+def test_logme_equals_the_maximum_evidence_found_by_search(n_texts, width):
     features, labels = problem(n_texts, width)
     found = []
     for column in np.eye(3)[labels].T:
@@ -98,7 +98,7 @@ def test_logme_is_the_highest_evidence_that_a_search_finds(n_texts, width):
 
 
 @pytest.mark.parametrize(("n_texts", "width"), [(60, 16), (60, 200)])
-def test_logme_knows_no_unit_of_the_features(n_texts, width):
+def test_logme_is_invariant_to_the_scale_of_the_features(n_texts, width):
     features, labels = problem(n_texts, width)
     plain = logme(features, labels)
     with np.errstate(all="raise"):
@@ -107,7 +107,7 @@ def test_logme_knows_no_unit_of_the_features(n_texts, width):
 
 
 @pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
-def test_logme_is_the_highest_of_several_maxima(unit):
+def test_logme_is_the_global_maximum_of_the_evidence(unit):
     """Texts share a large mean; one of the two maxima explains only the class counts."""
     rng = np.random.default_rng(0)
     labels = np.arange(200) % 2
@@ -128,7 +128,7 @@ def test_logme_is_the_highest_of_several_maxima(unit):
     assert found == pytest.approx(highest, abs=1e-4)
 
 
-def test_evidence_is_the_density_of_the_labels():
+def test_the_reference_evidence_is_the_gaussian_density_of_the_labels():
     """The reference above, against the Gaussian it claims to be."""
     features = problem(12, 4)[0].astype(np.float64)
     column = np.arange(12) % 2.0
@@ -137,7 +137,7 @@ def test_evidence_is_the_density_of_the_labels():
     assert log_evidence((12, 4), column, 0.7, 2.5) == pytest.approx(density)
 
 
-def test_logme_starts_every_class_anew():
+def test_logme_is_the_mean_over_independent_classes():
     """The score is the mean over classes of separate problems with one column each."""
     features, labels = problem(shift=2.0)
     alone = []
@@ -151,7 +151,7 @@ def test_logme_starts_every_class_anew():
 
 
 @pytest.mark.parametrize(("n_texts", "width"), [(60, 5), (20, 50), (400, 30)])
-def test_hscore_with_the_shrinkage_of_scikit_learn(n_texts, width):
+def test_hscore_equals_a_reference_with_the_shrinkage_of_scikit_learn(n_texts, width):
     features, labels = problem(n_texts, width)
     centred = features - features.mean(0, dtype=np.float64)
     shrunk, shrinkage = ledoit_wolf(centred, assume_centered=True)
@@ -164,19 +164,19 @@ def test_hscore_with_the_shrinkage_of_scikit_learn(n_texts, width):
     assert hscore(features, labels) == pytest.approx(want, rel=1e-6)
 
 
-def test_fisher_is_the_ratio_of_calinski_and_harabasz():
+def test_fisher_agrees_with_the_calinski_harabasz_score():
     features, labels = problem()
     share = fisher(features, labels)
     ratio = share / (1 - share) * (60 - 3) / (3 - 1)
     assert ratio == pytest.approx(calinski_harabasz_score(standardised(features), labels), rel=1e-4)
 
 
-def test_fisher_of_classes_that_are_points_is_one():
+def test_fisher_of_classes_without_spread_is_one():
     labels = np.arange(30) % 3
     assert fisher(np.eye(3)[labels], labels) == pytest.approx(1.0)
 
 
-def test_knn_is_leave_one_out_of_scikit_learn():
+def test_knn_equals_leave_one_out_of_scikit_learn():
     """Two classes and an odd number of votes: no ties."""
     features, labels = problem(61, 4, n_classes=2, shift=1.0)
     model = KNeighborsClassifier(N_NEIGHBOURS)
@@ -185,14 +185,14 @@ def test_knn_is_leave_one_out_of_scikit_learn():
     np.testing.assert_array_equal(knn(features, labels), right)
 
 
-def test_of_equal_votes_the_nearest_decides():
-    # From the first text on: labels 1, 2, 2, 1, 3; two votes each of 1 and 2.
+def test_knn_breaks_ties_by_the_nearest_text():
+    # Neighbours of the first text, nearest first: 1, 2, 2, 1, 0; two votes each for 1 and 2.
     features = np.array([[0.0], [1.0], [2.1], [3.3], [4.6], [6.0]])
     assert knn(features, np.array([1, 1, 2, 2, 1, 0]))[0] == 1
     assert knn(features, np.array([2, 1, 2, 2, 1, 0]))[0] == 0
 
 
-def test_nearest_are_those_of_all_distances(monkeypatch):
+def test_nearest_texts_equal_those_of_all_distances(monkeypatch):
     features, _ = problem(70, 6)
     distances = cdist(features, features)
     np.fill_diagonal(distances, np.inf)
@@ -202,14 +202,14 @@ def test_nearest_are_those_of_all_distances(monkeypatch):
     np.testing.assert_allclose(found.distances, np.sort(distances, axis=1)[:, :4], rtol=1e-5)
 
 
-def test_distances_between_all_but_equal_texts_keep_their_digits():
+def test_distances_between_nearly_equal_texts_are_accurate():
     features = np.array([[100.0, 100.0], [100.0, 100.001], [300.0, 0.0]], dtype=np.float32)
     gap = float(features[1, 1] - features[0, 1])
     assert nearest(features, 1).distances[0, 0] == pytest.approx(gap, rel=1e-6)
 
 
 @pytest.mark.parametrize(("n_texts", "width"), [(60, 5), (20, 50)])
-def test_transrate_from_determinants_of_all_features(n_texts, width):
+def test_transrate_equals_the_determinants_of_its_definition(n_texts, width):
     features, labels = problem(n_texts, width)
     standard = standardised(features.astype(np.float64))
 
@@ -224,13 +224,13 @@ def test_transrate_from_determinants_of_all_features(n_texts, width):
     assert transrate(features, labels) == pytest.approx(want, rel=1e-4)
 
 
-def test_transrate_sees_two_classes_of_opposite_means():
+def test_transrate_separates_two_classes_of_opposite_means():
     labels = np.arange(40) % 2
     noise = np.random.default_rng(0).normal(size=(40, 1))
     assert transrate(10.0 * labels[:, None] + noise, labels) > 0.4
 
 
-def test_gbc_from_closed_forms_of_gaussians():
+def test_gbc_equals_the_bhattacharyya_integral_of_gaussians():
     """Bhattacharyya's integral of sqrt(p q), by quadrature along each axis of the projection."""
     features, labels = problem(200, 3, n_classes=2, shift=2.0)
     axes = project(features, 64).astype(np.float64)
@@ -247,8 +247,8 @@ def test_gbc_from_closed_forms_of_gaussians():
 
 
 @pytest.mark.parametrize("seed", [0, 2, 4])
-def test_gbc_of_three_points_looks_at_no_axis_of_rounding_noise(seed):
-    """As for the last token of questions at the first layers; copies of features add nothing."""
+def test_gbc_of_three_distinct_points_ignores_axes_of_rounding_noise(seed):
+    """At first layers, the last token of questions has so few values; copies add nothing."""
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(3, 100)).astype(np.float32)
     features, labels = points[rng.integers(0, 3, 600)], rng.integers(0, 6, 600)
@@ -256,7 +256,7 @@ def test_gbc_of_three_points_looks_at_no_axis_of_rounding_noise(seed):
     assert often == pytest.approx(once, rel=1e-5)
 
 
-def test_gbc_of_classes_that_are_the_same_counts_all_pairs():
+def test_gbc_of_identical_classes_is_minus_the_number_of_ordered_pairs():
     half = np.random.default_rng(0).normal(size=(20, 4))
     assert gbc(np.tile(half, (3, 1)), np.repeat([0, 1, 2], 20)) == pytest.approx(-6, abs=1e-4)
 
@@ -274,7 +274,7 @@ def plain_hsic(one, other):
 
 
 @pytest.mark.parametrize(("n_texts", "width"), [(40, 5), (20, 50)])
-def test_cka_label_from_whole_kernels(n_texts, width):
+def test_cka_label_equals_the_estimate_from_whole_kernels(n_texts, width):
     features, labels = problem(n_texts, width)
     standard, targets = standardised(features.astype(np.float64)), np.eye(3)[labels]
     kernel, theirs = standard @ standard.T, targets @ targets.T
@@ -284,7 +284,7 @@ def test_cka_label_from_whole_kernels(n_texts, width):
     assert cka_label(features, labels) == pytest.approx(want, abs=1e-5)
 
 
-def test_cka_label_of_wide_noise_is_nought_and_of_the_labels_one():
+def test_cka_label_of_wide_noise_is_zero_and_of_the_labels_one():
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
     assert cka_label(rng.normal(size=(60, 2000)), labels) == pytest.approx(0, abs=0.05)
@@ -296,7 +296,7 @@ def test_cka_label_refuses_three_texts():
         cka_label(np.eye(3), np.array([0, 1, 1]))
 
 
-def test_mdl_of_a_constant_layer_is_that_of_counting():
+def test_mdl_of_a_constant_layer_is_the_code_length_of_class_counts():
     """A probe on constant features predicts class shares; Laplace's rule mixes in uniform ones."""
     labels = np.random.default_rng(0).permutation(np.repeat([0, 1], [150, 50]))
     order = np.random.default_rng(5).permutation(200)
@@ -310,7 +310,7 @@ def test_mdl_of_a_constant_layer_is_that_of_counting():
     assert got.sum() == pytest.approx(sum(bits), abs=0.05)
 
 
-def test_mdl_of_labels_that_cannot_be_missed_nears_the_price_of_learning():
+def test_mdl_of_perfectly_separable_labels_is_close_to_zero():
     labels = np.random.default_rng(0).permutation(np.arange(400) % 2)
     bits = -mdl(np.repeat(20.0 * labels[:, None], 3, axis=1), labels)
     assert bits.min() >= 0
@@ -325,7 +325,7 @@ def test_mdl_refuses_one_class():
 
 @pytest.mark.parametrize("n_judged", [3000, 2999, 500])
 @pytest.mark.parametrize("offset", [0.0, 500.0])
-def test_loo_ridge_of_many_texts_is_that_of_all_at_some(offset, n_judged, monkeypatch):
+def test_loo_ridge_of_many_texts_fits_on_all_and_judges_a_sample(offset, n_judged, monkeypatch):
     """One pass over features with a large mean, and errors on a sample only."""
     features, labels = problem(3000, 12)
     monkeypatch.setattr("layerfuse.score.loo_ridge._ROWS", 700)
@@ -352,8 +352,8 @@ def likeliest(held_out, labels, weights):
     return log_softmax(factor * held_out, axis=1)[texts, labels] * weights
 
 
-def test_loo_ridge_of_rare_classes_in_many_texts_is_that_of_all_at_some(monkeypatch):
-    """The sample has one text of a class of three: it counts, also in the temperature."""
+def test_loo_ridge_of_many_texts_judges_a_sample_with_rare_classes(monkeypatch):
+    """The sample has one of three texts of a class; it counts, in the temperature too."""
     features, labels = problem(1500, 8)
     labels[[5, 305, 605]], labels[900] = 3, 4
     features[labels == 3] += 1
@@ -370,7 +370,7 @@ def test_loo_ridge_of_rare_classes_in_many_texts_is_that_of_all_at_some(monkeypa
     assert scores[labels[rows] == 4] == 0
 
 
-def test_loo_ridge_tells_layers_without_an_error_apart():
+def test_loo_ridge_ranks_layers_without_classification_errors():
     labels = np.arange(32) % 2
     noise = np.random.default_rng(0).normal(size=(32, 4))
     scores = [loo_ridge(noise + shift * labels[:, None], labels).mean() for shift in (8, 12, 24)]
@@ -378,7 +378,7 @@ def test_loo_ridge_tells_layers_without_an_error_apart():
     assert scores[0] < scores[1] - 1e-4 < scores[2] - 2e-4 < 0
 
 
-def test_loo_ridge_tells_layers_apart_that_are_no_better_than_chance():
+def test_loo_ridge_differs_between_layers_no_better_than_chance():
     labels = np.arange(16) % 2
     rng = np.random.default_rng(0)
     scores = [loo_ridge(rng.normal(size=(16, 40)), labels).mean() for _ in range(10)]
@@ -386,7 +386,7 @@ def test_loo_ridge_tells_layers_apart_that_are_no_better_than_chance():
     assert len(set(scores)) == 10
 
 
-def test_loo_ridge_counts_the_only_text_of_its_class_as_nought():
+def test_loo_ridge_scores_the_only_text_of_its_class_zero():
     features, labels = problem(60)
     labels[7] = 3
     scores = loo_ridge(features, labels)
@@ -394,7 +394,7 @@ def test_loo_ridge_counts_the_only_text_of_its_class_as_nought():
     assert (np.delete(scores, 7) < 0).all()
 
 
-def test_loo_ridge_hears_rare_classes():
+def test_loo_ridge_prefers_the_layer_that_separates_rare_classes():
     """A layer that tells two rare classes apart, and one a little better at the frequent ones.
 
     The Brier score prefers the second one.
@@ -410,7 +410,7 @@ def test_loo_ridge_hears_rare_classes():
     assert losses[0] > losses[1]
 
 
-def test_loo_ridge_of_many_texts_refuses_what_is_not_finite(monkeypatch):
+def test_loo_ridge_of_many_texts_refuses_values_that_are_not_finite(monkeypatch):
     features, labels = problem(300, 12)
     features[7, 3] = np.nan
     monkeypatch.setattr("layerfuse.score.loo_ridge.MAX_JUDGED", 100)

@@ -22,12 +22,12 @@ def chosen(selection):
     return [str(ref) for ref in selection]
 
 
-def test_best_takes_the_best_of_each_backbone_however_much_better_one_is():
+def test_best_takes_the_best_layer_of_each_backbone():
     scores = scores_of({"weak": [0.1, 0.3, 0.2], "strong": [0.8, 0.7, 0.9]})
     assert chosen(select_layers(scores, "best")) == ["weak:1:mean", "strong:2:mean"]
 
 
-def test_best_of_several_is_best_first():
+def test_best_with_k_orders_layers_of_each_backbone_by_score():
     scores = scores_of({"a": [0.1, 0.3, 0.2], "b": [0.8, 0.7, 0.9]})
     assert chosen(select_layers(scores, "best", k=2)) == [
         "a:1:mean",
@@ -37,18 +37,18 @@ def test_best_of_several_is_best_first():
     ]
 
 
-def test_best_takes_the_first_of_equals():
+def test_best_takes_the_first_of_layers_with_equal_scores():
     assert chosen(select_layers(scores_of({"a": [0.5, 0.5]}), "best")) == ["a:0:mean"]
 
 
 @pytest.mark.unchecked  # of the wrong kind
-def test_a_k_that_is_no_integer_is_refused():
+def test_a_k_that_is_not_an_integer_is_refused():
     with pytest.raises(UnknownOptionError, match=r"k=2\.0: expected an integer"):
         select_layers(scores_of({"a": [0.1, 0.2, 0.3]}), "best", k=2.0)
 
 
 @pytest.mark.parametrize("k", [0, -1, 3, 4])
-def test_best_refuses_a_k_that_one_backbone_cannot_give(k):
+def test_best_refuses_a_k_above_the_layers_of_a_backbone(k):
     scores = scores_of({"long": [0.1] * 9, "short": [0.1, 0.2]})
     with pytest.raises(
         SelectionError, match=rf"k={k} of (long|short): \d scored layers\. Choose 1 to \d"
@@ -69,7 +69,7 @@ def test_upper_half_takes_every_pooling():
     assert chosen(selection) == ["a:1:mean", "a:1:last", "a:2:mean", "a:2:last"]
 
 
-def test_upper_half_of_so_many_is_no_half():
+def test_upper_half_refuses_a_k():
     with pytest.raises(SelectionError, match="'upper_half' has no k"):
         select_layers(scores_of({"a": [0.0] * 6}), "upper_half", k=2)
 
@@ -91,12 +91,12 @@ def test_upper_top_takes_the_best_of_the_upper_halves_of_all(k, expected):
     assert chosen(select_layers(UPPER, "upper_top", k=k)) == expected
 
 
-def test_upper_top_of_one_layer_is_that_layer():
+def test_upper_top_of_a_single_candidate_is_that_layer():
     assert chosen(select_layers(scores_of({"a": [0.5, 0.1]}), "upper_top")) == ["a:1:mean"]
 
 
 @pytest.mark.parametrize("k", [0, 7])
-def test_upper_top_refuses_more_than_the_halves_have(k):
+def test_upper_top_refuses_a_k_above_the_layers_of_the_upper_halves(k):
     with pytest.raises(SelectionError, match=rf"k={k} of a, b: 6 scored layers"):
         select_layers(UPPER, "upper_top", k=k)
 
@@ -108,14 +108,14 @@ def test_upper_top_refuses_more_than_the_halves_have(k):
         (2, ["a:6:mean", "a:5:mean"]),
     ],
 )
-def test_best_backbone_takes_layers_of_the_one_with_the_best_layer(k, expected):
+def test_best_backbone_takes_the_backbone_with_the_best_layer(k, expected):
     selection = select_layers(UPPER, "best_backbone", k=k)
     assert chosen(selection) == expected
     which = "the best third" if k is None else f"the {k} best"
     assert selection.reason == f"{which} by {UPPER.criterion} of the upper half of a"
 
 
-def test_best_backbone_is_told_by_all_layers_and_takes_deep_ones():
+def test_best_backbone_compares_all_layers_but_takes_those_of_the_upper_half():
     """The best layer of all is a shallow one of b."""
     selection = select_layers(
         scores_of({"a": [0.1] * 4, "b": [0.9, 0.0, 0.0, 0.2]}), "best_backbone"
@@ -124,14 +124,14 @@ def test_best_backbone_is_told_by_all_layers_and_takes_deep_ones():
 
 
 @pytest.mark.parametrize(("k", "refused"), [(0, "a: 4"), (3, "b: 2"), (5, "a: 4")])
-def test_best_backbone_refuses_more_than_a_half_has(k, refused):
+def test_best_backbone_refuses_a_k_above_the_layers_of_the_upper_half(k, refused):
     with pytest.raises(
         SelectionError, match=rf"k={k} of {refused} scored layers in the upper half"
     ):
         select_layers(UPPER, "best_backbone", k=k)
 
 
-def test_upper_half_of_each_backbone_by_its_own_depth():
+def test_upper_half_of_each_backbone_depends_on_its_own_depth():
     selection = select_layers(scores_of({"a": [0.0] * 3, "b": [0.0] * 7}))
     assert [(ref.backbone, ref.layer) for ref in selection] == [
         *(("a", i) for i in (1, 2)),
@@ -140,6 +140,6 @@ def test_upper_half_of_each_backbone_by_its_own_depth():
 
 
 @pytest.mark.unchecked
-def test_unknown_selector_names_the_right_one():
+def test_an_unknown_selector_is_refused_with_the_nearest_choice():
     with pytest.raises(UnknownOptionError, match="Did you mean 'upper_half'"):
         select_layers(scores_of({"a": [0.0]}), "upperhalf")

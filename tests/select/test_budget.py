@@ -57,7 +57,7 @@ def brute_force(scores, budget):
         {"max_milliseconds": 100.0},
     ],
 )
-def test_as_good_as_trying_everything(seed, limits):
+def test_budget_selection_is_as_good_as_exhaustive_search(seed, limits):
     scores, costs = draw(seed)
     budget = Budget(costs, **limits)
     selection = select_layers(scores, "budget", k=1, budget=budget)
@@ -65,7 +65,7 @@ def test_as_good_as_trying_everything(seed, limits):
     assert value_of(scores, selection) == pytest.approx(brute_force(scores, budget))
 
 
-def test_without_a_real_limit_the_best_layer_of_each_backbone_best_first():
+def test_a_budget_without_effect_gives_the_best_layer_of_each_backbone():
     scores, costs = draw(0)
     selection = select_layers(scores, "budget", k=1, budget=Budget(costs, max_milliseconds=1e9))
     best = [scores.of(name).best for name in scores.backbones]
@@ -83,7 +83,7 @@ def test_one_good_backbone_is_worth_more_than_two_mediocre_ones():
     assert [str(ref) for ref in selection] == ["good:1:mean"]
 
 
-def test_layers_below_the_deepest_cost_nothing_more():
+def test_layers_below_the_deepest_add_no_cost():
     refs = tuple(LayerRef("toy", i, pooling) for i in range(4) for pooling in ("mean", "last"))
     scores = LayerScores("c", refs, (0.0, 0.1, 0.5, 0.3, 0.7, 0.6, 0.9, 0.8))
     budget = Budget((DepthCosts("toy", (1.0, 2.0, 3.0, 4.0), (1, 1, 1, 1)),), max_milliseconds=3.5)
@@ -94,14 +94,14 @@ def test_layers_below_the_deepest_cost_nothing_more():
     assert "3 ms a text" in chosen[1].reason
 
 
-def test_without_k_those_in_reach_within_one_standard_error():
+def test_without_k_affordable_layers_within_one_standard_error_are_taken():
     refs = tuple(LayerRef("toy", i, "mean") for i in range(4))
     scores = LayerScores("c", refs, (0.1, 0.75, 0.8, 0.9), (0.06,) * 4)
     budget = Budget((DepthCosts("toy", (1.0, 2.0, 3.0, 4.0), (1, 1, 1, 1)),), max_milliseconds=3.0)
     assert [ref.layer for ref in select_layers(scores, "budget", budget=budget)] == [2, 1]
 
 
-def test_equal_scores_take_the_cheapest():
+def test_the_cheapest_of_layers_with_equal_scores_is_taken():
     scores, costs = draw(0)
     flat = LayerScores("c", scores.refs, (0.5,) * len(scores.refs))
     selection = select_layers(flat, "budget", budget=Budget(costs, max_milliseconds=9.0))
@@ -109,7 +109,7 @@ def test_equal_scores_take_the_cheapest():
     assert list(selection) == [LayerRef(cheapest.backbone, 0, "mean")]
 
 
-def test_many_backbones_are_no_wall():
+def test_budget_search_is_feasible_for_eight_deep_backbones():
     """60 layers of each of 8 backbones: 10^14 combinations."""
     scores, costs = draw(0, depths=(60,) * 8)
     budget = Budget(costs, max_milliseconds=60.0)
@@ -117,7 +117,7 @@ def test_many_backbones_are_no_wall():
     assert budget.allows(budget.total(selection))
 
 
-def test_nothing_affordable_says_what_the_cheapest_costs():
+def test_a_budget_that_nothing_fits_is_refused_with_the_cheapest_cost():
     refs = tuple(LayerRef(name, i, "mean") for name in ("a", "b") for i in range(2))
     costs = (
         DepthCosts("a", (1.5, 2.0), (2**20, 2**21)),
@@ -132,7 +132,7 @@ def test_nothing_affordable_says_what_the_cheapest_costs():
         select_layers(scores, "budget", budget=Budget(costs, max_weight_bytes=2.0**19))
 
 
-def test_a_budget_and_the_costs_of_every_layer_are_needed():
+def test_a_missing_budget_or_missing_costs_are_refused():
     scores, costs = draw(0)
     with pytest.raises(SelectionError, match=r"needs budget=Budget\(costs"):
         select_layers(scores, "budget")
@@ -141,7 +141,7 @@ def test_a_budget_and_the_costs_of_every_layer_are_needed():
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_a_k_out_of_range_says_the_range(k):
+def test_a_k_out_of_range_is_refused_with_the_range(k):
     scores, costs = draw(0)
     with pytest.raises(SelectionError, match=r"b0: 3 scored layers\. Choose 1 to 3"):
         select_layers(scores, "budget", k=k, budget=Budget(costs, max_milliseconds=9.0))

@@ -40,7 +40,7 @@ def choose(embeddings, labels, **options):
 
 
 @pytest.mark.parametrize("order", ["ABC", "CBA", "BAC", "ACB", "CAB"])
-def test_takes_both_complements_and_no_copy(order):
+def test_greedy_takes_both_complements_and_no_copy(order):
     a, b, labels = complements()
     layers = {"A": a, "B": b, "C": a.copy()}
     selection = choose(embed([layers[name] for name in order]), labels)
@@ -49,7 +49,7 @@ def test_takes_both_complements_and_no_copy(order):
     assert "B" in names
 
 
-def test_takes_complements_of_different_backbones_and_widths():
+def test_greedy_takes_complements_of_different_backbones_and_widths():
     a, b, labels = complements()
     wide = np.hstack([b, np.random.default_rng(1).normal(size=b.shape)])
     selection = choose([embed([a, a], "one"), embed([wide], "two")], labels)
@@ -57,7 +57,7 @@ def test_takes_complements_of_different_backbones_and_widths():
     assert len(selection) == 2
 
 
-def test_starts_with_the_best_layer():
+def test_greedy_starts_with_the_best_layer():
     a, b, labels = complements()
     noise = np.random.default_rng(1).normal(size=a.shape)
     block = embed([noise, b, a])
@@ -65,7 +65,7 @@ def test_starts_with_the_best_layer():
 
 
 @pytest.mark.parametrize(("n_texts", "width"), [(150, 5), (150, 60), (400, 600)])
-def test_one_layer_is_enough_of_noise(n_texts, width):
+def test_greedy_takes_one_layer_if_all_are_noise(n_texts, width):
     sizes = []
     for seed in range(8):
         rng = np.random.default_rng(seed)
@@ -75,7 +75,7 @@ def test_one_layer_is_enough_of_noise(n_texts, width):
     assert max(sizes) <= 2
 
 
-def test_no_more_layers_than_allowed(monkeypatch):
+def test_greedy_takes_at_most_the_maximum_of_layers(monkeypatch):
     rng = np.random.default_rng(0)
     latent = rng.normal(size=(4, 200))
     layers = rng.normal(size=(4, 200, 3)) * 0.1
@@ -91,7 +91,7 @@ def test_no_more_layers_than_allowed(monkeypatch):
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_as_many_as_asked_for_though_they_do_not_help(k):
+def test_greedy_takes_k_layers_even_if_they_add_nothing(k):
     a, b, labels = complements()
     block = embed([a, b, a, a, b])
     scores = score_layers(block, labels)
@@ -100,7 +100,7 @@ def test_as_many_as_asked_for_though_they_do_not_help(k):
     assert selection.refs[:2] == choose(block, labels).refs[:k][:2]
 
 
-def test_only_the_best_of_each_backbone_are_candidates():
+def test_candidates_are_only_the_best_layers_of_each_backbone():
     a, b, labels = complements()
     block = embed([a, a, a, a, b])
     scores = LayerScores("own", block.refs, (5.0, 4.0, 3.0, 2.0, 1.0))
@@ -115,7 +115,7 @@ def test_a_constant_layer_is_never_added():
 
 
 @pytest.mark.parametrize("widths", [(4, 7), (30, 90)])
-def test_losses_are_those_of_ridge_on_the_scaled_concatenation(widths):
+def test_losses_equal_those_of_ridge_on_the_scaled_concatenation(widths):
     rng = np.random.default_rng(0)
     labels = np.arange(50) % 3
     blocks = [
@@ -142,7 +142,7 @@ def test_losses_are_those_of_ridge_on_the_scaled_concatenation(widths):
     np.testing.assert_allclose(got, want, rtol=1e-4)
 
 
-def test_a_sample_of_the_texts_is_enough_and_gives_the_same_each_time(monkeypatch):
+def test_a_sample_of_many_texts_is_enough_and_reproducible(monkeypatch):
     monkeypatch.setattr(greedy_module, "MAX_TEXTS", 120)
     a, b, labels = complements(n_texts=400)
     block = embed([a, b, a])
@@ -151,7 +151,7 @@ def test_a_sample_of_the_texts_is_enough_and_gives_the_same_each_time(monkeypatc
     assert {1} < {ref.layer for ref in first}
 
 
-def test_labels_of_any_kind():
+def test_labels_may_be_strings():
     a, b, labels = complements()
     block = embed([a, b, a])
     words = ["no" if label == 0 else "yes" for label in labels]
@@ -159,7 +159,7 @@ def test_labels_of_any_kind():
 
 
 @pytest.mark.parametrize("missing", ["embeddings", "labels"])
-def test_embeddings_and_labels_are_needed(missing):
+def test_missing_embeddings_or_labels_are_refused(missing):
     a, b, labels = complements()
     block = embed([a, b])
     given = {"embeddings": block, "labels": labels} | {missing: None}
@@ -167,7 +167,7 @@ def test_embeddings_and_labels_are_needed(missing):
         select_layers(score_layers(block, labels), "greedy", **given)
 
 
-def test_embeddings_of_every_scored_backbone_are_needed():
+def test_embeddings_of_other_backbones_than_the_scored_ones_are_refused():
     a, b, labels = complements()
     one, two = embed([a], "one"), embed([b], "two")
     scores = score_layers([one, two], labels)
@@ -177,7 +177,7 @@ def test_embeddings_of_every_scored_backbone_are_needed():
         select_layers(scores.of("one"), "greedy", embeddings=[one, two], labels=labels)
 
 
-def test_another_number_of_labels_is_refused():
+def test_a_wrong_number_of_labels_is_refused():
     a, b, labels = complements()
     block = embed([a, b])
     with pytest.raises(ShapeError, match="toy has 240 texts, but there are 239 labels"):

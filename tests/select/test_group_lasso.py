@@ -37,7 +37,7 @@ PENALTIES = [0.002, 0.02, 0.05, 0.1, 10.0]
 
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("seed", range(3))
-def test_the_conditions_of_an_optimum_hold(penalty, seed):
+def test_solutions_satisfy_the_karush_kuhn_tucker_conditions(penalty, seed):
     """Karush-Kuhn-Tucker: Yuan and Lin 2006, equations 2.2 and 2.3."""
     blocks, targets = problem(seed=seed)
     coefficients = solve(blocks, targets, penalty)
@@ -51,7 +51,7 @@ def test_the_conditions_of_an_optimum_hold(penalty, seed):
             assert np.linalg.norm(pull) <= limit + 1e-8
 
 
-def test_some_penalty_takes_up_some_blocks_and_not_others():
+def test_a_lower_penalty_uses_more_blocks():
     used = [sum(b.any() for b in solve(*problem(), penalty)) for penalty in PENALTIES]
     assert used[0] == 4
     assert used[-1] == 0
@@ -60,7 +60,7 @@ def test_some_penalty_takes_up_some_blocks_and_not_others():
 
 
 @pytest.mark.parametrize("penalty", [0.02, 0.05])
-def test_no_other_solver_finds_better(penalty):
+def test_no_general_solver_finds_a_lower_objective(penalty):
     blocks, targets = problem()
     shapes = [(x.shape[1], targets.shape[1]) for x in blocks]
     ends = np.cumsum([a * b for a, b in shapes])[:-1]
@@ -78,7 +78,7 @@ def test_no_other_solver_finds_better(penalty):
 
 
 @pytest.mark.parametrize("shape", [(60, 5), (60, 50), (30, 90)])
-def test_whitened_are_the_leading_principal_components(shape):
+def test_whitened_features_are_the_leading_principal_components(shape):
     rng = np.random.default_rng(0)
     features = rng.normal(size=shape) * np.logspace(0, -1, shape[1])
     features -= features.mean(0)
@@ -90,7 +90,7 @@ def test_whitened_are_the_leading_principal_components(shape):
     np.testing.assert_allclose(leading @ (leading.T @ block), block, atol=1e-6)
 
 
-def test_a_layer_that_never_varies_has_no_component():
+def test_a_constant_layer_has_no_principal_component():
     assert whitened(np.zeros((20, 5), dtype=np.float32)).shape == (20, 0)
 
 
@@ -100,7 +100,7 @@ def choose(block, labels, **options):
     return [ref.layer for ref in selection]
 
 
-def test_takes_both_complements_and_neither_noise_nor_the_constant(embed, complements):
+def test_group_lasso_takes_complements_and_neither_noise_nor_constant_layers(embed, complements):
     a, b, labels = complements
     noise = np.random.default_rng(1).normal(size=(3, *a.shape))
     block = embed([noise[0], a, np.full_like(a, 0.3), noise[1], b, noise[2]])
@@ -108,7 +108,7 @@ def test_takes_both_complements_and_neither_noise_nor_the_constant(embed, comple
     assert sorted(choose(block, labels, k=2)) == [1, 4]
 
 
-def test_one_layer_is_enough_of_noise(embed):
+def test_group_lasso_takes_few_layers_if_all_are_noise(embed):
     sizes = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
@@ -118,11 +118,11 @@ def test_one_layer_is_enough_of_noise(embed):
     assert max(sizes) <= 3
 
 
-def test_constant_layers_alone_give_the_first(embed):
+def test_the_first_layer_is_taken_if_all_are_constant(embed):
     assert choose(embed(np.ones((3, 40, 4))), [0, 1] * 20) == [0]
 
 
-def test_a_path_that_ends_early_says_so(embed, complements):
+def test_a_k_above_the_layers_on_the_penalty_path_is_refused(embed, complements):
     a, _, labels = complements
     with pytest.raises(SelectionError, match=r"k=2, but only 1 layers enter the group lasso"):
         choose(embed([a, np.full_like(a, 0.3)]), labels, k=2)

@@ -22,7 +22,7 @@ def noisy(gap, n_texts=400, seed=0):
     return LayerScores.from_per_text("c", REFS, noise + gaps)
 
 
-def test_a_sure_choice_is_always_made_and_an_open_one_half_of_the_time():
+def test_shares_are_one_for_a_clear_choice_and_half_for_a_tie():
     sure = selection_stability(noisy(6), "best", k=1)
     open_ = selection_stability(noisy(0), "best", k=1, n_resamples=400)
     assert sure.shares == (0.0, 1.0, 0.0)
@@ -31,33 +31,33 @@ def test_a_sure_choice_is_always_made_and_an_open_one_half_of_the_time():
     assert (sure.n_resamples, open_.n_resamples) == (200, 400)
 
 
-def test_one_standard_error_is_right_five_times_in_six():
+def test_a_gain_of_one_standard_error_has_a_share_of_five_sixths():
     """The difference of resampled means is normal around the difference of the means."""
     shares = selection_stability(noisy(1), "best", k=1, n_resamples=1000).shares
     assert shares[1] == pytest.approx(0.8413, abs=0.05)
 
 
-def test_errors_are_the_standard_errors_of_the_scores():
+def test_resampled_standard_errors_equal_those_of_the_scores():
     scores = noisy(1)
     got = selection_stability(scores, "top", k=1, n_resamples=1000)
     assert got.standard_errors == pytest.approx(scores.standard_errors, rel=0.15)
 
 
-def test_k_layers_share_k():
+def test_shares_sum_to_k():
     assert sum(selection_stability(noisy(0), "best", k=2).shares) == pytest.approx(2)
 
 
-def test_a_choice_without_scores_is_always_the_same():
+def test_shares_of_a_selector_that_ignores_scores_are_zero_or_one():
     assert selection_stability(noisy(0), "upper_half").shares == (0, 1, 1)
 
 
-def test_a_budget_is_kept_in_every_draw():
+def test_the_budget_holds_in_every_resample():
     budget = Budget((DepthCosts("toy", (1.0, 3.0, 5.0), (1, 1, 1)),), max_milliseconds=4.0)
     shares = selection_stability(noisy(-2), "budget", k=1, budget=budget).shares
     assert shares == (0, 1, 0)
 
 
-def test_the_same_random_state_gives_the_same():
+def test_stability_depends_on_random_state_alone():
     first, again, other = (
         selection_stability(noisy(0), "best", k=1, random_state=state) for state in (0, 0, 1)
     )
@@ -66,7 +66,7 @@ def test_the_same_random_state_gives_the_same():
 
 
 @pytest.mark.parametrize("selector", ["greedy", "mrmr", "group_lasso"])
-def test_selectors_that_look_again_see_halves_of_the_texts(embed, complements, selector):
+def test_selectors_that_need_embeddings_run_on_halves_of_the_texts(embed, complements, selector):
     a, b, labels = complements
     noise = np.random.default_rng(1).normal(size=(2, *a.shape))
     block = embed([a, noise[0], b, noise[1]])
@@ -79,7 +79,7 @@ def test_selectors_that_look_again_see_halves_of_the_texts(embed, complements, s
     assert max(got.shares[1], got.shares[3]) < 0.7
 
 
-def test_scores_that_are_no_means_are_computed_again_on_halves(embed, complements):
+def test_scores_without_numbers_per_text_are_computed_again_on_halves(embed, complements):
     a, b, labels = complements
     block = embed([a, b])
     seen = []
@@ -96,7 +96,7 @@ def test_scores_that_are_no_means_are_computed_again_on_halves(embed, complement
     assert sum(got.shares) == pytest.approx(1)
 
 
-def test_no_more_texts_are_held_than_allowed(embed, complements, monkeypatch):
+def test_halves_are_drawn_from_at_most_the_maximum_of_texts(embed, complements, monkeypatch):
     a, b, labels = complements
     monkeypatch.setattr(stability, "MAX_TEXTS", 100)
     sizes = []
@@ -112,7 +112,7 @@ def test_no_more_texts_are_held_than_allowed(embed, complements, monkeypatch):
     assert len(sizes) == 21
 
 
-def test_errors_over_halves_are_those_of_all_texts(embed, monkeypatch):
+def test_standard_errors_from_halves_are_scaled_to_all_texts(embed, monkeypatch):
     """The error of a mean falls with the root of all texts, though halves come from few of them."""
     monkeypatch.setattr(stability, "MAX_TEXTS", 200)
     rng = np.random.default_rng(0)
@@ -129,7 +129,7 @@ def test_errors_over_halves_are_those_of_all_texts(embed, monkeypatch):
     assert once.standard_errors == ()
 
 
-def test_halves_of_very_many_classes(embed, monkeypatch):
+def test_halves_can_be_drawn_of_very_many_classes(embed, monkeypatch):
     """A stratified sample would have one text of each class, which cannot be halved."""
     monkeypatch.setattr(stability, "MAX_TEXTS", 60)
     labels = np.repeat(np.arange(60), 2)
@@ -151,7 +151,7 @@ def test_every_half_has_two_of_each_class_and_rare_ones_are_left_out():
 
 
 @pytest.mark.parametrize(("size", "n_large"), [(2, 0), (3, 0), (2, 1), (3, 2)])
-def test_of_classes_of_two_or_three_texts_half_are_in_a_half(size, n_large):
+def test_half_of_the_classes_of_two_or_three_texts_are_in_each_half(size, n_large):
     classes = np.repeat(np.arange(10 + n_large), [size] * 10 + [8] * n_large)
     drawn = np.zeros(len(classes))
     for seed in range(200):
@@ -164,7 +164,7 @@ def test_of_classes_of_two_or_three_texts_half_are_in_a_half(size, n_large):
     np.testing.assert_allclose(drawn / 200, expected, atol=0.15)
 
 
-def test_few_texts_a_class_make_no_choice_sure(embed):
+def test_choices_among_layers_of_noise_are_unstable_with_few_texts_a_class(embed):
     """Layers of noise: the best layer differs between halves, also if classes have two texts."""
     labels = np.repeat(np.arange(12), 2)
     block = embed(np.random.default_rng(0).normal(size=(6, 24, 4)))
@@ -176,7 +176,7 @@ def test_few_texts_a_class_make_no_choice_sure(embed):
 
 
 @pytest.mark.parametrize("labels", ["aabb", "aabbc"])
-def test_halves_that_cannot_differ_are_refused(embed, labels):
+def test_texts_of_which_all_halves_are_equal_are_refused(embed, labels):
     block = embed(np.random.default_rng(0).normal(size=(2, len(labels), 4)))
     scores = LayerScores("c", block.refs, (0.1, 0.2))
     given = {"embeddings": block, "labels": [*labels], "rescore": lambda *_: scores}
@@ -187,7 +187,7 @@ def test_halves_that_cannot_differ_are_refused(embed, labels):
     assert sum(selection_stability(scores, "best", k=1, **given).shares) == 1
 
 
-def test_what_is_needed_to_choose_again_is_asked_for(embed, complements):
+def test_missing_embeddings_or_rescore_are_refused(embed, complements):
     a, b, labels = complements
     block = embed([a, b])
     plain = LayerScores("own", block.refs, (0.1, 0.2))
@@ -200,14 +200,14 @@ def test_what_is_needed_to_choose_again_is_asked_for(embed, complements):
 
 
 @pytest.mark.parametrize("labels", [["a"] * 39 + ["b"], [*"abcdefgh", *["a"] * 32]])
-def test_halves_without_two_classes_are_refused_by_their_counts(embed, labels):
+def test_labels_without_two_classes_of_two_texts_are_refused_with_counts(embed, labels):
     layers = embed(np.random.default_rng(0).normal(size=(2, 40, 5)))
     scores = LayerScores("c", layers.refs, (0.1, 0.2))
     with pytest.raises(LabelError, match=r"two classes of two texts or more, got counts \[3"):
         selection_stability(scores, "greedy", embeddings=layers, labels=labels)
 
 
-def test_errors_belong_to_their_layers_in_whatever_order_backbones_come():
+def test_standard_errors_follow_their_layers_in_any_order_of_backbones():
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 2
     blocks = [

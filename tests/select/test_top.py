@@ -17,16 +17,16 @@ def names(selection):
 
 
 @pytest.mark.parametrize(("k", "expected"), [(1, ["b0"]), (3, ["b0", "b1", "a1"])])
-def test_the_k_best_wherever_they_are(k, expected):
+def test_top_takes_the_k_best_layers_of_any_backbone(k, expected):
     assert names(select_layers(SCORES, "top", k=k)) == expected
 
 
-def test_without_k_or_errors_the_best_alone():
+def test_without_k_and_standard_errors_the_best_layer_alone_is_taken():
     assert names(select_layers(SCORES, "top")) == ["b0"]
     assert names(select_layers(SCORES, "best")) == ["a1", "b0"]
 
 
-def test_without_k_those_that_texts_cannot_tell_from_the_best():
+def test_without_k_layers_within_one_standard_error_of_the_best_are_taken():
     rng = np.random.default_rng(0)
     shared = rng.normal(size=(500, 1))
     noise = rng.normal(size=(500, 6))
@@ -38,20 +38,20 @@ def test_without_k_those_that_texts_cannot_tell_from_the_best():
 
 @pytest.mark.parametrize("selector", ["top", "best"])
 @pytest.mark.parametrize("k", [-1, 0, 7])
-def test_a_k_out_of_range_says_the_range(selector, k):
+def test_a_k_out_of_range_is_refused_with_the_range(selector, k):
     n_layers = 6 if selector == "top" else 3
     with pytest.raises(SelectionError, match=rf"{n_layers} scored layers\. Choose 1 to {n_layers}"):
         select_layers(SCORES, selector, k=k)
 
 
-def test_the_reason_tells_what_was_done():
+def test_the_reason_states_the_rule_of_the_selection():
     assert select_layers(SCORES, "top").reason == "the best by c over all backbones"
     assert select_layers(SCORES, "best", k=2).reason == "the 2 best by c of each backbone"
     sure = LayerScores("c", REFS, SCORES.values, (0.1,) * 6)
     assert "within one standard error of the best by c" in select_layers(sure, "best").reason
 
 
-def test_one_backbone_alone_and_the_best_of_its_deeper_half():
+def test_reasons_of_best_backbone_and_upper_top_name_the_upper_half():
     assert names(select_layers(SCORES, "best_backbone", k=1)) == ["b1"]
     reason = select_layers(SCORES, "best_backbone", k=1).reason
     assert reason == "the best by c of the upper half of b"
