@@ -24,15 +24,15 @@ def block():
 LABELS = ["a", "b"] * 30
 
 
-def test_is_what_its_parts_give(block):
+def test_choose_layers_equals_its_parts_called_one_by_one(block):
     choice = choose_layers([block], LABELS, "loo_ridge", "best", k=1)
     assert choice.scores == score_layers([block], LABELS, "loo_ridge")
     assert choice.selection == select_layers(choice.scores, "best", k=1)
     assert choice.stability.shares[2] == max(choice.stability.shares) > 0.9
 
 
-def test_one_backbone_may_come_without_a_list(block):
-    """As in the parts: all of them take embeddings or a sequence of them."""
+def test_embeddings_of_one_backbone_need_no_list(block):
+    """The functions that it calls also take one block of embeddings or a sequence."""
     assert choose_layers(block, LABELS) == choose_layers([block], LABELS)
     assert choose_layers(block, LABELS, selector="greedy", n_resamples=2).selection.refs
 
@@ -46,11 +46,11 @@ def test_the_criterion_may_be_a_function(block):
     assert choice.selection.refs == (REFS[2],)
 
 
-def test_stability_may_be_left_out(block):
+def test_stability_is_none_without_resamples(block):
     assert choose_layers([block], LABELS, n_resamples=0).stability is None
 
 
-def test_without_labels_only_what_needs_none(block):
+def test_without_labels_only_label_free_criteria_and_selectors_work(block):
     choice = choose_layers([block], None, "rankme", "best", k=1, n_resamples=3)
     assert choice.stability.n_resamples == 3
     with pytest.raises(LabelError, match="criterion='loo_ridge' needs labels"):
@@ -59,8 +59,8 @@ def test_without_labels_only_what_needs_none(block):
         choose_layers([block], None, "rankme", "mrmr")
 
 
-def test_the_texts_of_signals_are_drawn_again_too(block):
-    """Layers 1 and 3 each have the lower entropy on one half of the texts; only entropy scores."""
+def test_stability_of_a_signal_criterion_resamples_its_texts(block):
+    """Only entropy scores; layers 1 and 3 each have the lower one on one half of the texts."""
     entropies = np.full((40, 3), 0.5)
     entropies[:20, 0] = entropies[20:, 2] = 0.1
     signal = LayerSignals("attention_entropy", "toy", (1, 2, 3), entropies)
@@ -73,8 +73,8 @@ def test_the_texts_of_signals_are_drawn_again_too(block):
     assert 0 < choice.stability.shares[0] < 1
 
 
-def test_errors_of_signals_are_those_of_their_sample():
-    """Errors depend on the 40 sampled texts, whatever the total, as scores of such samples vary."""
+def test_standard_errors_of_a_signal_criterion_are_those_of_its_sample():
+    """They depend on the 40 sampled texts and not on the total, as do scores of such samples."""
     rng = np.random.default_rng(0)
     block = LayerEmbeddings(rng.normal(size=(4, 8000, 2)).astype(np.float32), REFS)
     signal = LayerSignals("attention_entropy", "toy", (1, 2, 3), rng.random((40, 3)))
@@ -102,9 +102,7 @@ def encoder(tiny_encoder):
     ("criterion", "selector"),
     [("loo_ridge", "best"), ("loo_ridge", "greedy"), ("mdl", "best"), ("probe", "top")],
 )
-def test_what_is_equal_for_all_texts_is_scored_but_chosen_neither_here_nor_by_fit(
-    encoder, make, toy, criterion, selector
-):
+def test_a_constant_layer_is_scored_but_never_chosen(encoder, make, toy, criterion, selector):
     """With random labels, the constant layer has the best score."""
     texts, _ = toy(60)
     embeddings = [encoder.embed(texts, progress=False)]

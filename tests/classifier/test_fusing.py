@@ -48,11 +48,11 @@ def fit(fusion, blocks, labels, texts, refs=REFS):
         (REFS, GATES_FROM_TEXTS, ("concat", "mean", "static_gate", "stacking", "gated")),
     ],
 )
-def test_the_short_list_follows_texts_and_sources(refs, n_texts, expected):
+def test_the_short_list_depends_on_the_numbers_of_texts_and_sources(refs, n_texts, expected):
     assert shortlist(refs, n_texts) == expected
 
 
-def test_every_fusion_of_the_list_is_tried_and_the_last_that_gained_surely_is_used():
+def test_the_last_fusion_that_gains_more_than_one_standard_error_is_used():
     blocks, labels, texts = sources()
     fused = fit("auto", blocks, labels, texts)
     assert [trial.fusion for trial in fused.trials] == list(shortlist(REFS, len(texts)))
@@ -62,7 +62,7 @@ def test_every_fusion_of_the_list_is_tried_and_the_last_that_gained_surely_is_us
     assert fused.validation[0].log_loss == used.log_loss
 
 
-def test_a_source_of_noise_is_weighed_down():
+def test_a_fusion_that_downweights_a_source_of_noise_is_chosen():
     blocks, labels, texts = sources()
     fused = fit("auto", blocks, labels, texts)
     assert fusion_name(fused.fusion) != "concat"
@@ -70,7 +70,7 @@ def test_a_source_of_noise_is_weighed_down():
     assert best.log_loss < fused.trials[0].log_loss
 
 
-def test_shuffled_labels_score_chance_under_every_fusion():
+def test_held_out_loss_on_shuffled_labels_is_that_of_chance_for_every_fusion():
     """A fusion whose training vectors depend on their own labels would seem to be better."""
     blocks, labels, texts = sources()
     shuffled = np.random.default_rng(1).permutation(labels)
@@ -80,7 +80,7 @@ def test_shuffled_labels_score_chance_under_every_fusion():
         assert trial.accuracy < 0.62
 
 
-def test_the_chosen_one_is_what_its_name_alone_gives():
+def test_the_fusion_that_auto_chose_equals_the_same_fusion_by_name():
     blocks, labels, texts = sources()
     fused = fit("auto", blocks, labels, texts)
     alone = fit(fusion_name(fused.fusion), blocks, labels, texts)
@@ -123,7 +123,7 @@ def choose(blocks, labels, texts, selections, fusion="concat", *, lexical=False)
 @pytest.mark.parametrize(
     ("selections", "taken"), [((ONE, TWO), TWO), ((TWO, ALL), TWO), ((ONE, TWO, ALL), TWO)]
 )
-def test_more_layers_are_taken_only_where_they_surely_help(selections, taken):
+def test_more_layers_are_taken_only_for_more_than_one_standard_error(selections, taken):
     """The second layer adds information, and the third is noise."""
     blocks, labels, texts = sources(400)
     selection, fused = choose(blocks, labels, texts, selections)
@@ -138,7 +138,7 @@ def test_more_layers_are_taken_only_where_they_surely_help(selections, taken):
     assert [trial.fusion for trial in fused.trials] == ["concat"]
 
 
-def test_a_selection_that_adds_nothing_hides_none_after_it():
+def test_selections_after_one_that_adds_nothing_are_still_tried():
     """Another backbone may add what more layers of the first do not."""
     blocks, labels, texts = sources(400)
     noise = Selection((REFS[0], REFS[2]), "noise")
@@ -147,7 +147,7 @@ def test_a_selection_that_adds_nothing_hides_none_after_it():
     assert "noise: " in selection.reason
 
 
-def test_layers_that_know_what_the_words_know_add_nothing():
+def test_layers_that_know_no_more_than_the_tf_idf_head_are_not_taken():
     """Selections are compared as they will be used: with the TF-IDF head if that joins."""
     blocks, labels, texts = sources(400)
     rng = np.random.default_rng(2)
@@ -161,7 +161,7 @@ def test_layers_that_know_what_the_words_know_add_nothing():
     assert taken == [TWO.refs, ONE.refs]
 
 
-def test_layers_are_judged_by_concat_whatever_fuses_them_then():
+def test_selections_are_compared_by_concat_whatever_the_fusion():
     blocks, labels, texts = sources(400)
     plain, _ = choose(blocks, labels, texts, (ONE, TWO))
     selection, fused = choose(blocks, labels, texts, (ONE, TWO), fusion="mean")
@@ -169,7 +169,7 @@ def test_layers_are_judged_by_concat_whatever_fuses_them_then():
     assert fusion_name(fused.fusion) == "mean"
 
 
-def test_a_layer_that_never_varies_does_not_stand_in_the_way():
+def test_a_selection_of_a_constant_layer_alone_is_skipped():
     """With random labels, a constant layer may have the best score."""
     blocks, labels, texts = sources(100)
     blocks[0] = np.ones_like(blocks[0])
@@ -179,14 +179,14 @@ def test_a_layer_that_never_varies_does_not_stand_in_the_way():
     assert selection.refs == TWO.refs
 
 
-def test_one_selection_or_the_same_twice_is_not_judged():
+def test_equal_selections_are_not_compared():
     blocks, labels, texts = sources(100)
     for selections in ([ALL], [ALL, Selection(REFS[::-1], "turned")]):
         selection, _ = choose(blocks, labels, texts, selections)
         assert selection == ALL
 
 
-def test_the_validation_of_heads_keeps_no_predictions():
+def test_validation_of_heads_keeps_no_held_out_predictions():
     fused = fit("concat", *sources(100))
     assert fused.validation
     assert all(candidate.held_out.size == 0 for candidate in fused.validation)

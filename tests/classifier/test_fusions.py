@@ -47,7 +47,7 @@ def test_a_saved_classifier_predicts_the_same_bits(fit, toy, tmp_path, fusion):
 
 
 @pytest.mark.parametrize("fusion", ["auto", *FUSIONS])
-def test_a_class_of_one_text_stands_beside_the_others(
+def test_every_fusion_can_be_fitted_with_a_class_of_one_text(
     make, toy, tiny_encoder, tiny_decoder, store, fusion
 ):
     texts, labels = toy()
@@ -69,7 +69,7 @@ def test_a_saved_mlp_predicts_the_same_bits(fit, toy, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(texts), classifier.predict_proba(texts))
 
 
-def test_an_interrupted_fit_leaves_what_was_fitted_before(fit, toy, monkeypatch):
+def test_an_interrupted_second_fit_keeps_the_first(fit, toy, monkeypatch):
     classifier = fit(fusion="gated")
     before = classifier.predict_proba(toy(9, seed=2)[0])
 
@@ -82,7 +82,9 @@ def test_an_interrupted_fit_leaves_what_was_fitted_before(fit, toy, monkeypatch)
     np.testing.assert_array_equal(classifier.predict_proba(toy(9, seed=2)[0]), before)
 
 
-def test_an_interrupted_fit_leaves_nothing(make, toy, tiny_encoder, tiny_decoder, monkeypatch):
+def test_an_interrupted_first_fit_leaves_the_classifier_unfitted(
+    make, toy, tiny_encoder, tiny_decoder, monkeypatch
+):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
@@ -93,7 +95,9 @@ def test_an_interrupted_fit_leaves_nothing(make, toy, tiny_encoder, tiny_decoder
     assert not [name for name in vars(classifier) if name.endswith("_")]
 
 
-def test_one_backbone_and_pooling_has_no_pairs(make, toy, tiny_encoder, monkeypatch):
+def test_a_fusion_of_pairs_refuses_one_backbone_under_one_pooling(
+    make, toy, tiny_encoder, monkeypatch
+):
     def embed(*_, **__):
         raise AssertionError("long work has begun")
 

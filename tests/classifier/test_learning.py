@@ -19,16 +19,18 @@ def held_out(toy):
 
 @pytest.mark.parametrize("head", ["auto", "ridge", "logistic"])
 @pytest.mark.parametrize("fusion", ["concat", "mean"])
-def test_learns_what_can_be_learned(make, toy, held_out, tiny_encoder, tiny_decoder, fusion, head):
+def test_accuracy_on_new_texts_is_high_for_every_fusion_and_head(
+    make, toy, held_out, tiny_encoder, tiny_decoder, fusion, head
+):
     backbones = [tiny_encoder, tiny_decoder]
     classifier = make(backbones=backbones, fusion=fusion, head=head).fit(*toy(80))
 
     assert classifier.score(*held_out) > 0.8
 
 
-def test_random_labels_have_held_out_accuracy_of_chance(make, toy):
+def test_held_out_accuracy_on_random_labels_is_that_of_chance(make, toy):
     texts, topics = toy(200)
-    # As many of each label in each topic, or the topics would be learned by way of a coincidence.
+    # Labels are balanced within each topic, so that topics predict nothing by coincidence.
     labels = np.repeat(["x", "y"], 2)[np.arange(200) % 4]
     others = toy(400, seed=8)[0]
     classifier = make(head="auto").fit(texts, labels)
@@ -43,7 +45,7 @@ def test_random_labels_have_held_out_accuracy_of_chance(make, toy):
 
 
 @pytest.mark.parametrize("selector", ["top", "greedy", "best"])
-def test_a_first_token_that_never_varies_is_no_layer_to_choose(make, toy, selector):
+def test_a_constant_first_token_is_never_chosen(make, toy, selector):
     """With random labels, a constant layer scores best, but no head can be fitted on it."""
     texts, _ = toy(60)
     for seed in range(8):
@@ -55,7 +57,7 @@ def test_a_first_token_that_never_varies_is_no_layer_to_choose(make, toy, select
 
 
 @pytest.mark.parametrize("head", ["ridge", "logistic"])
-def test_weights_of_classes_that_are_not_there_change_nothing(make, toy, head):
+def test_weights_of_absent_classes_change_nothing(make, toy, head):
     texts, labels = toy()
     weights = {"calm": 2.0, "loud": 1.0}
     with_more, plain = (
@@ -66,7 +68,7 @@ def test_weights_of_classes_that_are_not_there_change_nothing(make, toy, head):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_words_join_the_layers_and_are_saved_with_them(make, toy, tmp_path, n_classes):
+def test_the_tf_idf_head_joins_the_layers_and_is_saved_with_them(make, toy, tmp_path, n_classes):
     texts, labels = toy(60, TOPICS[:n_classes])
     others, truth = toy(60, TOPICS[:n_classes], seed=9)
     classifier = make(lexical="auto").fit(texts, labels)
@@ -95,7 +97,7 @@ def test_words_join_the_layers_and_are_saved_with_them(make, toy, tmp_path, n_cl
         pytest.param([True, False], id="bool"),
     ],
 )
-def test_labels_come_back_as_they_went_in(make, toy, values):
+def test_predicted_labels_have_the_type_of_the_given_ones(make, toy, values):
     texts, topics = toy(48, TOPICS[: len(values)])
     labels = [values[TOPICS.index(topic)] for topic in topics]
     classifier = make().fit(texts, labels)
@@ -107,7 +109,7 @@ def test_labels_come_back_as_they_went_in(make, toy, values):
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int32", "uint16", "int64", "bool"])
-def test_numpy_labels_keep_their_type_through_a_saved_folder(make, toy, tmp_path, dtype):
+def test_numpy_labels_keep_their_dtype_when_saved_and_loaded(make, toy, tmp_path, dtype):
     texts, topics = toy()
     labels = np.array([topic == "loud" for topic in topics]).astype(dtype)
     classifier = make().fit(texts, labels)
@@ -137,7 +139,7 @@ def test_decisions_probabilities_and_labels_agree(make, toy, n_classes, head):
     assert len(set(predicted)) == n_classes
 
 
-def test_probabilities_are_those_of_unseen_texts(make, toy):
+def test_probabilities_of_new_texts_are_calibrated(make, toy):
     texts, labels = toy(200)
     others, truth = toy(400, seed=5)
     classifier = make().fit(texts, labels)
@@ -148,7 +150,7 @@ def test_probabilities_are_those_of_unseen_texts(make, toy):
     assert abs(probabilities.max(1).mean() - classifier.score(others, truth)) < 0.1
 
 
-def test_transform_gives_the_vectors_the_head_sees(make, toy, tiny_encoder, tiny_decoder):
+def test_transform_returns_the_vectors_that_the_head_reads(make, toy, tiny_encoder, tiny_decoder):
     texts, labels = toy()
     classifier = make(backbones=[tiny_encoder, tiny_decoder]).fit(texts, labels)
     vectors = classifier.transform(texts[:5])
@@ -161,7 +163,7 @@ def test_transform_gives_the_vectors_the_head_sees(make, toy, tiny_encoder, tiny
     )
 
 
-def test_a_text_alone_is_predicted_as_among_others(make, toy):
+def test_prediction_of_a_text_is_independent_of_the_others(make, toy):
     texts, labels = toy()
     classifier = make().fit(texts, labels)
     together = classifier.predict_proba(texts)
@@ -170,7 +172,7 @@ def test_a_text_alone_is_predicted_as_among_others(make, toy):
     np.testing.assert_allclose(alone, together[:6], atol=1e-5)
 
 
-def test_predicting_in_parts_changes_nothing(make, toy, monkeypatch):
+def test_predictions_in_parts_equal_those_of_the_whole(make, toy, monkeypatch):
     texts, labels = toy()
     classifier = make().fit(texts, labels)
     whole = classifier.decision_function(texts)
@@ -180,7 +182,7 @@ def test_predicting_in_parts_changes_nothing(make, toy, monkeypatch):
     assert classifier.transform(texts).shape[0] == len(texts)
 
 
-def test_duplicates_and_empty_texts_are_texts(make, toy):
+def test_duplicate_and_empty_texts_can_be_fitted_and_predicted(make, toy):
     texts, labels = toy()
     classifier = make().fit([*texts, texts[0], "", ""], [*labels, labels[0], "calm", "loud"])
     probabilities = classifier.predict_proba(["", texts[0], texts[0], ""])
@@ -190,7 +192,7 @@ def test_duplicates_and_empty_texts_are_texts(make, toy):
     assert probabilities[1].tolist() == probabilities[2].tolist()
 
 
-def test_all_layers_are_scored_and_the_deepest_in_use_ends_the_backbone(
+def test_all_layers_are_scored_and_backbones_are_cut_at_the_deepest_in_use(
     make, toy, tiny_encoder, tiny_decoder
 ):
     texts, labels = toy()
@@ -213,7 +215,7 @@ def prefer_layer_1(features, labels):
     return -abs(float(np.linalg.norm(features, axis=1).mean()) - prefer_layer_1.norm)
 
 
-def test_blocks_after_the_deepest_layer_are_gone(make, toy, tiny_encoder, monkeypatch):
+def test_blocks_after_the_deepest_layer_in_use_are_removed(make, toy, tiny_encoder, monkeypatch):
     texts, labels = toy()
     (whole,) = make().load_backbones()
     layer_1 = whole.embed(texts, [1], progress=False).values[0]
@@ -244,7 +246,7 @@ def test_a_backbone_that_is_not_selected_is_dropped(make, toy, tiny_encoder, new
 
 def test_class_weights_move_decisions_towards_the_heavy_class(make, toy):
     texts, labels = toy(80)
-    labels = np.random.default_rng(0).permutation(labels)  # nothing to learn but the weights
+    labels = np.random.default_rng(0).permutation(labels)  # only the class weights can be learned
     share = {
         weight: np.mean(
             make(class_weight={"loud": weight}).fit(texts, labels).predict(texts) == "loud"
@@ -255,7 +257,7 @@ def test_class_weights_move_decisions_towards_the_heavy_class(make, toy):
     assert share[0.1] < share[1.0] < share[10.0]
 
 
-def test_balanced_weighs_classes_and_not_texts(make, toy):
+def test_balanced_class_weights_favour_the_rare_class(make, toy):
     texts, labels = toy(80)
     texts = texts[::2] + texts[1:16:2]  # 40 calm, 8 loud
     labels = labels[::2] + labels[1:16:2]
@@ -269,7 +271,7 @@ def test_balanced_weighs_classes_and_not_texts(make, toy):
     assert balanced.mean() > plain.mean() + 0.1  # "loud", the rare class, is the second
 
 
-def test_weights_by_number_reach_the_right_class(make, toy):
+def test_class_weights_of_integer_labels_reach_the_right_class(make, toy):
     texts, topics = toy(80)
     labels = np.random.default_rng(0).permutation([5 if t == "calm" else 9 for t in topics])
     light, heavy = (
@@ -281,7 +283,7 @@ def test_weights_by_number_reach_the_right_class(make, toy):
 
 
 @pytest.mark.parametrize("head", ["ridge", "logistic"])
-def test_of_class_weights_only_the_ratio_matters(make, toy, head):
+def test_only_ratios_of_class_weights_matter(make, toy, head):
     texts, labels = toy(60)
     rng = np.random.default_rng(0)
     labels = [rng.choice(["calm", "loud"]) if rng.random() < 0.2 else label for label in labels]
@@ -294,7 +296,7 @@ def test_of_class_weights_only_the_ratio_matters(make, toy, head):
     np.testing.assert_allclose(one, many, atol=1e-4)
 
 
-def test_networks_show_their_epochs_where_progress_is_asked_for(make, toy, monkeypatch):
+def test_training_of_networks_shows_epochs_only_with_progress(make, toy, monkeypatch):
     """``disable=None`` makes tqdm show a bar only on a terminal; gates use it too."""
     disabled = []
 

@@ -50,7 +50,7 @@ def test_an_unknown_option_is_named_with_the_choices(
 
 @pytest.mark.usefixtures("no_loading")
 @pytest.mark.parametrize("value", ["autom", "True", "False", None, 2])
-def test_lexical_is_auto_or_a_truth_value(make, toy_texts, toy_labels, value):
+def test_a_lexical_option_other_than_auto_or_a_bool_is_refused(make, toy_texts, toy_labels, value):
     with pytest.raises(UnknownOptionError, match="Choose 'auto', True or False"):
         make(lexical=value).fit(toy_texts, toy_labels)
 
@@ -75,7 +75,9 @@ def test_lexical_is_auto_or_a_truth_value(make, toy_texts, toy_labels, value):
         ("class_weight", {"calm": None}, "class_weight of 'calm': expected a number"),
     ],
 )
-def test_numbers_are_checked_before_the_long_work(make, toy_texts, toy_labels, option, value, said):
+def test_numbers_out_of_range_are_refused_before_backbones_load(
+    make, toy_texts, toy_labels, option, value, said
+):
     with pytest.raises(UnknownOptionError, match=said):
         make(**{option: value}).fit(toy_texts, toy_labels)
 
@@ -91,13 +93,15 @@ def test_a_class_weight_that_is_not_positive_is_named_by_its_label(
 
 @pytest.mark.usefixtures("no_loading")
 @pytest.mark.parametrize("labels", [[3, 12], [True, False]])
-def test_an_unknown_class_weight_is_named_among_labels_that_are_no_text(make, toy_texts, labels):
+def test_an_unknown_class_weight_is_refused_for_labels_that_are_not_strings(
+    make, toy_texts, labels
+):
     with pytest.raises(UnknownOptionError, match=f"class_weight=4 .*{labels[0]}"):
         make(class_weight={4: 2.0}).fit(toy_texts, labels * 24)
 
 
 @pytest.mark.parametrize("option", ["fusion", "dtype", "pooling"])
-def test_options_are_checked_where_backbones_are_loaded_alone(make, option, no_loading):
+def test_load_backbones_checks_the_options_of_backbones(make, option, no_loading):
     with pytest.raises(UnknownOptionError, match=f"{option}='none'"):
         make(**{option: "none"}).load_backbones()
 
@@ -106,12 +110,12 @@ def test_options_are_checked_where_backbones_are_loaded_alone(make, option, no_l
 @pytest.mark.parametrize(
     "backbones", [(), [], "all-MiniLM-L6-v2", None, 5, iter(["a"]), {"a"}, {"a": 1}]
 )
-def test_backbones_are_a_list_of_at_least_one(make, toy_texts, toy_labels, backbones):
+def test_backbones_that_are_empty_or_no_list_are_refused(make, toy_texts, toy_labels, backbones):
     with pytest.raises(ShapeError, match="expected a list of at least one backbone"):
         make(backbones=backbones).fit(toy_texts, toy_labels)
 
 
-def test_a_bare_path_or_backbone_is_no_list(make, tiny_encoder):
+def test_a_path_or_backbone_outside_a_list_is_refused(make, tiny_encoder):
     (loaded,) = make().load_backbones()
     for bare in (tiny_encoder, loaded):
         with pytest.raises(ShapeError, match="expected a list of at least one backbone"):
@@ -119,14 +123,16 @@ def test_a_bare_path_or_backbone_is_no_list(make, tiny_encoder):
 
 
 @pytest.mark.usefixtures("no_loading")
-def test_prompts_are_one_or_one_for_each_backbone(make, toy_texts, toy_labels, tiny_encoder):
+def test_a_wrong_number_of_prompts_is_refused(make, toy_texts, toy_labels, tiny_encoder):
     for prompts in (["a"], ["a", "b", ""], []):
         classifier = make(backbones=[tiny_encoder, tiny_encoder], prompt=prompts)
         with pytest.raises(ShapeError, match=f"prompt: got {len(prompts)} for 2 backbones"):
             classifier.fit(toy_texts, toy_labels)
 
 
-def test_a_loaded_backbone_takes_no_other_prompt(make, toy_texts, toy_labels, tiny_encoder):
+def test_a_prompt_other_than_that_of_a_loaded_backbone_is_refused(
+    make, toy_texts, toy_labels, tiny_encoder
+):
     loaded = Backbone.from_pretrained(tiny_encoder, prompt="so: ", device="cpu")
     for prompt in ("a", ["a"]):
         with pytest.raises(UnknownOptionError, match="prompt='a', but encoder was loaded with 'so"):
@@ -151,7 +157,7 @@ def test_a_loaded_backbone_takes_no_other_prompt(make, toy_texts, toy_labels, ti
         ("dtype", "bfloat16", [], ["bfloat16", "float32"]),  # which may not have been given
     ],
 )
-def test_a_loaded_backbone_takes_no_other_settings(
+def test_settings_other_than_those_of_a_loaded_backbone_are_refused(
     make, toy_texts, toy_labels, tiny_encoder, option, has, given, same
 ):
     loaded = Backbone.from_pretrained(tiny_encoder, device="cpu", **{option: has})
@@ -166,7 +172,9 @@ def test_a_loaded_backbone_takes_no_other_settings(
         assert backbone is loaded
 
 
-def test_loaded_backbones_of_one_name_are_refused(make, tiny_encoder, toy_texts, toy_labels):
+def test_two_loaded_backbones_of_the_same_name_are_refused(
+    make, tiny_encoder, toy_texts, toy_labels
+):
     two = [Backbone.from_pretrained(tiny_encoder, pooling=p, device="cpu") for p in ("max", "mean")]
 
     with pytest.raises(ShapeError, match=r"different names, got encoder, encoder.*name="):
@@ -182,7 +190,7 @@ def test_a_backbone_given_twice_is_refused(make, tiny_encoder, toy_texts, toy_la
             classifier.fit(toy_texts, toy_labels)
 
 
-def test_the_same_model_twice_under_two_names_is_fine(make, tiny_encoder, toy_texts, toy_labels):
+def test_the_same_model_under_two_names_is_accepted(make, tiny_encoder, toy_texts, toy_labels):
     pooled = Backbone.from_pretrained(tiny_encoder, pooling="max", name="max", device="cpu")
     classifier = make(backbones=[tiny_encoder, pooled]).fit(toy_texts, toy_labels)
 
@@ -209,13 +217,15 @@ def test_the_same_model_twice_under_two_names_is_fine(make, tiny_encoder, toy_te
         (["a", "b", "c", "d"], np.array([[0, 1], [1, 0]]), DataError, r"of shape \(2, 2\)"),
     ],
 )
-def test_bad_texts_and_labels_are_named_first(make, texts, labels, error, message):
+def test_invalid_texts_and_labels_are_refused_before_backbones_load(
+    make, texts, labels, error, message
+):
     with pytest.raises(error, match=message):
         make().fit(texts, labels)
 
 
 @pytest.mark.parametrize("bad", ["one text", None, ["a", None], [b"bytes"], []])
-def test_what_is_predicted_must_be_texts(make, toy_texts, toy_labels, bad):
+def test_predict_refuses_what_is_not_texts(make, toy_texts, toy_labels, bad):
     classifier = make().fit(toy_texts, toy_labels)
 
     with pytest.raises((DataError, TypeError)):
@@ -225,7 +235,7 @@ def test_what_is_predicted_must_be_texts(make, toy_texts, toy_labels, bad):
 @pytest.mark.parametrize(
     "method", ["predict", "predict_proba", "decision_function", "transform", "save"]
 )
-def test_nothing_works_before_fit(make, method, tmp_path):
+def test_every_method_raises_not_fitted_before_fit(make, method, tmp_path):
     with pytest.raises(NotFittedError, match="not fitted") as caught:
         getattr(make(), method)(tmp_path if method == "save" else ["a"])
 
@@ -233,7 +243,9 @@ def test_nothing_works_before_fit(make, method, tmp_path):
     assert isinstance(caught.value, LayerFuseError)
 
 
-def test_a_fit_that_fails_leaves_no_classifier(make, toy_texts, toy_labels, monkeypatch):
+def test_a_failed_first_fit_leaves_the_classifier_unfitted(
+    make, toy_texts, toy_labels, monkeypatch
+):
     def fail(*arguments, **options):
         raise KeyboardInterrupt
 
@@ -247,7 +259,7 @@ def test_a_fit_that_fails_leaves_no_classifier(make, toy_texts, toy_labels, monk
     assert not [name for name in vars(classifier) if name.endswith("_")]
 
 
-def test_a_fit_that_fails_leaves_the_earlier_one_whole(make, toy, monkeypatch):
+def test_a_failed_second_fit_keeps_the_first(make, toy, monkeypatch):
     texts, labels = toy()
     classifier = make(selector="best").fit(texts, labels)
     before = classifier.predict_proba(texts)
@@ -264,7 +276,7 @@ def test_a_fit_that_fails_leaves_the_earlier_one_whole(make, toy, monkeypatch):
     assert np.array_equal(classifier.predict_proba(texts), before)
 
 
-def test_a_missing_model_says_where_it_was_looked_for(make, toy_texts, toy_labels, tmp_path):
+def test_a_missing_model_folder_is_named(make, toy_texts, toy_labels, tmp_path):
     with pytest.raises(LayerFuseError, match=r"nowhere does not exist"):
         make(backbones=[tmp_path / "nowhere"]).fit(toy_texts, toy_labels)
 

@@ -20,11 +20,13 @@ MANY = FEWER_LAYERS_FROM_TEXTS
         ("greedy", 4, "concat", MANY, [("greedy", 4)]),
     ],
 )
-def test_auto_is_several_selectors_or_one(selector, k, fusion, n_texts, expected):
+def test_selector_auto_depends_on_k_fusion_and_number_of_texts(
+    selector, k, fusion, n_texts, expected
+):
     assert list(selectors_of(selector, k, fusion, n_texts)) == expected
 
 
-def test_a_fusion_of_sources_gets_them_of_one_backbone_under_its_poolings(make, toy, monkeypatch):
+def test_a_fusion_of_sources_gets_a_layer_of_every_pooling(make, toy, monkeypatch):
     """If ``upper_top`` takes layers of one pooling only, the best of the other is added."""
     texts, labels = toy(48)
 
@@ -72,7 +74,7 @@ def test_one_layer_for_a_fusion_of_sources_is_refused_before_anything_is_embedde
         ("best", 9, "k=9, but there are 8 layers in encoder"),
     ],
 )
-def test_a_k_that_no_scores_could_satisfy_is_refused_before_anything_is_embedded(
+def test_an_impossible_k_is_refused_before_anything_is_embedded(
     make, toy, monkeypatch, selector, k, message
 ):
     monkeypatch.setattr("layerfuse.classifier.estimator.embed_to_store", None)
@@ -80,7 +82,7 @@ def test_a_k_that_no_scores_could_satisfy_is_refused_before_anything_is_embedded
         make(selector=selector, k=k).fit(*toy(20, seed=0))
 
 
-def test_of_many_texts_one_layer_stands_where_more_add_nothing(
+def test_with_many_texts_one_layer_is_taken_if_more_add_nothing(
     make, toy, tiny_decoder, monkeypatch
 ):
     monkeypatch.setattr("layerfuse.classifier.options.FEWER_LAYERS_FROM_TEXTS", 48)
@@ -96,7 +98,7 @@ def test_of_many_texts_one_layer_stands_where_more_add_nothing(
     assert "held-out" not in fewer.selection_.reason
 
 
-def test_a_fusion_that_combines_sources_gets_several_of_many_texts_too(
+def test_with_many_texts_a_fusion_of_sources_still_gets_several_sources(
     make, toy, tiny_decoder, monkeypatch
 ):
     """Otherwise such a fusion could fail, or fuse one layer with itself."""

@@ -34,7 +34,7 @@ def state(classifier) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("head", ["ridge", "logistic"])
-def test_fit_twice_gives_the_same_bits(make, toy, tiny_encoder, tiny_decoder, head):
+def test_two_fits_give_the_same_bits(make, toy, tiny_encoder, tiny_decoder, head):
     texts, labels = toy()
     others, _ = toy(30, seed=2)
     options = {"backbones": [tiny_encoder, tiny_decoder], "head": head, "selector": "greedy"}
@@ -46,7 +46,7 @@ def test_fit_twice_gives_the_same_bits(make, toy, tiny_encoder, tiny_decoder, he
     assert np.array_equal(first.predict_proba(others), second.predict_proba(others))
 
 
-def test_fit_again_on_the_same_object_gives_the_same_bits(make, toy):
+def test_a_second_fit_of_the_same_object_does_not_depend_on_the_first(make, toy):
     texts, labels = toy()
     classifier = make().fit(*toy(40, ("loud", "wild"), seed=1)).fit(texts, labels)
 
@@ -67,7 +67,7 @@ def test_a_second_fit_embeds_nothing(make, toy, embedded, tmp_path):
     assert second.scores_ == first.scores_
 
 
-def test_cached_equals_uncached(make, toy, tmp_path):
+def test_fits_with_and_without_a_cache_are_equal(make, toy, tmp_path):
     texts, labels = toy()
     make(cache=tmp_path).fit(texts[:20], labels[:20])
     cached = make(cache=tmp_path).fit(texts, labels)
@@ -101,7 +101,7 @@ def test_other_texts_in_the_cache_change_nothing(make, toy, tmp_path):
     assert all(map(np.array_equal, state(beside), state(plain)))
 
 
-def test_the_order_of_texts_changes_nothing_but_rounding(make, toy):
+def test_the_order_of_texts_changes_only_rounding(make, toy):
     texts, labels = toy()
     order = np.random.default_rng(1).permutation(len(texts))
     mixed = make().fit([texts[i] for i in order], [labels[i] for i in order])
@@ -123,7 +123,9 @@ def test_prediction_neither_reads_nor_writes_the_cache(make, toy, embedded, tmp_
 
 
 @pytest.mark.parametrize("place", [-5, -5000])  # among the digests; in a layer
-def test_a_damaged_cache_is_mended_and_changes_nothing(make, toy, tmp_path, embedded, place):
+def test_a_damaged_cache_is_embedded_again_and_changes_nothing(
+    make, toy, tmp_path, embedded, place
+):
     texts, labels = toy()
     expected = make(cache=tmp_path).fit(texts, labels)
     (shard,) = tmp_path.rglob("*.safetensors")
@@ -138,7 +140,7 @@ def test_a_damaged_cache_is_mended_and_changes_nothing(make, toy, tmp_path, embe
     assert all(map(np.array_equal, state(mended), state(expected)))
 
 
-def test_the_default_cache_is_the_users(make, toy, cache_folder):
+def test_the_default_cache_is_the_cache_folder_of_the_user(make, toy, cache_folder):
     make(cache="default").fit(*toy(20))
 
     (entry,) = (cache_folder / "embeddings").iterdir()
@@ -147,8 +149,10 @@ def test_the_default_cache_is_the_users(make, toy, cache_folder):
 
 @pytest.mark.parametrize("fusion", ["concat", "static_gate", "stacking", "attention"])
 @pytest.mark.parametrize("mark", ["", " ."])
-def test_copies_of_texts_change_little(make, toy, tiny_encoder, tiny_decoder, fusion, mark):
-    """A held-out text has no copy among the texts that are trained on."""
+def test_duplicates_of_texts_change_the_fit_little(
+    make, toy, tiny_encoder, tiny_decoder, fusion, mark
+):
+    """Duplicates of held-out texts are not trained on."""
     texts, labels = toy(60)
     others, _ = toy(200, seed=2)
     options = {"backbones": [tiny_encoder, tiny_decoder], "selector": "upper_top", "fusion": fusion}
@@ -163,7 +167,7 @@ def test_copies_of_texts_change_little(make, toy, tiny_encoder, tiny_decoder, fu
     assert np.abs(thrice.predict_proba(others) - once.predict_proba(others)).mean() < 0.1
 
 
-def test_a_text_under_two_labels_and_a_class_of_one_text_and_its_copies_can_be_fitted(make, toy):
+def test_conflicting_labels_and_a_class_of_one_repeated_text_can_be_fitted(make, toy):
     texts, labels = toy(30)
     with pytest.warns(UserWarning, match="3 of 34 texts have near-duplicates that cannot be held"):
         fitted = make(head="ridge").fit(
@@ -174,13 +178,13 @@ def test_a_text_under_two_labels_and_a_class_of_one_text_and_its_copies_can_be_f
 
 
 @pytest.mark.filterwarnings("ignore:.* near-duplicates that cannot be held out")
-def test_two_texts_with_their_copies_can_be_fitted(make, toy):
+def test_two_repeated_texts_can_be_fitted(make, toy):
     texts, labels = toy(2)
     alone = make(criterion="probe").fit(texts * 3, labels * 3)
     assert alone.predict(texts).tolist() == labels
 
 
-def test_a_form_filled_in_for_every_class_is_learnt_from_all_its_texts():
+def test_classes_that_consist_of_near_duplicates_are_learnt_from_all_texts():
     """All texts of a class are near-duplicates; one of each class would be too few to learn."""
     verbs = ("send", "stop")
     texts = [f"please {verb} the big red thing of word{i}" for verb in verbs for i in range(20)]
@@ -191,19 +195,19 @@ def test_a_form_filled_in_for_every_class_is_learnt_from_all_its_texts():
 
 
 def numbered(groups):
-    """Whether some texts belong together."""
+    """Whether some texts are in one group."""
     return groups is not None and len(np.unique(groups)) < len(groups)
 
 
 @pytest.mark.parametrize("option", [{"fusion": "gated"}, {"head": "mlp"}, {"fusion": "auto"}])
-def test_whatever_judges_held_out_texts_knows_which_repeat_each_other(
+def test_all_code_that_judges_held_out_texts_gets_the_near_duplicate_groups(
     make, toy, monkeypatch, tiny_encoder, tiny_decoder, option
 ):
     """Each receiver of the groups is checked, because none raises without them."""
     seen = {}
 
     def spy(module, name, place):
-        """Keep whether the groups arrive, alone or with the labels."""
+        """Record whether the groups arrive, alone or in a ``Supervision``."""
         own = getattr(module, name)
 
         def watched(*arguments, **options):
@@ -241,7 +245,7 @@ def test_whatever_judges_held_out_texts_knows_which_repeat_each_other(
     assert all(seen.values()), seen
 
 
-def test_equal_texts_are_scored_once_however_many_they_are():
+def test_equal_texts_are_scored_once_even_in_a_group_too_large_to_hold_out():
     """A form letter in two fifths of the texts is too large a group to be held out."""
     texts = [*(f"word{i}" for i in range(60)), *["the same old form letter again"] * 40, "last"]
     classes = np.append(np.arange(100) % 2, 2)

@@ -23,12 +23,12 @@ def stored(tiny_encoder, tiny_decoder, toy_texts, tmp_path_factory):
     return [embed_to_store(model, toy_texts, store, progress=False) for model in models]
 
 
-def test_nothing_runs_where_nothing_is_needed(stored, toy_labels, monkeypatch):
+def test_criteria_without_signals_run_no_backbone(stored, toy_labels, monkeypatch):
     monkeypatch.setattr(signals, "model_signals", None)  # a call would fail
     assert gather_signals(stored, toy_labels, ["loo_ridge", "depth", np.mean]) == ()
 
 
-def test_each_signal_needed_is_gathered_once_for_each_backbone(stored, toy_labels):
+def test_each_needed_signal_is_gathered_once_for_each_backbone(stored, toy_labels):
     found = gather_signals(stored, toy_labels, ["importance", "attention_entropy"])
     assert [(s.name, s.backbone) for s in found] == [
         ("attention_entropy", one.backbone) for one in stored
@@ -38,13 +38,13 @@ def test_each_signal_needed_is_gathered_once_for_each_backbone(stored, toy_label
     assert len({(s.name, s.backbone) for s in found}) == 4
 
 
-def test_signals_are_those_of_the_backbone_on_all_of_few_texts(stored, toy_labels, toy_texts):
+def test_signals_of_few_texts_are_gathered_on_all_of_them(stored, toy_labels, toy_texts):
     entropy, _ = gather_signals(stored, toy_labels, ["attention_entropy"])
     alone = attention_entropy(stored[0].model, toy_texts, progress=False)
     np.testing.assert_allclose(entropy.values, alone.values, atol=1e-5)
 
 
-def test_both_from_one_pass_are_what_each_is_alone(stored, toy_labels):
+def test_both_signals_from_one_pass_equal_each_gathered_alone(stored, toy_labels):
     together = gather_signals(stored, toy_labels, ["attention_entropy", "backbone_gradient"])
     apart = [
         one
@@ -56,7 +56,7 @@ def test_both_from_one_pass_are_what_each_is_alone(stored, toy_labels):
         np.testing.assert_allclose(same.values, one.values, rtol=1e-4, atol=1e-6)
 
 
-def test_a_sample_keeps_the_shares_of_classes_and_follows_random_state(
+def test_the_sample_for_signals_is_stratified_and_depends_on_random_state(
     stored, toy_labels, toy_texts, monkeypatch
 ):
     seen = []
@@ -76,7 +76,7 @@ def test_a_sample_keeps_the_shares_of_classes_and_follows_random_state(
     assert sorted(label_of[text] for text in seen[0]) == ["calm"] * 6 + ["loud"] * 6
 
 
-def test_the_probe_sees_raw_states_as_the_head_sees_standardised_ones(
+def test_the_probe_on_raw_states_equals_the_head_on_standardised_features(
     stored, toy_labels, monkeypatch
 ):
     losses = []
@@ -98,7 +98,7 @@ def test_the_probe_sees_raw_states_as_the_head_sees_standardised_ones(
         np.testing.assert_allclose(float(summed), -np.log(own).sum(), rtol=1e-3)
 
 
-def test_entropy_needs_no_labels_and_the_gradient_does(stored, toy_labels):
+def test_attention_entropy_needs_no_labels_and_backbone_gradient_does(stored, toy_labels):
     assert gather_signals(stored[:1], None, ["attention_entropy"])[0].values.shape == (48, 3)
     with pytest.raises(LabelError):
         gather_signals(stored, None, ["backbone_gradient"])
@@ -113,7 +113,9 @@ def test_an_unknown_criterion_is_refused(stored, toy_labels):
 
 
 @pytest.mark.parametrize("criterion", ["importance", "attention_entropy", "backbone_gradient"])
-def test_fit_scores_with_what_it_gathers(make, stored, toy_texts, toy_labels, criterion):
+def test_fit_scores_layers_with_the_signals_that_it_gathers(
+    make, stored, toy_texts, toy_labels, criterion
+):
     fitted = make(criterion=criterion, selector="best").fit(toy_texts, toy_labels)
     found = gather_signals(stored[:1], toy_labels, [criterion])
     expected = score_layers(stored[0], toy_labels, criterion, signals=found)
@@ -126,7 +128,7 @@ def test_fit_scores_with_what_it_gathers(make, stored, toy_texts, toy_labels, cr
 @pytest.mark.parametrize(
     "criterion", [importance(weight=0.8), criterion_info("loo_ridge"), criterion_info("rankme")]
 )
-def test_a_classifier_pickles_with_its_criterion(make, toy_texts, toy_labels, criterion):
+def test_a_pickled_classifier_keeps_its_criterion(make, toy_texts, toy_labels, criterion):
     unfitted = make(criterion=criterion, selector="best", lexical=True)
     fitted = pickle.loads(pickle.dumps(unfitted)).fit(toy_texts, toy_labels)
     again = pickle.loads(pickle.dumps(fitted))

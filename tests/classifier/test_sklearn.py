@@ -38,7 +38,7 @@ def column(request):
     return COLUMNS[request.param]
 
 
-def test_the_constructor_only_stores():
+def test_the_constructor_only_stores_its_parameters():
     given = {name: object() for name in inspect.signature(FusionClassifier).parameters}
     classifier = FusionClassifier(given.pop("backbones"), **given)
 
@@ -58,7 +58,9 @@ def test_parameters_are_read_and_set(make):
     assert "fusion='mean'" in repr(make(fusion="mean"))
 
 
-def test_prompts_stay_with_the_backbones_in_use(make, toy, tiny_encoder, tiny_decoder, tmp_path):
+def test_a_saved_classifier_keeps_the_prompts_of_the_backbones_in_use(
+    make, toy, tiny_encoder, tiny_decoder, tmp_path
+):
     texts, labels = toy(48)
     backbones, prompts = [tiny_encoder, tiny_decoder], ["so: ", "{text} so"]
     both = make(backbones=backbones, prompt=prompts, selector="best", k=1).fit(texts, labels)
@@ -77,10 +79,10 @@ def test_prompts_stay_with_the_backbones_in_use(make, toy, tiny_encoder, tiny_de
     card = (tmp_path / "saved" / "README.md").read_text("utf-8")
     assert re.findall(r"blocks, prompt (.*)", card) == ['"so: "', '"{text} so"']
     config = json.loads((tmp_path / "saved" / "config.json").read_text("utf-8"))
-    assert "prompt" not in config["parameters"]  # as in folders of before there was one
+    assert "prompt" not in config["parameters"]  # as in folders from before the parameter existed
 
 
-def test_one_backbone_may_stand_under_several_prompts(make, toy, tiny_encoder, tmp_path):
+def test_one_backbone_may_be_used_under_several_prompts(make, toy, tiny_encoder, tmp_path):
     texts, labels = toy(48)
     taken = Backbone.from_pretrained(tiny_encoder, pooling="max", name="encoder-2", device="cpu")
     backbones, prompts = [tiny_encoder, taken, tiny_encoder], ["", "", "{text} so"]
@@ -114,7 +116,7 @@ def test_a_clone_has_the_parameters_and_shares_loaded_backbones(make, toy_texts,
     )
 
 
-def test_every_kind_of_column_gives_the_same(make, toy_texts, toy_labels, column):
+def test_every_type_of_column_gives_the_same_classifier(make, toy_texts, toy_labels, column):
     expected = make().fit(toy_texts, toy_labels).decision_function(toy_texts)
     classifier = make().fit(column(toy_texts), column(toy_labels))
 
@@ -123,7 +125,7 @@ def test_every_kind_of_column_gives_the_same(make, toy_texts, toy_labels, column
     assert classifier.score(column(toy_texts), column(toy_labels)) > 0.8
 
 
-def test_cross_validation_splits_every_kind_of_column(make, toy_texts, toy_labels, column):
+def test_cross_validation_splits_every_type_of_column(make, toy_texts, toy_labels, column):
     folds = StratifiedKFold(3)
     scores = cross_val_score(
         make(), column(toy_texts), np.array(toy_labels), cv=folds, error_score="raise"
@@ -134,7 +136,7 @@ def test_cross_validation_splits_every_kind_of_column(make, toy_texts, toy_label
     assert scores.mean() > 0.7
 
 
-def test_cross_validation_takes_labels_of_every_kind(make, toy_texts, toy_labels, column):
+def test_cross_validation_takes_labels_in_every_type_of_column(make, toy_texts, toy_labels, column):
     scores = cross_val_score(make(), toy_texts, column(toy_labels), cv=3, error_score="raise")
 
     assert scores.mean() > 0.7
@@ -174,7 +176,7 @@ def test_a_pipeline_with_a_step_after(make, toy_texts, toy_labels):
     assert pipeline[-1].n_features_in_ == 32 * len(pipeline[0].selection_)
 
 
-def test_fitted_is_what_scikit_learn_calls_fitted(make, toy_texts, toy_labels):
+def test_check_is_fitted_and_tags_follow_scikit_learn(make, toy_texts, toy_labels):
     classifier = make().fit(toy_texts, toy_labels)
 
     check_is_fitted(classifier)
@@ -182,7 +184,7 @@ def test_fitted_is_what_scikit_learn_calls_fitted(make, toy_texts, toy_labels):
     assert classifier.__sklearn_tags__().estimator_type == "classifier"
 
 
-def test_numbers_of_numpy_are_numbers(make, toy_texts, toy_labels):
+def test_options_may_be_numpy_integers(make, toy_texts, toy_labels):
     options = {"max_tokens": np.int64(64), "random_state": np.int32(3), "k": np.int64(1)}
     classifier = make(**options).fit(toy_texts, toy_labels)
     (backbone,) = classifier.backbones_.values()
@@ -190,7 +192,7 @@ def test_numbers_of_numpy_are_numbers(make, toy_texts, toy_labels):
     assert len(classifier.selection_) == 1
 
 
-def test_vectors_have_names_for_data_frames(make, toy_texts, toy_labels):
+def test_feature_names_become_columns_of_data_frames(make, toy_texts, toy_labels):
     classifier = make().fit(toy_texts, toy_labels)
     plain = classifier.transform(toy_texts)
     frame = classifier.set_output(transform="pandas").transform(toy_texts)

@@ -21,7 +21,7 @@ def noisy(toy):
 
 
 @pytest.mark.parametrize("fusion", ["concat", "mean", "static_gate", "auto"])
-def test_a_classifier_of_streamed_blocks_is_the_same(
+def test_streamed_blocks_give_the_same_classifier(
     make, noisy, monkeypatch, fusion, tiny_encoder, tiny_decoder
 ):
     texts, labels = noisy
@@ -46,7 +46,7 @@ def test_a_classifier_of_streamed_blocks_is_the_same(
     np.testing.assert_allclose(one.predict_proba(texts), other.predict_proba(texts), atol=1e-3)
 
 
-def test_selections_of_streamed_blocks_are_judged_alike(
+def test_streamed_blocks_give_the_same_choice_of_selection(
     make, noisy, monkeypatch, tiny_encoder, tiny_decoder
 ):
     monkeypatch.setattr("layerfuse.classifier.options.FEWER_LAYERS_FROM_TEXTS", 60)
@@ -62,7 +62,7 @@ def test_selections_of_streamed_blocks_are_judged_alike(
     )
 
 
-def test_what_fits_into_memory_is_held_whichever_block_is_wide():
+def test_blocks_are_streamed_only_if_they_exceed_memory_in_any_order():
     refs = tuple(LayerRef(name, 0, "mean") for name in ("thin", "wide"))
     rows = [
         LayerEmbeddings(np.ones((1, 5, width), np.float32), (ref,))
@@ -101,4 +101,4 @@ def test_concat_holds_one_streamed_block_at_a_time():
     _, vectors = Concat.fit_fuse(blocks, refs, Supervision.of(np.array([0, 1] * 10)))
     vectors @ np.ones((18, 2), np.float32)
     assert vectors.shape == (20, 18)
-    assert most <= 2  # the one before is let go when the next has come
+    assert most <= 2  # a block is freed once the next one is read
