@@ -22,24 +22,24 @@ def predict(texts, labels, test_texts):
     return predict_tfidf(texts, Supervision.of(np.array(labels)), test_texts).argmax(1).tolist()
 
 
-def test_tfidf_learns_words():
+def test_tfidf_baseline_learns_words():
     found = predict(FRUIT + STEEL, [0] * 6 + [1] * 6, ["apple and pear", "rusty bolt", "Plúm"])
     assert found == [0, 1, 0]
 
 
-def test_tfidf_learns_pairs_of_words():
+def test_tfidf_baseline_learns_pairs_of_words():
     good, bad = ["not bad at all", "good"], ["bad", "not good at all"]
     assert predict(good * 9 + bad * 9, [0] * 18 + [1] * 18, good + bad) == [0, 0, 1, 1]
 
 
-def test_tfidf_without_a_word_in_two_texts_gives_the_shares_of_the_labels():
+def test_tfidf_baseline_without_repeated_words_predicts_class_shares():
     labels = Supervision.of(np.array([0, 0, 1, 1, 1]))
     found = predict_tfidf(["one", "two", "three", "four", "five"], labels, ["one", "six"])
     np.testing.assert_allclose(found, [[0.4, 0.6]] * 2)
 
 
 @pytest.mark.parametrize(("depth", "layer"), [(1.0, 3), (0.5, 2), (0.0, 0)])
-def test_layers_at_a_depth_are_under_the_first_pooling(depth, layer):
+def test_the_layer_at_a_depth_is_that_of_the_first_pooling(depth, layer):
     refs = tuple(LayerRef("toy", i, pooling) for i in (0, 3, 2, 1) for pooling in ("last", "mean"))
     embeddings = LayerEmbeddings(np.zeros((8, 1, 1), dtype=np.float32), refs)
     assert layer_at(embeddings, depth) == LayerRef("toy", layer, "last")

@@ -28,7 +28,7 @@ def backbones(tiny_encoder, tiny_decoder):
 
 @pytest.fixture
 def data(toy, backbones):
-    """Texts with labels of which a fifth is wrong, so that no set predicts all; embeddings."""
+    """Texts and embeddings; a fifth of the labels is wrong, so that no set predicts all."""
     texts, labels = toy(80, topics=("calm", "loud", "wild"))
     for i in range(0, 80, 5):
         labels[i] = labels[i - 1]
@@ -57,7 +57,7 @@ def accuracy(classifier, data):
 @pytest.mark.parametrize(
     ("head", "fusion"), [("ridge", "concat"), ("logistic", "mean"), ("ridge", "static_gate")]
 )
-def test_every_set_is_what_a_classifier_of_it_alone_gives(make, backbones, data, head, fusion):
+def test_every_set_equals_a_classifier_of_its_backbones_alone(make, backbones, data, head, fusion):
     """The upper half of a backbone does not depend on the other backbones."""
 
     def fit(chosen):
@@ -78,8 +78,8 @@ def test_every_set_is_what_a_classifier_of_it_alone_gives(make, backbones, data,
     assert len({choice.held_out_accuracy for choice in choices}) > 1
 
 
-def test_choices_are_made_by_held_out_texts(make, backbones, data):
-    """Of two backbones of one price, test texts favour the one that held-out texts do not."""
+def test_front_and_knee_of_sets_depend_on_held_out_and_not_on_test_texts(make, backbones, data):
+    """Of two backbones of equal cost, one is better on held-out and the other on test texts."""
     train, labels, test, truth = data["arguments"]
     one_price = [COSTS[0], dataclasses.replace(COSTS[0], backbone="decoder")]
     both = make(backbones=backbones, selector="upper_half").fit(*data["fit"])
@@ -96,7 +96,7 @@ def test_choices_are_made_by_held_out_texts(make, backbones, data):
     assert not worse.is_knee
 
 
-def test_words_have_no_vote_and_the_other_kind_of_head_no_say(make, backbones, data):
+def test_sets_use_the_kind_of_head_in_use_without_the_tf_idf_head(make, backbones, data):
     both = make(backbones=backbones, selector="upper_half", head="auto", lexical=True).fit(
         *data["fit"]
     )
@@ -105,7 +105,7 @@ def test_words_have_no_vote_and_the_other_kind_of_head_no_say(make, backbones, d
     assert tried(both, *data["arguments"]) == expected
 
 
-def test_prices_are_those_of_the_deepest_layers_in_use(make, backbones, data):
+def test_costs_of_sets_are_those_of_the_deepest_layers_in_use(make, backbones, data):
     classifier = make(backbones=backbones, selector="top", k=4).fit(*data["fit"])
     selection = classifier.selection_
     for choice in tried(classifier, *data["arguments"]):
@@ -119,7 +119,7 @@ def test_prices_are_those_of_the_deepest_layers_in_use(make, backbones, data):
         )
 
 
-def test_one_backbone_is_one_choice(make, data):
+def test_one_backbone_gives_one_set_and_no_marginals(make, data):
     classifier = make().fit(*data["fit"])
     (only,) = tried(classifier, *data["arguments"])
     assert only.backbones == ("encoder",)
@@ -128,7 +128,7 @@ def test_one_backbone_is_one_choice(make, data):
     assert backbone_marginals([only]) == ()
 
 
-def test_a_fusion_of_sources_has_no_choice_of_one_source(make, backbones, data):
+def test_a_fusion_of_sources_gives_no_set_of_a_single_source(make, backbones, data):
     """Under one pooling, each backbone alone is one source."""
     both = make(backbones=backbones, selector="upper_half", fusion="residual_sum").fit(*data["fit"])
     train, labels, test, truth = data["arguments"]
@@ -140,7 +140,7 @@ def test_a_fusion_of_sources_has_no_choice_of_one_source(make, backbones, data):
     assert backbone_marginals([only]) == ()
 
 
-def test_few_texts_are_drawn_with_two_of_every_class(make, backbones, data, monkeypatch):
+def test_the_sample_of_texts_has_two_of_every_class(make, backbones, data, monkeypatch):
     embeddings, labels, *test = data["arguments"]
     rare = ["rare" if i in {7, 31} else label for i, label in enumerate(labels)]
     texts = data["fit"][0]
@@ -149,7 +149,7 @@ def test_few_texts_are_drawn_with_two_of_every_class(make, backbones, data, monk
     monkeypatch.setattr(choices_module, "MAX_TEXTS", 12)
     few = tried(classifier, embeddings, rare, *test)
     assert few == tried(classifier, embeddings, rare, *test)
-    # Of 12 texts and two more for each of four classes at most an accuracy is a fraction of 20.
+    # With 12 texts and at most two more for each of four classes, accuracies are fractions of 20.
     for choice in few:
         shares = [choice.held_out_accuracy * n for n in range(12, 21)]
         assert any(math.isclose(share, round(share), abs_tol=1e-9) for share in shares)
@@ -157,7 +157,7 @@ def test_few_texts_are_drawn_with_two_of_every_class(make, backbones, data, monk
 
 
 @pytest.mark.parametrize("n", range(1, 7))
-def test_sets_are_distinct_and_hold_the_whole_the_single_and_those_without_one(n):
+def test_sets_are_distinct_and_include_all_single_and_leave_one_out_sets(n):
     names = "abcdef"[:n]
     sets = backbone_sets(names)
     assert sets[0] == tuple(names)
@@ -168,7 +168,7 @@ def test_sets_are_distinct_and_hold_the_whole_the_single_and_those_without_one(n
     assert [*map(len, sets)] == sorted(map(len, sets), reverse=True)
 
 
-def test_marginals_are_the_whole_less_all_but_one():
+def test_marginals_are_the_whole_set_minus_the_set_without_one_backbone():
     held_out = {"a": 0.7, "b": 0.6, "c": 0.5, "ab": 0.8, "ac": 0.75, "bc": 0.65, "abc": 0.78}
     price = {"a": 4.0, "b": 2.0, "c": 1.0}
     choices = [

@@ -58,7 +58,7 @@ def report(plain, sides, tiny_encoder, tiny_decoder):
     )
 
 
-def test_every_baseline_stands_beside_the_result(report):
+def test_the_report_has_every_baseline(report):
     names = [row.name for row in report.baselines]
     best = next(row for row in report.layers if row.backbone in names[-2].split())
     assert names[-2] == f"layerfuse on {best.backbone} alone"
@@ -91,7 +91,7 @@ def test_steps_are_of_the_backbone_with_the_best_layer(report):
     ]
 
 
-def test_the_gain_is_over_the_best_baseline_that_is_none_of_ours(report):
+def test_the_gain_is_over_the_best_baseline_without_fusion_by_layerfuse(report):
     others = [row for row in report.baselines if row.kind not in OURS]
     best = max(row.accuracy for row in others)
     named = next(row for row in others if row.name == report.best_baseline)
@@ -100,7 +100,7 @@ def test_the_gain_is_over_the_best_baseline_that_is_none_of_ours(report):
     assert report.gain.points == pytest.approx(100 * (report.result.accuracy - best))
 
 
-def test_counts_agree_with_each_other(report, sides):
+def test_counts_in_the_report_agree_with_each_other(report, sides):
     confusion = np.array(report.confusion)
     assert confusion.sum() == len(sides[2]) == report.data.n_test
     assert np.trace(confusion) / confusion.sum() == pytest.approx(report.result.accuracy)
@@ -120,7 +120,7 @@ def test_counts_agree_with_each_other(report, sides):
     assert report.agreement["attention_entropy"].keys() == report.agreement.keys()
 
 
-def test_the_document_comes_back_as_it_was_and_holds_what_is_published(report):
+def test_the_document_round_trips_and_has_the_published_fields(report):
     document = json.loads(report.to_json())
     assert Report.from_json(report.to_json()) == report
     assert isinstance(document["result"]["accuracy"], float)
@@ -131,12 +131,12 @@ def test_the_document_comes_back_as_it_was_and_holds_what_is_published(report):
     assert set(report_schema()["properties"]) == document.keys()
 
 
-def test_the_published_schema_is_that_of_reports():
+def test_the_published_schema_equals_that_of_the_code():
     published = Path(__file__).parents[2] / "docs" / "report.schema.json"
     assert json.loads(published.read_text("utf-8")) == report_schema()
 
 
-def test_the_classifier_is_fitted_and_its_parameters_are_as_before(plain, sides, tiny_encoder):
+def test_compare_fits_the_classifier_and_keeps_its_parameters(plain, sides, tiny_encoder):
     classifier = FusionClassifier([str(tiny_encoder)], **plain)
     report = compare(classifier, *sides, **COSTLESS)
     assert classifier.backbones == [str(tiny_encoder)]
@@ -147,7 +147,7 @@ def test_the_classifier_is_fitted_and_its_parameters_are_as_before(plain, sides,
     assert again.predict(sides[2]).tolist() == classifier.predict(sides[2]).tolist()
 
 
-def test_test_labels_change_no_prediction(plain, sides, tiny_encoder):
+def test_labels_of_test_texts_do_not_affect_predictions(plain, sides, tiny_encoder):
     """Swapped test labels make correct answers wrong, and change nothing else."""
     texts, labels, test_texts, test_labels = sides
     turned = ["calm" if label == "loud" else "loud" for label in test_labels]
@@ -163,7 +163,7 @@ def test_test_labels_change_no_prediction(plain, sides, tiny_encoder):
         assert row.accuracy == pytest.approx(1 - turned_row.accuracy)
 
 
-def test_rows_of_one_layer_are_of_the_layer_they_name(plain, sides, tiny_encoder, tmp_path):
+def test_rows_of_one_layer_equal_a_fit_on_the_layer_they_name(plain, sides, tiny_encoder, tmp_path):
     """Fitted again by hand with the public pieces; layers 3, 2 and the best by score."""
     trial = fitted_trial(tmp_path, plain, sides, tiny_encoder, lexical=False)
     rows = {row.name: row for row in predict_all(trial)}
@@ -183,7 +183,7 @@ def test_rows_of_one_layer_are_of_the_layer_they_name(plain, sides, tiny_encoder
                for one in others)  # fmt: skip
 
 
-def test_a_fusion_that_refuses_the_layers_is_left_out_and_said(
+def test_a_fusion_that_refuses_the_layers_is_left_out_with_a_warning(
     plain, sides, tiny_encoder, tmp_path
 ):
     trial = fitted_trial(tmp_path, plain, sides, tiny_encoder, pooling="mean")
@@ -194,7 +194,9 @@ def test_a_fusion_that_refuses_the_layers_is_left_out_and_said(
     assert names[-1] == "layerfuse"
 
 
-def test_a_backbone_of_any_name_keeps_its_rows_apart(plain, sides, tiny_encoder, tiny_decoder):
+def test_rows_stay_distinct_whatever_the_names_of_backbones(
+    plain, sides, tiny_encoder, tiny_decoder
+):
     folders = {"all": tiny_encoder, "mean": tiny_decoder}
     backbones = [
         Backbone.from_pretrained(folder, device="cpu", name=name)
@@ -214,7 +216,9 @@ def fitted_trial(folder, plain, sides, tiny_encoder, **options):
     return Trial.fit(classifier, Split.of(*sides), train, test)
 
 
-def test_costs_are_those_of_the_parts(plain, sides, tiny_encoder, tiny_decoder):
+def test_overhead_has_the_costs_of_prediction_sets_and_marginals(
+    plain, sides, tiny_encoder, tiny_decoder
+):
     classifier = FusionClassifier([str(tiny_encoder), str(tiny_decoder)], **plain)
     overhead = compare(classifier, *sides).overhead
     kept = sum(backbone.n_parameters for backbone in classifier.backbones_.values())
@@ -226,9 +230,7 @@ def test_costs_are_those_of_the_parts(plain, sides, tiny_encoder, tiny_decoder):
 
 
 @pytest.mark.filterwarnings("ignore:.* near-duplicates that cannot be held out")
-def test_choices_count_equal_texts_as_the_fit_does(
-    make, toy, tiny_encoder, tiny_decoder, monkeypatch
-):
+def test_sets_treat_equal_texts_as_the_fit_does(make, toy, tiny_encoder, tiny_decoder, monkeypatch):
     """Thirty copies are too many to be held out together; kernel weights still see them once."""
     texts, labels = toy(60, topics=("calm", "loud", "wild"), seed=1)
     labels[::5] = [labels[-1], *labels[4:-1:5]]  # so that no classifier is perfect
@@ -243,7 +245,7 @@ def test_choices_count_equal_texts_as_the_fit_does(
     assert whole.accuracy == report.result.accuracy
 
 
-def test_one_test_text_is_enough_and_what_is_kept_on_disk_is_told(
+def test_one_test_text_is_enough_and_bytes_of_the_cache_are_reported(
     plain, sides, tiny_encoder, tmp_path
 ):
     texts, labels, test_texts, test_labels = sides
@@ -257,7 +259,7 @@ def test_one_test_text_is_enough_and_what_is_kept_on_disk_is_told(
     )
 
 
-def test_many_test_texts_are_fused_some_at_a_time(plain, sides, tiny_encoder, monkeypatch):
+def test_many_test_texts_are_fused_in_parts(plain, sides, tiny_encoder, monkeypatch):
     def compared():
         classifier = FusionClassifier([str(tiny_encoder)], fusion="gated", k=2, **plain)
         return compare(classifier, *sides, fusions=["mean"], **COSTLESS)
@@ -274,7 +276,7 @@ def test_many_test_texts_are_fused_some_at_a_time(plain, sides, tiny_encoder, mo
     assert [g.mean for g in parts.gates] == pytest.approx([g.mean for g in whole.gates], abs=1e-5)
 
 
-def test_what_judges_layers_one_text_at_a_time_sees_no_text_twice(
+def test_code_that_judges_single_texts_gets_no_near_duplicates(
     plain, toy, tiny_encoder, monkeypatch
 ):
     seen = {}
@@ -298,7 +300,7 @@ def test_what_judges_layers_one_text_at_a_time_sees_no_text_twice(
 
 
 @pytest.mark.filterwarnings("ignore:.* near-duplicates that cannot be held out")  # of six texts
-def test_test_texts_are_looked_for_among_the_training_texts(plain, tiny_encoder):
+def test_repeated_conflicting_and_leaked_texts_are_counted(plain, tiny_encoder):
     texts = ["calm1 word1", "loud1 word1", "calm2", "loud2", "Calm2", "loud2 "]
     labels = ["calm", "loud", "calm", "loud", "calm", "calm"]
     tests = ["CALM1   word1", "calm3"]
@@ -345,7 +347,9 @@ def test_numpy_labels_in_a_list_can_be_saved(plain, toy, tiny_encoder):
         ({"class_weight": {"calm": -2}}, LabelError, "positive, finite class weights"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_loaded(plain, sides, change, error, message):
+def test_invalid_arguments_are_refused_before_anything_is_loaded(
+    plain, sides, change, error, message
+):
     names = ("texts", "labels", "test_texts", "test_labels")
     given = dict(zip(names, sides, strict=True)) | change
     weight = {"class_weight": given.pop("class_weight", None)}
@@ -366,20 +370,20 @@ LEAVE_OUT = "eave out .*, or add training texts"
         ([2**62, 1], [str(2**62)] * 2, f"'{2**62}' and {2**62} differ in type alone"),
     ],
 )
-def test_labels_of_another_type_are_to_be_cast(sides, own, others, said):
+def test_labels_of_another_type_are_refused_with_advice_to_convert(sides, own, others, said):
     texts, _, tests, _ = sides
     with pytest.raises(LabelError, match=rf"{said} \(.*: convert one side") as told:
         Split.of(texts[:40], own * 20, tests[:24], others * 12)
     assert not re.search(LEAVE_OUT, str(told.value))
 
 
-def test_labels_that_are_spelled_otherwise_are_told(sides):
+def test_labels_that_differ_in_blanks_or_case_are_named(sides):
     texts, _, tests, _ = sides
     with pytest.raises(LabelError, match="' Calm' and 'calm' differ in blanks or letter case"):
         Split.of(texts[:40], ["calm", "loud"] * 20, tests[:24], ["loud", " Calm"] * 12)
 
 
-def test_a_list_of_classes_says_where_it_ends(sides):
+def test_a_long_list_of_known_classes_is_shortened_with_an_ellipsis(sides):
     texts, _, tests, _ = sides
     own = [f"class{i}" for i in range(8)] * 5
     with pytest.raises(LabelError, match=r"has: 'new'\. Known: 'class0', .*'class4', …\. Leave"):
@@ -396,7 +400,9 @@ def test_a_list_of_classes_says_where_it_ends(sides):
         ([0, 1], ["0", "new"], True),
     ],
 )
-def test_texts_of_labels_that_are_new_are_to_be_left_out(sides, own, others, cast):
+def test_labels_without_training_texts_are_refused_with_advice_to_leave_out(
+    sides, own, others, cast
+):
     texts, _, tests, _ = sides
     with pytest.raises(LabelError, match=LEAVE_OUT) as told:
         Split.of(texts[:40], own * 20, tests[:24], others * 12)
@@ -426,7 +432,7 @@ def test_a_report_of_another_version_is_refused(report):
         (lambda d: d.update(best_baseline="luck"), "'luck' is not among the baselines"),
     ],
 )
-def test_a_document_edited_by_hand_is_refused_where_its_parts_disagree(report, edit, message):
+def test_a_document_with_contradictory_parts_is_refused(report, edit, message):
     document = json.loads(report.to_json())
     edit(document)
     with pytest.raises(ReportError, match=message):
@@ -434,7 +440,7 @@ def test_a_document_edited_by_hand_is_refused_where_its_parts_disagree(report, e
 
 
 @pytest.mark.parametrize("error", [OSError("No space left on device"), ReportError("killed")])
-def test_costs_that_cannot_be_measured_cost_no_report(
+def test_a_failed_measurement_of_costs_does_not_prevent_the_report(
     plain, sides, tiny_encoder, monkeypatch, error
 ):
     def refuse(*_args, **_options):
@@ -447,7 +453,7 @@ def test_costs_that_cannot_be_measured_cost_no_report(
     assert Report.from_json(report.to_json()) == report
 
 
-def test_names_that_no_file_can_hold_are_made_such_that_one_can(plain, sides, tiny_encoder):
+def test_a_name_that_is_not_utf_8_is_replaced_in_the_report(plain, sides, tiny_encoder):
     name = "caf\udce9"  # as Python reads a file name that is no UTF-8
     classifier = FusionClassifier([str(tiny_encoder)], **plain)
     report = compare(classifier, *sides, name=name, **COSTLESS)
@@ -455,7 +461,7 @@ def test_names_that_no_file_can_hold_are_made_such_that_one_can(plain, sides, ti
     assert Report.from_json(report.to_json()) == report
 
 
-def test_another_seed_is_that_of_another_classifier(plain, toy, tiny_encoder):
+def test_a_further_seed_equals_a_classifier_with_that_random_state(plain, toy, tiny_encoder):
     texts, labels = toy(24, seed=0)
     labels[::5] = labels[1::5]  # no baseline is perfect
     data, options = (texts, labels, *toy(40, seed=1)), plain | {"head": "logistic"}
@@ -475,13 +481,13 @@ def test_another_seed_is_that_of_another_classifier(plain, toy, tiny_encoder):
     assert other.seeds == Seeds((11,), other.seeds.accuracy)
 
 
-def test_a_curve_has_no_size_twice(plain, toy, tiny_encoder, tmp_path):
+def test_a_learning_curve_has_each_size_once(plain, toy, tiny_encoder, tmp_path):
     trial = fitted_trial(tmp_path, plain, (*toy(20, seed=0), *toy(10, seed=1)), tiny_encoder)
     points = learning_curve(trial, [30, 3, 99, 3], n_draws=1)
     assert [point.n_texts for point in points] == [6] * 3 + [20] * 3
 
 
-def test_the_table_of_seeds_tells_how_all_varies(report):
+def test_the_table_of_seeds_shows_mean_and_range_of_every_row(report):
     rows = (SeededBaseline("one", (0.75, 0.8, 0.85)),)
     seeds = Seeds((0, 4, 9), (0.8, 0.7, 0.9), rows)
     table = seed_table(dataclasses.replace(report, seeds=seeds))
@@ -493,6 +499,6 @@ def test_the_table_of_seeds_tells_how_all_varies(report):
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
-def test_seeds_are_checked_before_the_long_work(plain, sides, seed):
+def test_invalid_seeds_are_refused_before_anything_is_loaded(plain, sides, seed):
     with pytest.raises(UnknownOptionError, match="seeds="):
         compare(FusionClassifier(["no such model"], **plain), *sides, seeds=[seed])

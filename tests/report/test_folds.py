@@ -14,7 +14,7 @@ TEXTS = [f"text {i}" for i in range(24)]
 LABELS = ["a", "b", "c"] * 8
 
 
-def test_every_text_is_tested_on_once_and_never_trained_on_then():
+def test_every_text_is_tested_once_and_not_in_the_training_texts_of_its_fold():
     splits = fold_splits(TEXTS, LABELS, 4)
     assert sorted(text for split in splits for text in split.test_texts) == sorted(TEXTS)
     label_of = dict(zip(TEXTS, LABELS, strict=True))
@@ -47,7 +47,7 @@ def facts_of(texts, labels, n_folds, **options):
     return pooled_facts(joined(texts, labels, splits), splits, "texts")
 
 
-def test_a_text_is_leaked_if_it_stands_outside_its_fold_too():
+def test_a_test_text_with_a_duplicate_outside_its_fold_is_leaked():
     facts = facts_of([*TEXTS, "Text  0"], [*LABELS, "a"], 8)
     assert (facts.n_train, facts.n_test, facts.n_folds, facts.n_repeated) == (25, 25, 8, 1)
     assert facts_of(TEXTS, LABELS, 4).n_leaked == 0
@@ -74,12 +74,12 @@ def test_a_text_is_leaked_if_it_stands_outside_its_fold_too():
         (["a", "a", *["b"] * 22], {"n_folds": 2}, DataError, "outside fold 1 there are fewer"),
     ],
 )
-def test_impossible_folds_are_errors(labels, options, error, message):
+def test_impossible_folds_are_refused(labels, options, error, message):
     with pytest.raises(error, match=message):
         fold_splits(TEXTS, labels, **options)
 
 
-def test_whole_numbers_that_became_floats_are_groups():
+def test_groups_may_be_integers_stored_as_floats():
     """As in a table in which another group is missing."""
     numbers = np.arange(24) // 3
     whole, floats = (fold_splits(TEXTS, LABELS, 3, groups=g) for g in (numbers, numbers * 1.0))
@@ -94,7 +94,7 @@ def noisy(toy):
     return texts, labels
 
 
-def test_the_result_is_that_of_classifiers_fitted_without_each_fold(make, noisy):
+def test_the_result_equals_that_of_classifiers_fitted_without_each_fold(make, noisy):
     texts, labels = noisy
     report = compare(make(head="ridge"), texts, labels, folds=3, seeds=[5], costs=False)
     right = 0
@@ -122,7 +122,7 @@ def test_the_classifier_is_fitted_on_all_texts_in_the_end(make, noisy, head):
     )
 
 
-def test_all_parts_of_a_cross_validation(make, noisy, tiny_encoder, tiny_decoder):
+def test_a_cross_validated_report_has_all_parts(make, noisy, tiny_encoder, tiny_decoder):
     texts, labels = noisy
     classifier = make(
         backbones=[tiny_encoder, tiny_decoder], fusion="static_gate", selector="upper_half",
@@ -146,6 +146,6 @@ def test_all_parts_of_a_cross_validation(make, noisy, tiny_encoder, tiny_decoder
         ((TEXTS, LABELS), {"groups": LABELS}, "with test texts, leave them out"),
     ],
 )
-def test_what_is_tested_on_must_be_clear(tests, options, message):
+def test_contradictory_test_data_are_refused(tests, options, message):
     with pytest.raises(DataError, match=message):
         compare(FusionClassifier(["nowhere"]), TEXTS, LABELS, *tests, **options)

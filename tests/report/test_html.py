@@ -75,7 +75,7 @@ def page(document):
 
 @pytest.fixture(scope="module")
 def bare(report):
-    """Make a report that knows only what every report knows."""
+    """Make a report that has only the fields that every report has."""
     nothing = dict.fromkeys(
         ["baselines", "layers", "gates", "pairs", "reliability", "curve", "mistakes"], ()
     )
@@ -90,7 +90,7 @@ def bare(report):
     )
 
 
-def test_hostile_words_are_words(page, document, hostile):
+def test_hostile_text_is_escaped(page, document, hostile):
     allowed = {"html", "head", "meta", "title", "style", "body", "main", "nav", "section"}
     allowed |= {"h1", "h2", "p", "ul", "ol", "li", "a", "bdi", "blockquote", "figure", "details"}
     allowed |= {"summary", "div", "table", "caption", "thead", "tbody", "tr", "th", "td"}
@@ -104,7 +104,7 @@ def test_hostile_words_are_words(page, document, hostile):
     assert "<script" not in document
 
 
-def test_what_no_page_can_hold_is_replaced(report):
+def test_characters_that_html_cannot_hold_are_replaced(report):
     facts = dataclasses.replace(report.data, name="a\x00b\x1b[31m\ud800\n \u202ec")
     document = report_html(dataclasses.replace(report, data=facts))
 
@@ -112,7 +112,7 @@ def test_what_no_page_can_hold_is_replaced(report):
     assert document.encode()
 
 
-def test_nothing_is_loaded(document, page):
+def test_the_page_loads_nothing_and_all_its_links_are_internal(document, page):
     addresses = {value for _, attrs in page.elements for value in attrs.values() if value}
     links = [attrs["href"] for tag, attrs in page.elements if tag == "a"]
     keys = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
@@ -123,7 +123,7 @@ def test_nothing_is_loaded(document, page):
     assert not re.search(r"@import|url\(|src=", document)
 
 
-def test_structure(page):
+def test_the_page_has_a_valid_structure(page):
     tags = [tag for tag, _ in page.elements]
     regions = [attrs["aria-label"] for _, attrs in page.elements if attrs.get("role") == "region"]
 
@@ -148,7 +148,7 @@ def test_the_answer_comes_first(document, report, page):
     assert page.tables[quality_table(report).caption][1][0] == report.result.name
 
 
-def test_numbers_are_those_of_the_report(page, report):
+def test_numbers_on_the_page_equal_those_of_the_report(page, report):
     labels = list(report.data.classes)
     confusion = page.tables["Test texts by true class (row) and predicted class (column)"]
     table = page.tables[quality_table(report).caption]
@@ -170,7 +170,7 @@ def test_numbers_are_those_of_the_report(page, report):
     assert [row[3] == "yes" for row in layers[1:]] == chosen
 
 
-def test_layers_in_use_stand_with_their_source(report):
+def test_layers_in_use_are_listed_by_source(report):
     backbone = report.layers[0].backbone
     selection = tuple(f"{backbone}:{layer}:mean" for layer in (3, 11, 7))
     chosen = dataclasses.replace(report, selection=(*selection, f"{backbone}:4:first"))
@@ -180,7 +180,7 @@ def test_layers_in_use_stand_with_their_source(report):
     assert rows[2] == [f"{backbone}, first", "layers 4"]
 
 
-def test_what_is_not_known_is_left_out(bare):
+def test_sections_without_data_are_left_out(bare):
     document = report_html(bare)
     keys = {attrs["id"] for tag, attrs in Page(document).elements if tag == "h2"}
 
@@ -188,7 +188,7 @@ def test_what_is_not_known_is_left_out(bare):
     assert "<svg" not in document
 
 
-def test_all_that_is_known_is_shown(page, document):
+def test_every_section_with_data_is_shown_with_its_plot(page, document):
     keys = [attrs["id"] for tag, attrs in page.elements if tag == "h2"]
     parts = dict(zip(keys, document.split("<section")[1:], strict=True))
 
@@ -199,7 +199,7 @@ def test_all_that_is_known_is_shown(page, document):
 
 
 @pytest.mark.parametrize("n_leaked", [0, 7])
-def test_a_leak_is_told_before_all_else(report, n_leaked):
+def test_a_leak_is_reported_before_the_answer(report, n_leaked):
     facts = dataclasses.replace(report.data, n_leaked=n_leaked)
     document = report_html(dataclasses.replace(report, data=facts))
     top = document[document.index("</h1>") : document.index('class="answer"')]
@@ -215,10 +215,10 @@ def test_a_leak_is_told_before_all_else(report, n_leaked):
         (-1.3, -2.4, -0.4, 0.031, "1.3 points less than the best baseline"),
         (0.3, -0.2, 0.9, 0.031, "not significant"),
         (0.3, 0.0, 0.9, 0.031, "not significant"),
-        (-25.0, -45.0, -5.0, 0.0625, "not significant"),  # five texts of twenty
+        (-25.0, -45.0, -5.0, 0.0625, "not significant"),  # five of twenty texts
     ],
 )
-def test_the_gain_in_words(report, points, low, high, p, words):
+def test_the_gain_is_described_with_interval_and_mcnemar_p(report, points, low, high, p, words):
     gain = dataclasses.replace(report.gain, points=points, low=low, high=high, mcnemar_p=p)
     sentence = sentences(dataclasses.replace(report, gain=gain))[1]
 
@@ -227,14 +227,14 @@ def test_the_gain_in_words(report, points, low, high, p, words):
     assert f"McNemar p {p_value(p)}" in sentence
 
 
-def test_costs_are_told_if_measured(report, bare):
+def test_costs_are_in_the_answer_if_measured(report, bare):
     assert len(sentences(bare)) == 2
     (cost,) = sentences(report)[2:]
     assert "500.0 MiB of weights" in cost
     assert "keep 131.2 million of their 170.1 million parameters" in cost
 
 
-def test_a_budget_admits_what_it_is_for(report, page):
+def test_the_smallest_budget_shown_for_a_set_admits_it(report, page):
     (table,) = [rows for caption, rows in page.tables.items() if caption.startswith("Sets of")]
     for (*_, by_time, by_weight), choice in zip(table[1:], report.overhead.choices, strict=True):
         assert bool(by_time) == choice.on_front
@@ -245,7 +245,7 @@ def test_a_budget_admits_what_it_is_for(report, page):
         assert ("knee" in by_weight) == choice.is_knee
 
 
-def test_where_there_is_one_set_of_backbones_nothing_is_traded(report):
+def test_a_single_set_of_backbones_has_no_plot_and_no_knee(report):
     overhead = dataclasses.replace(report.overhead, choices=report.overhead.choices[1:2])
     draw = {key: draw for key, _, draw in SECTIONS}["choices"]
     body = draw(dataclasses.replace(report, overhead=overhead))
@@ -255,7 +255,7 @@ def test_where_there_is_one_set_of_backbones_nothing_is_traded(report):
 
 
 @pytest.mark.parametrize("n_sets", [1, 4])
-def test_rows_of_choices_are_not_taken_for_the_result(report, n_sets):
+def test_the_note_of_sets_explains_why_rows_differ_from_the_result(report, n_sets):
     """The page and Markdown have the note of the table, with or without plots."""
     overhead = dataclasses.replace(report.overhead, choices=report.overhead.choices[:n_sets])
     few = dataclasses.replace(report, overhead=overhead)
@@ -273,7 +273,7 @@ def test_rows_of_choices_are_not_taken_for_the_result(report, n_sets):
     assert table.startswith("| backbones |")
 
 
-def test_many_classes_stay_small(make_report):
+def test_a_page_of_many_classes_stays_small(make_report):
     report = make_report(n_classes=52, n_layers=24)
     document = report_html(report)
     rows = Page(document).tables["The most frequent confusions"]
@@ -290,7 +290,7 @@ def test_long_texts_are_shortened(page):
     assert max(len(text) for text in page.texts if text.startswith("long ")) <= 300
 
 
-def test_a_notebook_shows_the_answer_alone(report):
+def test_a_notebook_shows_the_answer_and_the_main_table_only(report):
     shown = Page(report._repr_html_())
 
     assert list(shown.tables) == [quality_table(report).caption]

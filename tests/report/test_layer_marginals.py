@@ -16,7 +16,7 @@ COSTS = (DepthCosts("a", (1.0, 2.0, 4.0), (1, 2, 3)), DepthCosts("b", (3.0, 7.0)
 
 @pytest.fixture
 def data():
-    """Layer 1 of a tells the labels; the others are noise, layer 2 the same as layer 0."""
+    """Layer 1 of a predicts the labels; the others are noise, and layers 0 and 2 are equal."""
     rng = np.random.default_rng(0)
     labels = np.array([0, 1] * 20)
     noise = rng.normal(size=(3, 40, 6)).astype(np.float32)
@@ -37,7 +37,7 @@ def plain_scores(layers, labels, n_layers):
         losses = []
         for i in range(len(labels)):
             rest = np.delete(np.arange(len(labels)), i)
-            # The intercept is not penalised: a constant of next to infinite weight.
+            # The intercept is not penalised: it is a constant feature of nearly infinite weight.
             wide = kernel + 1e6
             fit = KernelRidge(alpha=penalty * n_layers, kernel="precomputed")
             fit.fit(wide[np.ix_(rest, rest)], targets[rest])
@@ -47,7 +47,7 @@ def plain_scores(layers, labels, n_layers):
     return best
 
 
-def test_gains_are_those_of_fits_without_each_text(data):
+def test_gains_equal_those_of_refits_without_each_text(data):
     blocks, labels = data
     layers = [np.asarray(block.row(ref), float) for block in blocks for ref in block.refs]
     found = layer_marginals(blocks, Selection(REFS, "all"), Supervision.of(labels), COSTS)
@@ -60,14 +60,14 @@ def test_gains_are_those_of_fits_without_each_text(data):
     assert max(found, key=lambda one: one.gain).name == "a:1:mean"
 
 
-def test_only_the_deepest_layer_costs_time(data):
+def test_only_the_deepest_layer_of_a_backbone_costs_time(data):
     blocks, labels = data
     found = layer_marginals(blocks, Selection(REFS, "all"), Supervision.of(labels), COSTS)
     assert [one.milliseconds for one in found] == [0, 0, 2.0, 7.0]
 
 
-def test_a_layer_that_says_nothing_adds_nothing(data):
-    """There are more texts than are used, so they are drawn here too."""
+def test_a_layer_without_information_has_no_gain(data):
+    """There are more texts than are used, so this also covers the sample."""
     blocks, labels = data
     many = [LayerEmbeddings(np.tile(block.values, (1, 30, 1)), block.refs) for block in blocks]
     dead = many[1].values
@@ -78,12 +78,12 @@ def test_a_layer_that_says_nothing_adds_nothing(data):
     assert max(found, key=lambda one: one.gain).name == "a:1:mean"
 
 
-def test_one_layer_alone_adds_to_none(data):
+def test_a_single_layer_has_no_marginals(data):
     blocks, labels = data
     assert layer_marginals(blocks, Selection(REFS[1:2], "one"), Supervision.of(labels), COSTS) == ()
 
 
-def test_near_duplicates_are_used_once(data):
+def test_marginals_use_one_text_of_each_group_of_near_duplicates(data):
     blocks, labels = data
     many = [LayerEmbeddings(np.tile(block.values, (1, 3, 1)), block.refs) for block in blocks]
     known = Supervision(np.tile(labels, 3), np.ones(120), groups=np.tile(np.arange(40), 3))

@@ -24,7 +24,7 @@ HEALTHY = {
 }
 
 
-def test_a_healthy_machine_needs_no_advice():
+def test_a_healthy_machine_gets_no_advice():
     assert advise(HEALTHY) == ()
 
 
@@ -41,14 +41,14 @@ def test_a_healthy_machine_needs_no_advice():
         ("memory", {"available_bytes": 2**30}, "Less than 2 GiB of memory"),
         ("cache", {"writable": False}, "/cache cannot be written: set LAYERFUSE_CACHE"),
         ("cache", {"free_bytes": 2**20}, "layerfuse cache prune"),
-        # Without one of these, prune removes only what killed runs left.
+        # Without a name or option, prune removes only the remains of killed runs.
         ("cache", {"free_bytes": 2**20}, "prune with a backbone, --older-than-days or --all"),
         ("gpu", {"driver": True}, "install a CUDA build"),
         ("network", {"hub": False}, r"local folders, or packaged models \(layerfuse models\)"),
         ("network", {"hub": False, "package_index": False}, "use local folders.$"),
     ],
 )
-def test_each_trouble_gets_one_sentence(section, changed, words):
+def test_each_problem_gets_one_piece_of_advice(section, changed, words):
     facts = copy.deepcopy(HEALTHY)
     facts[section].update(changed)
     (advice,) = advise(facts)

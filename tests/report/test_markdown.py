@@ -32,14 +32,14 @@ def tables(document):
     return found
 
 
-def test_prompts_are_told_between_quotes(report):
+def test_prompts_are_shown_in_quotes(report):
     assert "prompt" not in report_markdown(report)
     asked = dataclasses.replace(report, prompts={"m": "so:\n{text} | "})
     choices = tables(report_markdown(asked))["Layers, fusion and head"]
     assert ["m, prompt", '"so:\\n{text} | "'] in choices
 
 
-def test_every_row_of_a_table_has_as_many_cells(report):
+def test_all_rows_of_a_table_have_the_same_number_of_cells(report):
     found = tables(report_markdown(report))
     assert len(found) >= 15
     for rows in found.values():
@@ -48,7 +48,7 @@ def test_every_row_of_a_table_has_as_many_cells(report):
 
 
 @pytest.mark.parametrize("n_classes", [8, 52])
-def test_confusions_that_are_not_known_are_left_out(make_report, n_classes):
+def test_tables_of_confusions_are_left_out_if_unknown(make_report, n_classes):
     known = make_report(n_classes=n_classes)
     unknown = dataclasses.replace(known, classes=(), confusion=())
     lost = tables(report_markdown(known)).keys() - tables(report_markdown(unknown)).keys()
@@ -56,7 +56,7 @@ def test_confusions_that_are_not_known_are_left_out(make_report, n_classes):
     assert "The result class by class" in lost
 
 
-def test_hostile_words_are_literal(report, hostile):
+def test_hostile_text_is_literal(report, hostile):
     document = report_markdown(report)
     rows = tables(document)["Mistakes, the most confident first"][2:]
     assert [row[3] for row in rows][: len(hostile)] == list(hostile)
@@ -76,7 +76,7 @@ def test_the_answer_comes_first(report):
     assert top.splitlines()[2].startswith("> **Warning:** 7 of 2,000 test texts")
 
 
-def test_the_numbers_are_those_of_the_report(report):
+def test_numbers_in_markdown_equal_those_of_the_report(report):
     found = tables(report_markdown(report))
     rows = found["The result, its baselines and its variants on the test texts"][2:]
     qualities = (report.result, *report.baselines)
@@ -87,7 +87,7 @@ def test_the_numbers_are_those_of_the_report(report):
 
 
 @pytest.mark.parametrize("n_folds", [0, 5])
-def test_all_tables_and_notes_of_the_page_stand_here_too(report, n_folds):
+def test_markdown_has_all_tables_and_notes_of_the_page(report, n_folds):
     """Except notes on plots, and mistakes, which are not a table on the page."""
     data = dataclasses.replace(report.data, n_folds=n_folds)
     report = dataclasses.replace(report, data=data)
@@ -123,6 +123,6 @@ def test_print_keeps_names_of_models_whole(report, n_before):
     assert not any(line.endswith("-") for line in lines[: lines.index("")])
 
 
-def test_print_does_not_steer_the_terminal(report):
+def test_print_contains_no_control_characters(report):
     data = dataclasses.replace(report.data, name="\x1b[31mred\r\n")
     assert "\x1b" not in str(dataclasses.replace(report, data=data))

@@ -1,4 +1,4 @@
-"""measure_prediction: counts equal those of the parts, figures those of a clock we set."""
+"""measure_prediction: counts are sums over the parts, times are those of a simulated clock."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_a_fresh_process_measures_the_saved_classifier(classifier, toy_texts, mo
     assert 0 <= costs.extra_memory_bytes < costs.peak_memory_bytes
 
 
-def test_what_the_fresh_process_says_last_is_told(tmp_path, monkeypatch):
+def test_the_last_line_of_a_failed_process_is_in_the_error(tmp_path, monkeypatch):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho Traceback >&2\necho 'SomeError: its reason' >&2\nexit 3\n")
     python.chmod(0o755)
@@ -74,7 +74,7 @@ def test_what_the_fresh_process_says_last_is_told(tmp_path, monkeypatch):
         measure_module._measure_afresh(tmp_path, ["text"], "cpu")
 
 
-def test_the_fresh_process_trusts_no_damaged_folder(tmp_path):
+def test_the_fresh_process_refuses_a_damaged_classifier(tmp_path):
     (tmp_path / measure_module.REQUEST).write_text('{"device": "cpu"}')
     (tmp_path / measure_module.CLASSIFIER).mkdir()
     (tmp_path / measure_module.CLASSIFIER / "config.json").write_text("{}")
@@ -83,13 +83,15 @@ def test_the_fresh_process_trusts_no_damaged_folder(tmp_path):
     assert not (tmp_path / measure_module.FIGURES).exists()
 
 
-def test_a_process_that_ends_without_a_word(tmp_path, monkeypatch):
+def test_a_process_that_fails_without_output_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ReportError, match="status 1: no message; memory"):
         measure_module._measure_afresh(tmp_path, ["text"], "cpu")
 
 
-def test_counts_are_those_of_the_parts(classifier, toy_texts, afresh, tiny_encoder, tiny_decoder):
+def test_parameters_bytes_and_flops_are_sums_over_the_parts(
+    classifier, toy_texts, afresh, tiny_encoder, tiny_decoder
+):
     costs = measure_prediction(classifier, toy_texts)
     whole = [Backbone.from_pretrained(folder) for folder in (tiny_encoder, tiny_decoder)]
     assert costs.n_parameters_total == sum(b.n_parameters for b in whole)
@@ -108,7 +110,7 @@ def test_counts_are_those_of_the_parts(classifier, toy_texts, afresh, tiny_encod
     assert "backbones" in afresh[0][2]
 
 
-def test_of_backbones_those_in_use_count(make, toy_texts, toy_labels, tiny_decoder, afresh):
+def test_only_backbones_in_use_are_counted(make, toy_texts, toy_labels, tiny_decoder, afresh):
     encoder = make().backbones[0]
     classifier = make(backbones=[encoder, str(tiny_decoder)], selector="top", k=1)
     classifier.fit(toy_texts, toy_labels)
@@ -119,7 +121,7 @@ def test_of_backbones_those_in_use_count(make, toy_texts, toy_labels, tiny_decod
     assert costs.n_parameters_kept <= whole.n_parameters
 
 
-def test_of_many_texts_the_same_are_drawn_each_time(make, toy_texts, toy_labels, afresh):
+def test_the_sample_of_many_texts_is_always_the_same(make, toy_texts, toy_labels, afresh):
     classifier = make().fit(toy_texts, toy_labels)
     texts = [f"word{i} calm{i}" for i in range(2 * measure_module.MAX_TEXTS)]
     for _ in range(2):
@@ -131,14 +133,14 @@ def test_of_many_texts_the_same_are_drawn_each_time(make, toy_texts, toy_labels,
     assert [asked[1] for asked in afresh] == ["cpu", "cpu"]
 
 
-def test_no_text_or_no_fit_is_an_error(make, toy_texts, toy_labels):
+def test_no_texts_and_unfitted_classifiers_are_refused(make, toy_texts, toy_labels):
     with pytest.raises(DataError, match="at least one text"):
         measure_prediction(make(), [])
     with pytest.raises(NotFittedError):
         measure_prediction(make(), toy_texts)
 
 
-def test_times_are_of_single_texts_and_of_all_at_once(monkeypatch):
+def test_times_are_measured_for_single_texts_and_for_all_at_once(monkeypatch):
     """A clock that a text of n characters moves by n milliseconds, by twice that at first."""
     now, seen = [0.0], []
 
@@ -161,7 +163,7 @@ def test_times_are_of_single_texts_and_of_all_at_once(monkeypatch):
     json.dumps(figures)
 
 
-def test_few_texts_are_taken_again():
+def test_few_texts_are_repeated_for_single_predictions():
     seen = []
     measure(seen.append, ["one", "two"])
     n_rounds = 2 * N_ROUNDS
@@ -170,7 +172,7 @@ def test_few_texts_are_taken_again():
     assert {text for (text,) in seen[1 + n_rounds :]} == {"one", "two"}
 
 
-def test_memory_above_what_is_loaded_is_that_of_predicting_many():
+def test_extra_memory_is_that_of_predicting_many_texts():
     def predict(texts):
         if len(texts) > 1:
             held = np.ones(80 * 2**17)  # 80 MB, every page touched
@@ -182,7 +184,7 @@ def test_memory_above_what_is_loaded_is_that_of_predicting_many():
     assert figures["peak_memory_bytes"] > figures["extra_memory_bytes"]
 
 
-def test_memory_above_what_is_loaded_leaves_out_its_widest_moments(monkeypatch):
+def test_extra_memory_leaves_out_short_peaks(monkeypatch):
     reads, rounds = [], []
     loaded, widest, usual = 1_000, 9_000, 1_600
 
@@ -203,7 +205,7 @@ def test_memory_above_what_is_loaded_leaves_out_its_widest_moments(monkeypatch):
     assert figures["extra_memory_bytes"] == usual - loaded
 
 
-def test_times_are_taken_while_nobody_counts_what_is_allocated(monkeypatch):
+def test_allocated_bytes_are_not_counted_while_time_is_measured(monkeypatch):
     counts, while_timed = [], []
 
     def allocated_bytes():
@@ -219,4 +221,4 @@ def test_times_are_taken_while_nobody_counts_what_is_allocated(monkeypatch):
     monkeypatch.setattr(measured, "_milliseconds", milliseconds)
     measure(lambda texts: None, ["one", "two"])
     many = [n_counts for n_texts, n_counts in while_timed if n_texts > 1]
-    assert many == [1] * N_ROUNDS  # that of what is loaded
+    assert many == [1] * N_ROUNDS  # that of the loaded classifier

@@ -12,7 +12,7 @@ def random_features(seed, n_features=7):
     return np.random.default_rng(seed).normal(size=(50, n_features)).astype(np.float32)
 
 
-def test_cka_is_that_of_kernels_without_a_diagonal():
+def test_cka_equals_the_unbiased_estimate_from_kernels():
     shared = random_features(2)
     one, other = random_features(0) + shared, np.hstack([random_features(1), shared])
     centre = np.eye(50) - 1 / 50
@@ -29,21 +29,21 @@ def test_cka_is_that_of_kernels_without_a_diagonal():
     assert 0.2 < linear_cka(one, other) == pytest.approx(expected, rel=1e-5)
 
 
-def test_cka_of_noise_is_small_however_few_texts_and_wide_the_layers():
+def test_cka_of_wide_noise_on_few_texts_is_close_to_zero():
     rng = np.random.default_rng(0)
     found = [linear_cka(rng.normal(size=(20, 384)), rng.normal(size=(20, 768))) for _ in range(5)]
     assert max(found) < 0.15
     assert linear_cka(np.eye(3), np.eye(3)) == 0
 
 
-def test_cka_does_not_see_rotations_shifts_and_scales():
+def test_cka_is_invariant_to_rotations_shifts_and_scales():
     one = random_features(0)
     turn = np.linalg.qr(random_features(2)[:7])[0]
     assert linear_cka(one, 3 * one @ turn + 5) == pytest.approx(1, abs=1e-5)
     assert linear_cka(one, np.ones_like(one)) == 0
 
 
-def test_pairs_count_who_is_right():
+def test_source_pairs_report_disagreement_and_oracle_accuracy():
     refs = [LayerRef(name, 1, "mean") for name in ("a", "b")]
     blocks = [LayerEmbeddings(random_features(i)[None, :4], (ref,)) for i, ref in enumerate(refs)]
     truth = np.array([0, 0, 1, 1])
@@ -54,7 +54,7 @@ def test_pairs_count_who_is_right():
     assert 0 <= pair.cka <= 1
 
 
-def test_mistakes_come_most_sure_first_with_their_nearest_training_texts():
+def test_mistakes_are_sorted_by_confidence_with_nearest_training_texts():
     features = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], np.float32)
     tests = np.array([[0.9, 0.1], [0.1, -0.9], [0.2, 0.9]], np.float32)
     probabilities = np.array([[0.4, 0.6], [0.9, 0.1], [0.2, 0.8]])

@@ -23,7 +23,7 @@ def report(make_report):
 
 
 def titles(tree):
-    """Give what is told of each thing when it is pointed at."""
+    """Return the drawn elements by their tooltips."""
     return {child.text: thing for thing in tree.iter() for child in thing.findall(f"{SVG}title")}
 
 
@@ -49,12 +49,12 @@ def bars(tree):
 
 
 def places(tree):
-    """Where the marks of rows stand."""
+    """Positions of the marks of rows."""
     found = [g.get("transform") for g in tree.iter(f"{SVG}g") if g.get("class") == "mark"]
     return [tuple(map(float, re.findall(r"-?[\d.]+", place))) for place in found]
 
 
-def test_marks_and_bars_of_rows_stand_where_their_values_say():
+def test_marks_and_bars_of_rows_are_placed_by_their_values():
     values = (0.5, 0.9, 0.6)
     tree = ET.fromstring(
         rows_plot("a plot", [Row(f"{v}", (Mark(v, "m"),), (0.5, v)) for v in values], "t")
@@ -82,7 +82,7 @@ def test_a_waterfall_joins_each_step_to_the_one_before(report):
     assert "-0.7 to 89.7%" in texts(tree)
 
 
-def test_a_waterfall_without_words_ends_with_the_layers(report):
+def test_a_waterfall_without_the_tf_idf_head_ends_with_the_layers(report):
     tree = ET.fromstring(of_predictions.waterfall(dataclasses.replace(report, lexical=False)))
     assert "TF-IDF head added" not in texts(tree)
     assert len(places(tree)) == 4
@@ -96,7 +96,7 @@ def test_a_waterfall_of_one_backbone_has_one_step_of_fusion(report):
     assert len(places(tree)) == 4
 
 
-def test_points_stand_where_their_values_say():
+def test_points_are_placed_by_their_values():
     values = [(1.0, 0.2), (2.0, 0.9), (4.0, 0.4)]
     xs, ys = zip(*values, strict=True)
     series = Series("s", tuple(Point(x, y, f"{x}") for x, y in values), band=((0.1, 0.3),) * 3)
@@ -108,7 +108,7 @@ def test_points_stand_where_their_values_say():
 
 
 def boxes(tree, words):
-    """Give where some labels stand, 7 units a character: (left, top, right, bottom)."""
+    """Return the boxes of some labels, 7 units a character: (left, top, right, bottom)."""
     for text in tree.iter(f"{SVG}text"):
         if text.text in words:
             x, y, width = float(text.get("x")), float(text.get("y")), 7 * len(text.text)
@@ -116,7 +116,7 @@ def boxes(tree, words):
             yield left, y - 9, left + width, y
 
 
-def test_labels_of_points_near_each_other_do_not_cover_each_other():
+def test_labels_of_nearby_points_do_not_overlap():
     points = [Point(1 + 0.01 * i, 0.5, "w", f"set{i}") for i in range(3)]
     far = Series("s", (Point(0.0, 0.0, "w", "far"), Point(2.0, 1.0, "w", "end")))
     series = [Series("t", tuple(points)), far]
@@ -127,7 +127,7 @@ def test_labels_of_points_near_each_other_do_not_cover_each_other():
         assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
 
 
-def test_labels_of_one_place_stand_on_one_line_and_within_the_frame():
+def test_labels_of_equal_points_are_joined_on_one_line_within_the_frame():
     series = [Series("s", tuple(Point(1.0, 0.5, "w", f"{i}") for i in range(1, 8)))]
     tree = ET.fromstring(points_plot("p", series, scale("x", (0.0, 1.0)), scale("y", (0.0, 1.0))))
     ((left, *_, right, _),) = boxes(tree, {"1, 2, 3, 4, 5, 6, 7"})
@@ -135,7 +135,7 @@ def test_labels_of_one_place_stand_on_one_line_and_within_the_frame():
     assert right <= 400
 
 
-def test_rows_of_pairs_show_both_names_however_long(report):
+def test_rows_of_pairs_show_both_names_at_any_length(report):
     names = [f"organisation/a-model-with-a-long-name-{i}:12:first" for i in range(3)]
     pairs = [
         dataclasses.replace(report.pairs[0], first=one, second=other)
@@ -150,7 +150,7 @@ def test_rows_of_pairs_show_both_names_however_long(report):
     assert any(f"{names[0]} + {names[1]}" in title for title in titles(tree))
 
 
-def test_the_knee_is_ringed(report):
+def test_the_knee_is_marked_by_a_ring(report):
     for title, cost in (
         ("ms", lambda c: c.milliseconds),
         ("MiB", lambda c: c.weight_bytes / 2**20),
@@ -161,14 +161,14 @@ def test_the_knee_is_ringed(report):
         assert ringed.findtext(f"{SVG}title").startswith(" + ".join(knee.backbones))
 
 
-def test_each_cost_has_a_front_of_its_own_which_alone_is_joined(report):
+def test_only_points_on_the_front_of_a_cost_are_joined(report):
     for cost, n_on_it in ((lambda c: c.milliseconds, 3), (lambda c: c.weight_bytes / 2**20, 4)):
         tree = ET.fromstring(of_predictions.cost_plot(report, "a cost", cost))
         lines = [p.get("d") for p in tree.iter(f"{SVG}path") if p.get("stroke-width") == "1.6"]
         assert [line.count("L") for line in lines] == [n_on_it - 1]
 
 
-def test_shades_follow_the_values():
+def test_shades_of_cells_follow_their_values():
     cells = tuple(heatmap.Cell(shade, f"{shade}") for shade in (-1.0, -0.5, 0.0, 0.25, 1.0))
     tree = ET.fromstring(
         heatmap.heatmap("a map", [heatmap.Row("r", cells)], "t", ("-1", "1"), both_signs=True)
@@ -194,7 +194,7 @@ def test_the_depth_map_has_a_cell_for_each_layer_and_frames_those_in_use(report)
     assert ordered == sorted(ordered)
 
 
-def test_confusions_of_few_classes_are_read_as_numbers(report):
+def test_confusions_of_few_classes_are_shown_as_numbers(report):
     tree = ET.fromstring(of_predictions.confusion_map(report))
     shown = [int(text) for text in texts(tree) if text.isdigit()]
     n = len(report.data.classes)
@@ -210,7 +210,7 @@ def test_confusions_of_few_classes_are_read_as_numbers(report):
         (25, "rows and columns in the order of the table of classes"),
     ],
 )
-def test_the_axis_of_confusions_says_what_can_be_seen(make_report, n_classes, title):
+def test_the_axis_title_of_confusions_matches_the_labels_shown(make_report, n_classes, title):
     shown = texts(ET.fromstring(of_predictions.confusion_map(make_report(n_classes=n_classes))))
     assert title in shown
     assert (str(n_classes) in shown) == ("number" in title)
@@ -226,14 +226,14 @@ def test_the_area_of_a_bin_grows_with_its_texts(report):
     }
     n_texts = sorted(b.n_texts for b in report.reliability)
     assert sorted(radii) == n_texts
-    seen = [n for n in n_texts if n >= n_texts[-1] / 25]  # no point is smaller than can be seen
+    seen = [n for n in n_texts if n >= n_texts[-1] / 25]  # smaller bins have the least visible area
     assert [(radii[n] / 10) ** 2 for n in seen] == pytest.approx(
         [n / n_texts[-1] for n in seen], rel=0.01
     )
     assert {radii[n] for n in n_texts if n not in seen} == {2.0}
 
 
-def test_the_curve_shows_means(report):
+def test_the_learning_curve_shows_means(report):
     tree = ET.fromstring(of_predictions.learning_curve(report))
     told = titles(tree)
     assert len(told) == len(report.curve)
@@ -254,7 +254,7 @@ def test_the_curve_shows_means(report):
         ([-1.0, 1.0], False, (-1.1, 1.1)),
     ],
 )
-def test_no_axis_holds_what_cannot_be(values, percent, expected):
+def test_axes_enclose_their_values_and_percentages_stay_within_0_and_100(values, percent, expected):
     assert enclose(values, percent=percent) == pytest.approx(expected)
 
 

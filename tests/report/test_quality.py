@@ -16,7 +16,7 @@ def predicted():
     return probabilities, np.array([rng.choice(3, p=row) for row in probabilities])
 
 
-def test_a_row_agrees_with_scikit_learn(predicted):
+def test_metrics_of_a_row_equal_those_of_scikit_learn(predicted):
     probabilities, truth = predicted
     row = quality("one", "result", probabilities, truth)
     best = probabilities.argmax(1)
@@ -33,13 +33,13 @@ def test_a_row_agrees_with_scikit_learn(predicted):
         assert got == pytest.approx(tuple(expected.values()))
 
 
-def test_classes_without_test_texts_do_not_count():
+def test_macro_f1_leaves_out_classes_without_test_texts():
     probabilities = np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7]])
     row = quality("one", "result", probabilities, np.array([0, 1, 1]))
     assert row.macro_f1 == pytest.approx((1 + 2 / 3) / 2)
 
 
-def test_probabilities_that_tell_the_truth_are_calibrated():
+def test_calibration_error_of_true_probabilities_is_close_to_zero():
     rng = np.random.default_rng(1)
     probabilities = rng.dirichlet([1, 1], 40_000)
     truth = (rng.random(40_000) < probabilities[:, 1]).astype(int)
@@ -62,7 +62,7 @@ def by_hand(probabilities, truth, n_bins):
 
 
 @pytest.mark.parametrize("side", ["underconfident", "mixed"])
-def test_calibration_error_counts_either_side_in_15_bins(side):
+def test_calibration_error_adds_over_and_underconfidence_of_15_bins(side):
     """Overconfident in every other of the 15 bins, underconfident in the rest."""
     rng = np.random.default_rng(2)
     confidence = rng.uniform(0.5, 0.9, 3000)
@@ -73,11 +73,11 @@ def test_calibration_error_counts_either_side_in_15_bins(side):
     expected = by_hand(probabilities, truth, 15)
     assert expected > 0.08
     assert row.calibration_error == pytest.approx(expected)
-    if side == "mixed":  # where all bins err to one side, their number changes nothing
+    if side == "mixed":  # if all bins err to the same side, their number does not matter
         assert by_hand(probabilities, truth, 10) < expected - 0.02
 
 
-def test_bins_hold_every_text_once_also_at_the_ends():
+def test_reliability_bins_contain_every_text_once_also_at_the_ends():
     probabilities = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
     bins = reliability(probabilities, np.array([0, 0, 0]), n_bins=4)
     assert [one.n_texts for one in bins] == [1, 2]
@@ -85,13 +85,13 @@ def test_bins_hold_every_text_once_also_at_the_ends():
     assert [one.confidence for one in bins] == [0.5, 1.0]
 
 
-def test_brier_is_two_for_what_is_surely_wrong_and_none_for_what_is_right():
+def test_brier_score_of_certain_predictions_is_two_if_wrong_and_zero_if_right():
     assert brier_score(np.eye(2), np.array([1, 0])) == 2
     assert brier_score(np.eye(2), np.array([0, 1])) == 0
 
 
 @pytest.mark.parametrize(("better", "worse"), [(0, 0), (5, 1), (1, 5), (40, 22), (0, 3)])
-def test_mcnemar_adds_up_the_binomial_of_disagreements(better, worse):
+def test_mcnemar_p_equals_the_exact_binomial_test(better, worse):
     right = np.array([True] * better + [False] * worse + [True] * 7)
     other = np.array([False] * better + [True] * worse + [True] * 7)
     n = better + worse
@@ -99,6 +99,6 @@ def test_mcnemar_adds_up_the_binomial_of_disagreements(better, worse):
     assert mcnemar_p(right, other) == pytest.approx(min(1.0, 2 * low) if n else 1.0)
 
 
-def test_a_probability_of_zero_costs_much_but_not_all():
+def test_log_loss_of_a_probability_of_zero_is_finite():
     row = quality("one", "result", np.eye(2), np.array([1, 1]))
     assert 10 < row.log_loss < 40

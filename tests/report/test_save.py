@@ -18,7 +18,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_three_files_that_give_the_report_back(report, tmp_path):
+def test_save_report_writes_three_files_from_which_the_report_loads(report, tmp_path):
     folder = tmp_path / "new" / "folder"
     paths = save.save_report(report, folder)
 
@@ -29,7 +29,7 @@ def test_three_files_that_give_the_report_back(report, tmp_path):
     assert (folder / "report.md").read_text("utf-8") == report_markdown(report)
 
 
-def test_pages_alone_leave_the_document(report, tmp_path):
+def test_save_pages_leaves_the_document_unchanged(report, tmp_path):
     save.save_report(report, tmp_path)
     (tmp_path / "report.html").write_text("old")
     before = (tmp_path / "report.json").stat()
@@ -48,7 +48,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(report, tmp_path):
     assert place.read_text() == "mine"
 
 
-def test_a_place_is_refused_before_the_long_work(tmp_path):
+def test_an_impossible_report_folder_is_refused_in_advance(tmp_path):
     save.check_report_folder(tmp_path / "new" / "folder")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
@@ -57,7 +57,7 @@ def test_a_place_is_refused_before_the_long_work(tmp_path):
             save.check_report_folder(place)
 
 
-def test_a_disk_that_refuses_leaves_what_was_there(report, tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_earlier_files(report, tmp_path, monkeypatch):
     save.save_report(report, tmp_path)
     before = contents(tmp_path)
 
@@ -70,7 +70,7 @@ def test_a_disk_that_refuses_leaves_what_was_there(report, tmp_path, monkeypatch
     assert contents(tmp_path) == before
 
 
-def test_a_page_that_cannot_be_drawn_leaves_all_files(report, tmp_path, monkeypatch):
+def test_a_page_that_cannot_be_rendered_leaves_all_files(report, tmp_path, monkeypatch):
     save.save_report(report, tmp_path)
     before = contents(tmp_path)
 
@@ -83,7 +83,7 @@ def test_a_page_that_cannot_be_drawn_leaves_all_files(report, tmp_path, monkeypa
     assert contents(tmp_path) == before
 
 
-def test_the_home_folder_may_be_named_by_its_sign(report, tmp_path, monkeypatch):
+def test_a_tilde_in_the_path_is_the_home_folder(report, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     save.save_report(report, "~/report")

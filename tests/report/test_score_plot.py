@@ -37,14 +37,14 @@ def circles(tree):
     return found
 
 
-def test_points_stand_where_the_scores_say():
+def test_points_are_placed_by_their_scores():
     values = (-0.5, -0.1, -0.3, -0.2)
     places = np.array(list(circles(draw(choice(values))).values()))
     assert np.corrcoef(places[:, 1], values)[0, 1] == pytest.approx(-1, abs=1e-4)  # y points down
     assert np.diff(places[:, 0]) == pytest.approx([np.diff(places[:, 0])[0]] * 3, abs=0.11)
 
 
-def test_ticks_stand_where_their_numbers_say():
+def test_ticks_are_placed_by_their_numbers():
     tree = draw(choice((0.0, 0.4, 1.0)))
     points = circles(tree)
     ticks = {
@@ -56,7 +56,7 @@ def test_ticks_stand_where_their_numbers_say():
     assert ticks[0.4] == pytest.approx(points["toy:1:mean"][1], abs=0.2)
 
 
-def test_backbones_of_other_depths_end_together():
+def test_backbones_of_different_depths_share_the_axis_of_relative_depth():
     refs = [LayerRef("short", i, "mean") for i in range(3)]
     refs += [LayerRef("long", i, "mean") for i in range(9)]
     scores = LayerScores("c", tuple(refs), tuple(map(float, range(12))))
@@ -65,7 +65,7 @@ def test_backbones_of_other_depths_end_together():
     assert points["short:1:mean"][0] == points["long:4:mean"][0]
 
 
-def test_a_layer_stands_at_one_depth_whatever_the_criterion_leaves_out():
+def test_a_layer_keeps_its_depth_if_a_criterion_scores_only_some_layers():
     whole = choice((0.1, 0.2, 0.3, 0.4, 0.5))
     inner = LayerScores("curvature", whole.scores.refs[1:-1], (1.0, 2.0, 3.0))
     part = LayerChoice(inner, Selection(inner.refs[:1], "why"))
@@ -82,19 +82,19 @@ def test_a_layer_stands_at_one_depth_whatever_the_criterion_leaves_out():
     assert all(x == apart[name][0] for name, (x, _) in alone.items())
 
 
-def test_the_chosen_are_ringed():
+def test_chosen_layers_are_marked_by_a_ring():
     marks = [m for m in draw(choice(chosen=2)).iter(f"{SVG}circle") if m.get("class") == "chosen"]
     assert [mark.findtext(f"{SVG}title").split(": ")[0] for mark in marks] == ["toy:2:mean"]
 
 
-def test_points_tell_their_score_and_stability():
+def test_tooltips_of_points_show_score_and_stability():
     scores = choice().scores
     stability = Stability(scores.refs, (0.0, 0.75, 0.25), (0.1, 0.1, 0.1), 4)
     svg = score_plot([choice(stability=stability)], "t")
     assert "toy:1:mean: -0.1, 75% of resamples" in svg
 
 
-def test_a_band_is_drawn_where_errors_are_known():
+def test_a_band_is_drawn_if_standard_errors_are_known():
     scores = choice().scores
     stability = Stability(scores.refs, (0.0, 0.75, 0.25), (0.1, 0.1, 0.1), 4)
     drawn = [
@@ -104,7 +104,7 @@ def test_a_band_is_drawn_where_errors_are_known():
     assert drawn == [False, True, True]
 
 
-def test_a_band_is_three_point_nine_two_errors_high():
+def test_a_band_is_the_95_percent_interval():
     tree = draw(choice((0.0, 1.0, 0.5), errors=(0.1, 0.1, 0.1)))
     points = circles(tree)
     unit = points["toy:0:mean"][1] - points["toy:1:mean"][1]
@@ -117,7 +117,7 @@ def test_a_band_is_three_point_nine_two_errors_high():
 @pytest.mark.parametrize(
     "values", [(1e-9, 2e-9, 3e-9), (-1e6, 0.0, 2e6), (0.5, 0.5, 0.5), (7.0,) * 3]
 )
-def test_all_stays_within_the_frame(values, n_backbones):
+def test_everything_is_drawn_within_the_frame(values, n_backbones):
     refs = [LayerRef(f"b{b}", i, "mean") for b in range(n_backbones) for i in range(3)]
     scores = LayerScores("c", tuple(refs), values * n_backbones, (0.0,) * len(refs))
     tree = draw(LayerChoice(scores, Selection((refs[0],), "why")))
@@ -130,7 +130,7 @@ def test_all_stays_within_the_frame(values, n_backbones):
 
 
 @pytest.mark.parametrize("name", ["a<b>&\"c'", "organisation/" + "very-" * 30 + "long-name"])
-def test_names_and_titles_of_any_kind_are_text(name):
+def test_names_and_titles_are_escaped_and_shortened(name):
     tree = draw(choice(backbone=name), title=name)
     texts = [t.text for t in tree.iter(f"{SVG}text")]
     assert any(name[-10:] in text for text in texts[:1])
@@ -139,14 +139,14 @@ def test_names_and_titles_of_any_kind_are_text(name):
     assert f"{name}:0:mean" in circles(tree)
 
 
-def test_several_criteria_stand_below_each_other():
+def test_panels_of_several_criteria_are_stacked():
     one, two = (float(draw(*[choice()] * n).get("viewBox").split()[3]) for n in (1, 2))
     assert two > one + 150
 
 
 @pytest.mark.parametrize("low", [-3.0, 0.0, 1e-4, 123.0])
 @pytest.mark.parametrize("width", [1e-3, 0.07, 1.0, 999.0])
-def test_ticks_are_round_few_and_within(low, width):
+def test_ticks_are_round_few_and_within_the_range(low, width):
     ticks = round_numbers(low, low + width)
     assert 2 <= len(ticks) <= 7
     assert low - 1e-9 <= ticks[0] < ticks[-1] <= low + width + 1e-9
@@ -154,7 +154,7 @@ def test_ticks_are_round_few_and_within(low, width):
 
 
 @pytest.mark.parametrize("poolings", [("mean",), ("mean", "first"), ("mean", "first", "max")])
-def test_no_two_of_twelve_backbones_are_drawn_alike(poolings):
+def test_twelve_backbones_have_distinct_marks(poolings):
     refs = tuple(LayerRef(f"b{i}", n, p) for i in range(12) for p in poolings for n in (0, 1))
     scores = LayerScores("loo_ridge", refs, tuple(float(i) for i in range(len(refs))))
     tree = draw(LayerChoice(scores, Selection(refs[:1], "why")))
@@ -166,12 +166,12 @@ def test_no_two_of_twelve_backbones_are_drawn_alike(poolings):
     assert len(set(lines)) == len(lines) == 12 * len(poolings)
 
 
-def test_nothing_to_draw_is_refused():
+def test_a_plot_of_no_choice_is_refused():
     with pytest.raises(ShapeError, match="at least one LayerChoice"):
         score_plot([], "t")
 
 
-def test_a_choice_is_of_what_was_scored():
+def test_a_layer_choice_refuses_layers_that_were_not_scored():
     scores, stranger = choice().scores, LayerRef("other", 0, "mean")
     with pytest.raises(SelectionError, match="Chosen, but not scored: other:0:mean"):
         LayerChoice(scores, Selection((stranger,), "why"))

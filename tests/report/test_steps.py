@@ -48,7 +48,7 @@ def told(report, baselines):
 
 
 @pytest.mark.parametrize(("winner", "last", "best"), [("a", 0.7, 0.75), ("b", 0.8, 0.85)])
-def test_steps_are_of_the_backbone_that_training_texts_found_best(
+def test_steps_use_the_backbone_that_is_best_on_training_texts(
     make_report, layers, row, winner, last, best
 ):
     alone = row(f"layerfuse on {winner} alone", "one backbone", 0.86)
@@ -62,7 +62,7 @@ def test_steps_are_of_the_backbone_that_training_texts_found_best(
     assert not step_table(known).note
 
 
-def test_a_last_layer_that_tests_chose_is_told_as_such(make_report, layers, row):
+def test_a_last_layer_chosen_on_test_texts_is_marked_with_a_note(make_report, layers, row):
     """If folds found several backbones, no backbone has the numbers of the best layer of all."""
     mixed = row("best layer of all", "best layer", 0.79)
     known, found = told(make_report(), (*layers, mixed))
@@ -72,7 +72,7 @@ def test_a_last_layer_that_tests_chose_is_told_as_such(make_report, layers, row)
     assert f"\n\n{NOTE}\n\n| step |" in report_markdown(known)
 
 
-def test_one_backbone_leaves_nothing_to_choose(make_report, layers):
+def test_steps_of_one_backbone_need_no_note(make_report, layers):
     known, found = told(make_report(), layers[::2])
     assert found[:2] == [("a, last layer", 0.7, False), ("a, best layer", 0.75, False)]
     assert not step_table(known).note

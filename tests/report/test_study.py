@@ -1,4 +1,4 @@
-"""Studies: every cell once, also after a stop; tables hold the runs' numbers."""
+"""Studies: every run once, also after a stop; tables contain the numbers of the runs."""
 
 import csv
 import dataclasses
@@ -79,7 +79,7 @@ def quick(monkeypatch):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, toy, tiny_encoder):
-    """All of a study, for those who only read it."""
+    """All runs of a study, for tests that only read them."""
     folder = tmp_path_factory.mktemp("study")
     config = StudyConfig.load(write_study(folder, toy, tiny_encoder))
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -103,7 +103,7 @@ def told(monkeypatch, make_report):
     return calls
 
 
-def test_a_study_that_was_stopped_goes_on_and_repeats_nothing(config_file, quick, tmp_path):
+def test_a_stopped_study_resumes_without_repeating_runs(config_file, quick, tmp_path):
     config, out = StudyConfig.load(config_file), tmp_path / "out"
     started = run_study(config, out, base=tmp_path, **QUIET)
     before = [next(started), next(started)]
@@ -116,7 +116,7 @@ def test_a_study_that_was_stopped_goes_on_and_repeats_nothing(config_file, quick
     assert quick == ["one", "one", "two_&", "two_&"]
 
 
-def test_other_settings_are_another_run(config_file, told, tmp_path):
+def test_changed_settings_cause_a_new_run(config_file, told, tmp_path):
     config, out = StudyConfig.load(config_file), tmp_path / "out"
     next(run_study(config, out, base=tmp_path, **QUIET))
     config_file.write_text('fusions = ["mean"]\n' + config_file.read_text())
@@ -124,7 +124,7 @@ def test_other_settings_are_another_run(config_file, told, tmp_path):
     assert told == ["one", "one"]
 
 
-def test_settings_reach_the_classifier(config_file, monkeypatch, tmp_path):
+def test_settings_of_the_study_reach_the_classifier(config_file, monkeypatch, tmp_path):
     config_file.write_text(
         'fusions = ["mean"]\nselector = "best"\nmax_tokens = 9\ndtype = "bfloat16"\n'
         + config_file.read_text()
@@ -144,7 +144,7 @@ def test_settings_reach_the_classifier(config_file, monkeypatch, tmp_path):
     assert expected.items() <= seen[0].items()
 
 
-def test_backbones_are_found_from_the_file_not_the_working_folder(
+def test_paths_of_backbones_are_relative_to_the_configuration_file(
     config_file, tmp_path, monkeypatch
 ):
     (tmp_path / "own").mkdir()
@@ -162,7 +162,9 @@ def test_backbones_are_found_from_the_file_not_the_working_folder(
     assert seen == [(str(tmp_path / "own"),)]
 
 
-def test_another_prompt_is_another_run_of_its_own_set_alone(config_file, quick, tmp_path):
+def test_a_changed_prompt_causes_new_runs_of_its_set_of_backbones_only(
+    config_file, quick, tmp_path
+):
     plain = config_file.read_text()
     again = re.search(r"tiny = (.*)", plain)[1]
     plain = plain.replace("[data.one]", f"asked = {again}\n[data.one]")
@@ -174,7 +176,7 @@ def test_another_prompt_is_another_run_of_its_own_set_alone(config_file, quick, 
     assert quick == ["one"] * 6
 
 
-def test_other_texts_are_another_run(config_file, quick, tmp_path):
+def test_changed_texts_cause_a_new_run(config_file, quick, tmp_path):
     config, out = StudyConfig.load(config_file), tmp_path / "out"
     next(run_study(config, out, base=tmp_path, **QUIET))
     data = tmp_path / "one-train.jsonl"
@@ -184,7 +186,7 @@ def test_other_texts_are_another_run(config_file, quick, tmp_path):
     assert quick == ["one", "one"]
 
 
-def test_of_a_folder_the_texts_count_too(config_file, quick, tmp_path):
+def test_changed_texts_in_a_data_folder_cause_a_new_run(config_file, quick, tmp_path):
     folder = tmp_path / "one"
     folder.mkdir()
     for side in ("train", "test"):
@@ -199,7 +201,7 @@ def test_of_a_folder_the_texts_count_too(config_file, quick, tmp_path):
     assert quick == ["one", "one"]
 
 
-def test_other_weights_are_another_run(config_file, told, tiny_encoder, tmp_path):
+def test_changed_weights_cause_a_new_run(config_file, told, tiny_encoder, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(tiny_encoder, own)
     config_file.write_text(config_file.read_text().replace(str(tiny_encoder), str(own)))
@@ -214,7 +216,9 @@ def test_other_weights_are_another_run(config_file, told, tiny_encoder, tmp_path
 @pytest.mark.parametrize(
     "name", ["tokenizer.json", "special_tokens_map.json", "vocab.txt", "own.py"]
 )
-def test_another_tokenizer_or_code_is_another_run(config_file, told, tiny_encoder, tmp_path, name):
+def test_a_changed_tokenizer_or_changed_code_causes_a_new_run(
+    config_file, told, tiny_encoder, tmp_path, name
+):
     own = tmp_path / "own"
     shutil.copytree(tiny_encoder, own)
     config_file.write_text(config_file.read_text().replace(str(tiny_encoder), str(own)))
@@ -229,7 +233,7 @@ def test_another_tokenizer_or_code_is_another_run(config_file, told, tiny_encode
     assert told == ["one", "one"]
 
 
-def test_a_wrong_path_is_an_error_before_the_first_run(config_file, quick, tmp_path):
+def test_a_wrong_path_is_refused_before_the_first_run(config_file, quick, tmp_path):
     (tmp_path / "two_&-test.jsonl").unlink()
     with pytest.raises(DataError, match=r"two_&-test\.jsonl is neither a file"):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
@@ -237,7 +241,7 @@ def test_a_wrong_path_is_an_error_before_the_first_run(config_file, quick, tmp_p
 
 
 @pytest.mark.parametrize("line", ['{"text": "a", "label": "new"}', ""])
-def test_invalid_labels_are_an_error_before_the_first_run(config_file, quick, tmp_path, line):
+def test_invalid_labels_are_refused_before_the_first_run(config_file, quick, tmp_path, line):
     """In the second data set, before the runs of the first."""
     (tmp_path / "two_&-test.jsonl").write_text(line + "\n")
     with pytest.raises(LayerFuseError, match=r"Data set 'two_&': .*('new'|empty)"):
@@ -245,7 +249,7 @@ def test_invalid_labels_are_an_error_before_the_first_run(config_file, quick, tm
     assert not quick
 
 
-def test_a_run_that_fails_is_named(config_file, monkeypatch, tmp_path):
+def test_the_error_of_a_failed_run_names_the_run(config_file, monkeypatch, tmp_path):
     def fail(*_args, **_options):
         raise SelectionError("Nothing fits the budget.")
 
@@ -255,7 +259,9 @@ def test_a_run_that_fails_is_named(config_file, monkeypatch, tmp_path):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
 
 
-def test_texts_of_the_working_folder_are_never_meant(config_file, quick, tmp_path, monkeypatch):
+def test_paths_of_texts_are_relative_to_the_configuration_file(
+    config_file, quick, tmp_path, monkeypatch
+):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (tmp_path / "one-train.jsonl").rename(elsewhere / "one-train.jsonl")
@@ -265,7 +271,9 @@ def test_texts_of_the_working_folder_are_never_meant(config_file, quick, tmp_pat
     assert not quick
 
 
-def test_a_packaged_model_is_not_a_folder_of_its_name(config_file, quick, tmp_path, monkeypatch):
+def test_a_working_folder_named_like_a_packaged_model_is_refused(
+    config_file, quick, tmp_path, monkeypatch
+):
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "all-MiniLM-L6-v2").mkdir(parents=True)
     config_file.write_text(
@@ -276,7 +284,7 @@ def test_a_packaged_model_is_not_a_folder_of_its_name(config_file, quick, tmp_pa
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
 
 
-def test_columns_are_those_of_the_training_texts(config_file, told, tmp_path):
+def test_columns_of_test_texts_are_those_of_the_training_texts(config_file, told, tmp_path):
     """The test texts have a further column with a usual name."""
     train, test = (tmp_path / f"one-{side}.jsonl" for side in ("train", "test"))
     train.write_text(train.read_text().replace('"text"', '"sentence"'))
@@ -289,7 +297,7 @@ def test_columns_are_those_of_the_training_texts(config_file, told, tmp_path):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
 
 
-def test_names_are_literal_in_every_table(config_file, told, tmp_path):
+def test_names_are_escaped_in_every_table(config_file, told, tmp_path):
     text = config_file.read_text().replace("[data.one]", '[data."[<b>\\n| one"]')
     config_file.write_text(text)
     run = next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
@@ -298,7 +306,7 @@ def test_names_are_literal_in_every_table(config_file, told, tmp_path):
     assert told == [run.data]
 
 
-def test_names_may_be_longer_than_those_of_folders(config_file, told, tmp_path):
+def test_names_longer_than_file_names_may_be_are_shortened_in_folders(config_file, told, tmp_path):
     name, text = "日" * 300, config_file.read_text()
     text = text.replace("[data.one]", f'[data."{name}"]').replace("tiny =", f"{'x' * 300} =")
     config_file.write_text(text, "utf-8")
@@ -308,7 +316,7 @@ def test_names_may_be_longer_than_those_of_folders(config_file, told, tmp_path):
     assert folder.name.startswith(f"{'日' * 33}--{'x' * 100}--0-")
 
 
-def test_tables_hold_the_numbers_of_the_runs(runs, tmp_path):
+def test_tables_contain_the_numbers_of_the_runs(runs, tmp_path):
     rows = list(csv.DictReader(io.StringIO(study_csv(runs))))
     assert len(rows) == sum(len(run.report.baselines) + 1 for run in runs)
     own = [float(r["accuracy"]) for r in rows if r["kind"] == "result" and r["data"] == "one"]
@@ -326,7 +334,7 @@ def test_tables_hold_the_numbers_of_the_runs(runs, tmp_path):
     ]  # fmt: skip
 
 
-def test_a_row_that_only_some_seeds_have_says_so(runs):
+def test_a_row_with_only_some_seeds_shows_their_number(runs):
     first = next(run for run in runs if run.data == "one")
     best = {run.report.best_baseline for run in runs}
     rare = next(row for row in first.report.baselines if row.name not in best)
@@ -367,28 +375,28 @@ def _without(report, name):
         ("[backbones]\n[data.a]\ntrain='x'\ntest='y'", "backbones: expected at least one"),
     ],
 )
-def test_a_mistake_in_the_configuration_is_named(tmp_path, text, message):
+def test_a_mistake_in_the_configuration_is_refused_by_name(tmp_path, text, message):
     path = tmp_path / "study.toml"
     path.write_text(text)
     with pytest.raises(ReportError, match=message):
         StudyConfig.load(path)
 
 
-def test_a_prompt_that_is_none_is_refused(tmp_path):
+def test_an_invalid_prompt_is_refused(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text("[prompts]\na=['{x}']\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'")
     with pytest.raises(UnknownOptionError, match=r"has the placeholder \{x\}"):
         StudyConfig.load(path)
 
 
-def test_a_seed_that_is_none_is_refused(tmp_path):
+def test_an_invalid_seed_is_refused(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text("seeds=[0,-1]\n[backbones]\na=['x']\n[data.a]\ntrain='x'\ntest='y'")
     with pytest.raises(UnknownOptionError, match="seeds=-1: expected 0 to"):
         StudyConfig.load(path)
 
 
-def test_the_example_is_a_study():
+def test_the_example_study_is_valid():
     example = Path(__file__).parents[2] / "examples" / "paper.toml"
     config = StudyConfig.load(example)
     assert set(config.data) == {"SST-2", "MR", "R8", "R52"}

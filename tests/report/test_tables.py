@@ -15,7 +15,7 @@ def scores(values):
     )
 
 
-def test_score_table():
+def test_score_table_has_bars_and_marks_the_selection():
     table = score_table(scores((-0.5, -0.1, -0.3)), Selection((LayerRef("toy", 1, "mean"),), "why"))
     assert table.splitlines() == [
         "layer       loo_ridge                in use",
@@ -35,7 +35,7 @@ def test_bars_are_rounded_to_the_nearest_length(share, length):
     assert score_table(scores((0.0, share, 1.0))).splitlines()[3].count("#") == length
 
 
-def test_a_name_that_would_break_the_terminal_stands_on_one_line():
+def test_control_characters_in_a_name_are_removed_from_the_table():
     refs = (LayerRef("to\ny\x1b[2J", 0, "mean"), LayerRef("toy", 1, "mean"))
     table = score_table(LayerScores("loo_ridge", refs, (0.1, 0.2)))
     assert len(table.splitlines()) == 4
@@ -46,7 +46,7 @@ def test_score_table_of_equal_scores_has_no_bars():
     assert "#" not in score_table(scores((0.1, 0.1)))
 
 
-def test_trials_tell_the_gain_over_the_best_before_and_which_is_in_use():
+def test_trial_table_shows_gains_over_the_best_before_and_the_one_in_use():
     trials = [
         FusionTrial("concat", 0.5, 0.81, 0.0, 3.2),
         FusionTrial("stacking", 0.4, 0.835, 2.25, 12.0),

@@ -22,8 +22,8 @@ def smooth_points(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("draw", [grid_points, smooth_points])
-def test_the_front_is_what_a_sweep_by_cost_leaves(draw, seed):
-    """From the cheapest on, only what is better than all before stays, and equals of it."""
+def test_the_pareto_front_equals_that_of_a_sweep_by_cost(draw, seed):
+    """By rising cost, a point stays if it is better than all before or equals one that stays."""
     points = draw(seed)
     stays, best = set(), -np.inf
     for quality, cost in sorted(points, key=lambda p: (p[1], -p[0])):
@@ -57,17 +57,17 @@ def test_the_knee_is_farthest_from_the_line_between_the_ends(draw, seed):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_units_do_not_move_the_knee(seed):
+def test_the_knee_does_not_depend_on_units(seed):
     points = smooth_points(seed)
     assert knee([(3 * quality - 1, 1000 * cost + 5) for quality, cost in points]) == knee(points)
 
 
-def test_a_good_trade_in_the_middle_is_the_knee_and_a_bad_one_is_not():
+def test_a_point_in_the_middle_is_the_knee_only_above_the_line():
     assert knee([(0.70, 1.0), (0.88, 2.0), (0.90, 10.0)]) == 1
     assert knee([(0.70, 1.0), (0.72, 9.0), (0.90, 10.0)]) == 2
 
 
-def test_of_equal_points_the_first_is_the_knee_and_none_beats_the_other():
+def test_equal_points_are_both_on_the_front_and_the_first_is_the_knee():
     points = [(0.5, 2.0), (0.9, 1.0), (0.9, 1.0)]
     assert pareto_front(points) == (False, True, True)
     assert knee(points) == 1
