@@ -1,4 +1,4 @@
-"""``layerfuse compare``: one table, one document, three files, and mistakes told at once."""
+"""``layerfuse compare``: one table, one document, three files, and mistakes reported early."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_json_is_one_document(run, arguments, files):
     assert 0 <= document["result"]["accuracy"] <= 1
 
 
-def test_without_a_test_file_every_text_is_tested_on_once(run, arguments):
+def test_without_a_test_file_texts_are_cross_validated(run, arguments):
     done = run(*arguments, "--folds", "2", "--group-column", "author", "--json")
     document = json.loads(done.out)
     assert document["data"]["n_test"] == document["data"]["n_train"] == 40
@@ -62,15 +62,15 @@ def test_groups_may_be_integers_that_a_table_stores_as_floats(run, tables, toy, 
     columns = {"text": texts, "label": labels, "author": [i // 2 * 1.0 for i in range(24)]}
     train = tables.write(tmp_path / "train.parquet", columns)
     done = run("compare", "--train", train, "-b", "nowhere", "--group-column", "author")
-    assert "nowhere" in done.err.splitlines()[-1]  # nothing was wrong before
+    assert "nowhere" in done.err.splitlines()[-1]  # the groups were accepted before this error
     columns["author"][3] = None
     tables.write(train, columns)
     done = run("compare", "--train", train, "-b", "nowhere", "--group-column", "author")
     assert "column 'author': the group is missing in 1 of 24 data rows: 4." in done.err
 
 
-def test_a_class_without_training_texts_is_an_error(run, files):
-    """Both texts of the class have one author, whom some seeds hold out."""
+def test_a_class_without_training_texts_is_refused(run, files):
+    """Both texts of the class have the same author, who is held out under some seeds."""
     train, _ = files
     train.write_text(train.read_text() + "word1,rare,x\nword2,rare,x\n")
     options = ["--train", train, "-b", "nowhere", "--test-share", "0.5", "--group-column", "author"]
@@ -84,13 +84,13 @@ def test_a_class_without_training_texts_is_an_error(run, files):
     ("train", "name"),
     [(".", "v1.0"), ("../v1.0", "v1.0"), ("train.csv", "train"), ("a/reviews.v2", "reviews.v2")],
 )
-def test_data_are_called_what_their_source_is(tmp_path, monkeypatch, train, name):
+def test_the_name_of_the_data_comes_from_their_source(tmp_path, monkeypatch, train, name):
     (tmp_path / "v1.0").mkdir()
     monkeypatch.chdir(tmp_path / "v1.0")
     assert compare._name(train) == name
 
 
-def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
+def test_a_folder_given_as_test_data_is_read_at_its_test_split(run, arguments, files):
     done = run(*arguments, "--test", str(files[1].parent), "--json")
     assert json.loads(done.out)["data"]["n_test"] == 20
 
@@ -110,7 +110,7 @@ def test_of_a_folder_the_test_split_is_tested_on(run, arguments, files):
         (["--test-share", "0.01"], "cannot be split with 1% held out"),
     ],
 )
-def test_mistakes_are_told_in_one_line(run, arguments, files, more, message):
+def test_mistakes_are_reported_in_one_line(run, arguments, files, more, message):
     done = run(*arguments, *(one.format(test=files[1]) for one in more))
     assert done.code == 2
     assert message in done.err.splitlines()[-1]
@@ -118,9 +118,7 @@ def test_mistakes_are_told_in_one_line(run, arguments, files, more, message):
 
 
 @pytest.mark.parametrize("column", ["text", "label"])
-def test_an_error_names_the_columns_of_a_test_file_with_other_columns(
-    run, arguments, files, column
-):
+def test_other_columns_of_a_test_file_are_named_in_the_error(run, arguments, files, column):
     files[1].write_text(files[1].read_text().replace(column, f"my {column}", 1))
     done = run(*arguments, "--test", str(files[1]))
     assert done.code == 2
@@ -130,7 +128,7 @@ def test_an_error_names_the_columns_of_a_test_file_with_other_columns(
     assert "same column names in both" in last
 
 
-def test_labels_that_look_like_numbers_in_one_file_alone(run, files, tiny_encoder):
+def test_labels_that_are_all_numbers_in_one_file_only_are_read_as_strings(run, files, tiny_encoder):
     """The training texts have a further class that is no number, so all labels are strings."""
     for file, more in zip(files, ("calm1 loud1,n/a,x\n" * 2, ""), strict=True):
         text = file.read_text().replace(",calm,", ",1,").replace(",loud,", ",2,")

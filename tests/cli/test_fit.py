@@ -11,7 +11,9 @@ from layerfuse import Backbone, FusionClassifier
 from layerfuse.core.errors import BackboneLoadError
 
 
-def test_from_every_format_to_predictions(run, data, extension, tiny_encoder, toy_texts, tmp_path):
+def test_fit_reads_every_format_and_predict_uses_the_result(
+    run, data, extension, tiny_encoder, toy_texts, tmp_path
+):
     file = data(f"data{extension}")
     done = run("fit", file, "--backbone", tiny_encoder, "--out", tmp_path / "out")
 
@@ -35,7 +37,7 @@ def test_from_every_format_to_predictions(run, data, extension, tiny_encoder, to
     ]
 
 
-def test_json_is_all_there_is_on_standard_output(run, data, tiny_encoder, tiny_decoder, tmp_path):
+def test_with_json_standard_output_is_one_document(run, data, tiny_encoder, tiny_decoder, tmp_path):
     backbones = ["-b", tiny_encoder, "-b", tiny_decoder]
     done = run("fit", data(), *backbones, "-o", tmp_path / "out", "--json")
     document = json.loads(done.out)
@@ -56,7 +58,9 @@ def test_json_is_all_there_is_on_standard_output(run, data, tiny_encoder, tiny_d
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs names of files that are no UTF-8")
 @pytest.mark.parametrize("json", [[], ["--json"]])
-def test_a_folder_whose_name_is_no_utf8(run, data, tiny_encoder, tmp_path, json):
+def test_an_output_folder_whose_name_is_not_utf8_is_accepted(
+    run, data, tiny_encoder, tmp_path, json
+):
     out = tmp_path / os.fsdecode(b"clf\xe9")
     done = run("fit", data(), "-b", tiny_encoder, "-o", out, "--no-lexical", *json)
 
@@ -65,7 +69,7 @@ def test_a_folder_whose_name_is_no_utf8(run, data, tiny_encoder, tmp_path, json)
     assert run("predict", out, stdin=b"calm1\n").code == 0
 
 
-def test_columns_may_be_named(run, data, tiny_encoder, toy_texts, toy_labels, tmp_path):
+def test_columns_can_be_named_by_options(run, data, tiny_encoder, toy_texts, toy_labels, tmp_path):
     columns = {"text": None, "label": None, "says": toy_texts, "mood": toy_labels}
     file = data("odd.jsonl", **columns)
     named = ["--text-column", "says", "--label-column", "mood"]
@@ -96,7 +100,7 @@ def test_options_reach_the_classifier(run, data, tiny_encoder, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["fit", "score", "compare"])
-def test_prompts_are_those_of_the_backbones_in_order(
+def test_prompts_are_assigned_to_backbones_in_order(
     run, data, tiny_encoder, tiny_decoder, tmp_path, monkeypatch, command
 ):
     real, asked = Backbone.from_pretrained, []
@@ -121,7 +125,7 @@ def test_prompts_are_those_of_the_backbones_in_order(
     assert "prompt: got 3 for 2 backbones" in done.err
 
 
-def test_balanced_weighs_classes(run, data, tiny_encoder, toy, tmp_path):
+def test_the_balanced_option_favours_the_rare_class(run, data, tiny_encoder, toy, tmp_path):
     texts, _ = toy(48, seed=1)
     file = data(text=texts, label=["rare"] * 8 + ["usual"] * 40)
     for name, flags in {"plain": [], "balanced": ["--balanced"]}.items():
@@ -158,7 +162,7 @@ def embedded(monkeypatch) -> list[str]:
     return seen
 
 
-def test_the_second_time_nothing_is_embedded(run, data, tiny_encoder, tmp_path, embedded):
+def test_a_second_fit_embeds_nothing(run, data, tiny_encoder, tmp_path, embedded):
     arguments = ["fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out"]
     assert run(*arguments).code == 0
     assert len(embedded) == 48
@@ -167,14 +171,14 @@ def test_the_second_time_nothing_is_embedded(run, data, tiny_encoder, tmp_path, 
     assert FusionClassifier.load(tmp_path / "out").fusion == "mean"
 
 
-def test_no_cache_keeps_nothing(run, data, tiny_encoder, tmp_path, cache_folder):
+def test_no_cache_leaves_the_cache_folder_empty(run, data, tiny_encoder, tmp_path, cache_folder):
     done = run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out", "--no-cache")
 
     assert done.code == 0
     assert list(cache_folder.iterdir()) == []
 
 
-def test_labels_that_are_numbers_in_a_csv_come_back_as_numbers(
+def test_integer_labels_of_a_csv_are_predicted_as_integers(
     run, data, tiny_encoder, toy_labels, tmp_path
 ):
     numbers = [7 if label == "calm" else 10 for label in toy_labels]
@@ -185,7 +189,7 @@ def test_labels_that_are_numbers_in_a_csv_come_back_as_numbers(
 
 
 @pytest.mark.parametrize("moment", ["estimator.fuse_best", "saved.write_bundle"])
-def test_ctrl_c_ends_quietly_and_leaves_no_half_folder(
+def test_ctrl_c_ends_without_traceback_and_leaves_no_partial_folder(
     run, data, tiny_encoder, tmp_path, monkeypatch, moment
 ):
     def interrupt(*arguments, **options):
@@ -201,7 +205,7 @@ def test_ctrl_c_ends_quietly_and_leaves_no_half_folder(
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 
-def test_ctrl_c_while_writing_keeps_the_older_folder(
+def test_ctrl_c_while_saving_keeps_the_earlier_folder(
     run, data, tiny_encoder, tmp_path, monkeypatch
 ):
     def interrupt(*arguments, **options):

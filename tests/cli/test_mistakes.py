@@ -1,4 +1,4 @@
-"""A mistake of the user: exit code 2 and one line, whatever libraries below would like to say.
+"""A mistake of the user: exit code 2 and one line, whatever other libraries would print.
 
 The commands run in another process one after the other, so that everything that reaches its file
 descriptors is seen, not only what goes through ``sys.stderr`` of this one.
@@ -94,12 +94,12 @@ def fit(data, tiny_encoder, tmp_path):
     return ["fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out"]
 
 
-def test_the_commands_work_without_a_mistake(server, fit, saved):
+def test_commands_without_a_mistake_succeed(server, fit, saved):
     for arguments in (fit, ["score", *fit[1:4]], ["predict", saved, fit[1]]):
         done = server(*arguments)
 
         assert done.code in {0, None}
-        assert len(done.err.splitlines()) == 1  # the columns that were guessed
+        assert len(done.err.splitlines()) == 1  # the line of the guessed columns
         assert "column 'text'" in done.err
 
 
@@ -125,7 +125,7 @@ def test_the_commands_work_without_a_mistake(server, fit, saved):
         ("demo --train 3", "Invalid value for '--train'"),
     ],
 )
-def test_a_wrong_command_line(refused, arguments, said):
+def test_a_wrong_command_line_is_refused(refused, arguments, said):
     assert said in refused(*arguments.split())
 
 
@@ -147,31 +147,31 @@ def test_an_unknown_choice_suggests_the_nearest(refused, fit, option, value, nea
     assert line.endswith(f"Did you mean {nearest!r}?")
 
 
-def test_an_unknown_criterion_of_score(refused, data, tiny_encoder):
+def test_an_unknown_criterion_of_score_suggests_the_nearest(refused, data, tiny_encoder):
     assert "Did you mean 'probe'?" in refused(
         "score", data(), "-b", tiny_encoder, "--criterion", "prob"
     )
 
 
-def test_a_missing_file(refused, fit, tmp_path):
+def test_a_missing_file_is_named(refused, fit, tmp_path):
     fit[1] = tmp_path / "absent.csv"
 
     assert f"{tmp_path / 'absent.csv'} is neither a file" in refused(*fit)
 
 
-def test_a_file_of_an_unknown_format(refused, fit, tmp_path):
+def test_an_unknown_file_extension_is_refused_with_the_known_ones(refused, fit, tmp_path):
     fit[1] = tmp_path / "data.xlsx"
     fit[1].write_text("x")
 
     assert "unknown extension '.xlsx'. Expected one of .csv" in refused(*fit)
 
 
-def test_a_missing_column(refused, fit):
+def test_a_missing_column_suggests_the_nearest(refused, fit):
     assert "Did you mean 'text'?" in refused(*fit, "--text-column", "txt")
     assert "Did you mean 'label'?" in refused(*fit, "--label-column", "lable")
 
 
-def test_one_class_only_names_file_and_column(refused, fit, data):
+def test_labels_of_one_class_are_refused_with_file_and_column(refused, fit, data):
     fit[1] = data("one.csv", label=["calm"] * 48)
 
     line = refused(*fit)
@@ -180,13 +180,13 @@ def test_one_class_only_names_file_and_column(refused, fit, data):
     assert of_score.startswith(f"{line} These criteria need no labels: ")
 
 
-def test_a_second_class_of_one_text(refused, fit, data, toy_labels):
+def test_a_second_class_of_one_text_is_refused_with_counts(refused, fit, data, toy_labels):
     fit[1] = data("rare.csv", label=["odd", *["even"] * len(toy_labels[1:])])
 
     assert "two classes of two texts or more, but 'odd' has 1, 'even' has 47." in refused(*fit)
 
 
-def test_a_missing_label(refused, fit, data, toy_labels):
+def test_a_missing_label_is_refused_with_its_row(refused, fit, data, toy_labels):
     fit[1] = data("hole.jsonl", label=[*toy_labels[:2], None, *toy_labels[3:]])
 
     assert "the label is missing in 1 of 48 data rows: 3" in refused(*fit)
@@ -195,14 +195,14 @@ def test_a_missing_label(refused, fit, data, toy_labels):
 @pytest.mark.parametrize(
     "name", ["no-such-model", "no/such-model", "./nowhere", "/no/where/at/all"]
 )
-def test_an_unknown_backbone_offline(refused, fit, name):
+def test_an_unknown_backbone_is_refused_offline_by_name(refused, fit, name):
     line = refused(*fit[:2], "-b", name, "--offline", *fit[4:])
 
     assert name in line
     assert "was found neither as a local folder" in line or "does not exist" in line
 
 
-def test_a_backbone_folder_that_lacks_something(refused, fit, new_encoder):
+def test_an_incomplete_backbone_folder_is_refused(refused, fit, new_encoder):
     folder = new_encoder()
     for name, said in {
         "tokenizer.json": "no tokenizer",
@@ -215,15 +215,15 @@ def test_a_backbone_folder_that_lacks_something(refused, fit, new_encoder):
     assert "cannot be loaded" in refused(*fit[:2], "-b", folder, *fit[4:])
 
 
-def test_a_backbone_given_twice(refused, fit):
+def test_a_backbone_given_twice_is_refused(refused, fit):
     assert "is given twice" in refused(*fit, "-b", fit[3])
 
 
-def test_a_device_that_is_not_there(refused, fit):
+def test_an_unavailable_device_is_refused(refused, fit):
     assert "device='abacus' cannot be used" in refused(*fit, "--device", "abacus")
 
 
-def test_more_layers_than_there_are(server, fit):
+def test_a_k_above_the_number_of_layers_is_refused(server, fit):
     done = server(*fit, "--selector", "best", "-k", "9")
 
     assert done.code == 2
@@ -231,7 +231,7 @@ def test_more_layers_than_there_are(server, fit):
     assert "Traceback" not in done.err
 
 
-def test_an_output_folder_that_holds_something_else(refused, fit, tmp_path):
+def test_an_output_folder_with_other_files_is_refused_and_left_unchanged(refused, fit, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("precious")
 
@@ -240,20 +240,20 @@ def test_an_output_folder_that_holds_something_else(refused, fit, tmp_path):
     assert (tmp_path / "out" / "notes.txt").read_text() == "precious"
 
 
-def test_an_output_folder_that_cannot_be_made(refused, fit, tmp_path):
+def test_an_output_folder_that_cannot_be_created_is_refused(refused, fit, tmp_path):
     (tmp_path / "file").write_text("x")
     fit[5] = tmp_path / "file" / "out"
 
     assert f"{fit[5]} cannot be created" in refused(*fit)
 
 
-def test_predicting_with_what_is_no_classifier(refused, data, tmp_path, tiny_encoder):
+def test_predict_refuses_a_folder_that_is_no_classifier(refused, data, tmp_path, tiny_encoder):
     for folder in (tmp_path, tmp_path / "absent", data()):
         assert "config.json" in refused("predict", folder, data())
     assert "was not written by layerfuse" in refused("predict", tiny_encoder, data())
 
 
-def test_predicting_what_is_no_table(refused, saved, tmp_path):
+def test_predict_refuses_an_invalid_table(refused, saved, tmp_path):
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "empty.parquet").write_text("")
 
@@ -262,20 +262,20 @@ def test_predicting_what_is_no_table(refused, saved, tmp_path):
     assert "is neither a file" in refused("predict", saved, tmp_path / "absent.csv")
 
 
-def test_a_table_that_has_a_prediction_already(refused, saved, data):
+def test_predict_refuses_a_table_with_a_column_named_prediction(refused, saved, data):
     file = data("again.csv", prediction=["x"] * 48)
 
     assert "already has a column named 'prediction'" in refused("predict", saved, file)
 
 
-def test_an_output_file_that_cannot_be_written(refused, saved, data, tmp_path):
+def test_an_output_file_that_cannot_be_written_is_refused(refused, saved, data, tmp_path):
     assert "cannot be written" in refused(
         "predict", saved, data(), "-o", tmp_path / "absent" / "out.csv"
     )
     assert "unknown extension" in refused("predict", saved, data(), "-o", tmp_path / "out.xls")
 
 
-def test_a_damaged_classifier(refused, saved, data, tmp_path):
+def test_predict_refuses_a_damaged_classifier(refused, saved, data, tmp_path):
     import shutil
 
     copy = shutil.copytree(saved, tmp_path / "copy")

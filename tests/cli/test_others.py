@@ -20,7 +20,7 @@ def test_score_and_fit_share_the_cache(run, data, tiny_encoder, tmp_path, monkey
     assert run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out").code == 0
 
 
-def test_doctor_tells_facts_and_advice(run, cache_folder):
+def test_doctor_prints_facts_and_advice(run, cache_folder):
     done = run("doctor", "--offline")
     document = json.loads(run("doctor", "--offline", "--json").out)
 
@@ -32,7 +32,7 @@ def test_doctor_tells_facts_and_advice(run, cache_folder):
     assert isinstance(document["advice"], list)
 
 
-def test_advice_is_wrapped_and_keeps_names_whole(run, monkeypatch):
+def test_doctor_wraps_advice_but_not_names(run, monkeypatch):
     folder = "/home/" + "embeddings-" * 8
     advice = ("set OMP_WAIT_POLICY=passive, " * 6, f"{folder} cannot be written: choose another.")
     monkeypatch.setattr(machine, "examine_machine", lambda **_: machine.Checkup({}, advice))
@@ -42,7 +42,7 @@ def test_advice_is_wrapped_and_keeps_names_whole(run, monkeypatch):
     assert " ".join(line[2:] for line in lines).split() == " ".join(advice).split()
 
 
-def test_models_lists_size_licence_and_what_is_on_disk(run, cache_folder):
+def test_models_lists_size_licence_and_whether_on_disk(run, cache_folder):
     (cache_folder / "models" / "smollm2-135m").mkdir(parents=True)
     (cache_folder / "models" / "smollm2-135m" / "config.json").write_text("{}")
     (cache_folder / "models" / "smollm2-135m" / "model.safetensors").touch()
@@ -56,7 +56,7 @@ def test_models_lists_size_licence_and_what_is_on_disk(run, cache_folder):
     assert "89 MiB" in rows["smollm2-135m"]
 
 
-def test_models_as_json(run):
+def test_models_with_json_lists_every_packaged_model(run):
     document = json.loads(run("models", "--json").out)
 
     assert [model["name"] for model in document] == list(PACKAGED_MODELS)
@@ -80,7 +80,7 @@ def damage(shard):
     shard.write_bytes(content)
 
 
-def test_cache_ls(run, filled, cache_folder):
+def test_cache_ls_lists_stored_embeddings(run, filled, cache_folder):
     done = run("cache", "ls")
     (row,) = [line for line in done.out.splitlines() if line.startswith("encoder")]
 
@@ -96,7 +96,7 @@ def test_cache_ls(run, filled, cache_folder):
     assert entry["disk_bytes"] >= filled.stat().st_size
 
 
-def test_cache_ls_tells_prompts_where_there_are_any(run, data, filled, tiny_encoder, tmp_path):
+def test_cache_ls_shows_prompts_only_if_any(run, data, filled, tiny_encoder, tmp_path):
     assert "prompt" not in run("cache", "ls").out
     prompt = ["--prompt", "so: {text}\nIt is, as ever, one of these"]
     assert run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out", *prompt).code == 0
@@ -109,14 +109,14 @@ def test_cache_ls_tells_prompts_where_there_are_any(run, data, filled, tiny_enco
     assert found == {"": "float32", prompt[1]: "float32"}
 
 
-def test_cache_of_nothing(run):
+def test_every_cache_command_works_on_an_empty_cache(run):
     assert json.loads(run("cache", "ls", "--json").out) == []
     assert run("cache", "ls").code == 0
     assert run("cache", "verify").out == "0 damaged files\n"
     assert run("cache", "prune", "--all").out == "freed 0.0 MiB\n"
 
 
-def test_cache_verify_of_a_sound_cache(run, filled):
+def test_cache_verify_finds_no_damage_in_a_sound_cache(run, filled):
     done = run("cache", "verify")
 
     assert (done.code, done.out) == (0, "0 damaged files\n")
@@ -134,10 +134,10 @@ def test_cache_verify_of_a_damaged_cache_exits_1(run, filled, json_wanted):
         assert len(json.loads(done.out)["damages"]) == 1
     else:
         assert done.out.endswith("1 damaged files\n")
-    assert run("cache", "verify").code == 0  # it was set aside
+    assert run("cache", "verify").code == 0  # the damaged file was set aside
 
 
-def test_cache_prune(run, filled):
+def test_cache_prune_removes_embeddings_by_age_or_name_only(run, filled):
     assert run("cache", "prune").out == "freed 0.0 MiB\n"
     assert run("cache", "prune", "--older-than-days", "1").code == 0
     assert filled.exists()
@@ -147,7 +147,7 @@ def test_cache_prune(run, filled):
     assert not filled.exists()
 
 
-def test_cache_prune_takes_what_killed_builds_left(run, cache_folder):
+def test_cache_prune_removes_remains_of_killed_builds(run, cache_folder):
     left = cache_folder / "models" / ".smollm2-135m-1a2b3c4d"
     left.mkdir(parents=True)
     os.utime(left, (0, 0))
@@ -155,7 +155,7 @@ def test_cache_prune_takes_what_killed_builds_left(run, cache_folder):
     assert not left.exists()
 
 
-def test_cache_prune_takes_a_fingerprint_as_ls_shows_it(run, filled):
+def test_cache_prune_takes_a_fingerprint_as_printed_by_ls(run, filled):
     fingerprint = run("cache", "ls").out.split()[-3]
     assert filled.parent.name.startswith(fingerprint)
     assert run("cache", "prune", fingerprint).code == 0
@@ -163,14 +163,14 @@ def test_cache_prune_takes_a_fingerprint_as_ls_shows_it(run, filled):
 
 
 @pytest.mark.parametrize("beside", [["encoder"], ["--older-than-days", "30"]])
-def test_everything_is_not_removed_where_less_was_named(run, filled, beside):
+def test_cache_prune_all_with_names_or_age_is_refused(run, filled, beside):
     done = run("cache", "prune", "--all", *beside)
     assert done.code == 2
     assert "leave out names" in done.err
     assert filled.exists()
 
 
-def test_cache_prune_all(run, filled):
+def test_cache_prune_all_empties_the_cache(run, filled):
     assert run("cache", "prune", "--all").code == 0
     assert json.loads(run("cache", "ls", "--json").out) == []
 
@@ -185,9 +185,9 @@ def test_every_command_has_help(run, command):
 
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"Usage: layerfuse {command}".rstrip())
-    assert len(done.out.splitlines()[2].strip()) > 20  # what it does
+    assert len(done.out.splitlines()[2].strip()) > 20  # the sentence about what the command does
 
 
-def test_without_a_command_the_help_is_shown(run):
+def test_the_help_is_shown_without_a_command(run):
     assert run().out == run("--help").out
     assert "Commands:" in run().out

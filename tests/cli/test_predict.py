@@ -32,7 +32,7 @@ def test_a_table_keeps_columns_and_order(
     )
 
 
-def test_lines_come_out_in_order_empty_ones_too(run, saved, fitted):
+def test_every_line_is_predicted_in_order_including_empty_ones(run, saved, fitted):
     lines = ["loud1 loud2 loud3", "", "calm1 calm2", "   ", "loud4 \N{SNOWMAN}", "calm7 loud1"]
     done = run("predict", saved, stdin="\n".join(lines).encode())  # no line break at the end
     probabilities = fitted.predict_proba(lines)
@@ -46,7 +46,7 @@ def test_lines_come_out_in_order_empty_ones_too(run, saved, fitted):
     assert {line.split("\t")[0] for line in done.out.splitlines()} == {"calm", "loud"}
 
 
-def test_line_ends_of_windows_are_no_part_of_a_text(run, saved):
+def test_windows_line_ends_are_not_part_of_a_text(run, saved):
     texts = b"loud1 loud2", b"", b"calm1"
     unix = run("predict", saved, "-", stdin=b"".join(text + b"\n" for text in texts))
     windows = run("predict", saved, "-", stdin=b"".join(text + b"\r\n" for text in texts))
@@ -55,7 +55,7 @@ def test_line_ends_of_windows_are_no_part_of_a_text(run, saved):
     assert len(unix.out.splitlines()) == 3
 
 
-def test_blanks_around_a_text_are_part_of_it(run, saved, monkeypatch):
+def test_blanks_around_a_text_are_kept(run, saved, monkeypatch):
     seen: list[str] = []
     predict_proba = FusionClassifier.predict_proba
 
@@ -71,7 +71,7 @@ def test_blanks_around_a_text_are_part_of_it(run, saved, monkeypatch):
 
 @pytest.mark.parametrize("file", [None, "-", "empty.csv"])
 @pytest.mark.parametrize("output", [True, False])
-def test_no_texts_are_no_table(run, saved, tmp_path, file, output):
+def test_input_without_texts_is_refused_and_writes_nothing(run, saved, tmp_path, file, output):
     (tmp_path / "empty.csv").write_text("text\n")
     source = [tmp_path / file if file == "empty.csv" else file] if file else []
     options = ["-o", tmp_path / "out.csv"] if output else []
@@ -82,7 +82,7 @@ def test_no_texts_are_no_table(run, saved, tmp_path, file, output):
     assert [path.name for path in tmp_path.iterdir()] == ["empty.csv"]
 
 
-def test_json_is_one_object_a_line(run, data, saved, fitted, toy_texts):
+def test_with_json_each_line_is_one_object(run, data, saved, fitted, toy_texts):
     done = run("predict", saved, data("data.parquet"), "--json")
     rows = [json.loads(line) for line in done.out.splitlines()]
 
@@ -93,7 +93,7 @@ def test_json_is_one_object_a_line(run, data, saved, fitted, toy_texts):
     assert 0.5 <= rows[0]["probability"] <= 1
 
 
-def test_json_has_null_for_what_is_no_number(run, saved, tmp_path):
+def test_json_has_null_for_values_that_are_not_finite(run, saved, tmp_path):
     columns = {"text": ["loud1", "calm1"], "x": [float("nan"), 0.1], "at": [[float("inf")], None]}
     pq.write_table(pa.table(columns), tmp_path / "numbers.parquet")
     done = run("predict", saved, tmp_path / "numbers.parquet", "--json")
@@ -102,7 +102,7 @@ def test_json_has_null_for_what_is_no_number(run, saved, tmp_path):
     assert [(row["x"], row["at"]) for row in rows] == [(None, [None]), (0.1, None)]
 
 
-def test_many_lines_are_predicted_as_they_come(run, saved, toy, monkeypatch):
+def test_lines_are_predicted_in_batches_as_they_arrive(run, saved, toy, monkeypatch):
     texts, topics = toy(2500, seed=5)
     sizes: list[int] = []
     done_before: list[int] = []
@@ -127,7 +127,7 @@ def test_many_lines_are_predicted_as_they_come(run, saved, toy, monkeypatch):
     assert sum(p == topic for p, topic in zip(predicted, topics, strict=True)) > 2000
 
 
-def test_the_column_may_be_named(run, data, saved, fitted, toy, toy_texts):
+def test_the_text_column_can_be_named_by_an_option(run, data, saved, fitted, toy, toy_texts):
     others, _ = toy(48, seed=2)
     file = data("two.jsonl", other=others)
     done = run("predict", saved, file, "--text-column", "other")
@@ -138,7 +138,7 @@ def test_the_column_may_be_named(run, data, saved, fitted, toy, toy_texts):
     ).tolist()
 
 
-def test_the_column_of_the_training_texts_is_found_again(
+def test_the_text_column_of_the_training_data_is_the_default(
     run, data, tiny_encoder, fitted, toy_texts, tmp_path
 ):
     noise = ["nothing of use here"] * 48
@@ -159,7 +159,7 @@ def test_the_column_of_the_training_texts_is_found_again(
     assert "column 'text'" in run("predict", folder, file, "--text-column", "text").err
 
 
-def test_standard_input_that_is_no_utf8_is_told_with_its_line(run, saved):
+def test_standard_input_that_is_not_utf8_is_refused_with_its_line(run, saved):
     done = run("predict", saved, stdin=b"calm1\nloud\xff\n")
 
     assert (done.code, done.out) == (2, "")
@@ -192,7 +192,7 @@ def test_ctrl_c_leaves_no_output(run, data, saved, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 
-def test_prediction_touches_neither_the_cache_nor_the_folder(run, data, saved, cache_folder):
+def test_predict_changes_neither_the_cache_nor_the_classifier(run, data, saved, cache_folder):
     before = {path: path.stat().st_mtime_ns for path in saved.rglob("*")}
     assert run("predict", saved, data(), "--offline", "--no-progress").code == 0
 
@@ -200,7 +200,7 @@ def test_prediction_touches_neither_the_cache_nor_the_folder(run, data, saved, c
     assert {path: path.stat().st_mtime_ns for path in saved.rglob("*")} == before
 
 
-def test_the_mark_of_byte_order_is_no_part_of_the_first_text(run, saved):
+def test_a_byte_order_mark_is_not_part_of_the_first_text(run, saved):
     plain, marked = (
         run("predict", saved, "--json", stdin=mark + b"loud1\ncalm1\n")
         for mark in (b"", b"\xef\xbb\xbf")
@@ -208,7 +208,7 @@ def test_the_mark_of_byte_order_is_no_part_of_the_first_text(run, saved):
     assert marked.out == plain.out
 
 
-def test_a_column_that_python_cannot_represent_is_kept(run, saved, tmp_path):
+def test_timestamps_finer_than_those_of_python_are_kept(run, saved, tmp_path):
     times = pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))
     pq.write_table(pa.table({"text": ["loud1"], "at": times}), tmp_path / "ns.parquet")
     assert run("predict", saved, tmp_path / "ns.parquet").code == 0
@@ -219,7 +219,7 @@ def test_a_column_that_python_cannot_represent_is_kept(run, saved, tmp_path):
 @pytest.mark.parametrize(
     ("name", "said"), [("out.parquet", "is a folder"), ("out.xyz", "unknown extension")]
 )
-def test_a_wrong_output_is_told_before_anything_loads(run, tmp_path, data, name, said):
+def test_an_invalid_output_is_refused_before_anything_is_loaded(run, tmp_path, data, name, said):
     (tmp_path / "out.parquet").mkdir()
     done = run("predict", tmp_path / "no-classifier", data(), "-o", tmp_path / name)
     assert done.code == 2
@@ -228,7 +228,7 @@ def test_a_wrong_output_is_told_before_anything_loads(run, tmp_path, data, name,
 
 @pytest.mark.parametrize("name", ["in/train.csv", "in/../in/train.csv", "link.csv", "hard.csv"])
 @pytest.mark.parametrize("whole_folder", [False, True])
-def test_the_file_that_is_read_is_no_output(run, data, tmp_path, name, whole_folder):
+def test_the_input_file_is_refused_as_output(run, data, tmp_path, name, whole_folder):
     """Checked before anything is loaded: there is no classifier."""
     (tmp_path / "in").mkdir()
     file = data("in/train.csv")
@@ -244,7 +244,7 @@ def test_the_file_that_is_read_is_no_output(run, data, tmp_path, name, whole_fol
     assert len(list(file.parent.iterdir())) == 1
 
 
-def test_another_file_of_the_folder_is_replaced(run, data, saved, tables, tmp_path):
+def test_an_output_file_beside_the_input_is_replaced(run, data, saved, tables, tmp_path):
     """Even if both have the same bytes."""
     file, other = data("data.csv"), data("other.csv")
     assert run("predict", saved, file, "-o", other).code == 0
@@ -260,7 +260,7 @@ def test_another_file_of_the_folder_is_replaced(run, data, saved, tables, tmp_pa
         (["--json", "--output", "out.csv"], "--json is for standard output"),
     ],
 )
-def test_options_that_would_do_nothing_are_refused(run, saved, options, said):
+def test_options_without_effect_are_refused(run, saved, options, said):
     done = run("predict", saved, *options, stdin=b"loud1\n")
     assert done.code == 2
     assert said in " ".join(done.err.split())

@@ -13,7 +13,7 @@ def folder(make_report, tmp_path):
     return tmp_path / "report"
 
 
-def test_pages_are_drawn_again(run, folder):
+def test_report_renders_the_pages_from_the_document(run, folder):
     pages = {name: (folder / name).read_bytes() for name in ("report.html", "report.md")}
     for name in pages:
         (folder / name).unlink()
@@ -24,7 +24,7 @@ def test_pages_are_drawn_again(run, folder):
     assert {name: (folder / name).read_bytes() for name in pages} == pages
 
 
-def test_a_folder_without_a_report(run, tmp_path):
+def test_a_folder_without_a_report_is_refused(run, tmp_path):
     done = run("report", tmp_path)
 
     assert (done.code, done.out) == (2, "")
@@ -33,7 +33,7 @@ def test_a_folder_without_a_report(run, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["version", "missing", "cut", "bytes"])
-def test_another_version_or_a_damaged_one(run, folder, damage):
+def test_a_document_of_another_version_or_damaged_is_refused(run, folder, damage):
     path = folder / "report.json"
     document = json.loads(path.read_bytes())
     if damage == "version":
@@ -51,7 +51,7 @@ def test_another_version_or_a_damaged_one(run, folder, damage):
     assert (folder / "report.html").read_bytes() == pages
 
 
-def test_help(run):
+def test_help_names_the_document(run):
     done = run("report", "--help")
 
     assert (done.code, done.err) == (0, "")

@@ -1,4 +1,4 @@
-"""``score``: the table, the plot, the document, and what is refused before the long work."""
+"""``score``: the table, the plot, the document, and what is refused before embedding."""
 
 import json
 from xml.etree import ElementTree as ET
@@ -35,7 +35,7 @@ def refused(run, monkeypatch):
     return call
 
 
-def test_every_layer_with_the_chosen_marked_and_their_stability(
+def test_the_table_has_every_layer_its_stability_and_marks_the_chosen(
     run, data, tiny_encoder, tiny_decoder
 ):
     file = data()
@@ -63,7 +63,7 @@ def test_every_line_fits_a_terminal(run, data, new_encoder):
     assert ":3:mean" in done.out
 
 
-def test_the_prompt_of_each_backbone_that_has_one_is_told(run, data, tiny_encoder):
+def test_prompts_of_backbones_are_shown(run, data, tiny_encoder):
     two = ["-b", tiny_encoder, "-b", tiny_encoder, "--prompt", "", "--prompt", "about {text}"]
     options = ["--criterion", "depth", "--criterion", "fisher", "--resamples", 0, "--json"]
     document = json.loads(run("score", data(), *two, *MEAN, *options).out)
@@ -80,7 +80,7 @@ def test_the_prompt_of_each_backbone_that_has_one_is_told(run, data, tiny_encode
     assert plain["depth"]["prompts"] == {}
 
 
-def test_several_criteria_as_json(run, data, tiny_encoder):
+def test_json_has_each_of_several_criteria(run, data, tiny_encoder):
     criteria = ["--criterion", "depth", "--criterion", "probe", *COSTLY]
     document = json.loads(run("score", data(), "-b", tiny_encoder, *MEAN, *criteria, "--json").out)
 
@@ -121,13 +121,13 @@ def test_the_plot_has_a_panel_for_each_criterion(run, data, tiny_encoder, tmp_pa
 
 
 @pytest.mark.parametrize("selector", ["top", "upper_half", "greedy", "mrmr", "group_lasso"])
-def test_every_selector_chooses(run, data, tiny_encoder, selector):
+def test_every_selector_chooses_layers(run, data, tiny_encoder, selector):
     options = ["--selector", selector, "--resamples", 2, "--json"]
     document = json.loads(run("score", data(), "-b", tiny_encoder, *options).out)
     assert document["loo_ridge"]["selection"]
 
 
-def test_a_budget_cuts_what_is_too_large(run, data, tiny_encoder, tiny_decoder):
+def test_a_budget_excludes_layers_that_are_too_deep(run, data, tiny_encoder, tiny_decoder):
     given = ["score", data(), "-b", tiny_encoder, "--selector", "budget", "--json", "-k", 1]
     block = Backbone.from_pretrained(tiny_encoder).blocks.container[0]
     whole = sum(p.nbytes for p in Backbone.from_pretrained(tiny_encoder).model.parameters())
@@ -139,7 +139,7 @@ def test_a_budget_cuts_what_is_too_large(run, data, tiny_encoder, tiny_decoder):
     assert "Nothing fits the budget. The cheapest possible: encoder:" in done.err
 
 
-def test_without_labels_only_what_needs_none(run, refused, data, tiny_encoder):
+def test_without_labels_only_label_free_criteria_work(run, refused, data, tiny_encoder):
     bare = data(label=None, by=None, number=None)
     done = run("score", bare, "-b", tiny_encoder, "--criterion", "rankme", "--resamples", 2)
     assert done.code == 0
@@ -153,9 +153,7 @@ def test_without_labels_only_what_needs_none(run, refused, data, tiny_encoder):
     )
 
 
-def test_a_label_column_that_is_named_is_read_though_nothing_asks_for_labels(
-    run, data, tiny_encoder
-):
+def test_a_named_label_column_is_checked_even_if_no_labels_are_needed(run, data, tiny_encoder):
     given = ["score", data(), "-b", tiny_encoder, "--criterion", "rankme", "--resamples", 2]
     wrong, right = (run(*given, "--label-column", name) for name in ("nonsense", "label"))
     assert (wrong.code, right.code) == (2, 0)
@@ -176,11 +174,13 @@ def test_a_label_column_that_is_named_is_read_though_nothing_asks_for_labels(
         (["--plot", "out.png"], "--plot writes SVG, got out.png. Name it out.svg."),
     ],
 )
-def test_a_mistake_is_told_before_the_long_work(refused, data, tiny_encoder, options, said):
+def test_a_mistake_is_refused_before_any_text_is_embedded(
+    refused, data, tiny_encoder, options, said
+):
     assert said in refused(data(), "-b", tiny_encoder, *MEAN, *options)
 
 
-def test_layers_stand_at_their_depth_also_where_the_last_has_no_score(
+def test_layers_are_plotted_at_their_depth_even_if_the_last_has_no_score(
     run, data, tiny_encoder, tmp_path
 ):
     places = {}
@@ -197,13 +197,13 @@ def test_layers_stand_at_their_depth_also_where_the_last_has_no_score(
     assert places["curvature"].items() < places["depth"].items()
 
 
-def test_a_folder_is_no_place_for_a_plot(refused, data, tiny_encoder, tmp_path):
+def test_a_folder_is_refused_as_the_file_of_a_plot(refused, data, tiny_encoder, tmp_path):
     (tmp_path / "plots.svg").mkdir()
     line = refused(data(), "-b", tiny_encoder, "--plot", tmp_path / "plots.svg")
     assert "plots.svg cannot be written: it is a folder." in line
 
 
-def test_fit_keeps_to_a_budget(run, data, tiny_encoder, tmp_path):
+def test_fit_keeps_the_budget(run, data, tiny_encoder, tmp_path):
     block = Backbone.from_pretrained(tiny_encoder).blocks.container[0]
     whole = sum(p.nbytes for p in Backbone.from_pretrained(tiny_encoder).model.parameters())
     less = (whole - 2 * sum(p.nbytes for p in block.parameters())) / 2**20
@@ -213,7 +213,9 @@ def test_fit_keeps_to_a_budget(run, data, tiny_encoder, tmp_path):
 
 
 @pytest.mark.parametrize("half", [["--selector", "budget"], ["--max-ms", "9"]])
-def test_fit_wants_a_budget_and_a_limit_together(run, data, tiny_encoder, tmp_path, half):
+def test_fit_refuses_selector_budget_without_a_limit_and_the_reverse(
+    run, data, tiny_encoder, tmp_path, half
+):
     done = run("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "x", *half)
     assert done.code == 2
     assert "the selector 'budget' and a limit belong together" in done.err
@@ -226,7 +228,7 @@ def test_fit_takes_every_other_selector(run, data, tiny_encoder, tmp_path, selec
     assert json.loads(done.out)["selection"]
 
 
-def test_texts_that_repeat_others_are_scored_once(
+def test_near_duplicates_are_scored_once(
     run, data, tables, tmp_path, tiny_encoder, toy_texts, toy_labels
 ):
     once = run("score", data(), "-b", tiny_encoder, *MEAN)

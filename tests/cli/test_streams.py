@@ -1,4 +1,4 @@
-"""Real processes: readers that leave, disks that are full, Ctrl-C from the keyboard."""
+"""Real processes: closed pipes, full disks, Ctrl-C from the keyboard."""
 
 import os
 import signal
@@ -13,7 +13,9 @@ LAYERFUSE = [sys.executable, "-m", "layerfuse"]
 
 
 @pytest.mark.parametrize("command", [["--help"], ["cache", "ls", "--json"], ["cache", "verify"]])
-def test_a_reader_that_left_before_the_first_line(subprocess_environment, command):
+def test_a_pipe_closed_before_the_first_line_ends_without_a_message(
+    subprocess_environment, command
+):
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -31,7 +33,7 @@ def test_a_reader_that_left_before_the_first_line(subprocess_environment, comman
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("command", [["cache", "ls", "--json"], ["cache", "verify"]])
-def test_output_to_a_full_disk_is_one_line(subprocess_environment, command):
+def test_a_full_disk_is_reported_in_one_line(subprocess_environment, command):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [*LAYERFUSE, *command],
@@ -47,7 +49,9 @@ def test_output_to_a_full_disk_is_one_line(subprocess_environment, command):
     assert "No space left on device" in done.stderr
 
 
-def test_a_reader_that_has_enough(subprocess_environment, saved, toy, tmp_path):
+def test_a_pipe_closed_after_the_first_line_ends_without_a_message(
+    subprocess_environment, saved, toy, tmp_path
+):
     (tmp_path / "lines").write_text("\n".join(toy(4000)[0]))
     with (tmp_path / "lines").open() as lines:
         process = subprocess.Popen(
@@ -71,7 +75,9 @@ def test_a_reader_that_has_enough(subprocess_environment, saved, toy, tmp_path):
     ("command", "closed", "code"),
     [("cache ls", ">&-", 0), ("cache ls", "2>&-", 0), ("pedict", "2>&-", 2), ("predict", "<&-", 2)],
 )
-def test_a_stream_that_is_closed(subprocess_environment, saved, command, closed, code):
+def test_a_closed_standard_stream_causes_no_traceback(
+    subprocess_environment, saved, command, closed, code
+):
     arguments = [*command.split(), *([saved] if command == "predict" else [])]
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {closed}', "sh", *LAYERFUSE, *arguments],
@@ -117,10 +123,12 @@ def test_a_signal_that_ends_the_process_leaves_no_temporary_store(
     assert not list((tmp_path / "scratch").glob("layerfuse-*"))
 
 
-def test_ctrl_c_from_the_keyboard(subprocess_environment, data, tiny_encoder, tmp_path):
+def test_ctrl_c_from_the_keyboard_ends_without_traceback(
+    subprocess_environment, data, tiny_encoder, tmp_path
+):
     code = (
         "import signal, time, layerfuse.backbone as b; stream = b.Backbone.stream\n"
-        # A background job of a shell starts with the signal ignored.
+        # In a background job of a shell, the signal would be ignored from the start.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def slow(*a, **k):\n"
         "    for batch in stream(*a, **k):\n"
@@ -141,12 +149,14 @@ def test_ctrl_c_from_the_keyboard(subprocess_environment, data, tiny_encoder, tm
     _, errors = process.communicate(timeout=300)
 
     assert process.returncode == 130
-    assert len(errors.splitlines()) == 1  # the columns that were guessed
+    assert len(errors.splitlines()) == 1  # the line of the guessed columns
     assert "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 
-def test_what_the_locale_lacks_is_written_in_utf8(subprocess_environment, toy, make, tmp_path):
+def test_output_is_utf8_if_the_locale_lacks_a_character(
+    subprocess_environment, toy, make, tmp_path
+):
     texts, labels = toy(30)
     names = {"calm": "\u5e73\u9759", "loud": "\u9a12"}
     fitted = make().fit(texts, [names[label] for label in labels])

@@ -18,7 +18,9 @@ def told(name, counts, prompted=""):
 
 
 @pytest.mark.parametrize(("prompt", "prompted"), [("", ""), ("about {text}", " with the prompt")])
-def test_truncated_texts_of_all_batches_are_told_once(run, make, toy, tmp_path, prompt, prompted):
+def test_truncated_texts_of_all_batches_are_counted_in_one_warning(
+    run, make, toy, tmp_path, prompt, prompted
+):
     make(prompt=prompt).fit(*toy(30)).save(tmp_path / "saved")
     lines = [LONG, b"calm1", *[LONG] * 1500, *[b"loud1"] * 900]
     done = run("predict", tmp_path / "saved", stdin=[line + b"\n" for line in lines])
@@ -28,7 +30,9 @@ def test_truncated_texts_of_all_batches_are_told_once(run, make, toy, tmp_path, 
     assert done.err.splitlines() == [told("encoder", "1501 of 2402", prompted)]
 
 
-def test_each_backbone_has_its_own_total(run, make, tiny_encoder, tiny_decoder, toy, tmp_path):
+def test_each_backbone_has_its_own_count_of_truncated_texts(
+    run, make, tiny_encoder, tiny_decoder, toy, tmp_path
+):
     fitted = make(backbones=[str(tiny_encoder), str(tiny_decoder)], selector="upper_half")
     fitted.fit(*toy(30)).save(tmp_path / "saved")
     done = run("predict", tmp_path / "saved", stdin=LONG + b"\ncalm1\n")
@@ -36,7 +40,7 @@ def test_each_backbone_has_its_own_total(run, make, tiny_encoder, tiny_decoder, 
     assert done.err.splitlines() == [told(name, "1 of 2") for name in ("encoder", "decoder")]
 
 
-def test_what_was_truncated_until_an_interrupt_is_told(run, saved, monkeypatch):
+def test_truncated_texts_before_an_interrupt_are_reported(run, saved, monkeypatch):
     predict_proba = FusionClassifier.predict_proba
 
     def interrupted(self, batch):
@@ -50,7 +54,7 @@ def test_what_was_truncated_until_an_interrupt_is_told(run, saved, monkeypatch):
     assert done.err.splitlines() == [told("encoder", "1 of 2")]
 
 
-def test_other_warnings_of_predict_are_told_as_often_as_python_would(run, saved, monkeypatch):
+def test_a_repeated_warning_of_predict_is_printed_once_on_one_line(run, saved, monkeypatch):
     predict_proba = FusionClassifier.predict_proba
 
     def warned(self, batch):
@@ -63,7 +67,7 @@ def test_other_warnings_of_predict_are_told_as_often_as_python_would(run, saved,
     assert done.err.splitlines() == ["layerfuse: warning: of old"]
 
 
-def test_other_commands_have_a_line_without_code_too(run, data, tiny_encoder, toy_texts):
+def test_warnings_of_other_commands_are_one_line_without_code(run, data, tiny_encoder, toy_texts):
     file = data(text=[LONG.decode(), *toy_texts[1:]])
     done = run("score", file, "-b", tiny_encoder, "--pooling", "mean", "--resamples", 0)
 
