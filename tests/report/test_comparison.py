@@ -91,7 +91,7 @@ def test_steps_are_of_the_backbone_with_the_best_layer(report):
     ]
 
 
-def test_the_gain_is_over_the_best_baseline_without_fusion_by_layerfuse(report):
+def test_the_gain_is_over_the_best_baseline_that_is_no_variant_of_layerfuse(report):
     others = [row for row in report.baselines if row.kind not in OURS]
     best = max(row.accuracy for row in others)
     named = next(row for row in others if row.name == report.best_baseline)
