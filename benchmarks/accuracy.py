@@ -2,9 +2,9 @@
 
     python benchmarks/accuracy.py --data DIR --backbone A --backbone B ...
 
-DIR holds train.parquet and test.parquet with columns text and label; the test set is touched once.
+DIR holds train.parquet and test.parquet with columns text and label. The test set is used once.
 Prints one JSON line per row of the comparison; ``--out FILE`` appends them to a file. Embeddings
-are kept in the user's cache, so that a second run costs only the fit.
+are kept in the user's cache, so a second run only fits.
 """
 
 import argparse
@@ -25,12 +25,16 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--backbone", action="append", required=True)
-    parser.add_argument("--dtype", default="float32", help="of the backbones")
+    parser.add_argument("--dtype", default="float32", help="precision of the backbones")
     parser.add_argument("--selector", default="auto")
-    parser.add_argument("--fusion", nargs="+", default=["concat"], help="the first is in use")
-    parser.add_argument("--curve", type=int, nargs="*", default=(), help="texts a class")
-    parser.add_argument("--draws", type=int, default=5, help="of texts, at each size of the curve")
-    parser.add_argument("--seeds", type=int, default=1, help="fits of all rows")
+    parser.add_argument(
+        "--fusion", nargs="+", default=["concat"], help="the classifier has the first"
+    )
+    parser.add_argument("--curve", type=int, nargs="*", default=(), help="training texts per class")
+    parser.add_argument(
+        "--draws", type=int, default=5, help="draws of texts for each size of the curve"
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="number of fits of each row")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     started = datetime.now(UTC).isoformat(timespec="seconds")

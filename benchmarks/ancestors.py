@@ -1,17 +1,18 @@
-"""The two recipes this system comes from, each scored twice: honestly, and as published.
+"""The two published recipes that layerfuse starts from, each scored honestly and as published.
 
     python benchmarks/ancestors.py --data DIR --pair A B --llmembed DECODER ENCODER ENCODER
 
 DIR holds train.parquet and test.parquet with columns text and label. ``--pair``: the fusions of
-Gwak and Jung (arXiv 2504.05764) that keep both sources beside what the two make together.
+Gwak and Jung (arXiv 2504.05764) that concatenate two sources with their sum or product.
 ``--llmembed``: co-occurrence pooling of Liu et al. (ACL 2024) over the last five layers of a
 decoder and the first token of two encoders. Heads, dropout, Adam at 1e-4, batches of 1,024 and 100
-epochs are theirs. Not theirs: the models, padding left out of means, and learned projections to
-1,024 of what has another width.
+epochs are as published. The models differ, means leave out padding, and sources of another width
+get a learned projection to 1,024 dimensions.
 
 A tenth of the training texts, drawn for each seed, is held out. ``honest`` is the test accuracy of
-the epoch that these liked best, ``best test epoch`` the highest test accuracy of any epoch of the
-same fit, which is how the public code of the first arrives at its score: it has seen the answers.
+the epoch with the highest accuracy on these texts. ``best test epoch`` is the highest test accuracy
+of any epoch of the same fit; the public code of Gwak and Jung reports this, although it uses the
+test labels.
 """
 
 import argparse
@@ -35,7 +36,7 @@ _WIDTH, _EPOCHS, _BATCH, _RATE, _HELD_OUT, _LAYERS = 1024, 100, 1024, 1e-4, 0.1,
 
 
 class ResidualPair(nn.Module):
-    """Two sources, and beside them their sum or product."""
+    """Two sources concatenated with their sum or product."""
 
     def __init__(self, widths: list[int], n_classes: int, operation: Operation) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class ResidualPair(nn.Module):
 
 
 class Cooccurrence(nn.Module):
-    """Inner products of all sources with each other, beside the mean of the decoder's layers."""
+    """Inner products of all sources, concatenated with the mean of the decoder's layers."""
 
     def __init__(self, widths: list[int], n_classes: int, sigma: float) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class Cooccurrence(nn.Module):
         self.head = _head(len(widths) ** 2 + widths[0], n_classes, (0.5, 0.5))
 
     def forward(self, sources: list[Tensor]) -> Tensor:
-        """Return probabilities (text, class), which the published loss takes for logits."""
+        """Return probabilities (text, class), which the published loss treats as logits."""
         stack = torch.stack(
             [project(x) for project, x in zip(self.project, sources, strict=True)], dim=1
         )
@@ -74,7 +75,7 @@ class Cooccurrence(nn.Module):
 
 
 def main() -> None:
-    """Fit every recipe with every seed and print what came out."""
+    """Fit every recipe with every seed and print the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -83,7 +84,9 @@ def main() -> None:
     operations = get_args(Operation)
     parser.add_argument("--operations", nargs="+", default=operations, choices=operations)
     parser.add_argument("--llmembed", nargs=3, metavar="FOLDER")
-    parser.add_argument("--sigma", type=float, default=0.1, help="set by hand, as theirs")
+    parser.add_argument(
+        "--sigma", type=float, default=0.1, help="set by hand, as in the publication"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -119,7 +122,7 @@ def main() -> None:
 
 
 def _read(folder: str, texts: list[str], pooling: str, n_layers: int) -> list[Tensor]:
-    """Return the last layers of a backbone, the last first, of all texts."""
+    """Return the last layers of a backbone for all texts, the last layer first."""
     with store_at(DEFAULT_CACHE) as store:
         stored = embed_to_store(Backbone.from_pretrained(folder), texts, store)
         deepest = stored.model.deepest
@@ -135,7 +138,7 @@ def _fit(
     truth: np.ndarray,
     seed: int,
 ) -> tuple[float, float]:
-    """Return the test accuracy of the epoch that validation, and that the test set, liked best."""
+    """Return the test accuracy at the best epoch by validation, and at the best epoch by test."""
     n_train = len(classes)
     fitted = sample_texts(classes, round((1 - _HELD_OUT) * n_train), seed)
     judges = np.setdiff1d(np.arange(n_train), fitted)

@@ -1,4 +1,4 @@
-"""Seconds of extraction under several token budgets, by turns in one process.
+"""Seconds of extraction under several token budgets, interleaved in one process.
 
     python benchmarks/budgets.py --data DIR/mr --backbone FOLDER --texts 300 --tokens 512 1024
 

@@ -3,21 +3,22 @@
     python benchmarks/criteria.py --data DIR/mr --backbone FOLDER --out FILE
 
 DIR/mr holds train.parquet and test.parquet with columns text and label; ``--train N`` and
-``--test N`` take a sample of each, and ``--criterion NAME`` looks at one criterion alone. Every
-layer gets a ridge probe on the training texts and its accuracy on the test texts; every criterion
-sees the training texts alone. Prints one JSON line:
+``--test N`` take a sample of each, and ``--criterion NAME`` runs one criterion alone. For
+every layer, a ridge probe is fitted on the training texts and its accuracy measured on the test
+texts. Criteria see only the training texts. Prints one JSON line:
 
-- ``accuracy``: of the probe, by layer;
+- ``accuracy``: accuracy of the probe, by layer;
 - ``criteria``: by criterion and seed, the layer picked, its regret (accuracy of the best layer less
   that of the one picked, in points), the rank correlation (Spearman) of the scores with the
   accuracies over the layers, and the seconds it took;
 - ``rules``: the regret of the last, the middle and the layer at two thirds, under ``mean``, and
   that of a layer drawn at random, on average;
-- ``half``: what chance costs. Test texts are halved again and again: mean regret on one half of the
-  layer that ``loo_ridge`` picks on training texts, and of the layer that is best on the other half.
+- ``half``: the regret that chance alone causes. Test texts are halved many times. Mean regret on
+  one half of the layer that ``loo_ridge`` picks on training texts, and of the layer that is best on
+  the other half.
 
-Ties between accuracies of layers are no regret; a layer that a criterion has no value for, such as
-the embedding output, which has no attention, is not picked and not ranked by it.
+Picking one of several equally accurate layers has no regret. A layer without a score, such as the
+embedding output, which has no attention, is neither picked nor ranked.
 """
 
 import argparse
@@ -47,7 +48,7 @@ from layerfuse.score import (
 )
 from layerfuse.train import fit_head
 
-_SEEDS = 3  # of the criteria that look at a sample of texts
+_SEEDS = 3  # for criteria that use a sample of texts
 _HALVES = 200  # ways to halve the test texts
 
 
@@ -69,7 +70,7 @@ def main() -> None:
             for ref in stored.refs
         }
         accuracies = {ref: float(of_layer.mean()) for ref, of_layer in right.items()}
-        # Each gathered once per seed; criteria that need several are charged for each.
+        # Each signal is gathered once per seed; its time is added to every criterion that needs it.
         judged = [one for one in _criteria() if args.criterion in (None, one[0].name)]
         needed = {(name, seed) for info, seeds in judged for name in info.signals for seed in seeds}
         gathered = {
@@ -104,7 +105,7 @@ def main() -> None:
 
 
 def _criteria() -> list[tuple[CriterionInfo, range]]:
-    """Return every criterion, the paper's under both directions of entropy, and its seeds."""
+    """Return every criterion with its seeds, that of the paper with both directions of entropy."""
     infos = [criterion_info(name) for name in CRITERION_NAMES]
     infos += [attention_entropy("high"), importance(prefer="high")]
     infos += [importance(gradient="backbone_gradient")]
@@ -141,7 +142,7 @@ def _judge(
 
 
 def _rules(backbone: Backbone, accuracies: Mapping[LayerRef, float]) -> dict[str, float]:
-    """Return the regret in points of the rules that look at nothing."""
+    """Return the regret in points of rules that use no data."""
     n_layers, best = backbone.spec.n_layers, max(accuracies.values())
     depths = {"last": n_layers, "middle": n_layers / 2, "two thirds": 2 * n_layers / 3}
     picked = {
@@ -153,7 +154,7 @@ def _rules(backbone: Backbone, accuracies: Mapping[LayerRef, float]) -> dict[str
 
 
 def _half(right: Mapping[LayerRef, np.ndarray], picked: LayerRef) -> dict[str, float]:
-    """Return the regret in points, on one half of the test texts, of what knows the other half."""
+    """Return the regret on one half of the test texts, in points, of both layers (see ``half``)."""
     told = np.stack(list(right.values()))  # (layer, text)
     position = list(right).index(picked)
     rng = np.random.default_rng(0)
@@ -203,7 +204,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--test", type=int)
     parser.add_argument("--max-tokens", type=int)
     parser.add_argument("--criterion", choices=[info.name for info, _ in _criteria()])
-    parser.add_argument("--dtype", default="float32", help="of the backbone")
+    parser.add_argument("--dtype", default="float32", help="precision of the backbone")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 

@@ -1,10 +1,10 @@
-"""What two criteria cost, against what they cannot do without and against a peer.
+"""Time of two criteria, beside their minimum of linear algebra and beside a peer.
 
     python benchmarks/criteria_speed.py --out FILE
 
-``loo_ridge`` on 13 layers of 60,000 texts and 768 features against one Gram product and one
-symmetric eigendecomposition of each; ``logme`` against transformer-ranker's on the same matrices,
-one layer at a time.
+``loo_ridge`` on 13 layers of 60,000 texts and 768 features is compared with one Gram product and
+one symmetric eigendecomposition of each layer, ``logme`` with that of transformer-ranker on the
+same matrices, one layer at a time.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from layerfuse.score.logme import logme
 
 
 def main() -> None:
-    """Run both."""
+    """Run both comparisons."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -31,7 +31,9 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=13)
     parser.add_argument("--classes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer-layers", type=int, default=2, help="of 13: the peer is slow")
+    parser.add_argument(
+        "--peer-layers", type=int, default=2, help="layers for the peer, which is slow"
+    )
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     labels = np.random.default_rng(0).integers(args.classes, size=args.texts)
@@ -47,7 +49,7 @@ def main() -> None:
 
 
 def _layer(args: argparse.Namespace, labels: np.ndarray, seed: int) -> Features:
-    """Return one layer whose spectrum falls off as that of a transformer does."""
+    """Return one layer whose spectrum decays like that of a transformer."""
     rng = np.random.default_rng(seed)
     features = rng.standard_normal((args.texts, args.features), dtype=np.float32)
     features *= np.arange(1, args.features + 1, dtype=np.float32) ** -0.5

@@ -1,9 +1,9 @@
-"""Memory while millions of tiny texts stream by, from a generator and through a tiny random model.
+"""Memory while millions of tiny texts stream from a generator through a tiny random model.
 
     python benchmarks/endless.py --texts 10000000 --out FILE
 
-What is measured is everything that the model is not: texts in windows, distinct ones, tokens,
-batches, places. Tells the resident memory each time another tenth of the texts has come out.
+This measures everything except the model: windows, deduplication, tokens, batches, positions.
+Prints the resident memory after each tenth of the texts.
 """
 
 import argparse

@@ -1,11 +1,12 @@
-"""What would run the blocks faster: torch as it is, torch.compile, or OpenVINO.
+"""Which engine runs the blocks fastest: torch as it is, torch.compile, or OpenVINO.
 
     python benchmarks/engines.py --data DIR/mr --backbone FOLDER --texts 1000 --out FILE
 
-All read the same texts in the same order, pooled means of every layer, tokenisation included, in
-turns; torch.compile and OpenVINO get the batches that layerfuse makes, and OpenVINO runs as many of
-them at once as it likes. Seconds until an engine is ready for texts of any length, lowest cosine
-between its vectors and those of torch in float32. OpenVINO is left out where it is not installed.
+All engines embed the same texts in the same order at every layer under ``mean``, interleaved, with
+tokenisation. torch.compile and OpenVINO get the batches of layerfuse; OpenVINO chooses how many of
+them run at once. The line also has the seconds until an engine is ready for texts of any length,
+and the lowest cosine between its vectors and those of torch in float32. OpenVINO is left out if it
+is not installed.
 """
 
 import argparse
@@ -25,8 +26,8 @@ from layerfuse.core.spec import Dtype
 Run = Callable[[list[str]], np.ndarray]
 """From texts to vectors (layer, text, hidden)."""
 
-_TOKENS = 1024  # of a batch, as in layerfuse
-_READY_TEXTS = 64  # of all lengths: an engine that compiles by length has then seen them
+_TOKENS = 1024  # tokens of a batch, as in layerfuse
+_READY_TEXTS = 64  # of all lengths, so that an engine that compiles by length has seen them
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
     dtypes: tuple[Dtype, ...] = ("float32", "bfloat16")
     for dtype in dtypes:
         for name, make in makers.items():
-            # A model of its own for each: compiling changes it.
+            # Each engine gets its own model, because compiling changes it.
             backbone = Backbone.from_pretrained(
                 args.backbone, pooling="mean", device="cpu", dtype=dtype
             )
@@ -93,7 +94,7 @@ def _torch(backbone: Backbone) -> Run:
 
 
 class _AllLayers(torch.nn.Module):
-    """Ids and mask to pooled means of all layers, (layer, text, hidden)."""
+    """Maps ids and mask to the mean-pooled states of all layers, (layer, text, hidden)."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -110,7 +111,7 @@ class _AllLayers(torch.nn.Module):
 def _compiled(backbone: Backbone) -> Run:
     import torch._inductor.config as inductor
 
-    inductor.freezing = True  # weights are constants, and packed once
+    inductor.freezing = True  # weights become constants that are packed once
     compiled = torch.compile(_AllLayers(backbone.model).eval(), dynamic=True)
 
     @torch.no_grad()
@@ -128,7 +129,7 @@ def _openvino(backbone: Backbone) -> Run:
     tokens, batches = _batches(backbone, ["two words", "and three words"])
     example = _padded(backbone, tokens, batches[0])
     with torch.no_grad():
-        # Weights in float32: the precision is that of the products, as the engine likes it best.
+        # Weights stay in float32; the precision option applies to the products.
         whole = _AllLayers(backbone.model.float()).eval()
         converted = openvino.convert_model(whole, example_input=example)
     precision = {torch.float32: "f32", torch.bfloat16: "bf16"}[getattr(torch, backbone.spec.dtype)]
@@ -171,7 +172,7 @@ def _padded(
 
 
 def _in_place(values: list[np.ndarray], batches: list[np.ndarray]) -> np.ndarray:
-    """Put batches side by side, and texts back in their order."""
+    """Concatenate the batches and restore the order of the texts."""
     return np.concatenate(values, axis=1)[:, np.argsort(np.concatenate(batches))]
 
 

@@ -1,8 +1,9 @@
-"""Seconds of extraction without what is done for one family alone, by turns in one process.
+"""Seconds of extraction with and without an optimisation for one family, interleaved.
 
     python benchmarks/families.py --data DIR/r8 --backbone FOLDER --without fused_attention
 
-Prints one JSON line: the seconds of both, and the ratio of those without, round by round.
+Both run in one process. Prints one JSON line: the seconds of both, and in each round the ratio of
+those without to those with it.
 """
 
 import argparse

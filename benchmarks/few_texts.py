@@ -1,12 +1,12 @@
-"""Log loss of a head joined by words, fitted on few texts and judged on other training texts.
+"""Log loss of a head with the TF-IDF head, fitted on few texts and judged on other training texts.
 
     python benchmarks/few_texts.py --data DIR/r8 --classes earn acq --backbone FOLDER --texts 20 80
 
-One backbone's last layer, or with ``--fusion NAME`` the deeper half of its layers, fused. 600
-training texts are embedded once, half of them to draw from, half to judge by; no test text is read.
-Prints one JSON line per number of texts, with the mean and the worst log loss over draws and the
-mean of what held-out texts say of it. What a change of heads, pools or fusions does shows between
-two commits.
+Features are the last layer of one backbone, or with ``--fusion NAME`` the deeper half of its
+layers, fused. 600 training texts are embedded once; half of them are drawn from, half judge. No
+test text is read. Prints one JSON line per number of texts: the mean and the worst log loss over
+draws, and the mean of its held-out estimate. Comparing two commits shows the effect of a change to
+heads, pools or fusions.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--classes", nargs="*", help="only these")
+    parser.add_argument("--classes", nargs="*", help="only texts of these classes")
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--texts", type=int, nargs="+", default=[20, 80, 200])
     parser.add_argument("--draws", type=int, default=8)
@@ -87,7 +87,7 @@ def _log_losses(
     n_texts: int,
     draw: int,
 ) -> tuple[float, float]:
-    """Return the log loss on the texts to judge by, and what held-out texts say it is."""
+    """Return the log loss on the texts that judge, and its held-out estimate."""
     rows = np.random.default_rng(draw).permutation(_POOL)[:n_texts]
     counts = np.bincount(labels[rows], minlength=labels.max() + 1)
     rows = rows[counts[labels[rows]] > 1]

@@ -1,10 +1,10 @@
-"""What a user gives up: one backbone fine-tuned, beside the same one frozen under layerfuse.
+"""What freezing costs: one backbone fine-tuned, beside the same one frozen under layerfuse.
 
     python benchmarks/finetuning.py --data DIR --backbone FOLDER --out FILE
 
-DIR holds train.parquet and test.parquet with columns text and label; the test set is touched once
-by each. Fine-tuning is the usual recipe, without a search: AdamW, 5e-5 falling to 0 after a
-warm-up of a tenth, batches of 32 texts of like length, 3 epochs.
+DIR holds train.parquet and test.parquet with columns text and label; each uses the test
+set once. Fine-tuning is the usual recipe, without a search: AdamW, 5e-5 falling to 0 after a
+warm-up of a tenth, batches of 32 texts of similar length, 3 epochs.
 """
 
 import argparse
@@ -112,7 +112,7 @@ def _fine_tune(
 
 
 def _batches(texts: list[str], rng: np.random.Generator) -> list[np.ndarray]:
-    """Return positions of texts of like length, the batches in a drawn order."""
+    """Return batches of positions of texts of similar length, in random order."""
     lengths = np.array([len(text) for text in texts]) * rng.uniform(0.9, 1.1, len(texts))
     order = np.argsort(lengths)
     batches = [order[i : i + _BATCH] for i in range(0, len(texts), _BATCH)]

@@ -1,9 +1,9 @@
-"""``fit`` from nothing against sentence-transformers with a logistic regression.
+"""``fit`` without a cache against sentence-transformers with a logistic regression.
 
     python benchmarks/fitting.py --data DIR/mr --backbone A --backbone B --out FILE
 
-Both get the same texts and the same weights; the other way embeds with the last layer of each
-backbone, puts them beside each other and fits ``LogisticRegression``. By turns, no cache.
+Both get the same texts and weights. The second embeds with the last layer of each backbone,
+concatenates them and fits ``LogisticRegression``. Both run interleaved, without a cache.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main() -> None:
         ]
         LogisticRegression(max_iter=1000).fit(np.concatenate(vectors, axis=1), labels)
 
-    # Imports and first calls are nobody's cost.
+    # The times of imports and first calls are not counted.
     Backbone.from_pretrained(args.backbone[0], device="cpu").embed(texts[:200], progress=False)
     peers.sentence_transformers(args.backbone[0], 512, torch.float32)(texts[:200])
     times: dict[str, list[float]] = {"layerfuse": [], "sentence-transformers": []}

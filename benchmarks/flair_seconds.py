@@ -17,7 +17,7 @@ _BATCH = 32
 
 
 def main() -> None:
-    """Embed, batches of 32, and print the seconds."""
+    """Embed in batches of 32 and print the seconds."""
     flair.device = torch.device("cpu")
     model, file, max_tokens = sys.argv[1:]
     texts = json.loads(Path(file).read_text("utf-8"))
@@ -25,7 +25,7 @@ def main() -> None:
         model, layers="all", layer_mean=False, cls_pooling="mean", fine_tune=False
     )
     embedder.tokenizer.model_max_length = int(max_tokens)
-    embedder.embed([Sentence(text or ".") for text in texts[:40]])  # warm, as the others are
+    embedder.embed([Sentence(text or ".") for text in texts[:40]])  # warm-up, as for the others
     started = time.perf_counter()
     for start in range(0, len(texts), _BATCH):
         batch = [Sentence(text or ".") for text in texts[start : start + _BATCH]]

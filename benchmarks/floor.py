@@ -1,4 +1,4 @@
-"""The floor: the matrix products that a text needs, at the rate at which this machine does them."""
+"""The floor: the time of the matrix products of a text at the best rate of this machine."""
 
 import time
 
@@ -13,7 +13,7 @@ _REPEATS = 8
 
 
 def floor_seconds(backbone: Backbone, n_tokens: int) -> float:
-    """Return the least time for so many tokens: 2 FLOPs per weight and token, at the best rate.
+    """Return the least time for a number of tokens: 2 FLOPs per weight and token, at the best rate.
 
     Each distinct shape of matrix is timed on 1,024 tokens by torch's own product and, in float32,
     by oneDNN's on packed weights; the faster counts.

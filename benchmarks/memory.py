@@ -3,7 +3,8 @@
     python benchmarks/memory.py --data DIR/r8 --backbone FOLDER --texts 300 1200 --out FILE
 
 The model is loaded, every page of its weights read and 64 texts embedded; then all texts stream to
-a store on disk. Least and most of several processes stand in the line, for each number of texts.
+a store on disk. The line has the minimum and maximum over several processes for each number of
+texts.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def _mib(folder: Path, dtype: Dtype, texts: list[str]) -> tuple[float, float]:
-    """Return the memory of a process that has loaded a model, and what extraction adds to it."""
+    """Return the memory in MiB of a process with a loaded model, and what extraction adds."""
     backbone = Backbone.from_pretrained(folder, device="cpu", dtype=dtype)
     read_all_weights(backbone.model)
     backbone.embed(texts[:64], progress=False)

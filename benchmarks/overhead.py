@@ -1,11 +1,11 @@
-"""Whether what a report says of predicting is the same in every run, and FLOPs are torch's.
+"""Whether the prediction costs of a report are reproducible, and its FLOPs those of torch.
 
     python benchmarks/overhead.py --data DIR/mr --backbone A --backbone B --out FILE
 
 Fits on a sample of train.parquet and measures prediction of texts of test.parquet as ``compare``
-does, in a fresh process each time. Least and most of every figure stand in the line, their spread
-(most over least, less 1), and the FLOPs a text beside those that torch's own counter adds up while
-the cut backbones read the same texts, one at a time, DeBERTa's attention by distance.
+does, in a fresh process each time. The line has the minimum, maximum and spread (maximum / minimum
+- 1) of every figure, and the FLOPs per text beside those that torch counts while the cut backbones
+read the same texts one at a time, with DeBERTa's attention by distance.
 """
 
 import argparse
@@ -68,11 +68,11 @@ def main() -> None:
 
 
 def _counted(backbone: Backbone, texts: list[str]) -> float:
-    """Return the FLOPs a text that torch's counter sees in the model itself."""
+    """Return the FLOPs per text that torch counts in the model itself."""
     counts = []
     for text in texts:
         tokens = backbone.tokenizer(text, return_tensors="pt", truncation=True, max_length=512)
-        # Fused attention is one operation that the counter may not know; its plain form is two.
+        # The counter may not know fused attention, which is one operation; the eager form is two.
         plain = sdpa_kernel(SDPBackend.MATH)
         ours = attention_by_distance(backbone.model)
         with plain, ours, FlopCounterMode(display=False) as counter, torch.inference_mode():

@@ -1,6 +1,6 @@
-"""What others do with the same weights: each peer is a function from texts to an array or tensors.
+"""Other libraries with the same weights: each peer is a function from texts to arrays or tensors.
 
-All see the same texts, the same token limit and the same number of threads; tokenisation included.
+All get the same texts, token limit and number of threads, and tokenise the texts themselves.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def all_layers(backbone: Backbone) -> Embed:
 
 
 def naive(backbone: Backbone) -> Embed:
-    """Do what tutorials show: padded batches of 32 in order of arrival, every layer mean-pooled."""
+    """As in tutorials: padded batches of 32 in the given order, every layer mean-pooled."""
     model, tokenizer = backbone.model, backbone.tokenizer
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -62,10 +62,10 @@ def sentence_transformers(folder: Path, max_tokens: int, dtype: torch.dtype) -> 
 
 
 def transformer_ranker(backbone: Backbone) -> Embed:
-    """transformer-ranker's Embedder: every block, mean over words of means over their pieces."""
+    """transformer-ranker's Embedder: every block, tokens averaged by word and words by text."""
     from transformer_ranker.embedder import Embedder
 
-    # Its tokenizer call takes the limit from here.
+    # Its call of the tokenizer takes the token limit from here.
     backbone.tokenizer.model_max_length = backbone.spec.max_tokens
     embedder = Embedder(
         backbone.model, tokenizer=backbone.tokenizer, sentence_pooling="mean", device="cpu"

@@ -2,9 +2,9 @@
 
     python benchmarks/precision.py --data DIR/mr --backbone FOLDER --train 1000 --test 1000
 
-A ridge probe is trained and tested on every layer in either precision. Told are the lowest cosine
-of any vector of any layer, the probe's accuracy on the layer that scores best in float32, how often
-both probes predict the same, and the same for the concatenation of the upper half of the layers.
+A ridge probe is trained and tested on every layer in either precision. The line has the lowest
+cosine of any vector of any layer, the accuracy of the probe on the layer with the best score in
+float32, how often both probes predict the same, and the same for the concatenated upper half.
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""Prediction by a fused classifier: its backbones cut at the deepest layer in use against uncut.
+"""Prediction by a fused classifier, with backbones cut at the deepest layer in use and uncut.
 
     python benchmarks/prediction.py --data DIR/mr --backbone A --backbone B --out FILE
 
-Fits on a sample of train.parquet, predicts texts of test.parquet: seconds for all of them and
-milliseconds for one alone, by turns; parameters kept; start-up of the command on one line.
-``--depth 0.5`` compares instead one backbone cut at that share of its blocks with itself whole.
+Fits on a sample of train.parquet and predicts texts of test.parquet, cut and uncut interleaved:
+seconds for all texts and milliseconds for a single one, parameters kept, and start-up time of the
+command with one line. ``--depth 0.5`` instead compares one backbone cut at that share of its blocks
+with the whole one.
 """
 
 import argparse
@@ -105,7 +106,7 @@ def _classifier(args: argparse.Namespace, tests: list[str]) -> dict:
 
 
 class _Uncut:
-    """A backbone that always runs to its end, as one that was never cut and has no hooks does."""
+    """A backbone that always runs all blocks, as if it were never cut and had no hooks."""
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
@@ -117,7 +118,7 @@ class _Uncut:
 
 
 def _startup(classifier: FusionClassifier, rounds: int) -> dict[str, list[float]]:
-    """Return seconds of the command in new processes: its help, and one line predicted."""
+    """Return the seconds of ``--help`` and of predicting one line in new processes."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "classifier"
         classifier.save(place, include_backbones=True)

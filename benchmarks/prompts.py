@@ -1,11 +1,11 @@
-"""What a prompt is worth: the same backbones read with one and without, on the same texts.
+"""What a prompt gains: the same backbones with and without it, on the same texts.
 
     python benchmarks/prompts.py --data DIR --asked FOLDER --prompt "Review: {text} It was"
 
-One sample of train.parquet and one of test.parquet. Backbones that are ``--asked`` are read with
-the prompt and without, others (``--backbone``) as they are. Prints a JSON line for each way:
-accuracy of ``fit`` with its defaults on all of the sample and on few texts a class, and the paired
-gain of the prompt over none.
+Uses one sample of train.parquet and one of test.parquet. Backbones given as ``--asked`` embed with
+and without the prompt, others (``--backbone``) without. Prints a JSON line with the prompt and one
+without: accuracy of ``fit`` with its defaults on the whole sample and on few texts per class, and
+the paired gain of the prompt.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from layerfuse.store import EmbeddingStore
 
 
 def main() -> None:
-    """Fit with and without."""
+    """Fit with and without the prompt."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--train", type=int, default=2000)
     parser.add_argument("--test", type=int, default=1000)
-    parser.add_argument("--curve", type=int, nargs="*", default=[8, 32], help="texts a class")
+    parser.add_argument(
+        "--curve", type=int, nargs="*", default=[8, 32], help="training texts per class"
+    )
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--out", type=Path)

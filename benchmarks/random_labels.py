@@ -1,10 +1,11 @@
-"""What held-out texts say of fusions where there is nothing to learn: labels are drawn.
+"""Held-out accuracy and log loss of fusions on random labels, where there is nothing to learn.
 
     python benchmarks/random_labels.py --texts 12 24 64 96 400 --draws 24
 
-Four random blocks of two sources, two classes. Prints one JSON line per fusion and number of texts:
-means over draws of held-out accuracy and log loss of the best head, the accuracies of each draw,
-and the mean log loss on 500 new texts. Honest are an accuracy of one half and a loss of 0.693.
+The data are four random blocks of two sources and two classes. Prints one JSON line per fusion and
+number of texts: means over draws of held-out accuracy and log loss of the best head, the accuracy
+of each draw, and the mean log loss on 500 new texts. Honest values are an accuracy of one half and
+a log loss of 0.693.
 """
 
 import argparse

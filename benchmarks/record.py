@@ -1,4 +1,4 @@
-"""One JSON line per result, with all that a number depends on."""
+"""One JSON line per result, with everything that the numbers depend on."""
 
 import json
 import os
@@ -21,7 +21,7 @@ _PACKAGES = ("torch", "transformers", "scikit-learn", "sentence-transformers", "
 
 
 def read_sample(file: Path, n_texts: int | None, columns: Sequence[str] = ("text",)) -> list[list]:
-    """Return columns of a parquet file, of rows drawn with a fixed seed."""
+    """Return columns of a parquet file, at rows drawn with a fixed seed."""
     table = pq.read_table(file, columns=list(columns))
     drawn = np.random.default_rng(0).permutation(len(table))[:n_texts]
     return [table[name].take(drawn).to_pylist() for name in columns]
@@ -43,19 +43,19 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def spread(values: Sequence[float]) -> list[float]:
-    """Return median, least and most."""
+    """Return median, minimum and maximum."""
     return [round(f(values), 4) for f in (statistics.median, min, max)]
 
 
 def ratios(values: Sequence[float], base: Sequence[float]) -> list[float] | None:
-    """Return median, least and most of the ratios, round by round."""
+    """Return median, minimum and maximum of the ratios of each round."""
     if not values or not base:
         return None
     return spread([a / b for a, b in zip(values, base, strict=True)])
 
 
 def write(line: dict[str, Any], out: Path | None) -> None:
-    """Print a result with its circumstances, and append it to a file."""
+    """Print a result with machine and versions, and append it to a file."""
     text = json.dumps({**line, **_circumstances()})
     print(text, flush=True)
     if out:

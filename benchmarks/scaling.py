@@ -1,9 +1,9 @@
-"""How ``fit`` grows with the number of texts: time and memory, embeddings cached.
+"""Time and memory of ``fit`` by number of texts, with cached embeddings.
 
     python benchmarks/scaling.py --data DIR/sst2 --backbone A --out FILE --plot FILE.svg
 
-Every size runs in a fresh process, after another has embedded what the cache lacked.
-The stages are timed one by one; ``--plot`` needs matplotlib.
+Every size runs in a fresh process, after another process has embedded the texts that the cache
+lacks. The stages are timed one by one. ``--plot`` needs matplotlib.
 """
 
 import argparse
@@ -29,7 +29,7 @@ _SIZES = (1000, 2000, 4000, 8000, 16_000, 32_000, 64_000)
 
 
 def main() -> None:
-    """Run all sizes, or one of them as a process of its own."""
+    """Run all sizes, or one of them in this process."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -51,7 +51,7 @@ def main() -> None:
         return
     results = []
     command = [sys.executable, __file__, "--data", args.data, "--backbone", args.backbone]
-    # What it allocates shall not count as memory that was there before fit.
+    # In another process, because its allocations must not count as memory held before fit.
     subprocess.run([*command, "--embed", str(max(args.sizes))], check=True)
     for size in args.sizes:
         done = subprocess.run(

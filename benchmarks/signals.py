@@ -1,13 +1,13 @@
-"""What attention and gradients cost on a sample of 500 texts, beside the extraction of all texts.
+"""Time and memory of attention and gradients on 500 texts, beside the extraction of all texts.
 
     python benchmarks/signals.py --data DIR/mr --backbone FOLDER --texts 2000
 
 Both run one after the other, as in ``fit``: all texts to a store, then the signals that the
 criteria ``attention_entropy`` and ``backbone_gradient`` need, with the fit of the probe. The share
-is that of the extraction of 10,000 texts, whose time is scaled from that of ``--texts``. Memory is
-the highest resident size of either in the first round; ``--together`` 0 gathers one signal after
-the other, for comparison. Beside wall time stands the time of the processor, which a busy machine
-disturbs less.
+is relative to the extraction of 10,000 texts, whose time is scaled from that of ``--texts``. Memory
+is the peak resident size of either in the first round. ``--together 0`` gathers one signal after
+the other, for comparison. Processor time is given beside wall time, because other load disturbs it
+less.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
     args = _arguments()
     texts, labels = record.read_sample(args.data / "train.parquet", args.texts, ("text", "label"))
     backbone = Backbone.from_pretrained(args.backbone, pooling="mean", device="cpu")
-    backbone.embed(texts[:64], progress=False)  # what runs once a process runs here
+    backbone.embed(texts[:64], progress=False)  # work that is done once per process is done here
     extraction: list[float] = []
     signals: list[float] = []
     extraction_cpu: list[float] = []

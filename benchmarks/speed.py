@@ -1,12 +1,12 @@
-"""Texts to embeddings: layerfuse at all layers beside what others do, and the floor beneath all.
+"""Seconds from texts to embeddings: layerfuse at all layers, its peers, and the floor.
 
     python benchmarks/speed.py --data DIR/mr --backbone FOLDER --texts 1000 --rounds 5 --out FILE
 
-All contestants run by turns in one process (A B C A B C ...), on the same texts, with tokenisation.
-DIR/mr holds train.parquet with a column text. Prints one JSON line per case, with the median
-seconds of each and the ratios of every round to layerfuse, in float32 and in bfloat16. Peers that
-are not installed are left out and named in the line: ``pip install --group bench``.
-``--flair PYTHON`` adds flair, run by a Python of its own (flair needs transformers < 5).
+All contestants run interleaved in one process (A B C A B C ...), on the same texts, with
+tokenisation. DIR/mr holds train.parquet with a column text. Prints one JSON line per case, with the
+median seconds of each and the ratios of every round to layerfuse, in float32 and in bfloat16. Peers
+that are not installed are left out and named in the line: ``pip install --group bench``. ``--flair
+PYTHON`` adds flair, run by another Python (flair needs transformers < 5).
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
     args = _arguments()
     (texts,) = record.read_sample(args.data / "train.parquet", args.texts)
     backbone = _load(args.backbone, "float32")
-    # Distinct ones: what runs twice for others is no part of the floor.
+    # Distinct texts only: running a duplicate twice is not part of the floor.
     tokens = tokenize(backbone.tokenizer, list(dict.fromkeys(texts)), backbone.spec.max_tokens, "")
     contestants, missing = _contestants(args, backbone, texts)
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
@@ -84,9 +84,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--backbone", type=Path, required=True)
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--bf16", action="store_true", help="the bfloat16 contestants too")
-    parser.add_argument("--only", nargs="+", help="names of contestants")
-    parser.add_argument("--flair", type=Path, help="a Python that has flair")
+    parser.add_argument("--bf16", action="store_true", help="include the bfloat16 contestants")
+    parser.add_argument("--only", nargs="+", help="run only these contestants")
+    parser.add_argument("--flair", type=Path, help="a Python in which flair is installed")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
@@ -94,7 +94,7 @@ def _arguments() -> argparse.Namespace:
 def _contestants(
     args: argparse.Namespace, backbone: Backbone, texts: list[str]
 ) -> tuple[dict[str, Callable[[], float]], dict[str, str]]:
-    """Return what runs, each a function to seconds, warmed up; and what cannot, with the reason."""
+    """Return warmed-up contestants as functions to seconds, and those left out with the reason."""
     max_tokens = backbone.spec.max_tokens
     makers: dict[str, Callable[[], peers.Embed]] = {
         "layerfuse fp32": lambda: peers.all_layers(backbone),

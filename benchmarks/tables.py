@@ -2,8 +2,9 @@
 
     python benchmarks/tables.py README.md docs/speed.md docs/criteria.md
 
-Replaces what stands between ``<!-- NAME -->`` and ``<!-- end NAME -->`` in each file. Of several
-lines for one case the last counts. ``--check`` writes nothing and fails where a file would change.
+Replaces what stands between ``<!-- NAME -->`` and ``<!-- end NAME -->`` in each file. If a
+case has several lines, the last one counts. ``--check`` writes nothing and fails if a file would
+change.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def fill(text: str) -> str:
-    """Return the text with every table that it names filled."""
+    """Return the text with each of its named tables filled in."""
     for name, make in TABLES.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)"
         if re.search(pattern, text, flags=re.DOTALL):
@@ -77,7 +78,7 @@ def _spread(values: list[float] | None, digits: int = 2) -> str:
 def extraction(dtype: str) -> str:
     """Each peer's seconds over layerfuse's in one precision, case by case.
 
-    Float32 is told of processors without bfloat16 instructions, bfloat16 of those with some.
+    Float32 is shown for processors without bfloat16 instructions, bfloat16 for those with them.
     """
     cases = [
         line
@@ -104,7 +105,7 @@ def extraction(dtype: str) -> str:
 
 
 def precision() -> str:
-    """Tell what bfloat16 changes, case by case."""
+    """Compare bfloat16 with float32, case by case."""
     rows = [
         [
             f"{line['backbone']}, {line['data'].upper()}",
@@ -155,7 +156,7 @@ def engines() -> str:
 
 
 def half_depth() -> str:
-    """Tell what cutting at half the blocks saves."""
+    """Compare one backbone cut at half its blocks with itself whole."""
     rows = [
         [
             f"{line['backbone']}, {line['data'].upper()}",
@@ -173,7 +174,7 @@ def half_depth() -> str:
 
 
 def prediction() -> str:
-    """Tell what a fused classifier costs at prediction, cut and uncut."""
+    """Costs of prediction by a fused classifier, cut and uncut."""
     rows = [
         [
             f"{' + '.join(line['backbones'])}, {line['n_texts']:,} of {line['data'].upper()}",
@@ -194,7 +195,7 @@ def prediction() -> str:
 
 
 def fitting() -> str:
-    """Seconds of fit from nothing, against embedding and a logistic regression."""
+    """Seconds of fit without a cache, against embedding and a logistic regression."""
     rows = [
         [
             f"{' + '.join(line['backbones'])}, {line['n_texts']:,} of {line['data'].upper()}",
@@ -208,7 +209,7 @@ def fitting() -> str:
 
 
 def scaling() -> str:
-    """How fit grows with the number of texts."""
+    """Time and memory of fit by number of texts."""
     lines = _lines("scaling", ("backbone", "data", "n_texts"))
     stages = list(lines[-1]["stage_seconds"]) if lines else []
     rows = [
@@ -225,7 +226,7 @@ def scaling() -> str:
 
 
 def endless() -> str:
-    """Resident memory while texts stream by."""
+    """Resident memory while texts stream."""
     rows = [
         [
             f"{line['n_texts']:,}",
@@ -238,7 +239,7 @@ def endless() -> str:
 
 
 def accuracy(data: str) -> str:
-    """Accuracy on one data set: the rows of the last run on it, which share its start."""
+    """Accuracy on one data set: the rows of the last run, recognised by their common start time."""
     lines = [
         line
         for line in _lines("accuracy", ("data", "row", "started"), "accuracy.jsonl")
@@ -261,7 +262,7 @@ def accuracy(data: str) -> str:
 
 
 def _is_telling(line: Line) -> bool:
-    """Leave out what only a report has room for: middle layers, the best of each backbone."""
+    """Leave out rows for which only a report has room: middle layers, the best of each backbone."""
     alone = line["kind"] == "best layer" and len(line["backbones"]) > 1
     return line["kind"] not in {"middle layer", "fusion"} and (
         not alone or line["row"] == "best layer of all"
@@ -269,7 +270,7 @@ def _is_telling(line: Line) -> bool:
 
 
 def fusions(data: str) -> str:
-    """Every fusion on the same layers, and the one in use, with what was held out to judge them."""
+    """Test accuracy of every fusion on the same layers, and of the one in use."""
     lines = [
         line
         for line in _lines("accuracy", ("data", "row", "started"), "accuracy.jsonl")
@@ -285,7 +286,7 @@ def fusions(data: str) -> str:
 
 
 def ancestors() -> str:
-    """Accuracy of each recipe by the epoch that validation chose, and that the test set did."""
+    """Accuracy of each recipe at the best epoch on validation texts, and on test texts."""
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for line in _lines("ancestors", ("data", "recipe", "protocol"), "ancestors.jsonl"):
         found.setdefault((line["data"], line["recipe"]), {})[line["protocol"]] = line["accuracies"]
@@ -320,7 +321,7 @@ def learning_curves() -> str:
 
 
 def _criteria_lines() -> list[Line]:
-    """Return each case with every criterion as it was last measured there."""
+    """Return each case with the last measurement of every criterion."""
     found: dict[tuple[str, str], Line] = {}
     for raw in (_RESULTS / "criteria.jsonl").read_text("utf-8").splitlines():
         line = json.loads(raw)
@@ -333,9 +334,9 @@ def _criteria_lines() -> list[Line]:
 
 
 def criteria() -> str:
-    """Each criterion over the grid of backbones and data sets, the least regret first.
+    """Each criterion over the grid of backbones and data sets, the lowest regret first.
 
-    Seconds are those of the processors most cases ran on, whose torch uses AVX512.
+    Seconds are those of the processors on which most cases ran; torch uses AVX512 there.
     """
     lines = _criteria_lines()
     rows = []
@@ -366,7 +367,7 @@ def criteria() -> str:
 
 
 def criteria_grid() -> str:
-    """Case by case what the default criterion, the paper's and two rules miss."""
+    """Regret of the default criterion, that of the paper and two rules, for each case."""
     lines = _criteria_lines()
     names = ("loo_ridge", "importance", "importance(0.5, high, gradient)")
     rows = [
@@ -387,7 +388,7 @@ def criteria_grid() -> str:
 
 
 def criteria_chance() -> str:
-    """Return what the default criterion misses on half of the test texts, and the other half."""
+    """Regret on half of the test texts, of the default criterion and of the other half."""
     lines = [json.loads(raw) for raw in (_RESULTS / "chance.jsonl").read_text("utf-8").splitlines()]
     rows = [
         [
@@ -407,7 +408,7 @@ def criteria_chance() -> str:
 
 
 def prompts() -> str:
-    """Return accuracy without and with a prompt, on few texts and on all of a sample."""
+    """Accuracy without and with a prompt, on few texts and on a whole sample."""
     cases: dict[tuple[str, str, int], list[Line]] = {}
     for line in _lines(
         "prompts", ("data", "asked", "backbones", "n_train", "prompt"), "prompts.jsonl"
@@ -417,7 +418,7 @@ def prompts() -> str:
         cases.setdefault((backbones, line["data"].upper(), line["n_train"]), []).append(line)
 
     def counted(percent: float, line: Line) -> float:
-        # Some lines have two digits: rounded to texts again, and not twice to percent.
+        # Some lines have two digits. They are rounded to whole texts, not a second time to percent.
         return 100 * round(percent * line["n_test"] / 100) / line["n_test"]
 
     rows = []

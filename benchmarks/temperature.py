@@ -1,10 +1,10 @@
-"""How sure logistic regression is of few texts, with the temperature it is given and without.
+"""Confidence of logistic regression on few texts, with and without its fitted temperature.
 
     python benchmarks/temperature.py
 
-Six classes of Gaussian features in 384 dimensions, as wide as those of a small encoder, whose means
-lie apart; heads are fitted on some texts and judged on 3,000 new ones. Prints a JSON line for each
-number of texts: log loss, mean confidence and accuracy.
+The data are six Gaussian classes of different means in 384 dimensions, the width of a small
+encoder. Heads are fitted on a number of texts and judged on 3,000 new ones. Prints a JSON line for
+each number of texts: log loss, mean confidence and accuracy.
 """
 
 import argparse
@@ -26,7 +26,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--texts", type=int, nargs="+", default=[100, 200, 500, 1000])
-    parser.add_argument("--apart", type=float, default=4.0, help="means, in standard deviations")
+    parser.add_argument(
+        "--apart",
+        type=float,
+        default=4.0,
+        help="distance of the class means, in standard deviations",
+    )
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     for n_texts in args.texts:
