@@ -216,7 +216,7 @@ def test_changed_weights_cause_a_new_run(config_file, told, tiny_encoder, tmp_pa
 @pytest.mark.parametrize(
     "name", ["tokenizer.json", "special_tokens_map.json", "vocab.txt", "own.py"]
 )
-def test_a_changed_tokenizer_or_changed_code_causes_a_new_run(
+def test_a_changed_tokenizer_or_model_code_causes_a_new_run(
     config_file, told, tiny_encoder, tmp_path, name
 ):
     own = tmp_path / "own"
@@ -306,7 +306,7 @@ def test_names_are_escaped_in_every_table(config_file, told, tmp_path):
     assert told == [run.data]
 
 
-def test_names_longer_than_file_names_may_be_are_shortened_in_folders(config_file, told, tmp_path):
+def test_long_names_are_shortened_in_the_folders_of_runs(config_file, told, tmp_path):
     name, text = "日" * 300, config_file.read_text()
     text = text.replace("[data.one]", f'[data."{name}"]').replace("tiny =", f"{'x' * 300} =")
     config_file.write_text(text, "utf-8")
