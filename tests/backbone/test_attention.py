@@ -1,4 +1,4 @@
-"""Entropy of attention equals a slow reference on plain transformers, whatever the family."""
+"""Attention entropy of every family equals a slow reference on plain transformers."""
 
 import copy
 import math

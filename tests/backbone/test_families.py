@@ -1,4 +1,4 @@
-"""Every family gives what plain transformers gives, whatever else is in the batch."""
+"""Every family equals plain transformers, independently of the rest of the batch."""
 
 import numpy as np
 import pytest

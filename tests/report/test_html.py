@@ -1,4 +1,4 @@
-"""report_html: whole, true to the numbers, and safe whatever the data says."""
+"""report_html: complete, equal to the numbers of the report, and safe for hostile data."""
 
 import dataclasses
 import html

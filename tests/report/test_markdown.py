@@ -1,4 +1,4 @@
-"""report_markdown and print: literal, rectangular, true to the numbers."""
+"""report_markdown and print: escaped, with regular tables, equal to the numbers of the report."""
 
 import dataclasses
 import html

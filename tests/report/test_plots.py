@@ -1,4 +1,4 @@
-"""Plots of a report: well-formed, whole within their frames, true to the numbers."""
+"""Plots of a report: well-formed, within their frames, and placed by the numbers."""
 
 import dataclasses
 import itertools

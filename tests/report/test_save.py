@@ -1,4 +1,4 @@
-"""save_report: three files, whole or as they were; read again they are the same report."""
+"""save_report: three files, all written or none; loading them gives the same report."""
 
 import pytest
 

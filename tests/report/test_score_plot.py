@@ -1,4 +1,4 @@
-"""score_plot: well-formed, true to the numbers, whole within its frame."""
+"""score_plot: well-formed, placed by the numbers, and within its frame."""
 
 import re
 from xml.etree import ElementTree as ET

@@ -1,4 +1,4 @@
-"""Steps of the report: one backbone, the one that training texts found best, whatever tests say."""
+"""Steps of the report use the backbone that is best on training texts, not on test texts."""
 
 import dataclasses
 import html

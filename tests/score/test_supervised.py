@@ -395,9 +395,9 @@ def test_loo_ridge_scores_the_only_text_of_its_class_zero():
 
 
 def test_loo_ridge_prefers_the_layer_that_separates_rare_classes():
-    """A layer that tells two rare classes apart, and one a little better at the frequent ones.
+    """One layer separates two rare classes; the other is slightly better at the frequent ones.
 
-    The Brier score prefers the second one.
+    The Brier score would prefer the other.
     """
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2, 3], [900, 900, 20, 20])
