@@ -2,6 +2,7 @@
 
 import copy
 import math
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -144,9 +145,11 @@ def test_attention_weights_are_freed_layer_by_layer(tiny, name):
         alive.append(sum(t.shape == shape and bool((t.sum(-1) - 1 < 1e-3).all()) for t in found))
 
     backbone.budget.tokens = 10**6  # one batch
-    with backbone.blocks.outputs[-1].register_forward_hook(count):
+    with ExitStack() as stack:
+        for block in backbone.blocks.outputs:
+            stack.enter_context(block.register_forward_hook(count))
         attention_entropy(backbone, tiny.texts, progress=False)
-    assert alive == [0]
+    assert alive == [0] * len(backbone.blocks.outputs)
 
 
 def test_attention_entropy_of_a_cut_backbone_covers_its_layers(bert, tiny):

@@ -68,6 +68,8 @@ def test_a_fusion_that_downweights_a_source_of_noise_is_chosen():
     assert fusion_name(fused.fusion) != "concat"
     best = min(fused.trials, key=lambda trial: trial.log_loss)
     assert best.log_loss < fused.trials[0].log_loss
+    signal, noise = fused.fusion.gates(blocks).mean(0)
+    assert noise < signal / 2
 
 
 def test_held_out_loss_on_shuffled_labels_is_that_of_chance_for_every_fusion():

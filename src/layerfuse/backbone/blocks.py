@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from torch import nn
@@ -19,12 +18,7 @@ class Turn:
     def __enter__(self) -> None:
         self._lock.acquire()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.release()
 
     def __reduce__(self) -> tuple[type["Turn"], tuple[()]]:
