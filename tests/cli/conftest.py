@@ -89,10 +89,11 @@ def run(monkeypatch, capsys) -> Callable[..., SimpleNamespace]:
 
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
 
-    def call(*arguments: object, stdin: Iterable[bytes] = b"") -> SimpleNamespace:
+    def call(*arguments: object, stdin: Iterable[bytes] | None = b"") -> SimpleNamespace:
         monkeypatch.setattr(sys, "argv", ["layerfuse", *map(str, arguments)])
         lines = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=lines))
+        opened = None if lines is None else SimpleNamespace(buffer=lines)
+        monkeypatch.setattr(sys, "stdin", opened)
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             main()
