@@ -69,6 +69,34 @@ def test_the_weight_goes_to_the_source_that_knows():
         assert weights[i] > 1.8 * np.delete(weights, i).max()
 
 
+def test_the_error_is_that_of_refits_where_features_outnumber_texts_and_the_penalty_is_small():
+    """There the fit passes through all targets, and what is left of each text is tiny."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(30) % 2
+    features = rng.normal(size=(30, 200)) + labels[:, None]
+    centred = features - features.mean(0)
+    targets = one_hot(labels)
+    size, penalty, shares = 1e5, 0.5, np.full(30, 1 / 30)
+    kernels = (centred @ centred.T)[None]
+    error, _ = _loo_error(kernels, np.array([size]), targets - 0.5, penalty, shares)
+    losses = []
+    for i in range(30):
+        rest = np.arange(30) != i
+        model = Ridge(alpha=penalty / size).fit(features[rest], targets[rest])
+        losses.append(np.square(targets[i] - model.predict(features[[i]])[0]).sum())
+    assert error == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_weight_goes_to_the_source_that_knows_where_features_outnumber_texts(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(60) % 2
+    sources = [rng.normal(size=(60, 200)) / np.sqrt(200) for _ in range(3)]
+    sources[1] += 0.03 * (2 * labels[:, None] - 1)
+    weights = kernel_weights([source.astype(np.float32) for source in sources], labels)
+    assert weights[1] > 0.6
+
+
 def test_few_texts_hardly_move_it_from_equal_weights():
     sources, labels = sources_of(8, informative=())
     weights = kernel_weights(sources, labels)

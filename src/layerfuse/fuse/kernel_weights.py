@@ -87,18 +87,24 @@ def _loo_error(
 ) -> tuple[float, np.ndarray]:
     """Return the mean squared leave-one-out error, and its derivative by the size of each kernel.
 
-    With C = (K + a I)^-1, the residual is (a C y)_i / (a C_ii - share_i); share_i is due to the
-    intercept.
+    With C = (K + a I + b s s')^-1 and s the square roots of the shares, the residual is
+    (C y)_i / (C_ii - share_i / (a + b)). K and y are centred, so b, which stands for the intercept,
+    changes nothing but the rounding. Without it, C_ii and share_i / a would be nearly equal where a
+    is small beside K, and where features outnumber texts the search goes there.
     """
     n_texts = len(targets)
     kernel = np.tensordot(sizes, kernels, axes=1)
+    intercept = float(np.trace(kernel)) / n_texts
+    roots = np.sqrt(shares)
+    kernel += intercept * np.outer(roots, roots)
     kernel[np.diag_indices(n_texts)] += penalty
     inverse = scipy.linalg.inv(kernel, overwrite_a=True, check_finite=False)
     solved = inverse @ targets
-    room = np.maximum(penalty * np.diag(inverse) - shares, 1e-6)
-    errors = penalty * solved / room[:, None]
-    by_solved = 2 * penalty * errors / room[:, None] / n_texts
-    by_diagonal = -2 * penalty * np.square(errors).sum(1) / room / n_texts
+    diagonal = np.diag(inverse)
+    room = np.maximum(diagonal - shares / (penalty + intercept), 1e-9 * diagonal)
+    errors = solved / room[:, None]
+    by_solved = 2 * errors / room[:, None] / n_texts
+    by_diagonal = -2 * np.square(errors).sum(1) / room / n_texts
     # Since dC = -C dK C, one matrix is the derivative by K through both terms.
     by_kernel = inverse @ (by_solved @ solved.T + by_diagonal[:, None] * inverse)
     slopes = -np.tensordot(kernels, by_kernel, axes=([1, 2], [0, 1]))
