@@ -71,6 +71,32 @@ def test_a_convex_problem_is_solved_as_by_scikit_learn():
     assert log_loss(learned.parameters, features, labels) == pytest.approx(best, abs=0.01)
 
 
+def test_few_texts_are_learned_as_well_in_as_many_epochs():
+    """As two steps an epoch they would be left halfway: this is the schedule of the gates."""
+    features, labels = problem(200)
+    gates = {"learning_rate": 3e-3, "batch_texts": 128, "max_epochs": 100, "patience": 8}
+    learned = run(features, labels, lambda xp, p, i, _: linear(xp, p, i, None), **gates)
+    model = LogisticRegression(C=1e6).fit(features, labels)
+    best = -np.log(model.predict_proba(features)[np.arange(200), labels]).mean()
+    assert log_loss(learned.parameters, features, labels) == pytest.approx(best, abs=0.02)
+
+
+def test_no_batch_is_much_smaller_than_the_others():
+    """A batch of one text would move the parameters as far as one of many."""
+    features, labels = problem(1425)
+    sizes = []
+
+    def counted(xp, parameters, inputs, noise):
+        if noise is not None:
+            sizes.append(len(inputs[0]))
+        return linear(xp, parameters, inputs, noise)
+
+    run(features, labels, counted, max_epochs=1, batch_texts=128)
+    assert sum(sizes) == 1283
+    assert max(sizes) <= 128
+    assert min(sizes) >= max(sizes) - 1
+
+
 def test_the_best_epoch_is_kept_and_patience_ends_the_rest():
     labels = problem(60)[1]
     noise = np.random.default_rng(1).normal(size=(60, 200)).astype(np.float32)

@@ -14,6 +14,8 @@ from layerfuse.learn.model import Forward, Learned, Parameters, Schedule
 
 _VALIDATION_SHARE = 0.1  # of the texts, or of their groups
 _VALIDATION_BATCH = 4096  # texts; larger than in training, because no gradients are kept
+_LEAST_BATCH = 16  # texts; smaller ones give gradients of mostly noise
+_LEAST_STEPS = 8  # in an epoch, unless batches would be too small
 
 
 class TorchNoise:
@@ -50,6 +52,7 @@ def minimise(
     ]
     optimiser = torch.optim.AdamW([k for k in kinds if k["params"]], lr=schedule.learning_rate)
     train, validation = _split(supervision, _VALIDATION_SHARE)
+    n_batches = _batches(len(train), schedule.batch_texts)
 
     def loss_of(rows: np.ndarray, dropout: TorchNoise | None) -> torch.Tensor:
         batch = [torch.from_numpy(one[rows]) for one in inputs]
@@ -71,8 +74,7 @@ def minimise(
     best = {k: v.detach().clone() for k, v in parameters.items()}
     for _ in range(schedule.max_epochs):
         order = train[torch.randperm(len(train), generator=generator).numpy()]
-        for start in range(0, len(order), schedule.batch_texts):
-            rows = order[start : start + schedule.batch_texts]
+        for rows in np.array_split(order, n_batches):
             loss = loss_of(rows, noise) / float(weights[rows].sum())
             _finite(float(loss.detach()), inputs, names)
             optimiser.zero_grad()
@@ -85,6 +87,16 @@ def minimise(
         elif len(losses) - 1 - int(np.argmin(losses)) >= schedule.patience:
             break
     return Learned({k: v.numpy() for k, v in best.items()}, tuple(losses))
+
+
+def _batches(n_texts: int, batch_texts: int) -> int:
+    """Return the number of equal batches in an epoch.
+
+    Patience and the number of epochs count epochs. If few texts made one batch, an epoch would be
+    one small step, and learning would stop long before the optimum, or at the start.
+    """
+    most = min(batch_texts, max(_LEAST_BATCH, n_texts // _LEAST_STEPS))
+    return -(-n_texts // most)
 
 
 def _split(supervision: Supervision, validation_share: float) -> tuple[np.ndarray, np.ndarray]:

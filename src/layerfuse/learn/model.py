@@ -57,7 +57,8 @@ class Schedule:
     weight_decay : float
         Weight decay of AdamW, on parameters with two or more axes; intercepts have none.
     batch_texts : int
-        Texts in a mini-batch.
+        Most texts in a mini-batch. Batches are equal, and smaller for few texts, so that an epoch
+        has at least eight; but not below 16 texts.
     max_epochs : int
         Largest number of passes over the texts.
     patience : int
