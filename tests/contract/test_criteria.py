@@ -20,6 +20,7 @@ from layerfuse.core.errors import (
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
 from layerfuse.core.signals import LayerSignals
 from layerfuse.score import CRITERIA, CRITERION_NAMES, CriterionInfo, criterion_info, score_layers
+from layerfuse.score.info import Evidence
 
 ALL = sorted(CRITERIA)
 LABELLED = [name for name in ALL if not CRITERIA[name].label_free]
@@ -241,6 +242,20 @@ def test_one_class_is_refused(criterion):
     layers, labels = problem()
     with pytest.raises(LabelError, match="at least two classes"):
         score(layers, ["same"] * len(labels), criterion)
+
+
+@LABELLED_ONES
+def test_classes_without_texts_do_not_change_the_score(criterion):
+    """A function of the caller may score only some of the texts."""
+    layers, labels = problem()
+    info, given = criterion_info(criterion), {signal.name: signal for signal in BOTH}
+    with_gaps = np.array([1, 2, 5])[labels]
+    want, got = (
+        info.scorer(Evidence(embed(*layers), classes, given)) for classes in (labels, with_gaps)
+    )
+    assert list(got) == list(want)
+    for ref, value in want.items():
+        np.testing.assert_allclose(got[ref], value, rtol=1e-6)
 
 
 @LABELLED_ONES

@@ -34,6 +34,33 @@ N_PENALTIES = 13
 """Number of penalties in the default grid, half a decade apart."""
 
 
+def present_classes(labels: ClassIndices) -> ClassIndices:
+    """Return class indices numbered anew, so that each of 0 .. n_classes - 1 has a text.
+
+    Every criterion begins with this: a function of the caller that scores only some of the texts
+    may leave a class without any, which must not count as a class.
+
+    Parameters
+    ----------
+    labels : int array of shape (text,)
+        Class indices, of which some may have no text.
+
+    Returns
+    -------
+    int array of shape (text,)
+        Indices in the same order, without gaps.
+
+    Raises
+    ------
+    LabelError
+        If there are fewer than two classes.
+    """
+    names, classes = np.unique(labels, return_inverse=True)
+    if len(names) < 2:  # noqa: PLR2004
+        raise LabelError("Expected labels of at least two classes, all are the same.")
+    return classes
+
+
 def one_hot(labels: ClassIndices) -> Targets:
     """Return a column per class, with 1 for the texts of that class.
 

@@ -5,7 +5,7 @@ import numpy as np
 from layerfuse.core.arrays import ClassIndices, Features
 from layerfuse.core.errors import ShapeError
 from layerfuse.core.hsic import HSIC_MINIMUM
-from layerfuse.core.ridge import one_hot
+from layerfuse.core.ridge import one_hot, present_classes
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.gram import gram
 from layerfuse.score.info import CriterionInfo, by_layer
@@ -46,7 +46,7 @@ def cka_label(features: Features, labels: ClassIndices) -> float:
     Cristianini et al. 2001, kernel-target alignment; Cortes et al. 2012, arXiv:1203.0550, centred;
     Song et al. 2012, *JMLR* 13, equation 5, unbiased; Kornblith et al. 2019, arXiv:1905.00414.
     """
-    targets = one_hot(labels)
+    targets = one_hot(present_classes(labels))
     n_texts = len(labels)
     if n_texts < HSIC_MINIMUM:
         raise ShapeError(f"cka_label needs at least {HSIC_MINIMUM} texts, got {n_texts}.")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features
-from layerfuse.core.ridge import one_hot
+from layerfuse.core.ridge import one_hot, present_classes
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_layer
 
@@ -37,13 +37,13 @@ def fisher(features: Features, labels: ClassIndices) -> float:
     Fisher 1936; the ratio of traces is J4 of Fukunaga 1990, *Statistical Pattern Recognition*,
     section 10.2.
     """
-    targets = one_hot(labels)
+    targets = one_hot(present_classes(labels))
     standard = Standardizer.fit(features).apply(features)
     counts = targets.sum(0)
     sums = targets.T.astype(standard.dtype) @ standard
     between = np.square(sums, dtype=np.float64).sum(1)
     total = float(np.square(standard).sum(dtype=np.float64))
-    return float((between / np.maximum(counts, 1)).sum() / total) if total > 0 else 0.0
+    return float((between / counts).sum() / total) if total > 0 else 0.0
 
 
 FISHER = CriterionInfo(

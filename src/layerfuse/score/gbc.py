@@ -3,7 +3,7 @@
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features
-from layerfuse.core.ridge import one_hot
+from layerfuse.core.ridge import one_hot, present_classes
 from layerfuse.score.axes import project
 from layerfuse.score.info import CriterionInfo, by_layer
 
@@ -45,8 +45,7 @@ def gbc(features: Features, labels: ClassIndices) -> float:
     Pandy et al. 2022, arXiv:2111.12780, equations 3 to 5. We add the lower limit on the variances
     of a class, a hundredth of the variance of all texts.
     """
-    targets = one_hot(labels)
-    targets = targets[:, targets.any(0)]  # a class without texts has neither mean nor variance
+    targets = one_hot(present_classes(labels))
     n_axes = max(1, min(N_AXES, len(labels) // targets.shape[1]))
     axes = project(features, n_axes).astype(np.float64)
     shares = targets / targets.sum(0)

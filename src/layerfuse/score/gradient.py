@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.arrays import PerText, Targets
 from layerfuse.core.layers import LayerRef
+from layerfuse.core.ridge import present_classes
 from layerfuse.core.sample import sample_texts
 from layerfuse.score.axes import project
 from layerfuse.score.info import CriterionInfo, Evidence
@@ -51,8 +52,9 @@ def gradient(evidence: Evidence) -> dict[LayerRef, PerText]:
     arXiv:2504.05764, for gradient magnitude as a part of layer importance.
     """
     refs = evidence.block.refs
-    rows = sample_texts(evidence.labels, MAX_TEXTS, evidence.random_state)
-    labels = evidence.labels[rows]
+    classes = present_classes(evidence.labels)
+    rows = sample_texts(classes, MAX_TEXTS, evidence.random_state)
+    labels = classes[rows]  # of every class, as the sample leaves none out
     blocks = [
         project(evidence.row(ref)[rows], N_AXES) / np.float32(np.sqrt(len(refs))) for ref in refs
     ]

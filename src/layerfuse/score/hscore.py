@@ -4,7 +4,7 @@ import numpy as np
 import scipy.linalg
 
 from layerfuse.core.arrays import ClassIndices, Features
-from layerfuse.core.ridge import one_hot
+from layerfuse.core.ridge import one_hot, present_classes
 from layerfuse.score.info import CriterionInfo, by_layer
 
 _JITTER = 1e-10  # relative to the mean variance; inverts a singular covariance without shrinkage
@@ -43,7 +43,7 @@ def hscore(features: Features, labels: ClassIndices) -> float:
     Bao et al. 2019, H-score; regularised by Ibrahim, Ponomareva and Mazumder 2022,
     arXiv:2110.06893. Ledoit and Wolf 2004, lemma 3.4, for the shrinkage.
     """
-    targets = one_hot(labels)
+    targets = one_hot(present_classes(labels))
     n_texts, width = features.shape
     centred = features - features.mean(0, dtype=np.float64)
     covariance = centred.T @ centred / n_texts
@@ -53,9 +53,7 @@ def hscore(features: Features, labels: ClassIndices) -> float:
     shrinkage = _ledoit_wolf(centred, covariance, variance)
     shrunk = (1 - shrinkage) * covariance
     shrunk[np.diag_indices(width)] += (shrinkage + _JITTER) * variance
-    counts = targets.sum(0)
-    present = counts > 0
-    means = (centred.T @ targets[:, present]) / np.sqrt(n_texts * counts[present])
+    means = (centred.T @ targets) / np.sqrt(n_texts * targets.sum(0))
     whitened = scipy.linalg.cho_solve(scipy.linalg.cho_factor(shrunk, lower=True), means)
     return float((1 - shrinkage) * (means * whitened).sum())
 

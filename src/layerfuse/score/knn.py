@@ -3,7 +3,7 @@
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText
-from layerfuse.core.ridge import one_hot
+from layerfuse.core.ridge import one_hot, present_classes
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_layer
 from layerfuse.score.neighbours import nearest
@@ -38,7 +38,8 @@ def knn(features: Features, labels: ClassIndices) -> PerText:
     ------
     Cover and Hart 1967, *Nearest neighbor pattern classification*.
     """
-    targets = one_hot(labels)
+    classes = present_classes(labels)
+    targets = one_hot(classes)
     standard = Standardizer.fit(features).apply(features)
     n_neighbours = min(N_NEIGHBOURS, len(labels) - 1)
     neighbours = nearest(standard, n_neighbours).texts
@@ -46,7 +47,7 @@ def knn(features: Features, labels: ClassIndices) -> PerText:
     # two sets of neighbours have the same sum.
     votes = 1 + 0.5 ** np.arange(1, n_neighbours + 1)
     counted = sum(vote * targets[neighbours[:, j]] for j, vote in enumerate(votes))
-    right: PerText = (np.argmax(counted, axis=1) == labels).astype(np.float64)
+    right: PerText = (np.argmax(counted, axis=1) == classes).astype(np.float64)
     return right
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.linalg
 
 from layerfuse.core.arrays import ClassIndices, Features
-from layerfuse.core.ridge import one_hot
+from layerfuse.core.ridge import one_hot, present_classes
 from layerfuse.score.gram import cross_products, gram, noise_floor
 from layerfuse.score.info import CriterionInfo, by_layer
 
@@ -59,7 +59,7 @@ def logme(features: Features, labels: ClassIndices) -> float:
     ------
     You et al. 2021, arXiv:2102.11005, equation 2 and algorithm 1.
     """
-    targets = one_hot(labels)
+    targets = one_hot(present_classes(labels))
     n_texts, width = features.shape
     if width <= n_texts:
         products, sums = cross_products(features, targets)

@@ -12,7 +12,7 @@ from layerfuse.core.calibrate import log_sum_exp, wanted_decisions
 from layerfuse.core.errors import FeatureError
 from layerfuse.core.folds import held_out_weights
 from layerfuse.core.leave_out import RidgeFit, loo_residuals
-from layerfuse.core.ridge import N_PENALTIES, one_hot, ridge_path
+from layerfuse.core.ridge import N_PENALTIES, one_hot, present_classes, ridge_path
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_draw
@@ -64,13 +64,14 @@ def loo_ridge(features: Features, labels: ClassIndices, random_state: int = 0) -
     Allen 1974 (PRESS); Golub, Heath and Wahba 1979 for ridge. Guo et al. 2017, arXiv:1706.04599,
     for the temperature.
     """
-    targets, weights = one_hot(labels), held_out_weights(labels)
+    classes = present_classes(labels)
+    targets, weights = one_hot(classes), held_out_weights(classes)
     if features.shape[1] > len(features):
         path = ridge_path(Standardizer.fit(features).apply(features))
         penalty, _ = path.best(targets)
-        return _log_likelihoods(targets - path.loo_errors(targets, penalty), labels, weights)
-    rows = sample_texts(labels, MAX_JUDGED, random_state)
-    return _log_likelihoods(_held_out(rows, features, targets), labels[rows], weights[rows])
+        return _log_likelihoods(targets - path.loo_errors(targets, penalty), classes, weights)
+    rows = sample_texts(classes, MAX_JUDGED, random_state)
+    return _log_likelihoods(_held_out(rows, features, targets), classes[rows], weights[rows])
 
 
 def _log_likelihoods(held_out: Targets, labels: ClassIndices, weights: PerText) -> PerSample:

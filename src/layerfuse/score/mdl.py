@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from layerfuse.core.arrays import ClassIndices, Features, PerText
-from layerfuse.core.errors import LabelError
+from layerfuse.core.ridge import present_classes
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_draw
 
@@ -54,10 +54,8 @@ def mdl(features: Features, labels: ClassIndices, random_state: int = 0) -> PerT
     ------
     Voita and Titov 2020, arXiv:2003.12298, section 2.2.2, online code.
     """
-    present, classes = np.unique(labels, return_inverse=True)
-    n_classes = len(present)
-    if n_classes < 2:  # noqa: PLR2004
-        raise LabelError("Expected labels of at least two classes, all are the same.")
+    classes = present_classes(labels)
+    n_classes = int(classes.max()) + 1
     order = np.random.default_rng(random_state).permutation(len(labels))
     ends = sorted({max(1, round(share * len(labels))) for share in BLOCK_ENDS})
     bits = np.empty(len(labels))

@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from layerfuse.core.arrays import ClassIndices, Features, PerText
 from layerfuse.core.errors import FeatureError, LabelError
 from layerfuse.core.folds import stratified_folds
+from layerfuse.core.ridge import present_classes
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.info import CriterionInfo, by_draw
 
@@ -44,17 +45,18 @@ def probe(features: Features, labels: ClassIndices, random_state: int = 0) -> Pe
     """
     if not np.isfinite(features).all():
         raise FeatureError("Expected finite features, found NaN or infinity.")
-    _, counts = np.unique(labels, return_counts=True)
+    classes = present_classes(labels)
+    counts = np.bincount(classes)
     if np.count_nonzero(counts > 1) < 2:  # noqa: PLR2004
         raise LabelError(
             f"probe needs two classes of two texts or more, got counts {counts.tolist()}."
         )
     right = np.zeros(len(labels))
-    for train, held_out in stratified_folds(labels, random_state=random_state):
+    for train, held_out in stratified_folds(classes, random_state=random_state):
         standard = Standardizer.fit(features[train])
         model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000)
-        model.fit(standard.apply(features[train]), labels[train])
-        right[held_out] = model.predict(standard.apply(features[held_out])) == labels[held_out]
+        model.fit(standard.apply(features[train]), classes[train])
+        right[held_out] = model.predict(standard.apply(features[held_out])) == classes[held_out]
     return right
 
 

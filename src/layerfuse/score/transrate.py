@@ -3,7 +3,7 @@
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features
-from layerfuse.core.errors import LabelError
+from layerfuse.core.ridge import present_classes
 from layerfuse.core.standardize import Standardizer
 from layerfuse.score.gram import gram
 from layerfuse.score.info import CriterionInfo, by_layer
@@ -46,13 +46,11 @@ def transrate(features: Features, labels: ClassIndices) -> float:
     each class: as published, two balanced classes with opposite means score 0, because their second
     moments equal those of all texts.
     """
-    present, counts = np.unique(labels, return_counts=True)
-    if len(present) < 2:  # noqa: PLR2004
-        raise LabelError("Expected labels of at least two classes, all are the same.")
+    classes = present_classes(labels)
     standard = Standardizer.fit(features).apply(features)
     reduction = _rate(standard)
-    for label, count in zip(present, counts, strict=True):
-        reduction -= count / len(labels) * _rate(standard[labels == label])
+    for label, count in enumerate(np.bincount(classes)):
+        reduction -= count / len(labels) * _rate(standard[classes == label])
     return float(reduction)
 
 
