@@ -5,6 +5,7 @@ descriptors is seen, not only what goes through ``sys.stderr`` of this one.
 """
 
 import json
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -169,6 +170,16 @@ def test_an_unknown_file_extension_is_refused_with_the_known_ones(refused, fit, 
 def test_a_missing_column_suggests_the_nearest(refused, fit):
     assert "Did you mean 'text'?" in refused(*fit, "--text-column", "txt")
     assert "Did you mean 'label'?" in refused(*fit, "--label-column", "lable")
+
+
+def test_columns_are_named_by_options_and_not_by_arguments_of_python(refused, fit, data):
+    named = refused(*fit, "--text-column", "txt")
+    fit[1] = data("unusual.csv", label=None, mood=["calm", "loud"] * 24)
+    guessed = refused(*fit)
+
+    assert "has no column 'txt' (--text-column)." in named
+    assert "Name it with --label-column." in guessed
+    assert not re.search("(text|label)_column", named + guessed)
 
 
 def test_labels_of_one_class_are_refused_with_file_and_column(refused, fit, data):

@@ -297,6 +297,13 @@ def test_columns_of_test_texts_are_those_of_the_training_texts(config_file, told
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
 
 
+def test_an_unknown_column_is_named_by_its_key_in_the_configuration(config_file, tmp_path):
+    text = config_file.read_text().replace("[data.one]", '[data.one]\ntext_column = "txt"')
+    config_file.write_text(text)
+    with pytest.raises(DataError, match=r"no column 'txt' \(text_column in \[data\.one\]\)"):
+        next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
+
+
 def test_names_are_escaped_in_every_table(config_file, told, tmp_path):
     text = config_file.read_text().replace("[data.one]", '[data."[<b>\\n| one"]')
     config_file.write_text(text)

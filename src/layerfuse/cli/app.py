@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
@@ -38,6 +39,11 @@ _USER_MISTAKE = 2
 _INTERRUPTED = 130
 _BROKEN_PIPE = 1
 _KILLED = 128  # plus the number of the signal
+
+# How messages of the library name an argument for a column, with and without the option beside it.
+_ARGUMENT = re.compile(
+    r"(text|label|group)_column= \(--\1-column\)|(?<=\()(text|label|group)_column(?=\))"
+)
 
 
 def main() -> None:
@@ -88,7 +94,8 @@ def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def _report_mistake(message: str) -> int:
-    sys.stderr.write(f"layerfuse: error: {' '.join(message.split())}\n")
+    in_options = _ARGUMENT.sub(lambda found: f"--{found[1] or found[2]}-column", message)
+    sys.stderr.write(f"layerfuse: error: {' '.join(in_options.split())}\n")
     return _USER_MISTAKE
 
 
