@@ -1,5 +1,6 @@
 """measure_costs: bytes are those of the cut backbones; time grows with depth."""
 
+import pandas as pd
 import pytest
 
 from layerfuse.backbone import Backbone, measure_costs
@@ -22,6 +23,13 @@ def test_costs_of_a_cut_backbone_equal_those_of_the_whole_up_to_its_depth(tiny_e
     cut = measure_costs(whole.cut(2), toy_texts)
     assert cut.weight_bytes == measure_costs(whole, toy_texts).weight_bytes[:3]
     assert cut.backbone == whole.name
+
+
+@pytest.mark.unchecked
+def test_costs_are_measured_on_a_column_with_any_index(tiny_encoder, toy_texts):
+    backbone = Backbone.from_pretrained(tiny_encoder, device="cpu")
+    training = pd.Series(toy_texts)[::2]
+    assert measure_costs(backbone, training).backbone == backbone.name
 
 
 def test_time_is_divided_evenly_among_the_blocks(tiny_encoder, toy_texts, monkeypatch):

@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from layerfuse.backbone import Backbone, attention_entropy, load_again
 from layerfuse.backbone.flops import flops_per_text
 from layerfuse.backbone.load import tokenizer_digest
+from layerfuse.backbone.tap import LayerTap
 from layerfuse.core.errors import BackboneChangedError, BackboneLoadError, FeatureError, LayerError
 from layerfuse.core.spec import BackboneSpec
 
@@ -377,6 +379,35 @@ def test_a_deep_copy_is_the_backbone_itself_and_a_pickle_is_equal(bert, tiny):
     unpickled = pickle.loads(pickle.dumps(bert))
     assert unpickled.spec == bert.spec
     np.testing.assert_array_equal(unpickled.embed(tiny.texts).values, bert.embed(tiny.texts).values)
+
+
+def test_a_backbone_is_pickled_while_another_thread_embeds(bert, tiny, monkeypatch):
+    """The hooks of a thread cannot be pickled."""
+    run, running = LayerTap.run, threading.Event()
+
+    def slowly(self, model, ids, mask):
+        running.set()
+        time.sleep(0.2)
+        return run(self, model, ids, mask)
+
+    want = bert.embed(tiny.texts).values
+    both = [bert, bert.cut(2)]
+    n_bytes = len(pickle.dumps(both))
+    with monkeypatch.context() as patch:
+        patch.setattr(LayerTap, "run", slowly)
+        thread = threading.Thread(target=bert.embed, args=(tiny.texts,))
+        thread.start()
+        running.wait()
+        pickled = pickle.dumps(both)
+        thread.join()
+    assert len(pickled) == n_bytes < 1.3 * len(pickle.dumps(bert))  # tensors are there once
+    whole, cut = pickle.loads(pickled)
+    np.testing.assert_array_equal(whole.embed(tiny.texts).values, want)
+    np.testing.assert_array_equal(cut.embed(tiny.texts).values, want[: len(cut.refs)])
+
+
+def test_a_backbone_shows_its_name_and_layers(bert):
+    assert repr(bert.cut(2)) == "<Backbone bert: layers 0 to 2, mean+first>"
 
 
 def test_a_saved_and_loaded_cut_can_be_pickled(bert, tiny, tmp_path):

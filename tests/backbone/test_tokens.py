@@ -257,9 +257,18 @@ def test_a_lone_surrogate_is_read_as_the_replacement_character(tiny):
 
 
 @pytest.mark.unchecked
-@pytest.mark.parametrize("value", [None, float("nan"), 3, b"bytes"])
-def test_a_text_that_is_not_a_string_is_refused_with_its_position(bert, value):
-    with pytest.raises(DataError, match=r"text 1 is .*\. Drop such rows"):
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [
+        (None, "Drop these rows"),
+        (float("nan"), "Drop these rows"),
+        (3, "Drop these rows"),
+        (b"bytes", "Decode them"),
+        (["a", "b"], "join its tokens"),
+    ],
+)
+def test_a_text_that_is_not_a_string_is_refused_with_its_position(bert, value, remedy):
+    with pytest.raises(DataError, match=rf"text 1 is .*\. .*{remedy}"):
         bert.embed(["a", value, "b"])
 
 

@@ -1,12 +1,14 @@
 """Texts and labels from any common container."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from layerfuse.core.errors import DataError
-from layerfuse.core.texts import as_list, as_texts
+from layerfuse.core.texts import as_list, as_stream, as_texts
 
 WORDS = ["one", "", "drei 🐢"]
 
@@ -64,11 +66,52 @@ def test_a_list_is_copied():
     assert labels == [1, 2]
 
 
-@pytest.mark.parametrize("text", ["one text", b"bytes"])
-@pytest.mark.parametrize("read", [as_texts, lambda text: as_list(text, "texts")])
-def test_one_bare_string_is_refused(text, read):
-    with pytest.raises(DataError, match=r"list of texts, got one string. Put it in a list: \[text"):
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("one text", r"one string\. Put it in a list: \[text\]"),
+        (b"x", r"bytes.*\[text\.decode\(\)\]"),
+    ],
+)
+@pytest.mark.parametrize("read", [as_texts, as_stream, lambda text: as_list(text, "texts")])
+def test_one_bare_string_is_refused(text, remedy, read):
+    with pytest.raises(DataError, match=f"list of texts, got {remedy}"):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("texts", "remedy"),
+    [
+        ([b"a"], r"text\.decode\(\)\.$"),
+        ([["a", "b"]], r"' '\.join\(tokens\)\.$"),
+        ([{"text": "a"}], r"\[row\['text'\] for row in rows\]\.$"),
+        ([None], r"Drop these rows or fill them with an empty string\.$"),
+        ([3.5 * 10**300, ["long"] * 1000], "(?s)^.{,200}$"),
+    ],
+)
+def test_the_remedy_is_that_of_the_mistake(texts, remedy):
+    with pytest.raises(DataError, match=remedy):
+        as_texts(texts)
+
+
+@pytest.mark.parametrize(
+    ("marked", "remedy"),
+    [
+        (np.eye(2), r"with \[:, 0\]; or argmax\(axis=1\), if each column marks a class\.$"),
+        (pd.get_dummies(["a", "b"]), r"with \['a'\]; or idxmax\(axis=1\), if each column marks"),
+        (np.ones((2, 1)), r"with \[:, 0\]\.$"),
+    ],
+)
+def test_labels_marked_in_columns_are_not_reduced_to_the_first_class(marked, remedy):
+    with pytest.raises(DataError, match=remedy):
+        as_list(marked, "labels")
+
+
+def test_a_stream_is_not_read_before_it_is_needed():
+    endless = itertools.count()
+    assert as_stream(endless) is endless
+    assert next(endless) == 0
+    assert list(as_stream(pa.array(WORDS))) == WORDS
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Labels that a classifier can be trained on, and all that are not."""
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,12 @@ import pytest
 
 from layerfuse.core.errors import LabelError
 from layerfuse.data import check_labels, index_labels
+
+
+class Mood(Enum):
+    CALM = 1
+    LOUD = 2
+
 
 GOOD = [["a", "b", "a", "b"], [0, 1, 0, 1], [True, False, True, False]]
 
@@ -37,6 +44,12 @@ def test_good_labels(make: Callable[[Any], Any], labels: Any) -> None:
         ([1.0, 0.0, 1.0, 0.0], r"all bool, got float \(data row 1\)\. .*use astype\(int\)"),
         ([1.0, 0.5, 1.0, 0.5], r"all bool, got float \(data row 1\)\.$"),
         (["a", "b", 1, "a"], r"got str \(data row 1\) and int \(data row 3\)"),
+        (
+            [b"a", b"b", b"a"],
+            r"got bytes \(data row 1\)\. Decode them, as with label\.decode\(\)\.",
+        ),
+        ([[0, 1], [1, 0]], r"got list \(data row 1\)\. .*as with numpy\.argmax\(rows, axis=1\)\."),
+        (list(Mood), r"got Mood \(data row 1\)\. Take their values, as with label\.value\."),
         ([1, 0, True, False], r"got int \(data row 1\) and bool \(data row 3\)"),
         ([[1, 0], [0, 1]], r"got list \(data row 1\)"),
         (np.eye(2), r"array of shape \(2, 2\)"),

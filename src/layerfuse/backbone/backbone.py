@@ -11,7 +11,7 @@ import torch
 from layerfuse.backbone.bars import no_bars
 from layerfuse.backbone.blocks import Blocks
 from layerfuse.backbone.budget import TokenBudget
-from layerfuse.backbone.cut import cut_model
+from layerfuse.backbone.cut import copy_structure, cut_model
 from layerfuse.backbone.embed import embed_batches
 from layerfuse.backbone.kernels import KernelName, fastest_kernel
 from layerfuse.backbone.mapped import check_files
@@ -20,11 +20,13 @@ from layerfuse.backbone.prompt import Prompt, warn_of_default_prompt
 from layerfuse.backbone.saved import SavedBackbone, load_saved
 from layerfuse.backbone.source import find_source, lasting
 from layerfuse.backbone.unchanged import check_tokenizer, tokenizer_settings
+from layerfuse.backbone.wanted import Refs, check_refs, wanted_refs
 from layerfuse.backbone.write import write_model
 from layerfuse.core.arrays import LayerArray
-from layerfuse.core.errors import LayerError, check_option
+from layerfuse.core.errors import as_integer, check_option
 from layerfuse.core.layers import LayerEmbeddings, LayerRef, Pooling
 from layerfuse.core.spec import DTYPES, BackboneSpec, Dtype
+from layerfuse.core.texts import as_list, as_stream
 
 
 class Backbone:
@@ -206,25 +208,26 @@ class Backbone:
 
         Raises
         ------
-        LayerError
-            If the backbone does not have one of them.
+        LayerError, UnknownOptionError
+            If the backbone does not have one of them; if they are not a sequence of integers.
         """
         if layers is None:
             return self.refs
-        refs = tuple(LayerRef(self.name, int(i), p) for i in layers for p in self.spec.poolings)
-        self._check(refs)
+        refs = wanted_refs(layers, self.spec)
+        check_refs(refs, self.spec, self.deepest)
         return refs
 
     def embed(
-        self, texts: Sequence[str], layers: Sequence[int] | None = None, *, progress: bool = True
+        self, texts: Iterable[str], layers: Sequence[int] | None = None, *, progress: bool = True
     ) -> LayerEmbeddings:
         """Embed texts at all layers, or some, in one pass.
 
         Parameters
         ----------
-        texts : sequence of str
-            Each distinct text is run once. An empty text gives the embedding of the special tokens
-            alone; a lone surrogate is read as U+FFFD.
+        texts : column of str
+            A list, iterable, NumPy array, pandas Series or pyarrow array. Each distinct text is run
+            once. An empty text gives the embedding of the special tokens alone; a lone surrogate is
+            read as U+FFFD.
         layers : sequence of int, optional
             Layer numbers; blocks after the deepest are not run. Default: all.
         progress : bool
@@ -237,43 +240,38 @@ class Backbone:
 
         Raises
         ------
-        LayerError
-            If the backbone does not have one of the layers.
+        LayerError, UnknownOptionError
+            If the backbone does not have one of the layers; if they are not integers.
         BackboneChangedError
             If the tokenizer or a weight file was changed in place after loading.
         DataError
-            If a text is not a string, or contains a token for which the model has no embedding.
+            If a text is not a string, or contains a token for which the model has no embedding; if
+            texts are not one column, such as a table.
         FeatureError
             If the model returns values that are not finite.
         """
         return self.embed_refs(texts, self.refs_of(layers), progress=progress)
 
     def embed_refs(
-        self, texts: Sequence[str], refs: tuple[LayerRef, ...], *, progress: bool = True
+        self, texts: Iterable[str], refs: Refs, *, progress: bool = True
     ) -> LayerEmbeddings:
         """Embed texts as ``embed``, at given layers and poolings only.
 
         Parameters
         ----------
-        texts : sequence of str
-            Each distinct text is run once.
+        texts, progress
+            As in ``embed``.
         refs : tuple of LayerRef
             Rows of the result, in order.
-        progress : bool
-            Show a progress bar if standard error is a terminal.
-
-        Returns
-        -------
-        LayerEmbeddings
-            One row per ref.
         """
+        texts = as_list(texts, "texts")
         values = np.empty((len(refs), len(texts), self.spec.hidden_size), dtype=np.float32)
         for positions, part in self.stream(texts, refs, progress=progress):
             values[:, positions] = part
         return LayerEmbeddings(values, refs)
 
     def stream(
-        self, texts: Iterable[str], refs: tuple[LayerRef, ...], *, progress: bool = True
+        self, texts: Iterable[str], refs: Refs | None = None, *, progress: bool = True
     ) -> Iterator[tuple[np.ndarray, LayerArray]]:
         """Embed texts in batches, so that memory does not grow with the number of texts.
 
@@ -281,10 +279,10 @@ class Backbone:
         ----------
         texts : iterable of str
             May be infinite. In a window of 65,536, each distinct text is run once, longest first.
-        refs : tuple of LayerRef
-            Rows of the result, in order.
+        refs : tuple of LayerRef, optional
+            Rows of the result, in order. Default: all.
         progress : bool
-            Show a progress bar if standard error is a terminal.
+            As in ``embed``.
 
         Yields
         ------
@@ -293,9 +291,10 @@ class Backbone:
         values : float32 array of shape (row, batch, hidden)
             Their embeddings.
         """
-        self._check(refs)
+        refs = self.refs if refs is None else refs
+        check_refs(refs, self.spec, self.deepest)
         self.check_unchanged()
-        parts = self.model, self.tokenizer, self.blocks, self.spec
+        parts, texts = (self.model, self.tokenizer, self.blocks, self.spec), as_stream(texts)
         return embed_batches(*parts, texts, refs=refs, budget=self.budget, progress=progress)
 
     def cut(self, deepest: int) -> "Backbone":
@@ -313,10 +312,11 @@ class Backbone:
 
         Raises
         ------
-        LayerError
-            If this backbone does not have that layer.
+        LayerError, UnknownOptionError
+            If this backbone does not have that layer; if it is not an integer.
         """
-        self._check((LayerRef(self.name, deepest, self.spec.poolings[0]),))
+        deepest = as_integer("deepest", deepest)
+        check_refs((LayerRef(self.name, deepest, self.spec.poolings[0]),), self.spec, self.deepest)
         self.check_unchanged()  # because the cut records the tokenizer's present settings
         with self.blocks.turn:
             model, blocks = cut_model(self.model, self.blocks, deepest)
@@ -329,6 +329,15 @@ class Backbone:
         parts = self.model, self.tokenizer, self.blocks, replace(self.spec, name=name)
         return Backbone(*parts, deepest=self.deepest, origin=self.origin)
 
+    def __repr__(self) -> str:
+        return f"<Backbone {self.name}: layers 0 to {self.deepest}, {'+'.join(self.spec.poolings)}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state to pickle, without the hooks of a thread that embeds at this moment."""
+        with self.blocks.turn:
+            model, blocks = copy_structure(self.model, self.blocks)
+        return vars(self) | {"model": model, "blocks": blocks}
+
     def __deepcopy__(self, _memo: dict[int, object]) -> "Backbone":
         """Return itself; it is immutable, and scikit-learn's ``clone`` copies parameters."""
         return self
@@ -337,14 +346,3 @@ class Backbone:
         """Raise ``BackboneChangedError`` if tokenizer or weights were changed in place."""
         check_tokenizer(self.tokenizer, self._settings, self.name)
         check_files(self.model, self.name)
-
-    def _check(self, refs: tuple[LayerRef, ...]) -> None:
-        available = self.refs
-        for ref in refs:
-            if ref not in available:
-                raise LayerError(
-                    f"{ref} is not a layer of this backbone. {self.name} has layers 0 to "
-                    f"{self.deepest} pooled by {', '.join(self.spec.poolings)}."
-                )
-        if not refs:
-            raise LayerError(f"Expected at least one layer of {self.name}, got none.")

@@ -1,12 +1,13 @@
 """``measure_costs``: the cost of a backbone by the layer at which it is cut."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from layerfuse.backbone.backbone import Backbone
 from layerfuse.core.costs import DepthCosts
+from layerfuse.core.texts import as_texts
 
 N_TEXTS = 64
 """Number of texts on which time is measured."""
@@ -14,7 +15,7 @@ N_TEXTS = 64
 _ROUNDS = 3  # the fastest counts, because other load only adds time
 
 
-def measure_costs(backbone: Backbone, texts: Sequence[str], *, random_state: int = 0) -> DepthCosts:
+def measure_costs(backbone: Backbone, texts: Iterable[str], *, random_state: int = 0) -> DepthCosts:
     """Measure time per text and count bytes of weights, by depth.
 
     Time is measured on 64 of the texts, at layer 0 and at the deepest layer. The difference is
@@ -25,8 +26,8 @@ def measure_costs(backbone: Backbone, texts: Sequence[str], *, random_state: int
     ----------
     backbone : Backbone
         Cut or uncut.
-    texts : sequence of str
-        Texts like those that will be predicted, because time depends on length.
+    texts : column of str
+        Texts like those that will be predicted, because time depends on length; at least one.
     random_state : int
         Seed for the draw of the 64 texts.
 
@@ -36,8 +37,9 @@ def measure_costs(backbone: Backbone, texts: Sequence[str], *, random_state: int
         Milliseconds per text, tokenisation included, and bytes of weights that a cut keeps.
     """
     rng = np.random.default_rng(random_state)
-    drawn = rng.choice(len(texts), min(N_TEXTS, len(texts)), replace=False).tolist()
-    sample = [texts[i] for i in drawn]
+    column = as_texts(texts)
+    drawn = rng.choice(len(column), min(N_TEXTS, len(column)), replace=False).tolist()
+    sample = [column[i] for i in drawn]
     ends = [_milliseconds(backbone, sample, layer) for layer in (0, backbone.deepest)]
     by_layer = np.linspace(ends[0], max(ends), backbone.deepest + 1)
     return DepthCosts(backbone.name, tuple(by_layer.tolist()), _weight_bytes(backbone))

@@ -30,12 +30,28 @@ def cut_model(model: Any, blocks: Blocks, deepest: int) -> tuple[Any, Blocks]:
     keep = max(1, deepest)
     if blocks.shared or keep >= blocks.n_layers:
         return model, blocks
-    # deepcopy reuses what the memo has: tensors are shared, and deeper blocks become None.
-    memo: dict[int, object] = {id(t): t for t in (*model.parameters(), *model.buffers())}
+    memo = _tensors(model)
+    # deepcopy reuses what the memo has, so deeper blocks become None.
     memo.update({id(block): None for block in blocks.container[keep:]})
     cut = copy.deepcopy(model, memo)
     _drop_deeper(cut, blocks.path, keep)
     return cut, find_blocks(cut, blocks.path, keep)
+
+
+def copy_structure(model: Any, blocks: Blocks) -> tuple[Any, Blocks]:
+    """Return a model and its block list that share the tensors of the original, but no modules.
+
+    Hooks that are attached to the original afterwards are not on the copy.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        The original, which is not changed. Hold ``blocks.turn``, so that it has no hooks now.
+    blocks : Blocks
+        Its block list.
+    """
+    copied: tuple[Any, Blocks] = copy.deepcopy((model, blocks), _tensors(model))
+    return copied
 
 
 def cut_class(kind: type[Any], path: str, keep: int) -> type[Any]:
@@ -68,6 +84,11 @@ def cut_class(kind: type[Any], path: str, keep: int) -> type[Any]:
         kind.__module__,
     )
     return Cut
+
+
+def _tensors(model: Any) -> dict[int, object]:
+    """Return a memo with which ``deepcopy`` shares all tensors instead of copying them."""
+    return {id(t): t for t in (*model.parameters(), *model.buffers())}
 
 
 def _drop_deeper(model: Any, path: str, keep: int) -> None:

@@ -26,6 +26,7 @@ from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import DataError, FeatureError, TruncationWarning
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.spec import BackboneSpec
+from layerfuse.core.texts import remedy
 
 WINDOW_TEXTS = 65_536
 """Number of texts sorted by length together; bounds the memory of streamed texts."""
@@ -87,8 +88,6 @@ def embed_batches(
     TruncationWarning
         Once at the end, if texts are longer than the backbone reads.
     """
-    if isinstance(texts, str):
-        raise DataError(f"Expected a sequence of texts, got one string. Pass [{texts[:20]!r}].")
     tap = LayerTap(blocks, refs, skip_first_token=spec.skip_first_token)
     pad_id = padding_id(tokenizer, model)
     total = len(texts) if isinstance(texts, Sized) else None
@@ -144,8 +143,8 @@ def _positions_by_text(texts: Sequence[object], first: int) -> dict[str, list[in
     for position, text in enumerate(texts, first):
         if not isinstance(text, str):
             raise DataError(
-                f"Expected only strings, but text {position} is {text!r} "
-                f"({type(text).__name__}). Drop such rows, or replace them with ''."
+                f"Expected only strings, but text {position} is {text!r:.80} "
+                f"({type(text).__name__}). {remedy(text)}"
             )
         by_text.setdefault(text, []).append(position)
     return by_text

@@ -1,5 +1,6 @@
 """Converts texts and labels from any common container to plain lists."""
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -28,30 +29,62 @@ def as_list(values: Any, what: str) -> list[Any]:
     DataError
         If it is a single string, a mapping or a set, is not iterable, or is not one-dimensional.
     """
+    _check_column(values, what)
+    for convert in ("to_pylist", "tolist"):  # pyarrow; NumPy and pandas
+        if hasattr(values, convert):
+            converted: list[Any] = getattr(values, convert)()
+            return converted
+    return list(values)
+
+
+def as_stream(values: Any) -> Iterable[Any]:
+    """Return texts to be read one after the other, which may have no end.
+
+    Parameters
+    ----------
+    values : iterable, NumPy array, pandas Series, pyarrow Array
+        Texts, none of which is read here.
+
+    Raises
+    ------
+    DataError
+        As from ``as_list``. A table would be read as the names of its columns, a mapping as its
+        keys, and a set in no order.
+    """
+    _check_column(values, "texts")
+    lazy: Iterable[Any] = values.to_pylist() if hasattr(values, "to_pylist") else values
+    return lazy
+
+
+def _check_column(values: Any, what: str) -> None:
     if isinstance(values, str | bytes):
-        raise DataError(
-            f"Expected a list of {what}, got one string. Put it in a list: [{what[:-1]}]."
-        )
+        got = "one string. Put it in a list" if isinstance(values, str) else "bytes. Decode them"
+        one = what[:-1] if isinstance(values, str) else f"{what[:-1]}.decode()"
+        raise DataError(f"Expected a list of {what}, got {got}: [{one}].")
     if isinstance(values, Mapping | set | frozenset):
         raise DataError(
             f"Expected a list of {what}, got {type(values).__name__}, which is not a column."
         )
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:
-        msg = f"Expected one column of {what}, got {type(values).__name__} of shape {tuple(shape)}."
-        names = getattr(values, "column_names", getattr(values, "columns", None))  # pyarrow; others
-        if names is not None:
-            msg += f" Take a column of it, as with [{next(iter(names), what)!r}]."
-        elif shape:
-            msg += " Take a column of it, as with [:, 0]."
-        raise DataError(msg)
-    for convert in ("to_pylist", "tolist"):  # pyarrow; NumPy and pandas
-        if hasattr(values, convert):
-            converted: list[Any] = getattr(values, convert)()
-            return converted
+        raise DataError(
+            f"Expected one column of {what}, got {type(values).__name__} of shape {tuple(shape)}."
+            f"{_column_of(values, what)}"
+        )
     if not isinstance(values, Iterable):
         raise DataError(f"Expected a list of {what}, got {type(values).__name__}.")
-    return list(values)
+
+
+def _column_of(table: Any, what: str) -> str:
+    """Return how to take a column of a table, and the labels of one that marks the classes."""
+    names = getattr(table, "column_names", getattr(table, "columns", None))  # pyarrow; others
+    if names is None and not table.shape:
+        return ""
+    column = "[:, 0]" if names is None else f"[{next(iter(names), what)!r}]"
+    if not what.endswith("labels") or len(table.shape) != 2 or table.shape[1] < 2:  # noqa: PLR2004
+        return f" Take a column of it, as with {column}."
+    marked = "idxmax(axis=1)" if hasattr(table, "idxmax") else "argmax(axis=1)"
+    return f" Take a column of it, as with {column}; or {marked}, if each column marks a class."
 
 
 def encodable(text: str) -> str:
@@ -85,9 +118,20 @@ def as_texts(values: Any) -> list[str]:
         raise DataError("Expected at least one text, got none.")
     wrong = [(row, text) for row, text in enumerate(texts, 1) if not isinstance(text, str)]
     if wrong:
-        shown = ", ".join(f"row {row} is {text!r}" for row, text in wrong[:_SHOWN])
+        shown = ", ".join(f"row {row} is {reprlib.repr(text)}" for row, text in wrong[:_SHOWN])
         raise DataError(
             f"Expected texts of type str, but {len(wrong)} of {len(texts)} are not: {shown}. "
-            "Drop these rows or fill them with an empty string."
+            f"{remedy(wrong[0][1])}"
         )
     return texts
+
+
+def remedy(wrong: object) -> str:
+    """Return what to do about a value that is no string, for messages."""
+    if isinstance(wrong, bytes):
+        return "Decode them, as with text.decode()."
+    if isinstance(wrong, list | tuple):
+        return "A text is one string: join its tokens, as with ' '.join(tokens)."
+    if isinstance(wrong, Mapping):
+        return "Take the texts out of the rows, as with [row['text'] for row in rows]."
+    return "Drop these rows or fill them with an empty string."

@@ -5,6 +5,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -98,8 +99,22 @@ def check_present(
         if first.keys() <= {int, float} and all(label % 1 == 0 for label in values):
             msg += " They are whole numbers, which pandas turns into floats if some are missing: "
             msg += "use astype(int)."
-        raise LabelError(msg)
+        raise LabelError(msg + _remedy(set(first), what))
     return values
+
+
+def _remedy(kinds: set[type], what: str) -> str:
+    """Return what to do about labels of a type that no class has."""
+    if kinds & {bytes}:
+        return f" Decode them, as with {what}.decode()."
+    if any(issubclass(kind, Enum) for kind in kinds):
+        return f" Take their values, as with {what}.value."
+    if kinds <= {list, tuple, np.ndarray}:
+        return (
+            f" A text has one {what}. If each row marks its class, take the position of the mark, "
+            "as with numpy.argmax(rows, axis=1)."
+        )
+    return ""
 
 
 def check_groups(groups: Sequence[Any], source: str = "groups") -> list[Label]:
