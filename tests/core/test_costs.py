@@ -67,3 +67,12 @@ def test_a_budget_limits_something_that_is_a_number_and_knows_each_backbone_once
 def test_a_layer_of_unknown_cost_is_named(unknown):
     with pytest.raises(LayerError, match=rf"no cost of {unknown}\. It has: small to layer 2"):
         Budget((SMALL, LARGE), max_milliseconds=9.0).cost(unknown)
+
+
+@pytest.mark.unchecked
+def test_costs_of_a_budget_are_one_or_several_in_a_tuple():
+    costs = DepthCosts("m", (1.0, 2.0), (1, 2))
+    assert Budget([costs], 5.0) == Budget((costs,), 5.0)
+    for wrong in (costs, 5.0, {"m": costs}):
+        with pytest.raises(ShapeError, match=r"tuple of DepthCosts.*in a tuple: \(costs,\)"):
+            Budget(wrong, 5.0)

@@ -5,6 +5,8 @@ import pytest
 
 from layerfuse.core.errors import LayerError, ShapeError, UnknownOptionError
 from layerfuse.core.layers import POOLINGS, LayerEmbeddings, LayerRef
+from layerfuse.core.scores import LayerScores
+from layerfuse.core.selection import Stability
 
 
 def embeddings(n_layers=3, n_texts=4, hidden=5):
@@ -111,3 +113,47 @@ def test_take_keeps_the_order_given_and_allows_repeats():
 def test_sizes():
     whole = embeddings(n_layers=3, n_texts=4, hidden=5)
     assert (whole.backbone, whole.n_texts, whole.hidden_size) == ("toy", 4, 5)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("mask", [np.array([True, False, True]), [True, False, True], [0.0, 2.0]])
+def test_take_refuses_a_mask_which_it_would_read_as_texts_0_and_1(mask):
+    embeddings = LayerEmbeddings(np.zeros((1, 3, 2), np.float32), (LayerRef("m", 0, "mean"),))
+    with pytest.raises(ShapeError, match="flatnonzero gives those of a mask"):
+        embeddings.take(mask)
+    assert embeddings.take([]).n_texts == 0
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("layer", ["1", 1.0, None])
+def test_a_layer_is_an_integer(layer):
+    with pytest.raises(UnknownOptionError, match=r"layer=.* expected an integer"):
+        LayerRef("m", layer, "mean")
+
+
+@pytest.mark.unchecked
+def test_features_of_ones_own_become_embeddings():
+    """Refs may be in a list; float64, which NumPy makes by default, is told how to convert."""
+    refs = [LayerRef("own", layer, "mean") for layer in range(2)]
+    features = np.zeros((2, 5, 3))
+    assert LayerEmbeddings(features.astype(np.float32), refs).refs == tuple(refs)
+    with pytest.raises(ShapeError, match=r"float64 \(2, 5, 3\). Convert it by astype"):
+        LayerEmbeddings(features, refs)
+    with pytest.raises(ShapeError, match=r"float32 array .*, got list"):
+        LayerEmbeddings(features.tolist(), refs)
+    with pytest.raises(LayerError, match=r"got the string 'own:0:mean': LayerRef\.parse reads"):
+        LayerEmbeddings(features.astype(np.float32), list(map(str, refs)))
+
+
+@pytest.mark.unchecked
+def test_a_layer_by_its_name_is_told_how_to_read_it():
+    """It is among those that the message would list."""
+    ref = LayerRef("m", 0, "mean")
+    holders = (
+        LayerEmbeddings(np.zeros((1, 3, 2), np.float32), (ref,)).row,
+        LayerScores("c", (ref,), (1.0,)).__getitem__,
+        Stability((ref,), (1.0,), (), 1).__getitem__,
+    )
+    for look_up in holders:
+        with pytest.raises(LayerError, match=r"'m:0:mean': LayerRef\.parse reads"):
+            look_up("m:0:mean")

@@ -8,6 +8,7 @@ import pytest
 from layerfuse.core.errors import FeatureError, LayerError, ShapeError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.scores import LayerScores
+from layerfuse.core.selection import Stability
 
 
 def refs(n, backbone="toy"):
@@ -109,3 +110,23 @@ def test_near_best_compares_pairwise_where_there_is_a_number_per_text():
     scores = LayerScores.from_per_text("c", refs(3), per_text)
     assert [ref.layer for ref in scores.near_best()] == [0, 2]
     assert len(LayerScores("c", refs(3), scores.values, scores.standard_errors).near_best()) == 3
+
+
+@pytest.mark.unchecked
+def test_scores_made_of_lists_and_arrays_are_those_of_tuples():
+    refs = [LayerRef("a", layer, "mean") for layer in range(2)]
+    want = LayerScores("c", tuple(refs), (1.0, 2.0), (0.1, 0.2))
+    got = LayerScores("c", refs, np.array([1.0, 2.0]), [0.1, 0.2])
+    assert got == want
+    assert hash(got) == hash(want)
+
+
+def test_iterating_gives_the_layers():
+    refs = tuple(LayerRef("a", layer, "mean") for layer in range(2))
+    scores = LayerScores("c", refs, (1.0, 2.0))
+    assert {ref: scores[ref] for ref in scores} == dict(zip(refs, (1.0, 2.0), strict=True))
+    assert len(scores) == 2
+    assert refs[1] in scores
+    assert LayerRef("b", 0, "mean") not in scores
+    stability = Stability(refs, (1.0, 0.5), (), 2)
+    assert (list(stability), len(stability)) == (list(refs), 2)

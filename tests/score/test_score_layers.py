@@ -1,6 +1,7 @@
 """score_layers: several backbones, the caller's functions, and a criterion that uses no text."""
 
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,12 +14,21 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from layerfuse.core.errors import FeatureError, LabelError, ShapeError
+from layerfuse.classifier import choose_layers
+from layerfuse.core.errors import (
+    FeatureError,
+    LabelError,
+    SelectionError,
+    ShapeError,
+    UnknownOptionError,
+)
 from layerfuse.core.layers import LayerEmbeddings, LayerRef
+from layerfuse.core.scores import LayerScores
 from layerfuse.score import score_layers
 from layerfuse.score.depth import depth
 from layerfuse.score.loo_ridge import loo_ridge
 from layerfuse.score.probe import probe
+from layerfuse.select import select_layers, selection_stability
 
 LABELS = ["a", "b"] * 20
 
@@ -260,3 +270,45 @@ def test_folds_and_samples_depend_on_random_state(criterion, monkeypatch):
     drawn = [score_layers(block, labels, criterion, random_state=seed) for seed in (0, 0, 1)]
     first, again, other = (tuple(scores[ref] for ref in block.refs) for scores in drawn)
     assert first == again != other
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("wrong", ["array", "list of arrays", "texts", "dict", "none", "path"])
+def test_what_are_no_embeddings_is_refused_with_what_to_pass(wrong):
+    given = {
+        "array": np.zeros((2, 4, 3), np.float32),
+        "list of arrays": [np.zeros((4, 3), np.float32)],
+        "texts": ["a", "b", "a", "b"],
+        "dict": {"m": np.zeros((4, 3), np.float32)},
+        "none": None,
+        "path": Path("model"),
+    }[wrong]
+    for use in (score_layers, choose_layers):
+        with pytest.raises(ShapeError, match=r"Expected LayerEmbeddings, or a list of them, got "):
+            use(given, [0, 1, 0, 1])
+
+
+@pytest.mark.unchecked
+def test_embeddings_and_labels_may_come_from_generators():
+    rng = np.random.default_rng(0)
+    refs = tuple(LayerRef("m", layer, "mean") for layer in range(2))
+    embeddings = LayerEmbeddings(rng.normal(size=(2, 20, 3)).astype(np.float32), refs)
+    labels = ["a", "b"] * 10
+    got = score_layers((one for one in [embeddings]), (label for label in labels))
+    assert got == score_layers(embeddings, labels)
+    options = {"selector": "greedy", "n_resamples": 3}
+    want = choose_layers(embeddings, labels, **options)
+    assert choose_layers(embeddings, iter(labels), **options) == want
+
+
+@pytest.mark.unchecked
+def test_selecting_from_what_are_no_scores_is_refused():
+    embeddings = LayerEmbeddings(np.zeros((1, 3, 2), np.float32), (LayerRef("m", 0, "mean"),))
+    for wrong in (embeddings, [1.0], None):
+        with pytest.raises(ShapeError, match="the LayerScores that score_layers returns, got"):
+            select_layers(wrong)
+    scores = LayerScores("c", (LayerRef("m", 0, "mean"),), (1.0,))
+    with pytest.raises(SelectionError, match=r"budget=Budget\(costs, \.\.\.\), got 5\.0"):
+        select_layers(scores, "budget", budget=5.0)
+    with pytest.raises(UnknownOptionError, match="n_resamples='3': expected an integer"):
+        selection_stability(scores, n_resamples="3")

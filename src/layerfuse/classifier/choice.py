@@ -13,10 +13,11 @@ from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.choice import LayerChoice
 from layerfuse.core.costs import Budget
 from layerfuse.core.errors import LabelError
-from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.layers import LayerRef, LayerRows, as_blocks
 from layerfuse.core.scores import Criterion, LayerScores
 from layerfuse.core.selection import Selection
 from layerfuse.core.signals import LayerSignals
+from layerfuse.core.texts import as_list
 from layerfuse.extract import StoredEmbeddings
 from layerfuse.fuse.sources import source_names
 from layerfuse.score import CriterionInfo, CriterionName, score_layers
@@ -65,7 +66,8 @@ def choose_layers(
     """
     if labels is None and needs_embeddings(selector):
         raise LabelError(f"selector={selector!r} needs labels, got none.")
-    blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
+    blocks = as_blocks(embeddings)
+    labels = None if labels is None else as_list(labels, "labels")  # a generator is read once
     scores = score_layers(blocks, labels, criterion, signals=signals, random_state=random_state)
     # Without labels, all texts get one class; score_layers has refused criteria that need labels.
     classes = [0] * blocks[0].n_texts if labels is None else labels

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from layerfuse.core.errors import LayerError, SelectionError, ShapeError
 from layerfuse.core.layers import LayerRef
@@ -66,6 +67,8 @@ class Budget:
 
     Raises
     ------
+    ShapeError
+        If costs are something else, such as those of one backbone without a tuple.
     SelectionError
         If there is no limit, a limit is NaN, or a backbone appears twice.
     """
@@ -76,6 +79,14 @@ class Budget:
 
     def __post_init__(self) -> None:
         """Validate."""
+        costs: Any = self.costs
+        given = list(costs) if isinstance(costs, Iterable) else [None]
+        if not all(isinstance(one, DepthCosts) for one in given):
+            raise ShapeError(
+                f"Expected a tuple of DepthCosts, one per backbone, got {type(self.costs).__name__}"
+                ". Put those of a single backbone in a tuple: (costs,)."
+            )
+        object.__setattr__(self, "costs", tuple(given))
         limits = self.max_milliseconds, self.max_weight_bytes
         if all(limit == math.inf for limit in limits):
             raise SelectionError("A budget needs a limit: max_milliseconds or max_weight_bytes.")

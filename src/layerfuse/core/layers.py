@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
 from layerfuse.core.arrays import Features, LayerArray
-from layerfuse.core.errors import LayerError, ShapeError, check_option
+from layerfuse.core.errors import LayerError, ShapeError, as_integer, check_option
 
 Pooling = Literal["mean", "first", "last", "max", "weighted_mean"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
@@ -41,7 +41,7 @@ class LayerRef:
     def __post_init__(self) -> None:
         """Validate."""
         check_option("pooling", self.pooling, POOLINGS)
-        if self.layer < 0:
+        if as_integer("layer", self.layer) < 0:
             msg = f"layer={self.layer} of {self.backbone}: expected 0 (embeddings) or higher."
             raise LayerError(msg)
 
@@ -65,6 +65,45 @@ class LayerRef:
             )
             raise LayerError(msg)
         return cls(parts[0], int(parts[1]), parts[2])  # type: ignore[arg-type]
+
+
+def as_refs(refs: Any) -> tuple[LayerRef, ...]:
+    """Return the refs of a list or tuple as a tuple.
+
+    Raises
+    ------
+    LayerError
+        If they are something else than LayerRefs, such as their names.
+    """
+    given = tuple(refs) if isinstance(refs, Iterable) and not isinstance(refs, str) else (refs,)
+    for ref in given:
+        if not isinstance(ref, LayerRef):
+            raise LayerError(f"Expected a tuple of LayerRef, got {_described(ref)}.")
+    return given
+
+
+def missing(ref: object, what: str, there: Iterable[object]) -> LayerError:
+    """Return the error for a layer that is not there, or for something that names none.
+
+    Parameters
+    ----------
+    ref : LayerRef, or a caller's mistake
+        The layer.
+    what : str
+        What is not true of it, such as ``was not scored. Scored``.
+    there : iterable
+        The layers of which it is true.
+    """
+    if not isinstance(ref, LayerRef):
+        return LayerError(f"Expected a LayerRef, got {_described(ref)}.")
+    return LayerError(f"{ref} {what}: {', '.join(map(str, there))}.")
+
+
+def _described(wrong: object) -> str:
+    """Describe what is no LayerRef, and how to get one from its name."""
+    if isinstance(wrong, str):
+        return f"the string {wrong!r}: LayerRef.parse reads the name of a layer"
+    return type(wrong).__name__
 
 
 @runtime_checkable
@@ -111,6 +150,17 @@ class LayerEmbeddings:
     ShapeError
         If the array is not float32 with three axes, or ``refs`` does not have exactly one distinct
         ref per row, all of one backbone.
+    LayerError
+        If ``refs`` are not LayerRefs.
+
+    Examples
+    --------
+    Features of any origin, such as those of three steps of a pipeline of one's own:
+
+    >>> features = np.zeros((3, 40, 8))  # (step, text, feature)
+    >>> steps = tuple(LayerRef("own", step, "mean") for step in range(3))
+    >>> LayerEmbeddings(features.astype(np.float32), steps).hidden_size
+    8
     """
 
     values: LayerArray
@@ -118,12 +168,19 @@ class LayerEmbeddings:
 
     def __post_init__(self) -> None:
         """Validate."""
+        values: Any = self.values
+        if not isinstance(values, np.ndarray):
+            msg = f"Expected a float32 array (layer, text, hidden), got {type(values).__name__}."
+            raise ShapeError(msg)
         if self.values.ndim != 3 or self.values.dtype != np.float32:  # noqa: PLR2004
             msg = (
                 "Expected a float32 array (layer, text, hidden), "
                 f"got {self.values.dtype} {self.values.shape}."
             )
+            if self.values.ndim == 3:  # noqa: PLR2004
+                msg += " Convert it by astype(numpy.float32)."
             raise ShapeError(msg)
+        object.__setattr__(self, "refs", as_refs(self.refs))
         if len(self.refs) != len(self.values) or len(set(self.refs)) != len(self.refs):
             msg = f"Expected {len(self.values)} distinct layer refs, one per row; got {self.refs}."
             raise ShapeError(msg)
@@ -155,13 +212,46 @@ class LayerEmbeddings:
             If the layer is not among the rows.
         """
         if ref not in self.refs:
-            have = ", ".join(str(r) for r in self.refs)
-            msg = f"{ref} is not among these embeddings. They contain: {have}."
-            raise LayerError(msg)
+            raise missing(ref, "is not among these embeddings. They contain", self.refs)
         matrix: Features = self.values[self.refs.index(ref)]
         return matrix
 
     def take(self, positions: Iterable[int]) -> "LayerEmbeddings":
-        """Return the same layers for some of the texts, in the order given."""
-        index = np.fromiter(positions, dtype=np.int64)
-        return LayerEmbeddings(np.ascontiguousarray(self.values[:, index]), self.refs)
+        """Return the same layers for some of the texts, in the order given.
+
+        Raises
+        ------
+        ShapeError
+            If positions are not integers, as those of a mask.
+        """
+        index = np.array(list(positions))
+        if len(index) and index.dtype.kind not in "iu":
+            raise ShapeError(
+                f"Expected the positions of texts, got {index.dtype}. numpy.flatnonzero gives "
+                "those of a mask."
+            )
+        rows = self.values[:, index.astype(np.int64)]
+        return LayerEmbeddings(np.ascontiguousarray(rows), self.refs)
+
+
+def as_blocks(embeddings: Any) -> list[LayerRows]:
+    """Return the embeddings of one backbone or of several as a list.
+
+    Raises
+    ------
+    ShapeError
+        If there are none, or they are something else, such as an array.
+    """
+    several = isinstance(embeddings, Iterable) and not isinstance(embeddings, LayerRows)
+    blocks = list(embeddings) if several else [embeddings]
+    wrong = [block for block in blocks if not isinstance(block, LayerRows)]
+    if wrong:
+        inside = f" of {type(wrong[0]).__name__}" if several else ""
+        raise ShapeError(
+            f"Expected LayerEmbeddings, or a list of them, got {type(embeddings).__name__}{inside}."
+            " Backbone.embed(texts) returns them; LayerEmbeddings(values, refs) holds features of "
+            "another origin."
+        )
+    if not blocks:
+        raise ShapeError("Expected the embeddings of at least one backbone, got none.")
+    return blocks

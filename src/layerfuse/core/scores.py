@@ -1,14 +1,14 @@
 """``LayerScores``: one number per layer under a named criterion; higher is always better."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features, TextLayer
 from layerfuse.core.errors import FeatureError, LayerError, ShapeError
-from layerfuse.core.layers import LayerRef
+from layerfuse.core.layers import LayerRef, as_refs, missing
 
 Criterion = Callable[[Features, ClassIndices], float]
 """Scores one layer from its (text, feature) matrix and class indices; higher is better."""
@@ -41,7 +41,10 @@ class LayerScores:
     per_text: TextLayer | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Validate."""
+        """Validate, and make tuples of lists and arrays."""
+        object.__setattr__(self, "refs", as_refs(self.refs))
+        for name in ("values", "standard_errors"):
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
         if not self.refs or len(self.refs) != len(self.values):
             msg = f"Expected one score per layer, got {len(self.refs)} and {len(self.values)}."
             raise ShapeError(msg)
@@ -94,9 +97,16 @@ class LayerScores:
             If the layer was not scored.
         """
         if ref not in self.refs:
-            msg = f"{ref} was not scored. Scored: {', '.join(map(str, self.refs))}."
-            raise LayerError(msg)
+            raise missing(ref, "was not scored. Scored", self.refs)
         return self.values[self.refs.index(ref)]
+
+    def __iter__(self) -> Iterator[LayerRef]:
+        """Iterate over the scored layers."""
+        return iter(self.refs)
+
+    def __len__(self) -> int:
+        """Return the number of scored layers."""
+        return len(self.refs)
 
     def of(self, backbone: str) -> "LayerScores":
         """Return the scores of one backbone only.

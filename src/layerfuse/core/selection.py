@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from layerfuse.core.errors import LayerError, SelectionError, ShapeError
-from layerfuse.core.layers import LayerRef
+from layerfuse.core.errors import SelectionError, ShapeError
+from layerfuse.core.layers import LayerRef, as_refs, missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         """Validate."""
+        object.__setattr__(self, "refs", as_refs(self.refs))
         if not self.refs:
             msg = "A selection needs at least one layer, got none."
             raise SelectionError(msg)
@@ -120,6 +121,13 @@ class Stability:
             If the layer is not among ``refs``.
         """
         if ref not in self.refs:
-            msg = f"{ref} was not resampled. Resampled: {', '.join(map(str, self.refs))}."
-            raise LayerError(msg)
+            raise missing(ref, "was not resampled. Resampled", self.refs)
         return self.shares[self.refs.index(ref)]
+
+    def __iter__(self) -> Iterator[LayerRef]:
+        """Iterate over the layers."""
+        return iter(self.refs)
+
+    def __len__(self) -> int:
+        """Return the number of layers."""
+        return len(self.refs)

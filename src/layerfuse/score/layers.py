@@ -7,7 +7,7 @@ import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, Features
 from layerfuse.core.errors import FeatureError, LabelError, ShapeError, SignalError
-from layerfuse.core.layers import LayerRows
+from layerfuse.core.layers import LayerRows, as_blocks
 from layerfuse.core.scores import Criterion, LayerScores
 from layerfuse.core.signals import LayerSignals, SignalName
 from layerfuse.core.texts import as_list
@@ -59,8 +59,8 @@ def score_layers(
     DataError
         If labels are not one column.
     ShapeError
-        If backbones, or labels that are needed, differ in the number of texts, or a backbone is
-        passed twice.
+        If embeddings are something else, such as an array; if backbones, or labels that are needed,
+        differ in the number of texts; or if a backbone is passed twice.
     FeatureError
         If a layer holds NaN or infinity; the message names backbone and layer. If the caller's
         function returns no number, or one that is not finite.
@@ -76,10 +76,12 @@ def score_layers(
     >>> str(scores.best)
     'toy:1:mean'
     """
-    blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
+    blocks = as_blocks(embeddings)
     info = _info(criterion)
-    _check_lengths(blocks, None if info.label_free else labels)
-    classes = np.empty(0, dtype=np.int64) if info.label_free else _classes(info, labels)
+    unused = info.label_free or labels is None
+    column = None if unused else as_list(labels, "labels")  # a generator is read once
+    _check_lengths(blocks, column)
+    classes = np.empty(0, dtype=np.int64) if info.label_free else _classes(info, column)
     by_block = [_signals(info, block, signals) for block in blocks]
     measured = [
         pair
@@ -127,20 +129,18 @@ def _number(criterion: Criterion, features: Features, labels: ClassIndices) -> f
         ) from err
 
 
-def _check_lengths(blocks: Sequence[LayerRows], labels: Any) -> None:
-    if not blocks:
-        raise ShapeError("Expected the embeddings of at least one backbone, got none.")
-    n_labels = blocks[0].n_texts if labels is None else len(as_list(labels, "labels"))
+def _check_lengths(blocks: Sequence[LayerRows], labels: list[Any] | None) -> None:
+    n_labels = blocks[0].n_texts if labels is None else len(labels)
     what = f"{blocks[0].backbone} {n_labels}" if labels is None else f"there are {n_labels} labels"
     for block in blocks:
         if block.n_texts != n_labels:
             raise ShapeError(f"{block.backbone} has {block.n_texts} texts, but {what}.")
 
 
-def _classes(info: CriterionInfo, labels: Any) -> ClassIndices:
+def _classes(info: CriterionInfo, labels: list[Any] | None) -> ClassIndices:
     if labels is None:
         raise LabelError(f"criterion={info.name!r} needs labels, got none.")
-    names, classes = index_labels(as_list(labels, "labels"))
+    names, classes = index_labels(labels)
     if len(names) < 2:  # noqa: PLR2004
         raise LabelError(f"Expected labels of at least two classes, got {len(names)}.")
     return classes

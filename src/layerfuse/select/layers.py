@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from layerfuse.core.arrays import ClassIndices
 from layerfuse.core.costs import Budget
 from layerfuse.core.errors import SelectionError, ShapeError, check_option
-from layerfuse.core.layers import LayerRef, LayerRows
+from layerfuse.core.layers import LayerRef, LayerRows, as_blocks
 from layerfuse.core.scores import LayerScores
 from layerfuse.core.selection import Selection
 from layerfuse.core.texts import as_list
@@ -102,9 +102,14 @@ def select_layers(
         If labels, a budget, or the embeddings of a scored backbone are needed and missing; if k is
         out of range, or given to ``upper_half``; or if no layer is within the budget.
     ShapeError
-        If embeddings and labels differ in the number of texts.
+        If scores or embeddings are something else; if embeddings and labels differ in the number of
+        texts.
     """
     check_option("selector", selector, SELECTOR_NAMES)
+    if not isinstance(scores, LayerScores):
+        raise ShapeError(
+            f"Expected the LayerScores that score_layers returns, got {type(scores).__name__}."
+        )
     if selector in BY_SCORES:
         return BY_SCORES[selector](scores, k)
     if selector == "upper_half":
@@ -112,8 +117,9 @@ def select_layers(
             raise SelectionError(_NO_K)
         return upper_half(scores)
     if selector == "budget":
-        if budget is None:
-            raise SelectionError("selector='budget' needs budget=Budget(costs, ...), got none.")
+        if not isinstance(budget, Budget):
+            got = "none" if budget is None else repr(budget)
+            raise SelectionError(f"selector='budget' needs budget=Budget(costs, ...), got {got}.")
         return within_budget(scores, budget, k)
     if embeddings is None or labels is None:
         raise SelectionError(
@@ -137,7 +143,7 @@ def check_evidence(
     ShapeError
         If embeddings and labels differ in the number of texts.
     """
-    blocks = list(embeddings) if isinstance(embeddings, Sequence) else [embeddings]
+    blocks = as_blocks(embeddings)
     names = [block.backbone for block in blocks]
     if sorted(names) != sorted(scores.backbones):
         raise SelectionError(

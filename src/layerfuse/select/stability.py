@@ -8,7 +8,7 @@ import numpy as np
 
 from layerfuse.core.arrays import ClassIndices, TextLayer
 from layerfuse.core.costs import Budget
-from layerfuse.core.errors import LabelError, SelectionError, check_option
+from layerfuse.core.errors import LabelError, SelectionError, as_integer, check_option
 from layerfuse.core.layers import LayerEmbeddings, LayerRef, LayerRows
 from layerfuse.core.sample import sample_texts
 from layerfuse.core.scores import LayerScores
@@ -97,7 +97,7 @@ def selection_stability(
     texts it is assumed to fall with the square root of their number.
     """
     check_option("selector", selector, SELECTOR_NAMES)
-    if n_resamples is not None and n_resamples < 1:
+    if n_resamples is not None and as_integer("n_resamples", n_resamples) < 1:
         raise SelectionError(f"n_resamples={n_resamples}: expected 1 or more.")
     rng = np.random.default_rng(random_state)
     if scores.per_text is not None and selector not in BY_EMBEDDINGS:
