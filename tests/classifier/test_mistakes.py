@@ -283,3 +283,12 @@ def test_a_missing_model_folder_is_named(make, toy_texts, toy_labels, tmp_path):
 
 def test_the_constructor_checks_nothing():
     FusionClassifier(["no-such-model"], fusion="nothing", k=-1, class_weight={"x": 1})
+
+
+def test_a_backbone_that_is_no_name_is_not_looked_for(make, tiny_encoder):
+    """Its text was looked for on the disk and on the hub."""
+    for wrong in (None, b"bytes", 3):
+        with pytest.raises(UnknownOptionError, match="names, paths or Backbone objects, got "):
+            make(backbones=[wrong]).load_backbones()
+    with pytest.raises(ShapeError, match=r"at least one backbone\. Put it in a list\.$"):
+        make(backbones=str(tiny_encoder)).load_backbones()

@@ -15,7 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from layerfuse.core.errors import DataError, LabelError, MissingExtraError
-from layerfuse.data import TableWriter, iter_batches, load_texts, with_predictions
+from layerfuse.data import (
+    LabelledTextData,
+    TableWriter,
+    TextData,
+    iter_batches,
+    load_texts,
+    with_predictions,
+)
 from layerfuse.data.formats import read_file
 
 Put = Callable[..., Path]
@@ -652,3 +659,13 @@ def test_labels_of_a_delimited_file_are_bool_where_those_of_another_are(put: Put
     assert plain.with_label_type_of(typed).labels.tolist() == [True, False, True]
     assert other.with_label_type_of(typed) is other
     assert typed.with_label_type_of(plain) is typed
+
+
+def test_data_of_many_texts_is_shown_in_one_line(put: Put) -> None:
+    path = put("t.csv", "text,label\n" + "a long text,1\n" * 100)
+    labelled, bare = load_texts(path), load_texts(path, labelled=False)
+    assert repr(labelled) == f"<LabelledTextData: 100 texts of {path}, 'text' and 'label'>"
+    assert repr(bare) == f"<TextData: 100 texts of {path}, 'text'>"
+    assert type(labelled.with_label_type_of(bare)) is type(labelled)
+    assert "None" in str(TextData.__annotations__["labels"])
+    assert "None" not in str(LabelledTextData.__annotations__["labels"])  # so that checkers know

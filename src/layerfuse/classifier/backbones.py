@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import count
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,15 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     given = parameters["backbones"]
     several = isinstance(given, Sequence | np.ndarray) and not isinstance(given, str | bytes)
     if not several or not len(given):
-        raise ShapeError(f"backbones={given!r}: expected a list of at least one backbone.")
+        alone = (
+            " Put it in a list." if given and isinstance(given, str | PathLike | Backbone) else ""
+        )
+        raise ShapeError(f"backbones={given!r}: expected a list of at least one backbone.{alone}")
+    for one in given:
+        if not isinstance(one, str | PathLike | Backbone):
+            raise UnknownOptionError(
+                f"backbones: expected names, paths or Backbone objects, got {one!r}."
+            )
     options = {name: parameters[name] for name in _OPTIONS}
     prompts = _prompts(parameters["prompt"], given)
     loaded = [one for one in given if isinstance(one, Backbone)]

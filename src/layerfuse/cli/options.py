@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from layerfuse.data import TextData
+    from layerfuse.data import LabelledTextData, TextData
 
 DataArgument = Annotated[
     str,
@@ -112,14 +112,14 @@ def say(message: str) -> None:
 
 def read_labelled(
     data: str, text_column: str | None, label_column: str | None, *, offline: bool
-) -> "TextData":
+) -> "LabelledTextData":
     """Read texts, and check that a classifier can be trained on their labels."""
     from layerfuse.core.errors import LabelError
     from layerfuse.data import check_labels, load_texts
 
     texts = load_texts(data, text_column=text_column, label_column=label_column, offline=offline)
     try:
-        check_labels(texts.labels if texts.labels is not None else [])
+        check_labels(texts.labels)
     except LabelError as err:
         raise LabelError(f"{texts.source}, column {texts.label_column!r}: {err}") from err
     return texts

@@ -3,13 +3,21 @@
 from layerfuse.data.encode import json_line, json_rows
 from layerfuse.data.formats import EXTENSIONS
 from layerfuse.data.labels import check_labels, index_labels
-from layerfuse.data.load import TextData, TextStream, iter_batches, load_test_texts, load_texts
+from layerfuse.data.load import (
+    LabelledTextData,
+    TextData,
+    TextStream,
+    iter_batches,
+    load_test_texts,
+    load_texts,
+)
 from layerfuse.data.predictions import with_predictions
 from layerfuse.data.sources import find_file, test_split
 from layerfuse.data.write import TableWriter
 
 __all__ = [
     "EXTENSIONS",
+    "LabelledTextData",
     "TableWriter",
     "TextData",
     "TextStream",

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,10 @@ from layerfuse.data.labels import (
 from layerfuse.data.predictions import check_addable
 from layerfuse.data.sources import Source, check_one_table, open_source, test_split
 
+Data = TypeVar("Data", bound="TextData")
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TextData:
     """Texts, their labels, and their source.
 
@@ -49,7 +51,12 @@ class TextData:
     source: str
     typed: bool = True
 
-    def with_label_type_of(self, other: "TextData") -> "TextData":
+    def __repr__(self) -> str:
+        columns = " and ".join(repr(name) for name in (self.text_column, self.label_column) if name)
+        return f"<{type(self).__name__}: {len(self.texts)} texts of {self.source}, {columns}>"
+
+    # jaxtyping's import hook cannot resolve Self
+    def with_label_type_of(self: Data, other: "TextData") -> Data:  # noqa: PYI019
         """Return the same data with labels converted to the type of the other data's labels.
 
         Delimited files have no types. If one file has only ``1`` and ``2``, and the other also
@@ -66,6 +73,22 @@ class TextData:
             if set(lower.tolist()) <= {"true", "false"}:
                 return dataclasses.replace(self, labels=lower == "true")
         return self
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LabelledTextData(TextData):
+    """``TextData`` that has labels, which type checkers then know.
+
+    Parameters
+    ----------
+    labels : array of str, int or bool
+        One per text.
+    label_column : str
+        Column of the labels.
+    """
+
+    labels: Shaped[np.ndarray, " text"]
+    label_column: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +108,30 @@ class TextStream:
     batches: Iterator[pa.RecordBatch]
     text_column: str
     source: str
+
+
+@overload
+def load_texts(
+    source: str | os.PathLike[str],
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    split: str | None = None,
+    labelled: Literal[True] = True,
+    offline: bool = False,
+) -> LabelledTextData: ...
+
+
+@overload
+def load_texts(
+    source: str | os.PathLike[str],
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    split: str | None = None,
+    labelled: bool,
+    offline: bool = False,
+) -> TextData: ...
 
 
 def load_texts(
@@ -115,8 +162,8 @@ def load_texts(
 
     Returns
     -------
-    TextData
-        Its ``labels`` and ``label_column`` are None if not labelled.
+    LabelledTextData or TextData
+        Without labels if not ``labelled``; ``labels`` and ``label_column`` are then None.
 
     Raises
     ------
@@ -143,12 +190,16 @@ def load_texts(
         msg = f"label_column={label_column!r}, but labelled=False. Give one or the other."
         raise DataError(msg)
     table = open_source(source, split, offline=offline)
-    return _read(table, text_column, label_column, labelled=labelled)
+    if labelled:
+        return _labelled(table, text_column, label_column)
+    column = find_text_column(table.first, table.name, text_column)
+    texts, _ = _read(table, column, None)
+    return TextData(texts, None, column, None, table.name, table.typed)
 
 
 def load_test_texts(
     source: str | os.PathLike[str], train: TextData, *, offline: bool = False
-) -> TextData:
+) -> LabelledTextData:
     """Read test texts and labels from columns of the same names as the training texts.
 
     Parameters
@@ -169,28 +220,28 @@ def load_test_texts(
     for what, column in (("texts", train.text_column), ("labels", train.label_column)):
         if column is not None:
             check_as_trained(table.first, table.name, what, column, train.source)
-    return _read(table, train.text_column, train.label_column, labelled=True)
+    return _labelled(table, train.text_column, train.label_column)
 
 
-def _read(
-    table: Source, text_column: str | None, label_column: str | None, *, labelled: bool
-) -> TextData:
-    text_column = find_text_column(table.first, table.name, text_column, label_column)
-    if labelled:
-        label_column = find_label_column(table.first, table.name, label_column, text_column)
+def _read(table: Source, text_column: str, label_column: str | None) -> tuple[list[str], list[Any]]:
     texts: list[str] = []
     labels: list[Any] = []
     for batch in table.batches:
         texts += _texts(batch, text_column, table.name, len(texts))
         if label_column is not None:
             labels += _values(batch, label_column)
-    if label_column is None:
-        return TextData(texts, None, text_column, None, table.name, table.typed)
+    return texts, labels
+
+
+def _labelled(table: Source, text_column: str | None, label_column: str | None) -> LabelledTextData:
+    text_column = find_text_column(table.first, table.name, text_column, label_column)
+    label_column = find_label_column(table.first, table.name, label_column, text_column)
+    texts, labels = _read(table, text_column, label_column)
     where = f"{table.name}, column {label_column!r}"
     clean = check_present(labels, where) if table.typed else labels_from_strings(labels, where)
     warn_of_blanks(clean, where)
     array = label_array(clean, where)
-    return TextData(texts, array, text_column, label_column, table.name, table.typed)
+    return LabelledTextData(texts, array, text_column, label_column, table.name, table.typed)
 
 
 def iter_batches(
