@@ -128,9 +128,7 @@ def load_named(parameters: Mapping[str, Any]) -> list[Backbone]:
     given = parameters["backbones"]
     several = isinstance(given, Sequence | np.ndarray) and not isinstance(given, str | bytes)
     if not several or not len(given):
-        alone = (
-            " Put it in a list." if given and isinstance(given, str | PathLike | Backbone) else ""
-        )
+        alone = " Put it in a list." if isinstance(given, str | PathLike | Backbone) else ""
         raise ShapeError(f"backbones={given!r}: expected a list of at least one backbone.{alone}")
     for one in given:
         if not isinstance(one, str | PathLike | Backbone):
