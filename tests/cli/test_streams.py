@@ -1,100 +1,16 @@
-"""Real processes: closed pipes, full disks, Ctrl-C from the keyboard.
-
-Those that need a model are forked from one that has imported what loads it, which takes seconds.
-"""
+"""Real processes: closed pipes, full disks, Ctrl-C from the keyboard."""
 
 import io
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 LAYERFUSE = [sys.executable, "-m", "layerfuse"]
-
-# Streams are opened before the fork, so that whoever reads them is not kept waiting if it ends.
-SERVER = """
-import json, os, signal, sys, tempfile, time
-import layerfuse.backbone as b
-import layerfuse.classifier
-from layerfuse.cli import main
-
-orders, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
-write = os.O_WRONLY | os.O_CREAT
-for line in orders:
-    order = json.loads(line)
-    streams = [os.open(order["stdin"], os.O_RDONLY)]
-    streams += [os.open(order[name], write) for name in ("stdout", "stderr")]
-    child = os.fork()
-    if not child:
-        break
-    for stream in streams:
-        os.close(stream)
-    print(child, file=answers, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=answers, flush=True)
-else:
-    sys.exit()
-for number, stream in enumerate(streams):
-    os.dup2(stream, number)
-    os.close(stream)
-os.environ.update(order["environment"])
-tempfile.tempdir = None  # of that environment
-sys.argv = ["layerfuse", *order["arguments"]]
-exec(order["code"])
-main()
-"""
-
-
-@pytest.fixture(scope="module")
-def server():
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER],
-        env=os.environ
-        | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": ""},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    yield process
-    process.stdin.close()
-    process.wait(300)
-    process.stdout.close()
-
-
-@pytest.fixture
-def start(server, tmp_path_factory, cache_folder):
-    """Start a command in a process of its own, after some code; its output goes to a pipe."""
-
-    def call(*arguments: object, code: str = "", stdin: object = os.devnull, **environment: object):
-        folder = tmp_path_factory.mktemp("streams")
-        os.mkfifo(folder / "stdout")
-        order = {
-            "arguments": [*map(str, arguments)],
-            "code": code,
-            "stdin": str(stdin),
-            "stdout": str(folder / "stdout"),
-            "stderr": str(folder / "stderr"),
-            "environment": {
-                "LAYERFUSE_CACHE": str(cache_folder),
-                **{name: str(value) for name, value in environment.items()},
-            },
-        }
-        server.stdin.write(json.dumps(order) + "\n")
-        server.stdin.flush()
-        output = (folder / "stdout").open()
-
-        def end() -> tuple[int, str]:
-            code = int(server.stdout.readline())
-            return code, (folder / "stderr").read_text()
-
-        return SimpleNamespace(stdout=output, pid=int(server.stdout.readline()), end=end)
-
-    return call
 
 
 @pytest.mark.parametrize("command", [["--help"], ["cache", "ls", "--json"], ["cache", "verify"]])
@@ -134,14 +50,26 @@ def test_a_full_disk_is_reported_in_one_line(subprocess_environment, command):
     assert "No space left on device" in done.stderr
 
 
-def test_a_pipe_closed_after_the_first_line_ends_without_a_message(start, saved, toy, tmp_path):
+def test_a_pipe_closed_after_the_first_line_ends_without_a_message(
+    subprocess_environment, saved, toy, tmp_path
+):
     (tmp_path / "lines").write_text("\n".join(toy(4000)[0]))
-    process = start("predict", saved, "--json", stdin=tmp_path / "lines")
-    with process.stdout:
+    with (tmp_path / "lines").open() as lines:
+        process = subprocess.Popen(
+            [*LAYERFUSE, "predict", str(saved), "--json"],
+            env=subprocess_environment,
+            stdin=lines,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         first = process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.stderr.close()
 
-    assert first.startswith('{"text": ')
-    assert process.end() == (1, "")
+    assert first.startswith(b'{"text": ')
+    assert process.wait(300) == 1
+    assert errors == b""
 
 
 @pytest.mark.parametrize(
@@ -172,46 +100,61 @@ def test_a_closed_standard_input_is_empty(run, saved):
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_that_ends_the_process_leaves_no_temporary_store(
-    start, data, tiny_encoder, tmp_path, name
+    subprocess_environment, data, tiny_encoder, tmp_path, name
 ):
     code = (
+        "import signal, time, layerfuse.backbone as b\n"
         f"signal.signal(signal.{name}, signal.SIG_DFL)\n"
         "def slow(*a, **k):\n"
         "    print('begun', flush=True); time.sleep(60)\n"
-        "b.Backbone.stream = slow"
+        "b.Backbone.stream = slow\n"
+        "from layerfuse.cli import main; main()"
     )
     (tmp_path / "scratch").mkdir()
     options = ["-b", tiny_encoder, "-o", tmp_path / "out", "--no-cache"]
-    process = start("fit", data(), *options, code=code, TMPDIR=tmp_path / "scratch")
-    with process.stdout:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "fit", data(), *options],
+        env=subprocess_environment | {"TMPDIR": str(tmp_path / "scratch")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stdout.readline() == "begun\n"
         assert list((tmp_path / "scratch").glob("layerfuse-*"))
-        os.kill(process.pid, getattr(signal, name))
-        exit_code, errors = process.end()
+        process.send_signal(getattr(signal, name))
+        _, errors = process.communicate(timeout=300)
 
-    assert exit_code == 128 + getattr(signal, name)
+    assert process.returncode == 128 + getattr(signal, name)
     assert "Traceback" not in errors
     assert not list((tmp_path / "scratch").glob("layerfuse-*"))
 
 
-def test_ctrl_c_from_the_keyboard_ends_without_traceback(start, data, tiny_encoder, tmp_path):
+def test_ctrl_c_from_the_keyboard_ends_without_traceback(
+    subprocess_environment, data, tiny_encoder, tmp_path
+):
     code = (
-        "stream = b.Backbone.stream\n"
+        "import signal, time, layerfuse.backbone as b; stream = b.Backbone.stream\n"
         # In a background job of a shell, the signal would be ignored from the start.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def slow(*a, **k):\n"
         "    for batch in stream(*a, **k):\n"
         "        yield batch; print('begun', flush=True); time.sleep(60)\n"
-        "b.Backbone.stream = slow"
+        "b.Backbone.stream = slow\n"
+        "from layerfuse.cli import main; main()"
     )
-    process = start("fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out", code=code)
-    with process.stdout:
-        assert process.stdout.readline() == "begun\n"
-        time.sleep(0.2)
-        os.kill(process.pid, signal.SIGINT)
-        exit_code, errors = process.end()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "fit", data(), "-b", tiny_encoder, "-o", tmp_path / "out"],
+        env=subprocess_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=300)
 
-    assert exit_code == 130
+    assert process.returncode == 130
     assert len(errors.splitlines()) == 1  # the line of the guessed columns
     assert "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
