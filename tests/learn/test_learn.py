@@ -81,9 +81,9 @@ def test_few_texts_are_learned_as_well_in_as_many_epochs():
     assert log_loss(learned.parameters, features, labels) == pytest.approx(best, abs=0.02)
 
 
-def test_no_batch_is_much_smaller_than_the_others():
-    """A batch of one text would move the parameters as far as one of many."""
-    features, labels = problem(1425)
+def batch_sizes(n_texts):
+    """Return the sizes of the batches of one epoch on nine tenths of the texts."""
+    features, labels = problem(n_texts)
     sizes = []
 
     def counted(xp, parameters, inputs, noise):
@@ -92,9 +92,22 @@ def test_no_batch_is_much_smaller_than_the_others():
         return linear(xp, parameters, inputs, noise)
 
     run(features, labels, counted, max_epochs=1, batch_texts=128)
+    return sizes
+
+
+def test_no_batch_is_much_smaller_than_the_others():
+    """A batch of one text would move the parameters as far as one of many."""
+    sizes = batch_sizes(1425)
     assert sum(sizes) == 1283
     assert max(sizes) <= 128
     assert min(sizes) >= max(sizes) - 1
+
+
+@pytest.mark.parametrize("n_texts", [20, 40, 100, 143, 144, 300])
+def test_few_texts_make_eight_batches_but_none_below_sixteen(n_texts):
+    sizes = batch_sizes(n_texts)
+    assert min(sizes) >= 16
+    assert len(sizes) == min(8, sum(sizes) // 16)
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_rest():

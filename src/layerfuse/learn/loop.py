@@ -95,8 +95,7 @@ def _batches(n_texts: int, batch_texts: int) -> int:
     Patience and the number of epochs count epochs. If few texts made one batch, an epoch would be
     one small step, and learning would stop long before the optimum, or at the start.
     """
-    most = min(batch_texts, max(_LEAST_BATCH, n_texts // _LEAST_STEPS))
-    return -(-n_texts // most)
+    return max(-(-n_texts // batch_texts), min(_LEAST_STEPS, n_texts // _LEAST_BATCH))
 
 
 def _split(supervision: Supervision, validation_share: float) -> tuple[np.ndarray, np.ndarray]:

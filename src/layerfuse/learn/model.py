@@ -57,8 +57,8 @@ class Schedule:
     weight_decay : float
         Weight decay of AdamW, on parameters with two or more axes; intercepts have none.
     batch_texts : int
-        Most texts in a mini-batch. Batches are equal, and smaller for few texts, so that an epoch
-        has at least eight; but not below 16 texts.
+        Most texts in a mini-batch. Batches are equal. Few texts make smaller ones: eight an epoch,
+        or as many as 16 texts each allow.
     max_epochs : int
         Largest number of passes over the texts.
     patience : int
