@@ -37,8 +37,8 @@ N_PENALTIES = 13
 def present_classes(labels: ClassIndices) -> ClassIndices:
     """Return class indices numbered anew, so that each of 0 .. n_classes - 1 has a text.
 
-    Every criterion begins with this: a function of the caller that scores only some of the texts
-    may leave a class without any, which must not count as a class.
+    Every criterion that uses labels begins with this: a function of the caller that scores only
+    some of the texts may leave a class without any, which must not count as a class.
 
     Parameters
     ----------
