@@ -1,6 +1,7 @@
 """LayerRef and LayerEmbeddings: what they refuse and what they give back."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from layerfuse.core.errors import LayerError, ShapeError, UnknownOptionError
@@ -157,3 +158,20 @@ def test_a_layer_by_its_name_is_told_how_to_read_it():
     for look_up in holders:
         with pytest.raises(LayerError, match=r"'m:0:mean': LayerRef\.parse reads"):
             look_up("m:0:mean")
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    "column",
+    [np.array, pa.array, lambda positions: pa.array(positions).to_pandas(), iter],
+    ids=["numpy", "pyarrow", "pandas", "iterator"],
+)
+def test_take_reads_positions_from_any_column(column):
+    whole = embeddings()
+    np.testing.assert_array_equal(whole.take(column([3, 1])).values, whole.values[:, [3, 1]])
+
+
+@pytest.mark.unchecked
+def test_take_refuses_positions_in_rows():
+    with pytest.raises(ShapeError, match=r"int64 and shape \(2, 2\)"):
+        embeddings().take([[0, 1], [2, 3]])

@@ -1,6 +1,7 @@
 """Texts and labels from any common container."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,20 @@ from layerfuse.core.texts import as_list, as_stream, as_texts
 
 WORDS = ["one", "", "drei 🐢"]
 
+
+class MapStyle:
+    """A data set of torch, which has no ``__iter__``."""
+
+    def __init__(self, words):
+        self.words = words
+
+    def __len__(self):
+        return len(self.words)
+
+    def __getitem__(self, position):
+        return self.words[position]
+
+
 CONTAINERS = {
     "list": list,
     "tuple": tuple,
@@ -19,6 +34,7 @@ CONTAINERS = {
     "dict keys": lambda words: dict.fromkeys(words).keys(),
     "numpy U": np.array,
     "numpy object": lambda words: np.array(words, dtype=object),
+    "only __getitem__": MapStyle,
     "pandas": pd.Series,
     "pandas object": lambda words: pd.Series(words, dtype=object),
     "pandas category": lambda words: pd.Series(words, dtype="category"),
@@ -162,3 +178,20 @@ def test_what_is_no_text_is_shown_with_its_row(texts, shown):
 def test_at_most_three_wrong_rows_are_shown():
     with pytest.raises(DataError, match=r"9 of 9 are not: row 1 is 1, row 2 is 2, row 3 is 3\. "):
         as_texts(range(1, 10))
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_stream_gives_the_texts_of_a_column(container):
+    assert list(as_stream(CONTAINERS[container](WORDS))) == WORDS
+
+
+def test_a_pyarrow_column_is_not_converted_as_a_whole():
+    """One that is mapped from a file may be larger than memory."""
+    column = pa.chunked_array([list(map(str, range(9000))), ["last"]])
+    tracemalloc.start()
+    first = next(iter(as_stream(pa.array(["x" * 100] * 500_000))))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert first == "x" * 100
+    assert peak < 5e6
+    assert list(as_stream(column)) == column.to_pylist()

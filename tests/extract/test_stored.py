@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from layerfuse import Backbone, EmbeddingStore
-from layerfuse.core.errors import BackboneChangedError, StoreError
+from layerfuse.core.errors import BackboneChangedError, ShapeError, StoreError
 from layerfuse.extract import embed_to_store, store_at
 
 TEXTS = [f"calm{i % 8} word{i % 12} loud{i % 5}" for i in range(40)]
@@ -88,6 +88,18 @@ def test_a_text_that_stands_many_times_is_embedded_once(backbone, store, embedde
     assert np.array_equal(matrix[0], matrix[2])
     assert np.array_equal(matrix[0], matrix[3])
     assert not np.allclose(matrix[0], matrix[1])
+
+
+@pytest.mark.unchecked
+def test_some_texts_are_taken_by_position_and_not_by_a_mask(backbone, store):
+    """A mask would take the rows of one set of texts, and the first two texts."""
+    stored = embed_to_store(backbone, TEXTS[:4], store, progress=False)
+    part = stored.take([3, 1])
+    assert list(part.texts) == [TEXTS[3], TEXTS[1]]
+    ref = backbone.refs[-1]
+    np.testing.assert_array_equal(part.row(ref), stored.row(ref)[[3, 1]])
+    with pytest.raises(ShapeError, match="flatnonzero gives those of a mask"):
+        stored.take(np.array([True, False, False, True]))
 
 
 def test_nothing_to_do_touches_nothing(backbone, store, embedded, tmp_path):

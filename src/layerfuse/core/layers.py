@@ -68,7 +68,7 @@ class LayerRef:
 
 
 def as_refs(refs: Any) -> tuple[LayerRef, ...]:
-    """Return the refs of a list or tuple as a tuple.
+    """Return one ref or several, in any iterable, as a tuple.
 
     Raises
     ------
@@ -224,14 +224,25 @@ class LayerEmbeddings:
         ShapeError
             If positions are not integers, as those of a mask.
         """
-        index = np.array(list(positions))
-        if len(index) and index.dtype.kind not in "iu":
-            raise ShapeError(
-                f"Expected the positions of texts, got {index.dtype}. numpy.flatnonzero gives "
-                "those of a mask."
-            )
-        rows = self.values[:, index.astype(np.int64)]
+        rows = self.values[:, as_positions(positions)]
         return LayerEmbeddings(np.ascontiguousarray(rows), self.refs)
+
+
+def as_positions(positions: Any) -> np.ndarray:
+    """Return the positions of texts as an array.
+
+    Raises
+    ------
+    ShapeError
+        If they are not one row of integers, as those of a mask, which would be texts 0 and 1.
+    """
+    index = np.array(positions.tolist() if hasattr(positions, "tolist") else list(positions))
+    if index.ndim != 1 or (len(index) and index.dtype.kind not in "iu"):
+        raise ShapeError(
+            f"Expected the positions of texts, got an array of {index.dtype} and shape "
+            f"{index.shape}. numpy.flatnonzero gives those of a mask."
+        )
+    return index.astype(np.int64)
 
 
 def as_blocks(embeddings: Any) -> list[LayerRows]:

@@ -7,6 +7,7 @@ from typing import Any
 from layerfuse.core.errors import DataError
 
 _SHOWN = 3
+_WINDOW = 4096  # texts of a pyarrow column, which may be larger than memory, converted together
 
 
 def as_list(values: Any, what: str) -> list[Any]:
@@ -43,7 +44,7 @@ def as_stream(values: Any) -> Iterable[Any]:
     Parameters
     ----------
     values : iterable, NumPy array, pandas Series, pyarrow Array
-        Texts, none of which is read here.
+        Texts, none of which is read here. Those of pyarrow become strings a window at a time.
 
     Raises
     ------
@@ -52,8 +53,10 @@ def as_stream(values: Any) -> Iterable[Any]:
         keys, and a set in no order.
     """
     _check_column(values, "texts")
-    lazy: Iterable[Any] = values.to_pylist() if hasattr(values, "to_pylist") else values
-    return lazy
+    if hasattr(values, "to_pylist"):
+        starts = range(0, len(values), _WINDOW)
+        return (text for start in starts for text in values[start : start + _WINDOW].to_pylist())
+    return values if isinstance(values, Iterable) else iter(values)
 
 
 def _check_column(values: Any, what: str) -> None:
@@ -71,7 +74,8 @@ def _check_column(values: Any, what: str) -> None:
             f"Expected one column of {what}, got {type(values).__name__} of shape {tuple(shape)}."
             f"{_column_of(values, what)}"
         )
-    if not isinstance(values, Iterable):
+    # Data sets of torch are sequences that have only __getitem__.
+    if not isinstance(values, Iterable) and not hasattr(values, "__getitem__"):
         raise DataError(f"Expected a list of {what}, got {type(values).__name__}.")
 
 

@@ -1,15 +1,13 @@
 """Embeds texts that the store lacks, and reads layers from it one at a time."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from layerfuse.backbone import Backbone
 from layerfuse.core.arrays import Digests, Features
 from layerfuse.core.errors import StoreError
-from layerfuse.core.layers import LayerEmbeddings, LayerRef
+from layerfuse.core.layers import LayerEmbeddings, LayerRef, as_positions
 from layerfuse.store import EmbeddingStore, as_digests
 
 
@@ -59,10 +57,17 @@ class StoredEmbeddings:
         texts, digests = self.texts[start:stop], self.digests[start:stop]
         return dataclasses.replace(self, texts=texts, digests=digests)
 
-    def take(self, positions: np.ndarray) -> "StoredEmbeddings":
-        """Return the texts at these positions, in this order."""
-        texts = [self.texts[i] for i in positions.tolist()]
-        return dataclasses.replace(self, texts=texts, digests=self.digests[positions])
+    def take(self, positions: Iterable[int]) -> "StoredEmbeddings":
+        """Return the texts at these positions, in this order.
+
+        Raises
+        ------
+        ShapeError
+            If positions are not integers, as those of a mask.
+        """
+        index = as_positions(positions)
+        texts = [self.texts[i] for i in index.tolist()]
+        return dataclasses.replace(self, texts=texts, digests=self.digests[index])
 
     def row(self, ref: LayerRef) -> Features:
         """Return the (text, hidden) matrix of one layer."""
