@@ -288,6 +288,33 @@ def test_what_are_no_embeddings_is_refused_with_what_to_pass(wrong):
             use(given, [0, 1, 0, 1])
 
 
+class Logged:
+    """A caller's wrapper, which passes everything on."""
+
+    def __init__(self, wrapped):
+        self.wrapped = wrapped
+
+    def __getattr__(self, name):
+        return getattr(self.wrapped, name)
+
+
+class LoggedRows(Logged):
+    def __iter__(self):
+        return map(self.wrapped.row, self.wrapped.refs)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("wrapper", [Logged, LoggedRows])
+def test_rows_may_be_of_a_class_of_the_callers_own(wrapper):
+    rng = np.random.default_rng(0)
+    refs = tuple(LayerRef("m", layer, "mean") for layer in range(2))
+    embeddings = LayerEmbeddings(rng.normal(size=(2, 20, 3)).astype(np.float32), refs)
+    labels = ["a", "b"] * 10
+    want = score_layers(embeddings, labels)
+    assert score_layers(wrapper(embeddings), labels) == want
+    assert score_layers([wrapper(embeddings)], labels) == want
+
+
 @pytest.mark.unchecked
 def test_embeddings_and_labels_may_come_from_generators():
     rng = np.random.default_rng(0)

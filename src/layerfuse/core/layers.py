@@ -253,9 +253,9 @@ def as_blocks(embeddings: Any) -> list[LayerRows]:
     ShapeError
         If there are none, or they are something else, such as an array.
     """
-    several = isinstance(embeddings, Iterable) and not isinstance(embeddings, LayerRows)
+    several = isinstance(embeddings, Iterable) and not _reads_rows(embeddings)
     blocks = list(embeddings) if several else [embeddings]
-    wrong = [block for block in blocks if not isinstance(block, LayerRows)]
+    wrong = [block for block in blocks if not _reads_rows(block)]
     if wrong:
         inside = f" of {type(wrong[0]).__name__}" if several else ""
         raise ShapeError(
@@ -266,3 +266,8 @@ def as_blocks(embeddings: Any) -> list[LayerRows]:
     if not blocks:
         raise ShapeError("Expected the embeddings of at least one backbone, got none.")
     return blocks
+
+
+def _reads_rows(one: Any) -> bool:
+    # From Python 3.12 on, isinstance with a protocol ignores __getattr__, as wrappers have it.
+    return all(hasattr(one, name) for name in ("backbone", "refs", "n_texts", "row"))
