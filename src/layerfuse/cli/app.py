@@ -41,9 +41,7 @@ _BROKEN_PIPE = 1
 _KILLED = 128  # plus the number of the signal
 
 # How messages of the library name an argument for a column, with and without the option beside it.
-_ARGUMENT = re.compile(
-    r"(text|label|group)_column= \(--\1-column\)|(?<=\()(text|label|group)_column(?=\))"
-)
+_ARGUMENT = re.compile(r"(text|label)_column= \(--\1-column\)|(?<=\()(text|label)_column(?=\))")
 
 
 def main() -> None:
