@@ -130,3 +130,12 @@ def test_iterating_gives_the_layers():
     assert LayerRef("b", 0, "mean") not in scores
     stability = Stability(refs, (1.0, 0.5), (), 2)
     assert (list(stability), len(stability)) == (list(refs), 2)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("wrong", [None, 0.5, ("a",), np.zeros((1, 2)), {"m": None}])
+@pytest.mark.parametrize("field", ["values", "standard_errors"])
+def test_what_are_no_numbers_is_refused_with_what_to_pass(wrong, field):
+    given = {"values": (1.0,), field: wrong}
+    with pytest.raises(ShapeError, match=rf"{field}=.*: expected a tuple of one number per layer"):
+        LayerScores("c", (LayerRef("m", 0, "mean"),), **given)

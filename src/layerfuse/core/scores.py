@@ -1,6 +1,7 @@
 """``LayerScores``: one number per layer under a named criterion; higher is always better."""
 
 import math
+import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -44,7 +45,12 @@ class LayerScores:
         """Validate, and make tuples of lists and arrays."""
         object.__setattr__(self, "refs", as_refs(self.refs))
         for name in ("values", "standard_errors"):
-            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+            given = getattr(self, name)
+            try:
+                object.__setattr__(self, name, tuple(map(float, given)))
+            except (TypeError, ValueError):
+                msg = f"{name}={reprlib.repr(given)}: expected a tuple of one number per layer."
+                raise ShapeError(msg) from None
         if not self.refs or len(self.refs) != len(self.values):
             msg = f"Expected one score per layer, got {len(self.refs)} and {len(self.values)}."
             raise ShapeError(msg)
