@@ -269,6 +269,68 @@ def _is_telling(line: Line) -> bool:
     )
 
 
+def seeds() -> str:
+    """Accuracy over several seeds: mean, lowest and highest, and the gain over the best layer."""
+    rows = []
+    for data in ("mr", "trec6", "sentiment_english", "sentiment_french", "sentiment_german"):
+        lines = [
+            line
+            for line in _lines("accuracy", ("data", "row", "started"), "accuracy.jsonl")
+            if line["data"] == data and len(line.get("seed_accuracies", ())) > 1
+        ]
+        by_row = {
+            line["row"].replace("without words", "without TF-IDF"): line["seed_accuracies"]
+            for line in lines
+            if line["started"] == lines[-1]["started"]
+        }
+        best, fused = by_row["best layer of all"], by_row["layerfuse"]
+        gains = [after - before for before, after in zip(best, fused, strict=True)]
+        shown = [best, by_row["mean of all layers"], by_row["layerfuse without TF-IDF"], fused]
+        rows.append(
+            [
+                data.replace("_", ", ").upper(),
+                f"{len(fused)}",
+                *map(_range, shown),
+                _range(gains, "+"),
+            ]
+        )
+    headers = ["best layer of all", "mean of all layers", "layerfuse without TF-IDF", "layerfuse"]
+    return _table(["data", "seeds", *headers, "gain over the best layer, points"], rows)
+
+
+def _range(values: list[float], sign: str = "") -> str:
+    low, high = min(values), max(values)
+    return f"{statistics.fmean(values):{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})"
+
+
+def languages() -> str:
+    """Accuracy on the same task in several languages, a language a row."""
+    rows = []
+    for language in ("english", "french", "german"):
+        lines = [
+            line
+            for line in _lines("accuracy", ("data", "row", "started"), "accuracy.jsonl")
+            if line["data"] == f"sentiment_{language}"
+        ]
+        run = [line for line in lines if line["started"] == lines[-1]["started"]]
+        by_row = {line["row"]: line for line in run}
+        last = max(
+            (line for line in by_row.values() if line["kind"] == "last layer"),
+            key=lambda line: line["accuracy"],
+        )
+        best = by_row["best layer of all"]
+        names = ["TF-IDF + logistic regression", "best layer of all", "mean of all layers"]
+        names += ["layerfuse without TF-IDF", "layerfuse"]
+        cells = [f"{by_row[name]['accuracy']:.1f}" for name in names]
+        gain = "{gain_over_row:+.1f} ({gain_low:+.1f} to {gain_high:+.1f})".format(**best)
+        backbone = last["row"].removesuffix(", last layer")
+        last_cell = f"{last['accuracy']:.1f} ({backbone})"
+        rows.append([language.capitalize(), cells[0], last_cell, *cells[1:], gain])
+    headers = ["TF-IDF", "best last layer", "best layer", "mean of all layers"]
+    headers += ["layerfuse without TF-IDF", "layerfuse", "gain over the best layer, points"]
+    return _table(["language", *headers], rows)
+
+
 def fusions(data: str) -> str:
     """Test accuracy of every fusion on the same layers, and of the one in use."""
     lines = [
@@ -453,6 +515,8 @@ TABLES: dict[str, Callable[[], str]] = {
         f"accuracy {data}": partial(accuracy, data)
         for data in ("mr", "sst2", "r8", "r52", "ohsumed", "trec6")
     },
+    "seeds": seeds,
+    "languages": languages,
     "fusions": partial(fusions, "mr"),
     "ancestors": ancestors,
     "learning curves": learning_curves,
