@@ -216,7 +216,7 @@ class LayerEmbeddings:
         matrix: Features = self.values[self.refs.index(ref)]
         return matrix
 
-    def take(self, positions: Iterable[int]) -> "LayerEmbeddings":
+    def take(self, positions: Iterable[int] | np.ndarray) -> "LayerEmbeddings":
         """Return the same layers for some of the texts, in the order given.
 
         Raises

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from layerfuse.backbone import Backbone
 from layerfuse.core.arrays import Digests, Features
 from layerfuse.core.errors import StoreError
@@ -57,7 +59,7 @@ class StoredEmbeddings:
         texts, digests = self.texts[start:stop], self.digests[start:stop]
         return dataclasses.replace(self, texts=texts, digests=digests)
 
-    def take(self, positions: Iterable[int]) -> "StoredEmbeddings":
+    def take(self, positions: Iterable[int] | np.ndarray) -> "StoredEmbeddings":
         """Return the texts at these positions, in this order.
 
         Raises
