@@ -240,14 +240,10 @@ def endless() -> str:
 
 def accuracy(data: str) -> str:
     """Accuracy on one data set: the rows of the last run, recognised by their common start time."""
-    lines = [
-        line
-        for line in _lines("accuracy", ("data", "row", "started"), "accuracy.jsonl")
-        if line["data"] == data
-    ]
+    lines = _last_run(data)
     rows = [
         [
-            line["row"].replace("without words", "without TF-IDF"),  # as earlier lines call it
+            line["row"],
             f"{line['accuracy']:.1f}",
             f"{line['low']:.1f} to {line['high']:.1f}",
             ""
@@ -255,10 +251,20 @@ def accuracy(data: str) -> str:
             else "{gain_over_row:+.1f} ({gain_low:+.1f} to {gain_high:+.1f})".format(**line),
         ]
         for line in lines
-        if line["started"] == lines[-1]["started"] and _is_telling(line)
+        if _is_telling(line)
     ]
     headers = ["", "accuracy", "95 % interval", "gain of the last row over it, points"]
     return _table(headers, rows)
+
+
+def _last_run(data: str, n_seeds: int = 0) -> list[Line]:
+    """Return the rows of the last run on a data set under this many seeds or more."""
+    lines = [
+        line | {"row": line["row"].replace("without words", "without TF-IDF")}  # in earlier lines
+        for line in _lines("accuracy", ("data", "row", "started"), "accuracy.jsonl")
+        if line["data"] == data and len(line.get("seed_accuracies", ())) >= n_seeds
+    ]
+    return [line for line in lines if line["started"] == lines[-1]["started"]]
 
 
 def _is_telling(line: Line) -> bool:
@@ -273,16 +279,7 @@ def seeds() -> str:
     """Accuracy over several seeds: mean, lowest and highest, and the gain over the best layer."""
     rows = []
     for data in ("mr", "trec6", "sentiment_english", "sentiment_french", "sentiment_german"):
-        lines = [
-            line
-            for line in _lines("accuracy", ("data", "row", "started"), "accuracy.jsonl")
-            if line["data"] == data and len(line.get("seed_accuracies", ())) > 1
-        ]
-        by_row = {
-            line["row"].replace("without words", "without TF-IDF"): line["seed_accuracies"]
-            for line in lines
-            if line["started"] == lines[-1]["started"]
-        }
+        by_row = {line["row"]: line["seed_accuracies"] for line in _last_run(data, n_seeds=2)}
         best, fused = by_row["best layer of all"], by_row["layerfuse"]
         gains = [after - before for before, after in zip(best, fused, strict=True)]
         shown = [best, by_row["mean of all layers"], by_row["layerfuse without TF-IDF"], fused]
@@ -307,13 +304,7 @@ def languages() -> str:
     """Accuracy on the same task in several languages, a language a row."""
     rows = []
     for language in ("english", "french", "german"):
-        lines = [
-            line
-            for line in _lines("accuracy", ("data", "row", "started"), "accuracy.jsonl")
-            if line["data"] == f"sentiment_{language}"
-        ]
-        run = [line for line in lines if line["started"] == lines[-1]["started"]]
-        by_row = {line["row"]: line for line in run}
+        by_row = {line["row"]: line for line in _last_run(f"sentiment_{language}")}
         last = max(
             (line for line in by_row.values() if line["kind"] == "last layer"),
             key=lambda line: line["accuracy"],

@@ -262,7 +262,7 @@ class Backbone:
         texts, progress
             As in ``embed``.
         refs : tuple of LayerRef
-            Rows of the result, in order.
+            Rows of the result, in order; its values have shape (row, text, hidden).
         """
         texts = as_list(texts, "texts")
         values = np.empty((len(refs), len(texts), self.spec.hidden_size), dtype=np.float32)
