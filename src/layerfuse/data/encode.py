@@ -42,34 +42,16 @@ def start_encoder(extension: str, file: IO[bytes], schema: pa.Schema) -> Encoder
 
 class _Parquet:
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
-        # A column of which the first batch has only nulls has no type yet; assume strings.
-        nulls = [pa.types.is_null(f.type) for f in schema]
-        fields = [
-            f.with_type(pa.string()) if null else f for f, null in zip(schema, nulls, strict=True)
-        ]
         # A column kept as JSON text is written as plain strings.
-        self._schema = pa.schema(
-            [f if why_untyped(f) is None else f.remove_metadata() for f in fields],
-            # pandas keeps its types in the metadata, and cannot read the file if they differ.
-            None if any(nulls) else schema.metadata,
-        )
+        fields = [f if why_untyped(f) is None else f.remove_metadata() for f in schema]
         try:
-            self._writer = pq.ParquetWriter(file, self._schema)
+            self._writer = pq.ParquetWriter(file, pa.schema(fields, schema.metadata))
         except pa.ArrowException as err:
             raise DataError(
                 f"A .parquet file cannot hold the columns ({err}). Write .jsonl instead."
             ) from err
 
     def write(self, batch: pa.RecordBatch) -> None:
-        batch = _aligned(batch, self._schema)
-        try:
-            for field, target in zip(batch.schema, self._schema, strict=True):
-                if not _keeps_values(field.type, target.type):
-                    raise pa.ArrowTypeError(f"{target.name!r}: {field.type}, not {target.type}")
-            batch = batch.cast(self._schema)
-        except pa.ArrowException as err:
-            msg = f"A later batch has other types than the first ({err}). Write .jsonl instead."
-            raise DataError(msg) from err
         self._writer.write_batch(batch)
 
     def close(self) -> None:
@@ -82,15 +64,12 @@ class _Delimited:
             if pa.types.is_nested(field.type) or _is_bytes(field.type):
                 msg = f"Column {field.name!r} holds {field.type}. Write .parquet instead."
                 raise DataError(msg)
-        self._schema = schema
         # With this line terminator the csv module quotes fields that have either character.
         self._rows = csv.writer(_Lines(file), delimiter=delimiter, lineterminator="\r\n")
         self._rows.writerow(schema.names)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        columns = [
-            column.to_pylist() for column in _readable(_aligned(batch, self._schema)).columns
-        ]
+        columns = [column.to_pylist() for column in _readable(batch).columns]
         self._rows.writerows(zip(*columns, strict=True))
 
     def close(self) -> None:
@@ -172,40 +151,8 @@ def _is_bytes(kind: pa.DataType) -> bool:
     )
 
 
-def _keeps_values(source: pa.DataType, target: pa.DataType) -> bool:
-    """Return whether a cast keeps every value or fails: Arrow's also parses text as numbers."""
-    if source == target or pa.types.is_null(source):
-        return True
-    if pa.types.is_integer(source):
-        return bool(pa.types.is_integer(target) or pa.types.is_floating(target))
-    if not pa.types.is_nested(source) or (source.id, source.num_fields) != (
-        target.id,
-        target.num_fields,
-    ):
-        return False
-    parts = [(source.field(i), target.field(i)) for i in range(source.num_fields)]
-    return all(a.name == b.name and _keeps_values(a.type, b.type) for a, b in parts)
-
-
 def _plain(value: object) -> str:
     if isinstance(value, bytes):
         msg = "A column holds bytes, which JSON cannot represent. Write .parquet instead."
         raise DataError(msg)
     return str(value)  # dates, times, decimals
-
-
-def _aligned(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return the batch with the columns of the first batch, in its order; missing ones are null."""
-    new = [name for name in batch.schema.names if name not in schema.names]
-    if new:
-        msg = f"Column {new[0]!r} is not in the first rows. Write .jsonl instead."
-        raise DataError(msg)
-    if batch.schema.names == schema.names:
-        return batch
-    columns = [
-        batch.column(field.name)
-        if field.name in batch.schema.names
-        else pa.nulls(batch.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=schema.names)

@@ -21,7 +21,7 @@ class TableWriter:
     Rows go to a temporary file in the same folder, which replaces ``path`` when the block ends. If
     the block raises or writes nothing, the temporary file is removed and an existing file stays. A
     new file gets the permissions of the one it replaces; of a link, the target is replaced. The
-    first batch fixes the columns. In ``.jsonl``, NaN and infinity become null.
+    first batch fixes the columns and their types. In ``.jsonl``, NaN and infinity become null.
 
     Parameters
     ----------
@@ -42,6 +42,7 @@ class TableWriter:
         self._target = Path(os.path.realpath(self.path))
         self._part = self._target.with_name(f".{self._target.name}.{secrets.token_hex(4)}.part")
         self._encoder: Encoder | None = None
+        self._schema: pa.Schema | None = None
 
     def __enter__(self) -> "TableWriter":
         """Create the temporary file, which fails at once if the folder is not writable."""
@@ -57,9 +58,17 @@ class TableWriter:
         Raises
         ------
         DataError
-            If the columns do not match the first batch, the format cannot represent a type, or
+            If columns or types differ from the first batch, the format cannot represent a type, or
             writing fails.
         """
+        if self._schema is None:
+            self._schema = batch.schema
+        if not batch.schema.equals(self._schema):
+            first, later = (
+                ", ".join(f"{field.name!r} ({field.type})" for field in schema)
+                for schema in (self._schema, batch.schema)
+            )
+            raise DataError(f"{self.path}: expected batches with the columns {first}, got {later}.")
         with self._disk_errors():
             if self._encoder is None:
                 self._encoder = start_encoder(self._extension, self._file, batch.schema)
