@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest
 
 from layerfuse.core.arrays import ClassIndices, Targets
 from layerfuse.core.errors import ShapeError
@@ -53,13 +53,8 @@ def wilson_interval(n_right: int, n_texts: int, confidence: float = 0.95) -> Int
         raise ShapeError(
             f"Expected 0 <= n_right <= n_texts and n_texts >= 1, got {n_right}, {n_texts}."
         )
-    z = float(norm.ppf(0.5 + confidence / 2))
-    share = n_right / n_texts
-    scale = 1 + z * z / n_texts
-    centre = (share + z * z / (2 * n_texts)) / scale
-    half = z / scale * float(np.sqrt(share * (1 - share) / n_texts + z * z / (4 * n_texts**2)))
-    # With 0 or all correct, rounding could put an end outside 0 .. 1 or exclude the share itself.
-    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+    ends = binomtest(n_right, n_texts).proportion_ci(confidence, method="wilson")
+    return Interval(n_right / n_texts, float(ends.low), float(ends.high))
 
 
 def paired_gain(
