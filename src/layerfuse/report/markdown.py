@@ -1,6 +1,6 @@
 """``report_markdown``: a report as GitHub-flavoured Markdown."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from layerfuse.core.escape import literal, shortened
 from layerfuse.core.tables import is_numeric
@@ -33,11 +33,11 @@ def report_markdown(report: Report) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _tables(report: Report) -> Iterator[Table]:
-    yield quality_table(report)
-    yield predictions.step_table(report)
-    yield layers.selection_table(report)
-    rows = (
+def _tables(report: Report) -> list[Table]:
+    tables = (
+        quality_table(report),
+        predictions.step_table(report),
+        layers.selection_table(report),
         predictions.gain_table(report),
         layers.layer_table(report),
         layers.agreement_table(report),
@@ -52,14 +52,12 @@ def _tables(report: Report) -> Iterator[Table]:
         predictions.reliability_table(report),
         predictions.curve_table(report),
         _mistakes(report),
+        predictions.seed_table(report),
+        costs.prediction_table(report),
+        costs.fit_table(report),
+        costs.data_table(report),
     )
-    yield from (table for table in rows if table.rows)
-    if len(report.seeds.seeds) > 1:
-        yield predictions.seed_table(report)
-    predicting = costs.prediction_table(report)
-    yield from [predicting] if predicting else []
-    yield costs.fit_table(report)
-    yield costs.data_table(report)
+    return [table for table in tables if table.rows]
 
 
 def _mistakes(report: Report) -> Table:

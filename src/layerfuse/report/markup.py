@@ -18,8 +18,8 @@ def paragraph(text: str, kind: str) -> str:
 
 
 def table(content: Table) -> str:
-    """Return a table below its note."""
-    return paragraph(content.note, "note") + _frame(content)
+    """Return a table below its note; "" without rows."""
+    return paragraph(content.note, "note") + _frame(content) if content.rows else ""
 
 
 def _frame(content: Table) -> str:

@@ -1,10 +1,11 @@
-"""Sections of the report page: one function each, which returns "" if it has nothing to show."""
+"""Sections of the report page; each is a function that returns "" if it has nothing to show."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from layerfuse.core.escape import shortened
 from layerfuse.report.contents import costs, layers, predictions
+from layerfuse.report.contents.table import Table
 from layerfuse.report.document import Report
 from layerfuse.report.facts import Mistake
 from layerfuse.report.markup import figure, folded, paragraph, table, words
@@ -12,44 +13,28 @@ from layerfuse.report.plots import of_layers, of_predictions
 
 _TEXT, _NEIGHBOUR = 300, 150  # most characters shown of a test text and of a training text
 
+Section = Callable[[Report], str]
+
+
+def _tables(*contents: Callable[[Report], Table]) -> Section:
+    """Return the section of some tables; one without rows is left out."""
+    return lambda report: "".join(table(content(report)) for content in contents)
+
+
+def _figure(content: Callable[[Report], Table], *plots: Section) -> Section:
+    """Return the section of a table with its plots; nothing if the table has no rows."""
+
+    def body(report: Report) -> str:
+        numbers = content(report)
+        return figure("".join(plot(report) for plot in plots), numbers) if numbers.rows else ""
+
+    return body
+
 
 def _steps(report: Report) -> str:
     if not report.baselines:
         return ""
     return figure(of_predictions.waterfall(report), predictions.step_table(report))
-
-
-def _gains(report: Report) -> str:
-    if all(quality.gain is None for quality in report.baselines):
-        return ""
-    return figure(of_predictions.gain_plot(report), predictions.gain_table(report))
-
-
-def _selection(report: Report) -> str:
-    return table(layers.selection_table(report))
-
-
-def _layers(report: Report) -> str:
-    if not report.layers:
-        return ""
-    plots = of_layers.layer_plot(report) + of_layers.depth_map(report)
-    return figure(plots, layers.layer_table(report))
-
-
-def _agreement(report: Report) -> str:
-    if not report.agreement:
-        return ""
-    return figure(of_layers.agreement_map(report), layers.agreement_table(report))
-
-
-def _gates(report: Report) -> str:
-    return figure(of_layers.gate_plot(report), layers.gate_table(report)) if report.gates else ""
-
-
-def _pairs(report: Report) -> str:
-    if not report.pairs:
-        return ""
-    return figure(of_layers.pair_plot(report), layers.pair_table(report))
 
 
 def _choices(report: Report) -> str:
@@ -68,27 +53,12 @@ def _choices(report: Report) -> str:
     return paragraph(note, "note") + figure(by_time + by_weight, choices)
 
 
-def _marginals(report: Report) -> str:
-    if not report.overhead.marginals:
-        return ""
-    return figure(of_predictions.marginal_plot(report), costs.marginal_table(report))
-
-
 def _layer_marginals(report: Report) -> str:
     if not report.overhead.layer_marginals:
         return ""
     content = costs.layer_marginal_table(report)
     numbers = table(replace(content, note=""))  # the note stays visible when they are folded
     return paragraph(content.note, "note") + folded("Layer by layer", numbers)
-
-
-def _costs(report: Report) -> str:
-    predicting = costs.prediction_table(report)
-    return (table(predicting) if predicting else "") + table(costs.fit_table(report))
-
-
-def _classes(report: Report) -> str:
-    return table(predictions.class_table(report)) if report.classes else ""
 
 
 def _confusion(report: Report) -> str:
@@ -103,16 +73,6 @@ def _probabilities(report: Report) -> str:
     return figure(
         of_predictions.reliability_plot(report), predictions.reliability_table(report)
     ) + table(predictions.calibration_table(report))
-
-
-def _curve(report: Report) -> str:
-    if not report.curve:
-        return ""
-    return figure(of_predictions.learning_curve(report), predictions.curve_table(report))
-
-
-def _seeds(report: Report) -> str:
-    return table(predictions.seed_table(report)) if len(report.seeds.seeds) > 1 else ""
 
 
 def _mistakes(report: Report) -> str:
@@ -138,28 +98,40 @@ def _mistake(mistake: Mistake) -> str:
     )
 
 
-def _about(report: Report) -> str:
-    return table(costs.data_table(report))
-
-
-SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
+SECTIONS: tuple[tuple[str, str, Section], ...] = (
     ("steps", "What each step adds", _steps),
-    ("gains", "Gain over every baseline", _gains),
-    ("selection", "What the classifier is made of", _selection),
-    ("layers", "Layers", _layers),
-    ("agreement", "Agreement between criteria", _agreement),
-    ("gates", "Weights of the sources", _gates),
-    ("pairs", "How backbones complement each other", _pairs),
+    (
+        "gains",
+        "Gain over every baseline",
+        _figure(predictions.gain_table, of_predictions.gain_plot),
+    ),
+    ("selection", "What the classifier is made of", _tables(layers.selection_table)),
+    ("layers", "Layers", _figure(layers.layer_table, of_layers.layer_plot, of_layers.depth_map)),
+    (
+        "agreement",
+        "Agreement between criteria",
+        _figure(layers.agreement_table, of_layers.agreement_map),
+    ),
+    ("gates", "Weights of the sources", _figure(layers.gate_table, of_layers.gate_plot)),
+    (
+        "pairs",
+        "How backbones complement each other",
+        _figure(layers.pair_table, of_layers.pair_plot),
+    ),
     ("choices", "Accuracy for its cost", _choices),
-    ("marginals", "What each backbone adds", _marginals),
+    (
+        "marginals",
+        "What each backbone adds",
+        _figure(costs.marginal_table, of_predictions.marginal_plot),
+    ),
     ("layer-marginals", "What each layer adds", _layer_marginals),
-    ("costs", "Costs", _costs),
-    ("classes", "Classes", _classes),
+    ("costs", "Costs", _tables(costs.prediction_table, costs.fit_table)),
+    ("classes", "Classes", _tables(predictions.class_table)),
     ("confusion", "Confusion", _confusion),
     ("probabilities", "Probabilities", _probabilities),
-    ("curve", "Learning curve", _curve),
-    ("seeds", "Other seeds", _seeds),
+    ("curve", "Learning curve", _figure(predictions.curve_table, of_predictions.learning_curve)),
+    ("seeds", "Other seeds", _tables(predictions.seed_table)),
     ("mistakes", "Mistakes", _mistakes),
-    ("about", "Data and versions", _about),
+    ("about", "Data and versions", _tables(costs.data_table)),
 )
 """Key, title and body of every section, in the order of the page."""

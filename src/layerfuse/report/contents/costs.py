@@ -10,15 +10,13 @@ from layerfuse.report.document import Report
 from layerfuse.report.trade import knee, pareto_front
 
 
-def prediction_table(report: Report) -> Table | None:
-    """Return the costs of prediction; None if they were not measured."""
+def prediction_table(report: Report) -> Table:
+    """Return the costs of prediction; without rows if they were not measured."""
     costs = report.overhead.prediction
-    if costs is None:
-        return None
-    return Table(
-        "Costs of predicting",
-        ("cost", "measured"),
-        (
+    rows = (
+        ()
+        if costs is None
+        else (
             ("one text alone, median", f"{costs.latency_p50_ms:.1f} ms"),
             ("one text alone, 95th percentile", f"{costs.latency_p95_ms:.1f} ms"),
             ("many at once", f"{costs.texts_per_second:,.1f} texts a second"),
@@ -29,8 +27,9 @@ def prediction_table(report: Report) -> Table | None:
             ("weights of the backbones as cut", mebibytes(costs.weight_bytes)),
             ("peak memory of the process", mebibytes(costs.peak_memory_bytes)),
             ("memory on top of everything loaded", mebibytes(costs.extra_memory_bytes)),
-        ),
+        )
     )
+    return Table("Costs of predicting", ("cost", "measured"), rows)
 
 
 def fit_table(report: Report) -> Table:

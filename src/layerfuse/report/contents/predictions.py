@@ -203,7 +203,7 @@ def curve_table(report: Report) -> Table:
 
 
 def seed_table(report: Report) -> Table:
-    """Return how result and baselines vary with the seed, on the same test texts."""
+    """Return how result and baselines vary with the seed; without rows if there is only one."""
     seeds = report.seeds
     result = np.array(seeds.accuracy)
     rows = [("layerfuse", result), *((r.name, np.array(r.accuracy)) for r in seeds.baselines)]
@@ -219,6 +219,7 @@ def seed_table(report: Report) -> Table:
                 "" if accuracy is result else _points(result - accuracy),
             )
             for name, accuracy in rows
+            if len(seeds.seeds) > 1
         ),
     )
 
