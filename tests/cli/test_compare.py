@@ -105,7 +105,7 @@ def test_a_folder_given_as_test_data_is_read_at_its_test_split(run, arguments, f
         (["--fusion", "blend"], "blend"),
         (["--criterion", "loo_ridge", "--criterion", "blend"], "blend"),
         (["--out", "{test}"], "is a file"),
-        (["--group-column", "writer"], "has no column 'writer' (--group-column)"),
+        (["--group-column", "writer"], "--group-column='writer', but"),
         (["--test", "movie-reviews"], "movie-reviews has no test split"),
         (["--test-share", "0.01"], "cannot be split with 1% held out"),
     ],

@@ -177,8 +177,8 @@ def test_columns_are_named_by_options_and_not_by_arguments_of_python(refused, fi
     fit[1] = data("unusual.csv", label=None, mood=["calm", "loud"] * 24)
     guessed = refused(*fit)
 
-    assert "has no column 'txt' (--text-column)." in named
-    assert "Name it with --label-column." in guessed
+    assert "--text-column='txt', but" in named
+    assert "Name it with --label-column=NAME." in guessed
     assert not re.search("(text|label)_column", named + guessed)
 
 

@@ -73,7 +73,7 @@ def test_labels_are_indexed_in_order_as_they_came() -> None:
 
 def test_a_label_as_long_as_a_text_is_refused() -> None:
     assert index_labels(["a" * 500, "b"])[1].tolist() == [0, 1]
-    with pytest.raises(LabelError, match=r"data row 2 has 2000000 char.*--label-column"):
+    with pytest.raises(LabelError, match=r"data row 2 has 2000000 char.*label_column="):
         index_labels(["a", "word " * 400_000, *["a"] * 3000])
 
 

@@ -293,14 +293,14 @@ def test_columns_of_test_texts_are_those_of_the_training_texts(config_file, told
     next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
     assert told == ["one"]
     train.write_text(lines)
-    with pytest.raises(DataError, match=r"Name it with text_column= in \[data\.one\]\."):
+    with pytest.raises(DataError, match=r"^Data set 'one': .*Name it with text_column=NAME\.$"):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
 
 
 def test_an_unknown_column_is_named_by_its_key_in_the_configuration(config_file, tmp_path):
     text = config_file.read_text().replace("[data.one]", '[data.one]\ntext_column = "txt"')
     config_file.write_text(text)
-    with pytest.raises(DataError, match=r"no column 'txt' \(text_column in \[data\.one\]\)"):
+    with pytest.raises(DataError, match=r"^Data set 'one': text_column='txt', but .* has no such"):
         next(run_study(StudyConfig.load(config_file), tmp_path / "o", base=tmp_path, **QUIET))
 
 

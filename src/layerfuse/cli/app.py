@@ -40,8 +40,7 @@ _INTERRUPTED = 130
 _BROKEN_PIPE = 1
 _KILLED = 128  # plus the number of the signal
 
-# How messages of the library name an argument for a column, with and without the option beside it.
-_ARGUMENT = re.compile(r"(text|label)_column= \(--\1-column\)|(?<=\()(text|label)_column(?=\))")
+_ARGUMENT = re.compile(r"\b(text|label|group)_column=")  # in messages of the library
 
 
 def main() -> None:
@@ -92,7 +91,7 @@ def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def _report_mistake(message: str) -> int:
-    in_options = _ARGUMENT.sub(lambda found: f"--{found[1] or found[2]}-column", message)
+    in_options = _ARGUMENT.sub(r"--\1-column=", message)
     sys.stderr.write(f"layerfuse: error: {' '.join(in_options.split())}\n")
     return _USER_MISTAKE
 

@@ -215,7 +215,7 @@ def _groups(train: str, group_column: str, *, offline: bool) -> list[object]:
     from layerfuse.data.sources import open_source
 
     table = open_source(train, offline=offline)
-    check_column(table.first, table.name, group_column, "--group-column")
+    check_column(table.first, table.name, group_column, "group_column")
     groups = [group for batch in table.batches for group in batch.column(group_column).to_pylist()]
     if not table.typed:  # in a delimited file NaN is a missing value, as for labels
         groups = [None if group in {"nan", "NaN"} else group for group in groups]

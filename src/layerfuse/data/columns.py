@@ -61,9 +61,7 @@ def find_text_column(
             raise DataError(msg)
         _check_typed(batch, source, named)
         return named
-    check_several(
-        batch.schema.names, source, ", or name the column with text_column= (--text-column)"
-    )
+    check_several(batch.schema.names, source, ", or name the column with text_column=NAME")
     strings: list[str] = [
         field.name for field in batch.schema if _is_text(field.type) and field.name != label_column
     ]
@@ -129,8 +127,9 @@ def check_column(batch: pa.RecordBatch, source: str, column: str, option: str) -
         return
     near = difflib.get_close_matches(column, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    msg = f"{source} has no column {column!r} ({option}). Columns: {_names(names)}.{hint}"
-    raise DataError(msg)
+    raise DataError(
+        f"{option}={column!r}, but {source} has no such column. Columns: {_names(names)}.{hint}"
+    )
 
 
 def check_as_trained(
@@ -226,6 +225,6 @@ def _undecided(batch: pa.RecordBatch, source: str, what: str, why: str) -> DataE
     columns = ", ".join(f"{field.name!r} ({field.type})" for field in batch.schema)
     msg = (
         f"{source}: cannot tell which column holds the {what}s; {why}. Columns: {columns}. "
-        f"Name it with {what}_column= (--{what}-column)."
+        f"Name it with {what}_column=NAME."
     )
     return DataError(msg)

@@ -163,7 +163,7 @@ def label_array(labels: Sequence[Label], source: str = "labels") -> np.ndarray:
             msg = (
                 f"{source}: the label in data row {row} has {len(label)} characters, expected at "
                 f"most {_MAX_CHARS}. It begins with {label[:20]!r}: is this the column of the "
-                "labels? Name it with label_column= (--label-column)."
+                "labels? Name it with label_column=NAME."
             )
             raise LabelError(msg)
     array = np.array(labels)

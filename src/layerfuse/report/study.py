@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -169,12 +168,8 @@ def _load(name: str, data: StudyData, base: str | PathLike[str], *, offline: boo
         test = load_test_texts(test_source, train, offline=offline)
         train, test = train.with_label_type_of(test), test.with_label_type_of(train)
         return Split.of(train.texts, train.labels, test.texts, test.labels)
-    except (DataError, LabelError) as err:  # its message names arguments and options of a command
-        message = re.sub(r"\(--(text|label)-column\)", lambda _: f"in [data.{name}]", str(err))
-        message = re.sub(
-            r"\((text|label)_column\)", lambda key: f"({key[1]}_column in [data.{name}])", message
-        )
-        raise type(err)(f"Data set {name!r}: {message}") from err
+    except (DataError, LabelError) as err:
+        raise type(err)(f"Data set {name!r}: {err}") from err
 
 
 def _sources(data: StudyData, base: str | PathLike[str]) -> list[tuple[str, str | None]]:
