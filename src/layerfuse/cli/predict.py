@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from layerfuse.cli.options import (
-    DeviceOption,
-    NoProgressOption,
-    OfflineOption,
-    quiet_transformers,
-    say,
-)
+from layerfuse.cli import options
+from layerfuse.cli.options import quiet_transformers, say
 from layerfuse.cli.warned import truncation_warned_once
 
 if TYPE_CHECKING:
@@ -39,9 +34,9 @@ def predict(
         str | None,
         typer.Option(help="Column of the texts. Default: that of fit, or guessed."),
     ] = None,
-    device: DeviceOption = None,
-    offline: OfflineOption = False,
-    no_progress: NoProgressOption = False,
+    device: options.Device = None,
+    offline: options.Offline = False,
+    no_progress: options.NoProgress = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a text.")] = False,
 ) -> None:
     """Predict the label of every text, in order, with its probability.

@@ -7,23 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from layerfuse.cli import options
 from layerfuse.cli.options import (
-    BackboneOption,
-    DataArgument,
-    DeviceOption,
-    DtypeOption,
-    JsonOption,
-    LabelColumnOption,
-    MaxMegabytesOption,
-    MaxMillisecondsOption,
-    MaxTokensOption,
-    NoCacheOption,
-    NoProgressOption,
-    OfflineOption,
-    PoolingOption,
-    PromptOption,
-    SeedOption,
-    TextColumnOption,
     emit,
     filled,
     prompt_of,
@@ -41,8 +26,8 @@ if TYPE_CHECKING:
 
 
 def score(
-    data: DataArgument,
-    backbone: BackboneOption,
+    data: options.Data,
+    backbone: options.Backbone,
     criterion: Annotated[
         list[str] | None,
         typer.Option(help="Repeatable. Default: loo_ridge. docs/criteria.md compares them."),
@@ -54,12 +39,9 @@ def score(
             "mrmr, group_lasso or budget."
         ),
     ] = "best",
-    k: Annotated[
-        int | None,
-        typer.Option("-k", min=1, help="Number of layers. Default: the selector decides."),
-    ] = None,
-    max_ms: MaxMillisecondsOption = None,
-    max_mb: MaxMegabytesOption = None,
+    k: options.NumberOfLayers = None,
+    max_ms: options.MaxMilliseconds = None,
+    max_mb: options.MaxMegabytes = None,
     resamples: Annotated[
         int | None,
         typer.Option(
@@ -69,18 +51,18 @@ def score(
     plot: Annotated[
         Path | None, typer.Option(help="SVG file to plot scores against depth in.")
     ] = None,
-    text_column: TextColumnOption = None,
-    label_column: LabelColumnOption = None,
-    prompt: PromptOption = None,
-    pooling: PoolingOption = None,
-    max_tokens: MaxTokensOption = None,
-    seed: SeedOption = 0,
-    dtype: DtypeOption = "float32",
-    device: DeviceOption = None,
-    offline: OfflineOption = False,
-    no_cache: NoCacheOption = False,
-    no_progress: NoProgressOption = False,
-    json: JsonOption = False,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    prompt: options.Prompt = None,
+    pooling: options.Pooling = None,
+    max_tokens: options.MaxTokens = None,
+    seed: options.Seed = 0,
+    dtype: options.Dtype = "float32",
+    device: options.Device = None,
+    offline: options.Offline = False,
+    no_cache: options.NoCache = False,
+    no_progress: options.NoProgress = False,
+    json: options.Json = False,
 ) -> None:
     """Score every layer, choose some, and measure how stable the choice is."""
     from layerfuse.classifier import FusionClassifier, choose_layers, gather_signals

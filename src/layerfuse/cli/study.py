@@ -5,23 +5,17 @@ from typing import Annotated
 
 import typer
 
-from layerfuse.cli.options import (
-    DeviceOption,
-    NoCacheOption,
-    NoProgressOption,
-    OfflineOption,
-    quiet_transformers,
-    say,
-)
+from layerfuse.cli import options
+from layerfuse.cli.options import quiet_transformers, say
 
 
 def study(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; see examples/.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for reports and tables.")],
-    device: DeviceOption = None,
-    offline: OfflineOption = False,
-    no_cache: NoCacheOption = False,
-    no_progress: NoProgressOption = False,
+    device: options.Device = None,
+    offline: options.Offline = False,
+    no_cache: options.NoCache = False,
+    no_progress: options.NoProgress = False,
 ) -> None:
     """Run compare on several data sets, backbones and seeds; resumes if stopped."""
     from layerfuse.extract import DEFAULT_CACHE
