@@ -3,8 +3,8 @@
 from layerfuse.report.comparison import compare
 from layerfuse.report.document import Report, report_schema
 from layerfuse.report.metrics import Interval, paired_gain, wilson_interval
+from layerfuse.report.plots.score_plot import score_plot
 from layerfuse.report.save import check_report_folder, save_report
-from layerfuse.report.score_plot import score_plot
 from layerfuse.report.tables import score_table, trial_table
 
 __all__ = [

@@ -11,7 +11,7 @@ from layerfuse.report.document import Report
 from layerfuse.report.drawing import COLOURS
 from layerfuse.report.facts import LayerLine
 from layerfuse.report.plots import heatmap, rows
-from layerfuse.report.score_plot import score_plot
+from layerfuse.report.plots.score_plot import score_plot
 
 
 def layer_plot(report: Report) -> str:

@@ -24,6 +24,7 @@ from layerfuse.report.drawing import (
 )
 
 _TOP, _FOOT = 34.0, 42.0
+_RING = 2.5  # by which a ringed point is larger
 _CHARACTER = 7.0  # width of a character in a label
 # Offsets of a label from its point; first those that a rising line does not cross.
 _BESIDE = ((-6, -5, "end"), (6, 13, "start"), (6, -5, "start"), (-6, 13, "end"))
@@ -143,35 +144,33 @@ def points_plot(
     y = Axis(y_scale.low, y_scale.high, bottom, _TOP)
     parts = [write(y_scale.title, 8.0, 18.0, "bold")]
     parts += grid(x_scale.ticks, y_scale.ticks, x, y, x_scale.title)
-    for one in series:
-        parts += _lines(one, x, y)
-    for one in series:
-        parts += _marks(one, x, y)
+    parts += series_in(series, x, y)
     parts += _labels([point for one in reversed(series) for point in one.points], x, y)
     top = bottom + _FOOT
     parts += legend([(one.name, _sample(one)) for one in series], top)
     return frame(label, top + LINE * len(series) + 4, parts)
 
 
-def _lines(series: Series, x: Axis, y: Axis) -> Iterator[str]:
-    if series.band:
-        lower, upper = (
-            [(x(p.x), y(ends[side])) for p, ends in zip(series.points, series.band, strict=True)]
-            for side in (0, 1)
-        )
-        yield f'<path d="{band(lower, upper)}" fill="{series.colour}" fill-opacity=".18"/>'
-    if series.is_joined and series.points:
-        yield stroke(curve((x(p.x), y(p.y)) for p in series.points), series.colour, series.dash)
-
-
-def _marks(series: Series, x: Axis, y: Axis) -> Iterator[str]:
-    for point in series.points:
-        ring = ' class="chosen" stroke="currentColor" stroke-width="1.8"' * point.is_ringed
-        size = 5.5 if point.is_ringed else point.radius
-        yield (
-            f'<circle cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="{size:.3g}" '
-            f'fill="{series.colour}"{ring}><title>{escaped(point.words)}</title></circle>'
-        )
+def series_in(series: Sequence[Series], x: Axis, y: Axis) -> Iterator[str]:
+    """Draw series in a panel: first all bands, so that none covers a line, and last all points."""
+    for one in series:
+        if one.band:
+            lower, upper = (
+                [(x(p.x), y(ends[side])) for p, ends in zip(one.points, one.band, strict=True)]
+                for side in (0, 1)
+            )
+            yield f'<path d="{band(lower, upper)}" fill="{one.colour}" fill-opacity=".15"/>'
+    for one in series:
+        if one.is_joined and one.points:
+            yield stroke(curve((x(p.x), y(p.y)) for p in one.points), one.colour, one.dash)
+    for one in series:
+        for point in one.points:
+            ring = ' class="chosen" stroke="currentColor" stroke-width="1.6"' * point.is_ringed
+            size = point.radius + _RING * point.is_ringed
+            yield (
+                f'<circle cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="{size:.3g}" '
+                f'fill="{one.colour}"{ring}><title>{escaped(point.words)}</title></circle>'
+            )
 
 
 def _labels(points: Sequence[Point], x: Axis, y: Axis) -> Iterator[str]:

@@ -1,11 +1,11 @@
 """``score_plot``: the score of each layer, as SVG written by hand, without a plotting library."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from layerfuse.core.choice import LayerChoice
 from layerfuse.core.errors import ShapeError
-from layerfuse.core.escape import elide, escaped
+from layerfuse.core.escape import elide
 from layerfuse.core.layers import LayerRef
 from layerfuse.report.drawing import (
     CHARACTERS,
@@ -16,8 +16,6 @@ from layerfuse.report.drawing import (
     RIGHT,
     WIDTH,
     Axis,
-    band,
-    curve,
     enclose,
     frame,
     grid,
@@ -26,9 +24,13 @@ from layerfuse.report.drawing import (
     ticks,
     write,
 )
+from layerfuse.report.plots.points import Point, Series, series_in
 
 _PANEL, _HEAD, _FOOT = 170.0, 26.0, 40.0
+_RADIUS = 1.8  # of points, which are many
 _SHARES = tuple((share, f"{share:g}") for share in (0.0, 0.25, 0.5, 0.75, 1.0))
+
+_Line = tuple[str, str]  # backbone and pooling
 
 _STYLE = """
 svg { background: #fff; color: #1a1a1a; max-width: 720px }
@@ -39,26 +41,6 @@ text { font: 12px system-ui, sans-serif; fill: currentColor }
   .ground { fill: #15181c }
 }
 """
-
-
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """The line of one backbone under one pooling."""
-
-    backbone: str
-    pooling: str
-    colour: str
-    dash: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """One layer: its x coordinate, its score and the standard error of the score."""
-
-    ref: LayerRef
-    x: float
-    value: float
-    error: float
 
 
 def score_plot(
@@ -96,30 +78,34 @@ def score_plot(
     """
     if not choices:
         raise ShapeError("Expected at least one LayerChoice to draw, got none.")
-    series = _series(choices)
+    styles = _styles(choices)
     depths = _deepest(choices) | dict(depths or {})
     parts, top = [write(elide(title, 44), 12.0, 22.0, "bold", size=14)], 32.0
     for choice in choices:
-        parts += _panel(choice, series, depths, top)
+        parts += _panel(choice, styles, depths, top)
         top += _HEAD + _PANEL + _FOOT
     top += 6
-    parts += _legend(series, top, errors=any(choice.standard_errors for choice in choices))
-    height = top + (len(series) + 2) * LINE + 4
+    parts += _legend(
+        [*styles.values()], top, errors=any(choice.standard_errors for choice in choices)
+    )
+    height = top + (len(styles) + 2) * LINE + 4
     return frame(title, height, parts, _STYLE if alone else "")
 
 
-def _series(choices: Sequence[LayerChoice]) -> list[_Series]:
+def _styles(choices: Sequence[LayerChoice]) -> dict[_Line, Series]:
+    """Return the name, colour and dashes of every line, still without points."""
     lines = dict.fromkeys((r.backbone, r.pooling) for c in choices for r in c.scores.refs)
     backbones = list(dict.fromkeys(backbone for backbone, _ in lines))
-    series: list[_Series] = []
+    styles: dict[_Line, Series] = {}
     for i, (backbone, pooling) in enumerate(lines):
         colour = COLOURS[backbones.index(backbone) % len(COLOURS)]
-        used = {line.dash for line in series if line.colour == colour}
+        used = {style.dash for style in styles.values() if style.colour == colour}
         dashes = [DASHES[(i + j) % len(DASHES)] for j in range(len(DASHES))]
         # The eighth backbone has the colour of the first, so its dashes must differ.
         dash = next((dash for dash in dashes if dash not in used), dashes[0])
-        series.append(_Series(backbone, pooling, colour, dash))
-    return series
+        name = f"{elide(backbone, CHARACTERS - 4 - len(pooling))}, {pooling}"
+        styles[backbone, pooling] = Series(name, (), colour, dash)
+    return styles
 
 
 def _deepest(choices: Sequence[LayerChoice]) -> dict[str, int]:
@@ -131,64 +117,46 @@ def _deepest(choices: Sequence[LayerChoice]) -> dict[str, int]:
 
 
 def _panel(
-    choice: LayerChoice, series: Sequence[_Series], depths: Mapping[str, int], top: float
+    choice: LayerChoice, styles: Mapping[_Line, Series], depths: Mapping[str, int], top: float
 ) -> Iterator[str]:
-    scores = choice.scores
-    errors = choice.standard_errors or (0.0,) * len(scores.values)
-    pairs = list(zip(scores.values, errors, strict=True))
-    low, high = enclose(v + side * 1.96 * e for v, e in pairs for side in (-1, 1))
+    ends = _intervals(choice)
+    low, high = enclose(end for interval in ends.values() for end in interval)
     x = Axis(0.0, 1.0, LEFT + 6, WIDTH - RIGHT - 6)
     y = Axis(low, high, top + _HEAD + _PANEL, top + _HEAD)
-    yield write(f"{elide(scores.criterion, 30)} (higher is better)", LEFT, top + 16, "bold")
+    yield write(f"{elide(choice.scores.criterion, 30)} (higher is better)", LEFT, top + 16, "bold")
     depth = "relative depth (0: embeddings, 1: last block)"
     yield from grid(_SHARES, ticks(low, high), x, y, depth)
-    curves = []
-    for line in series:
-        refs = [r for r in scores.refs if (r.backbone, r.pooling) == (line.backbone, line.pooling)]
-        deepest = max(1, depths[line.backbone])
-        points = [
-            _Point(ref, x(ref.layer / deepest), *pairs[scores.refs.index(ref)])
-            for ref in sorted(refs)
-        ]
-        curves += [(line, points)] if points else []
-    for draw in (_band, _curve):  # all bands first, so that none covers a line
-        for line, points in curves:
-            yield from draw(line, points, y)
-    for line, points in curves:
-        yield from _marks(line, points, y, choice)
+    series = []
+    for (backbone, pooling), style in styles.items():
+        refs = sorted(r for r in ends if (r.backbone, r.pooling) == (backbone, pooling))
+        points = tuple(_point(ref, choice, max(1, depths[backbone])) for ref in refs)
+        spread = tuple(ends[ref] for ref in refs)
+        known = any(low < high for low, high in spread)
+        series.append(replace(style, points=points, band=spread if known else ()))
+    yield from series_in(series, x, y)
 
 
-def _band(line: _Series, points: Sequence[_Point], y: Axis) -> Iterator[str]:
-    if any(point.error for point in points):
-        lower, upper = (
-            [(p.x, y(p.value + side * 1.96 * p.error)) for p in points] for side in (-1, 1)
-        )
-        yield f'<path d="{band(lower, upper)}" fill="{line.colour}" fill-opacity=".15"/>'
+def _intervals(choice: LayerChoice) -> dict[LayerRef, tuple[float, float]]:
+    """Return the 95 % interval of every score; both ends are the score if there are no errors."""
+    scores = choice.scores
+    errors = choice.standard_errors or (0.0,) * len(scores.values)
+    rows = zip(scores.refs, scores.values, errors, strict=True)
+    return {ref: (value - 1.96 * error, value + 1.96 * error) for ref, value, error in rows}
 
 
-def _curve(line: _Series, points: Sequence[_Point], y: Axis) -> Iterator[str]:
-    yield stroke(curve((p.x, y(p.value)) for p in points), line.colour, line.dash)
+def _point(ref: LayerRef, choice: LayerChoice, n_blocks: int) -> Point:
+    stability, value = choice.stability, choice.scores[ref]
+    share = "" if stability is None else f", {stability[ref]:.0%} of resamples"
+    words = f"{ref}: {value:.4g}{share}"
+    is_chosen = ref in choice.selection.refs
+    return Point(ref.layer / n_blocks, value, words, is_ringed=is_chosen, radius=_RADIUS)
 
 
-def _marks(line: _Series, points: Sequence[_Point], y: Axis, choice: LayerChoice) -> Iterator[str]:
-    for point in points:
-        chosen = point.ref in choice.selection.refs
-        share = (
-            "" if choice.stability is None else f", {choice.stability[point.ref]:.0%} of resamples"
-        )
-        ring = ' class="chosen" stroke="currentColor" stroke-width="1.6"' if chosen else ""
-        yield (
-            f'<circle cx="{point.x:.1f}" cy="{y(point.value):.1f}" r="{4.5 if chosen else 1.8}" '
-            f'fill="{line.colour}"{ring}>'
-            f"<title>{escaped(str(point.ref))}: {point.value:.4g}{share}</title></circle>"
-        )
-
-
-def _legend(series: Sequence[_Series], top: float, *, errors: bool) -> Iterator[str]:
+def _legend(series: Sequence[Series], top: float, *, errors: bool) -> Iterator[str]:
     ring = '<circle cx="27" r="4.5" fill="none" stroke="currentColor" stroke-width="1.6"/>'
     yield from legend(
         [
-            *((_name(line), stroke("M12 0h30", line.colour, line.dash, 2.0)) for line in series),
+            *((one.name, stroke("M12 0h30", one.colour, one.dash, 2.0)) for one in series),
             ("chosen", ring),
         ],
         top,
@@ -198,7 +166,3 @@ def _legend(series: Sequence[_Series], top: float, *, errors: bool) -> Iterator[
         box = f'x="132" y="{top + 2:g}" width="30" height="12"'
         yield f'<rect {box} fill="currentColor" opacity=".15"/>'
         yield write("95 % interval over texts", 170.0, top + 12)
-
-
-def _name(line: _Series) -> str:
-    return f"{elide(line.backbone, CHARACTERS - 4 - len(line.pooling))}, {line.pooling}"
