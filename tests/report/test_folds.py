@@ -6,7 +6,7 @@ import pytest
 from layerfuse import FusionClassifier
 from layerfuse.core.errors import DataError, LabelError, ShapeError
 from layerfuse.report import compare
-from layerfuse.report.folds import fold_splits, joined, pooled_facts
+from layerfuse.report.folds import fold_splits, pooled_facts
 
 pytestmark = pytest.mark.unchecked  # whole fits, whose parts are checked by tests of their own
 
@@ -15,7 +15,7 @@ LABELS = ["a", "b", "c"] * 8
 
 
 def test_every_text_is_tested_once_and_not_in_the_training_texts_of_its_fold():
-    splits = fold_splits(TEXTS, LABELS, 4)
+    whole, splits = fold_splits(TEXTS, LABELS, 4)
     assert sorted(text for split in splits for text in split.test_texts) == sorted(TEXTS)
     label_of = dict(zip(TEXTS, LABELS, strict=True))
     for split in splits:
@@ -23,13 +23,12 @@ def test_every_text_is_tested_once_and_not_in_the_training_texts_of_its_fold():
         assert split.labels == [label_of[text] for text in split.texts]
         assert split.test_labels == [label_of[text] for text in split.test_texts]
         assert np.unique(split.test_labels, return_counts=True)[1].tolist() == [2, 2, 2]
-    whole = joined(TEXTS, LABELS, splits)
     assert (whole.texts, whole.labels) == (TEXTS, LABELS)
     assert whole.test_texts == [text for split in splits for text in split.test_texts]
 
 
 def test_folds_depend_on_the_seed_alone():
-    one, again, other = (fold_splits(TEXTS, LABELS, 3, random_state=seed) for seed in (0, 0, 1))
+    one, again, other = (fold_splits(TEXTS, LABELS, 3, random_state=seed)[1] for seed in (0, 0, 1))
     assert [s.test_texts for s in one] == [s.test_texts for s in again]
     assert [s.test_texts for s in one] != [s.test_texts for s in other]
 
@@ -37,14 +36,13 @@ def test_folds_depend_on_the_seed_alone():
 def test_groups_stay_in_one_fold():
     groups = [f"author {i // 4}" for i in range(24)]
     group_of = dict(zip(TEXTS, groups, strict=True))
-    for split in fold_splits(TEXTS, LABELS, 3, groups=groups):
+    for split in fold_splits(TEXTS, LABELS, 3, groups=groups)[1]:
         trained, tested = ({group_of[t] for t in side} for side in (split.texts, split.test_texts))
         assert not trained & tested
 
 
 def facts_of(texts, labels, n_folds, **options):
-    splits = fold_splits(texts, labels, n_folds, **options)
-    return pooled_facts(joined(texts, labels, splits), splits, "texts")
+    return pooled_facts(*fold_splits(texts, labels, n_folds, **options), "texts")
 
 
 def test_a_test_text_with_a_duplicate_outside_its_fold_is_leaked():
@@ -82,7 +80,7 @@ def test_impossible_folds_are_refused(labels, options, error, message):
 def test_groups_may_be_integers_stored_as_floats():
     """As in a table in which another group is missing."""
     numbers = np.arange(24) // 3
-    whole, floats = (fold_splits(TEXTS, LABELS, 3, groups=g) for g in (numbers, numbers * 1.0))
+    whole, floats = (fold_splits(TEXTS, LABELS, 3, groups=g)[1] for g in (numbers, numbers * 1.0))
     assert [one.test_texts for one in floats] == [one.test_texts for one in whole]
 
 
@@ -98,7 +96,7 @@ def test_the_result_equals_that_of_classifiers_fitted_without_each_fold(make, no
     texts, labels = noisy
     report = compare(make(head="ridge"), texts, labels, folds=3, seeds=[5], costs=False)
     right = 0
-    for split in fold_splits(texts, labels, 3):
+    for split in fold_splits(texts, labels, 3)[1]:
         fitted = make(head="ridge").fit(split.texts, split.labels)
         right += int((fitted.predict(split.test_texts) == np.array(split.test_labels)).sum())
     assert report.result.accuracy == pytest.approx(right / 30)

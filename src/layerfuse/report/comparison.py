@@ -13,7 +13,7 @@ from layerfuse.backbone import measure_costs
 from layerfuse.classifier import FusionClassifier
 from layerfuse.classifier.options import check_seed, weight_by_index
 from layerfuse.core.errors import DataError, ReportError, UnknownOptionError, check_option
-from layerfuse.core.texts import as_list, encodable
+from layerfuse.core.texts import encodable
 from layerfuse.extract import store_at
 from layerfuse.fuse import FUSIONS, FusionName, fusion_name
 from layerfuse.meter import Meter
@@ -24,7 +24,7 @@ from layerfuse.report.curve import check_curve, learning_curve
 from layerfuse.report.document import Report
 from layerfuse.report.facts import CurvePoint, DataFacts, SeededBaseline, Seeds, SourcePair
 from layerfuse.report.fitted import criteria_agreement, layer_lines, source_gates
-from layerfuse.report.folds import fold_splits, joined, pooled_facts
+from layerfuse.report.folds import fold_splits, pooled_facts
 from layerfuse.report.layer_marginals import layer_marginals
 from layerfuse.report.measure import measure_prediction
 from layerfuse.report.metrics import reliability
@@ -168,9 +168,7 @@ def _splits(
     if (test_texts is None) != (test_labels is None):
         raise DataError("Expected test texts with their labels, got one without the other.")
     if test_texts is None:
-        columns = as_list(texts, "texts"), as_list(labels, "labels")  # a generator is read once
-        splits = fold_splits(*columns, folds, groups=groups, random_state=random_state)
-        return joined(*columns, splits), splits
+        return fold_splits(texts, labels, folds, groups=groups, random_state=random_state)
     if groups is not None:
         raise DataError("groups are for cross-validation; with test texts, leave them out.")
     split = Split.of(texts, labels, test_texts, test_labels)

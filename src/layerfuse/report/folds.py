@@ -10,15 +10,15 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from layerfuse.core.errors import DataError, ShapeError
-from layerfuse.core.texts import as_list, as_texts
-from layerfuse.data.labels import check_groups, check_present
+from layerfuse.core.texts import as_list
+from layerfuse.data.labels import check_groups
 from layerfuse.report.facts import DataFacts
 from layerfuse.report.split import Split
 
 
 def fold_splits(
     texts: Any, labels: Any, n_folds: int, *, groups: Any = None, random_state: int = 0
-) -> tuple[Split, ...]:
+) -> tuple[Split, tuple[Split, ...]]:
     """Split texts into folds stratified by class.
 
     Parameters
@@ -34,7 +34,10 @@ def fold_splits(
 
     Returns
     -------
-    tuple of Split
+    whole : Split
+        All texts as training texts, in the order given, on which fits may depend; and as test
+        texts, in the order of the folds, as pooled predictions are.
+    splits : tuple of Split
         One per fold: its texts are the test texts, all others the training texts.
 
     Raises
@@ -57,9 +60,15 @@ def fold_splits(
             f"Expected one group per text, got {len(checked)} for {len(whole.texts)} texts."
         )
     sides = _sides(whole.labels, n_folds, checked, random_state)
-    return tuple(
+    splits = tuple(
         _split(whole, train, test, number) for number, (train, test) in enumerate(sides, 1)
     )
+    pooled = dataclasses.replace(
+        whole,
+        test_texts=[text for split in splits for text in split.test_texts],
+        test_labels=[label for split in splits for label in split.test_labels],
+    )
+    return pooled, splits
 
 
 def _sides(
@@ -104,24 +113,6 @@ def _split(whole: Split, train: Sequence[int], test: Sequence[int], number: int)
         [whole.labels[i] for i in train],
         [whole.texts[i] for i in test],
         [whole.labels[i] for i in test],
-    )
-
-
-def joined(texts: Any, labels: Any, splits: Sequence[Split]) -> Split:
-    """Return a split whose training and test texts are all texts.
-
-    Parameters
-    ----------
-    texts, labels : columns of shape (text,)
-        As passed to ``fold_splits``. Training texts keep this order, on which fits may depend.
-    splits : sequence of Split
-        Splits from ``fold_splits``. Test texts are in fold order, as are pooled predictions.
-    """
-    return Split(
-        as_texts(texts),
-        check_present(as_list(labels, "labels")),
-        [text for split in splits for text in split.test_texts],
-        [label for split in splits for label in split.test_labels],
     )
 
 
