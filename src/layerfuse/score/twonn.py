@@ -12,9 +12,10 @@ def twonn(features: Features) -> float:
 
     Let r1 <= r2 be the distances of a text to its two nearest neighbours. On a manifold of
     dimension D the ratio r2 / r1 follows a Pareto distribution with exponent D, whatever the
-    density. The maximum-likelihood estimate of D is n / sum log(r2 / r1). Texts equal to another in
-    all features are left out. Higher is taken as better, because Cheng et al. find abstraction in
-    layers of high dimension.
+    density. The maximum-likelihood estimate of D is n / sum log(r2 / r1). Texts with equal features
+    count as one: no density gives equal texts, and a text whose two nearest neighbours are equal
+    would have the ratio 1, as in infinitely many dimensions. Higher is taken as better, because
+    Cheng et al. find abstraction in layers of high dimension.
 
     Parameters
     ----------
@@ -24,7 +25,7 @@ def twonn(features: Features) -> float:
     Returns
     -------
     float
-        The dimension; 0 for a constant layer.
+        The dimension; 0 if fewer than three texts differ.
 
     Warnings
     --------
@@ -34,12 +35,15 @@ def twonn(features: Features) -> float:
     ------
     Facco et al. 2017, arXiv:1803.06992; Cheng et al. 2025, arXiv:2405.15471, for layers.
     """
-    centred = features - features.mean(0, dtype=np.float64).astype(features.dtype)
+    distinct = np.stack(list({row.tobytes(): row for row in features}.values()))
+    if len(distinct) < 3:  # noqa: PLR2004
+        return 0.0
+    centred = distinct - distinct.mean(0, dtype=np.float64).astype(features.dtype)
     first, second = nearest(centred, 2).distances.T
-    # After centring, equal texts differ at most by rounding.
-    distinct = first > np.finfo(features.dtype).eps * np.linalg.norm(features, axis=1).max()
-    growth = float(np.log(second[distinct] / first[distinct]).sum())
-    return float(distinct.sum()) / growth if growth > 0 else 0.0
+    # Texts that differ only by rounding are left out: their ratio says nothing of the layer.
+    apart = first > np.finfo(features.dtype).eps * np.linalg.norm(features, axis=1).max()
+    growth = float(np.log(second[apart] / first[apart]).sum())
+    return float(apart.sum()) / growth if growth > 0 else 0.0
 
 
 TWONN = CriterionInfo(
