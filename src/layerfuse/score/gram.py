@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from layerfuse.core.arrays import Features, Targets
+from layerfuse.core.arrays import Features
 
-_ROWS = 4096  # texts in double precision at once
+ROWS = 4096
+"""Texts in double precision at once."""
+
 _NOISE = 1e-13  # relative to the largest eigenvalue: rounding error of a zero eigenvalue
 
 
@@ -29,36 +31,10 @@ def gram(features: Features, *, centre: bool) -> np.ndarray:
         whole = features - mean
         return np.asarray(whole @ whole.T)
     total = np.zeros((width, width))
-    for start in range(0, n_texts, _ROWS):
-        part = features[start : start + _ROWS] - mean
+    for start in range(0, n_texts, ROWS):
+        part = features[start : start + ROWS] - mean
         total += part.T @ part
     return total
-
-
-def cross_products(features: Features, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
-    """Return X'X and X'Y in one pass, for fewer features than texts.
-
-    Parameters
-    ----------
-    features : array of shape (text, feature)
-        X.
-    targets : array of shape (text, class)
-        Y.
-
-    Returns
-    -------
-    products : float64 array of shape (feature, feature)
-        X'X.
-    sums : float64 array of shape (feature, class)
-        X'Y.
-    """
-    width = features.shape[1]
-    products, sums = np.zeros((width, width)), np.zeros((width, targets.shape[1]))
-    for start in range(0, len(features), _ROWS):
-        part = features[start : start + _ROWS].astype(np.float64)
-        products += part.T @ part
-        sums += part.T @ targets[start : start + _ROWS]
-    return products, sums
 
 
 def spectrum(features: Features, *, centre: bool) -> np.ndarray:

@@ -5,7 +5,7 @@ import scipy.linalg
 
 from layerfuse.core.arrays import ClassIndices, Features
 from layerfuse.core.ridge import one_hot, present_classes
-from layerfuse.score.gram import cross_products, gram, noise_floor
+from layerfuse.score.gram import ROWS, gram, noise_floor
 from layerfuse.score.info import CriterionInfo, by_layer
 
 _MAX_STEPS = 1000
@@ -61,10 +61,12 @@ def logme(features: Features, labels: ClassIndices) -> float:
     """
     targets = one_hot(present_classes(labels))
     n_texts, width = features.shape
+    products, sums = gram(features, centre=False), targets
     if width <= n_texts:
-        products, sums = cross_products(features, targets)
-    else:
-        products, sums = gram(features, centre=False), targets
+        sums = np.zeros((width, targets.shape[1]))
+        for start in range(0, n_texts, ROWS):
+            part = slice(start, start + ROWS)
+            sums += features[part].astype(np.float64).T @ targets[part]
     eigenvalues, vectors = scipy.linalg.eigh(products, driver="evd", overwrite_a=True)
     keep = eigenvalues > noise_floor(eigenvalues)
     squares, projected = eigenvalues[keep, None], np.square(vectors[:, keep].T @ sums)
