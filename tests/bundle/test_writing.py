@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from layerfuse import Backbone, FusionClassifier
-from layerfuse.bundle import Bundle, Card, check_place, model_card, read_bundle, write_bundle
+from layerfuse.bundle import Bundle, check_place, model_card, read_bundle, write_bundle
 from layerfuse.core.errors import BundleFormatError
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.selection import Selection
@@ -226,6 +226,13 @@ def test_the_working_folder_is_not_replaced(tmp_path, monkeypatch):
 
 def test_labels_are_literal_in_the_card():
     ref = LayerRef("b", 1, "mean")
-    parts = Selection((ref,), "best"), "concat", "ridge", ["ridge: good"], ["`b`"], 3
-    card = model_card(Card(["<script>", "a\n# b"], *parts))
+    card = model_card(
+        classes=["<script>", "a\n# b"],
+        selection=Selection((ref,), "best"),
+        fusion="concat",
+        head="ridge",
+        validation=["ridge: good"],
+        backbones=["`b`"],
+        n_parameters=3,
+    )
     assert r"Classes: &lt;script&gt;, a \# b" in card

@@ -1,6 +1,6 @@
 """A saved classifier as a folder of JSON, safetensors and markdown; no pickle."""
 
-from layerfuse.bundle.card import Card, model_card
+from layerfuse.bundle.card import model_card
 from layerfuse.bundle.folder import (
     FORMAT_VERSION,
     Bundle,
@@ -15,7 +15,6 @@ from layerfuse.bundle.steady import read_steady
 __all__ = [
     "FORMAT_VERSION",
     "Bundle",
-    "Card",
     "check_place",
     "model_card",
     "read_bundle",

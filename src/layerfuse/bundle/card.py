@@ -1,15 +1,22 @@
 """The model card of a saved classifier."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from layerfuse.core.escape import literal, one_line
 from layerfuse.core.selection import Selection
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """The contents of a model card.
+def model_card(
+    *,
+    classes: Sequence[str],
+    selection: Selection,
+    fusion: str,
+    head: str,
+    validation: Sequence[str],
+    backbones: Sequence[str],
+    n_parameters: int,
+) -> str:
+    """Return a model card in Markdown.
 
     Parameters
     ----------
@@ -27,24 +34,6 @@ class Card:
         One line per backbone: origin, weights, layers kept.
     n_parameters : int
         Number of backbone parameters used in prediction.
-    """
-
-    classes: Sequence[str]
-    selection: Selection
-    fusion: str
-    head: str
-    validation: Sequence[str]
-    backbones: Sequence[str]
-    n_parameters: int
-
-
-def model_card(card: Card) -> str:
-    """Return a model card in Markdown.
-
-    Parameters
-    ----------
-    card : Card
-        Its contents.
 
     Returns
     -------
@@ -59,26 +48,26 @@ def model_card(card: Card) -> str:
         "",
         "# Text classifier on fused layers of frozen transformers",
         "",
-        f"Classes: {', '.join(map(literal, card.classes))}",
+        f"Classes: {', '.join(map(literal, classes))}",
         "",
-        f"Fusion `{card.fusion}`, head `{card.head}`, {card.n_parameters:,} frozen parameters.",
+        f"Fusion `{fusion}`, head `{head}`, {n_parameters:,} frozen parameters.",
         "",
         "## Backbones, cut at the deepest layer in use",
         "",
-        *[f"- {one_line(line)}" for line in card.backbones],
+        *[f"- {one_line(line)}" for line in backbones],
         "",
-        f"## Layers in use: {literal(card.selection.reason)}",
+        f"## Layers in use: {literal(selection.reason)}",
         "",
-        *[f"- `{one_line(str(ref))}`" for ref in card.selection],
+        *[f"- `{one_line(str(ref))}`" for ref in selection],
         "",
     ]
-    if card.validation:
+    if validation:
         lines += [
             "## Validation on the training texts",
             "",
             "Layers were chosen on these texts, so the numbers are optimistic, most for few texts.",
             "",
-            *[f"- {v}" for v in card.validation],
+            *[f"- {v}" for v in validation],
             "",
         ]
     lines += [

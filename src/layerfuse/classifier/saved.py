@@ -10,7 +10,6 @@ import numpy as np
 from layerfuse.backbone import Backbone, load_again, load_included
 from layerfuse.bundle import (
     Bundle,
-    Card,
     model_card,
     read_bundle,
     read_config,
@@ -132,7 +131,7 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_backbones: bool) -> Non
     }
     if fitted.text_column is not None:
         config["text_column"] = fitted.text_column
-    bundle = Bundle(config, arrays, model_card(_card(fitted)))
+    bundle = Bundle(config, arrays, _card(fitted))
     write_bundle(folder, bundle, write_backbones if include_backbones else None)
 
 
@@ -227,8 +226,8 @@ def saved_text_column(folder: Path) -> str | None:
     return column
 
 
-def _card(fitted: Fitted) -> Card:
-    return Card(
+def _card(fitted: Fitted) -> str:
+    return model_card(
         classes=[str(label) for label in fitted.classes],
         selection=fitted.selection,
         fusion=fusion_name(fitted.fusion),
