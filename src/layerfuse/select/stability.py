@@ -165,10 +165,7 @@ def _halved(
     held = [_in_memory(block, scores.of(block.backbone).refs, pool) for block in blocks]
     for _ in range(n_resamples):
         half = _half(classes[pool], rng)
-        embeddings, half_classes = (
-            [block.take(half.tolist()) for block in held],
-            classes[pool[half]],
-        )
+        embeddings, half_classes = [block.take(half) for block in held], classes[pool[half]]
         if scores.per_text is not None and len(scores.per_text) == len(classes):
             drawn = scores.per_text[pool[half]]
             half_scores = LayerScores.from_per_text(scores.criterion, scores.refs, drawn)
