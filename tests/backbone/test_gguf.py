@@ -158,6 +158,25 @@ def test_layers_of_a_gguf_file_equal_those_of_its_model(written, tiny, tmp_path)
 
 
 @needs_gguf
+def test_a_gguf_file_is_parsed_once_for_each_load(written, monkeypatch):
+    """Otherwise transformers parses it three times, and names the tensors for every module."""
+    import gguf
+
+    made = []
+
+    def counted(name):
+        make = getattr(gguf, name)
+        return lambda *args: made.append(name) or make(*args)
+
+    for name in ("GGUFReader", "get_tensor_name_map"):
+        monkeypatch.setattr(gguf, name, counted(name))
+    for _ in range(2):  # a file may be replaced, so nothing is kept between loads
+        Backbone.from_pretrained(written[1], device="cpu")
+        assert made == ["GGUFReader", "get_tensor_name_map"]
+        made.clear()
+
+
+@needs_gguf
 def test_a_gguf_file_behind_a_link_gets_the_name_of_the_link(written, tmp_path):
     """The hub's cache has the file under its digest, and links to it under its name."""
     shutil.copy(written[1], tmp_path / "9f86d081")

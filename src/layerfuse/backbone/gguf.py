@@ -1,7 +1,11 @@
 """Reads a ``.gguf`` file as a dequantised transformers model."""
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -9,6 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from layerfuse.core.errors import BackboneLoadError, MissingExtraError
 from layerfuse.core.spec import Dtype
+
+_READING = Lock()  # two threads would put each other's caches back as the originals
 
 
 def load_gguf(path: Path, dtype: Dtype = "float32") -> tuple[Any, Any]:
@@ -39,11 +45,12 @@ def load_gguf(path: Path, dtype: Dtype = "float32") -> tuple[Any, Any]:
         raise MissingExtraError.for_extra(f"Reading {path.name}", "gguf")
     folder, file = str(path.parent), path.name
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-        # Loaded in this dtype, not cast later, so that rotary frequencies stay in float32.
-        whole, info = AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=file, dtype=getattr(torch, dtype), output_loading_info=True
-        )
+        with _parsed_once():
+            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
+            # Loaded in this dtype, not cast later, so that rotary frequencies stay in float32.
+            whole, info = AutoModelForCausalLM.from_pretrained(
+                folder, gguf_file=file, dtype=getattr(torch, dtype), output_loading_info=True
+            )
     except MemoryError:
         raise
     except Exception as err:  # transformers and gguf may raise anything for a damaged file
@@ -68,3 +75,23 @@ def load_gguf(path: Path, dtype: Dtype = "float32") -> tuple[Any, Any]:
         if hasattr(whole, attribute):
             setattr(whole, attribute, None)
     return whole.base_model, tokenizer
+
+
+@contextmanager
+def _parsed_once() -> Iterator[None]:
+    """Keep what gguf parses while active.
+
+    transformers parses a file for the tokenizer, the configuration and the weights, and makes the
+    same table of tensor names for every module. Both take most of the time of loading.
+    """
+    import gguf  # noqa: PLC0415 - an extra
+
+    with _READING:
+        own = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+        try:
+            for name, make in own.items():
+                setattr(gguf, name, cache(make))
+            yield
+        finally:
+            for name, make in own.items():
+                setattr(gguf, name, make)
