@@ -100,6 +100,7 @@ def test_one_bare_string_is_refused(text, remedy, read):
     [
         ([b"a"], r"text\.decode\(\)\.$"),
         ([["a", "b"]], r"' '\.join\(tokens\)\.$"),
+        ([np.array(["a", "b"])], r"' '\.join\(tokens\)\.$"),
         ([{"text": "a"}], r"\[row\['text'\] for row in rows\]\.$"),
         ([None], r"Drop these rows or fill them with an empty string\.$"),
         ([3.5 * 10**300, ["long"] * 1000], "(?s)^.{,200}$"),
@@ -149,6 +150,22 @@ def test_other_than_one_dimension_is_refused(table, shape):
 def test_what_is_no_collection_is_refused(nothing):
     with pytest.raises(DataError, match=f"list of labels, got {type(nothing).__name__}"):
         as_list(nothing, "labels")
+
+
+class LazyTable:
+    """A stand-in for LazyFrame of polars, which is not installed."""
+
+    def __getitem__(self, item):
+        raise TypeError("not subscriptable (aside from slicing)")
+
+    def collect(self):
+        raise AssertionError("left to the user")
+
+
+@pytest.mark.parametrize("read", [as_texts, as_stream])
+def test_a_lazy_table_is_to_be_collected(read):
+    with pytest.raises(DataError, match=r"got LazyTable\. Collect it and take a column"):
+        read(LazyTable())
 
 
 @pytest.mark.parametrize("empty", [[], (), np.array([], dtype=str), pd.Series([], dtype=str)])

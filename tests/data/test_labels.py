@@ -23,7 +23,15 @@ GOOD = [["a", "b", "a", "b"], [0, 1, 0, 1], [True, False, True, False]]
 @pytest.mark.parametrize("labels", GOOD)
 @pytest.mark.parametrize(
     "make",
-    [list, tuple, iter, np.array, lambda x: np.array(x, object), lambda x: list(np.array(x))],
+    [
+        list,
+        tuple,
+        iter,
+        np.array,
+        lambda x: np.array(x, object),
+        lambda x: list(np.array(x)),
+        lambda x: list(map(np.array, x)),  # as tensors of one number
+    ],
 )
 def test_good_labels(make: Callable[[Any], Any], labels: Any) -> None:
     check_labels(make(labels))
@@ -84,3 +92,8 @@ def test_a_label_as_long_as_a_text_is_refused() -> None:
 def test_labels_that_an_array_would_change_are_refused(labels: Any) -> None:
     with pytest.raises(LabelError, match="an array cannot hold"):
         index_labels(labels)
+
+
+def test_a_label_that_an_array_would_change_is_shown_once() -> None:
+    with pytest.raises(LabelError, match=r"an array cannot hold 'a\\x00'\. Use"):
+        index_labels(["a\0", "b"] * 9)

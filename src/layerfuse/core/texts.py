@@ -74,9 +74,11 @@ def _check_column(values: Any, what: str) -> None:
             f"Expected one column of {what}, got {type(values).__name__} of shape {tuple(shape)}."
             f"{_column_of(values, what)}"
         )
+    lazy = hasattr(values, "collect")  # as LazyFrame of polars, whose __getitem__ only slices
     # Data sets of torch are sequences that have only __getitem__.
-    if not isinstance(values, Iterable) and not hasattr(values, "__getitem__"):
-        raise DataError(f"Expected a list of {what}, got {type(values).__name__}.")
+    if lazy or not (isinstance(values, Iterable) or hasattr(values, "__getitem__")):
+        hint = " Collect it and take a column of the result." if lazy else ""
+        raise DataError(f"Expected a list of {what}, got {type(values).__name__}.{hint}")
 
 
 def _column_of(table: Any, what: str) -> str:
@@ -134,8 +136,8 @@ def remedy(wrong: object) -> str:
     """Return what to do about a value that is no string, for messages."""
     if isinstance(wrong, bytes):
         return "Decode them, as with text.decode()."
-    if isinstance(wrong, list | tuple):
-        return "A text is one string: join its tokens, as with ' '.join(tokens)."
     if isinstance(wrong, Mapping):
         return "Take the texts out of the rows, as with [row['text'] for row in rows]."
+    if isinstance(wrong, Iterable):  # a list, or an array, as pandas reads lists from parquet
+        return "A text is one string: join its tokens, as with ' '.join(tokens)."
     return "Drop these rows or fill them with an empty string."

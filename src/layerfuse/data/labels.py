@@ -77,7 +77,8 @@ def check_present(
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "iub":
         values: list[Any] = labels.tolist()
     else:
-        values = [label.item() if isinstance(label, np.generic) else label for label in labels]
+        # Numbers of NumPy, and tensors of one number, as data sets of torch hold them.
+        values = [x.item() if getattr(x, "shape", None) == () else x for x in labels]
     if not values:
         msg = f"{source}: expected {what}s, got none."
         raise LabelError(msg)
@@ -177,7 +178,7 @@ def label_array(labels: Sequence[Label], source: str = "labels") -> np.ndarray:
         changed = [label for label in labels if not _MIN_INT <= int(label) <= _MAX_INT]
     if changed:
         msg = (
-            f"{source}: an array cannot hold {_some([repr(label) for label in changed])}. Use "
+            f"{source}: an array cannot hold {_some(list(map(repr, dict.fromkeys(changed))))}. Use "
             "integers of 64 bits, or strings without a null character at their end or half a "
             "surrogate pair."
         )
