@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -57,6 +58,30 @@ def test_each_worker_runs_on_one_core_and_other_threads_keep_theirs():
         assert in_new_thread(torch.get_num_threads) == 2
     alive = {thread.name for thread in threading.enumerate()}
     assert not alive & {name for _, name in got}
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_thread_that_first_embeds_while_workers_start_keeps_all_cores(tiny, monkeypatch):
+    """As threads of a web server whose first requests come at once."""
+    backbone = Backbone.from_pretrained(tiny.folder("bert"), device="cpu")
+    set_threads, starting = torch.set_num_threads, threading.Event()
+
+    def set_slowly(n_threads):
+        set_threads(n_threads)
+        if n_threads == 1:
+            starting.set()
+            time.sleep(0.2)
+
+    def embed():
+        backbone.embed(tiny.texts[:1])
+        return torch.get_num_threads()
+
+    monkeypatch.setattr(torch, "set_num_threads", set_slowly)
+    with Cores(2) as cores, ThreadPoolExecutor(1) as other:
+        started = other.submit(cores.map, abs, [1, 2])
+        assert starting.wait(timeout=10)
+        assert in_new_thread(embed) == 2
+        assert started.result() == [1, 2]
 
 
 @pytest.mark.parametrize(("n_cores", "works"), [(1, [1, 2]), (2, [1]), (2, [])])

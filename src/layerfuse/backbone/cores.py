@@ -15,6 +15,10 @@ import torch
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
+# torch keeps one number of threads for all threads that have not used it yet. While workers start,
+# this is 1; a caller's thread that used torch for the first time then would keep 1 for good.
+_STARTING = threading.Lock()
+
 
 class Cores:
     """Threads that each run work on one core; started only when there are two items of work.
@@ -66,8 +70,19 @@ class Cores:
             raise
 
 
+def n_torch_threads() -> int:
+    """Return the number of torch threads of this thread, also while others start ``Cores``."""
+    with _STARTING:
+        return torch.get_num_threads()
+
+
 def _start(n_cores: int) -> ThreadPoolExecutor:
     """Start threads in which torch uses one core, without changing other threads."""
+    with _STARTING:
+        return _start_alone(n_cores)
+
+
+def _start_alone(n_cores: int) -> ThreadPoolExecutor:
     n_before = torch.get_num_threads()
     all_started = threading.Barrier(n_cores + 1)
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from layerfuse.backbone.blocks import Blocks
 from layerfuse.backbone.budget import TokenBudget, is_out_of_memory
-from layerfuse.backbone.cores import Cores
+from layerfuse.backbone.cores import Cores, n_torch_threads
 from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.heap import return_freed_memory
 from layerfuse.backbone.ids import known_tokens, padding_id
@@ -206,7 +206,7 @@ def _n_cores(model: Any) -> int:
     """Return how many batches may run in parallel."""
     # RecurrentGemma stores the states of the current batch in its modules.
     alone = model.device.type != "cpu" or model.config.model_type == "recurrent_gemma"
-    return 1 if alone else torch.get_num_threads()
+    return 1 if alone else n_torch_threads()
 
 
 @torch.inference_mode()
