@@ -78,12 +78,6 @@ def n_torch_threads() -> int:
 
 def _start(n_cores: int) -> ThreadPoolExecutor:
     """Start threads in which torch uses one core, without changing other threads."""
-    with _STARTING:
-        return _start_alone(n_cores)
-
-
-def _start_alone(n_cores: int) -> ThreadPoolExecutor:
-    n_before = torch.get_num_threads()
     all_started = threading.Barrier(n_cores + 1)
 
     def start() -> None:
@@ -91,9 +85,11 @@ def _start_alone(n_cores: int) -> ThreadPoolExecutor:
         torch.set_num_threads(1)
         all_started.wait()
 
-    pool = ThreadPoolExecutor(n_cores, thread_name_prefix="layerfuse")
-    for _ in range(n_cores):
-        pool.submit(start)
-    all_started.wait()
-    torch.set_num_threads(n_before)  # each thread has its own number; new threads get the last one
+    with _STARTING:
+        n_before = torch.get_num_threads()
+        pool = ThreadPoolExecutor(n_cores, thread_name_prefix="layerfuse")
+        for _ in range(n_cores):
+            pool.submit(start)
+        all_started.wait()
+        torch.set_num_threads(n_before)  # each thread has its own; new threads get the last one
     return pool
