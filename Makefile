@@ -38,10 +38,10 @@ tests: .venv/dev
 	$(INSTALL) --editable '.[gguf]'
 	touch $@
 
-.venv/dev: .venv/demo
+.venv/dev: .venv/bin/pip pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(INSTALL) --group dev
-	touch $@
+	$(INSTALL) --editable '.[gguf]' --group dev
+	touch .venv/demo $@
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage demo-classifier dist
