@@ -1,5 +1,7 @@
 """Parallel batches: the same layers, every text once, and threads restored."""
 
+import multiprocessing
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -82,6 +84,31 @@ def test_a_thread_that_first_embeds_while_workers_start_keeps_all_cores(tiny, mo
         assert starting.wait(timeout=10)
         assert in_new_thread(embed) == 2
         assert started.result() == [1, 2]
+
+
+@pytest.mark.usefixtures("two_cores")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 warns of forks
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_embeds_and_loads(tiny):
+    """As in a web server that loads the model before it forks its workers."""
+    folder = tiny.folder("bert")
+    backbone = Backbone.from_pretrained(folder, device="cpu")
+    expected = backbone.embed(tiny.texts[:1]).values
+
+    def share_between_cores():
+        torch.nn.functional.layer_norm(torch.zeros(1000, 1000), [1000])
+
+    def work():
+        for one in (backbone, Backbone.from_pretrained(folder, device="cpu")):
+            np.testing.assert_allclose(one.embed(tiny.texts[:1]).values, expected, atol=1e-5)
+            share_between_cores()  # as blocks of real size do
+
+    share_between_cores()
+    forked = multiprocessing.get_context("fork").Process(target=work)
+    forked.start()
+    forked.join(60)
+    forked.kill()  # if it waits for threads that it does not have
+    assert forked.exitcode == 0
 
 
 @pytest.mark.parametrize(("n_cores", "works"), [(1, [1, 2]), (2, [1]), (2, [])])

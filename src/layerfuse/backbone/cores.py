@@ -5,9 +5,11 @@ all of them stall whenever another process needs a core. Whole batches in parall
 each other, and the data of a batch stays in the cache of its core.
 """
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -68,6 +70,22 @@ class Cores:
             self._pool.shutdown()  # waits, so that no call is still running afterwards
             self._pool = None
             raise
+
+
+def use_one_core_if_forked() -> None:
+    """Let torch use one core in a process that was forked after torch had run a model.
+
+    The threads that shared torch's work do not exist there, and torch would wait for them for ever.
+    Workers of torch's own data loaders do the same.
+    """
+    if os.getpid() != _first_process():
+        torch.set_num_threads(1)
+
+
+@cache
+def _first_process() -> int:
+    """Return the process that called this first; processes forked from it inherit the answer."""
+    return os.getpid()
 
 
 def n_torch_threads() -> int:

@@ -20,6 +20,7 @@ from transformers import (
 from layerfuse.backbone.bars import no_bars
 from layerfuse.backbone.blocks import text_config
 from layerfuse.backbone.checkpoint import check_plain, warn_of_more_blocks
+from layerfuse.backbone.cores import use_one_core_if_forked
 from layerfuse.backbone.cut import cut_class
 from layerfuse.backbone.gguf import load_gguf
 from layerfuse.backbone.mapped import mark_files, read_marks
@@ -72,6 +73,7 @@ def load_model(
         If the folder lacks weights or a Rust tokenizer, or transformers does not support the
         architecture.
     """
+    use_one_core_if_forked()
     if path.is_file():
         model, tokenizer = load_gguf(path, dtype)
         _check_rust(tokenizer, path)
