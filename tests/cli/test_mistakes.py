@@ -182,6 +182,20 @@ def test_columns_are_named_by_options_and_not_by_arguments_of_python(refused, fi
     assert not re.search("(text|label)_column", named + guessed)
 
 
+def test_a_study_names_columns_by_keys_of_its_file(refused, data, tmp_path):
+    """It has no options for them."""
+    texts = data()
+    file = tmp_path / "study.toml"
+    file.write_text(
+        "backbones.any = ['any']\n"
+        f"data.one = {{ train = '{texts}', test = '{texts}', text_column = 'txt' }}\n"
+    )
+
+    message = refused("study", file, "--out", tmp_path / "out")
+
+    assert message.startswith("Data set 'one': text_column='txt', but ")
+
+
 def test_labels_of_one_class_are_refused_with_file_and_column(refused, fit, data):
     fit[1] = data("one.csv", label=["calm"] * 48)
 

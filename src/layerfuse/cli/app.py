@@ -91,8 +91,9 @@ def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def _report_mistake(message: str) -> int:
-    in_options = _ARGUMENT.sub(r"--\1-column=", message)
-    sys.stderr.write(f"layerfuse: error: {' '.join(in_options.split())}\n")
+    if sys.argv[1:2] != ["study"]:  # which has no such options: its file names columns
+        message = _ARGUMENT.sub(r"--\1-column=", message)
+    sys.stderr.write(f"layerfuse: error: {' '.join(message.split())}\n")
     return _USER_MISTAKE
 
 
