@@ -1,5 +1,6 @@
 """side_by_side: several items at a time, read by one thread, which share the product threads."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from layerfuse.core.threads import product_threads, side_by_side
+from layerfuse.core.threads import fork_safe_lock, product_threads, side_by_side
 
 
 def threads_of_products():
@@ -169,3 +170,29 @@ def test_what_waits_is_not_begun_once_the_caller_is_interrupted(two_threads):
         signal.signal(signal.SIGUSR1, before)
     assert sorted(begun) == [0, 1]
     assert threads_of_products() == {2}
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 warns of forks
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_lock_that_another_thread_holds_is_free_in_a_forked_process():
+    lock, held = fork_safe_lock(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            time.sleep(0.2)
+
+    def use():
+        with lock:
+            pass
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert held.wait(timeout=10)
+    forked = multiprocessing.get_context("fork").Process(target=use)
+    forked.start()
+    forked.join(30)
+    forked.kill()  # if it waits for a thread that it does not have
+    other.join()
+    assert forked.exitcode == 0
+    use()

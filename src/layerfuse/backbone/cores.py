@@ -14,12 +14,14 @@ from typing import TypeVar
 
 import torch
 
+from layerfuse.core.threads import fork_safe_lock
+
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
 # torch keeps one number of threads for all threads that have not used it yet. While workers start,
 # this is 1; a caller's thread that used torch for the first time then would keep 1 for good.
-_STARTING = threading.Lock()
+_STARTING = fork_safe_lock()
 
 
 class Cores:

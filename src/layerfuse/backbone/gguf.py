@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import torch
@@ -13,8 +12,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from layerfuse.core.errors import BackboneLoadError, MissingExtraError
 from layerfuse.core.spec import Dtype
+from layerfuse.core.threads import fork_safe_lock
 
-_READING = Lock()  # two threads would put each other's caches back as the originals
+_READING = fork_safe_lock()  # two threads would put each other's caches back as the originals
 
 
 def load_gguf(path: Path, dtype: Dtype = "float32") -> tuple[Any, Any]:

@@ -1,11 +1,12 @@
 """Runs several tasks at once, each with its share of the threads for matrix products."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
-from threading import Lock
+from threading import Lock, RLock
 from typing import TypeVar
 
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -91,6 +92,19 @@ def product_threads(n_threads: int) -> Iterator[bool]:
             yield True
     finally:
         _LIMITING.release()
+
+
+def fork_safe_lock() -> AbstractContextManager[bool]:
+    """Return a lock for which forks wait; in a forked process it is free.
+
+    Otherwise a process forked while another thread holds the lock would wait for it for ever.
+    """
+    lock = RLock()  # a thread that forks while it holds the lock does not wait for itself
+    if hasattr(os, "register_at_fork"):  # Windows has no fork
+        os.register_at_fork(
+            before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+        )
+    return lock
 
 
 def _product_threads() -> int:
