@@ -89,7 +89,7 @@ def test_a_thread_that_first_embeds_while_workers_start_keeps_all_cores(tiny, mo
 @pytest.mark.usefixtures("two_cores")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 warns of forks
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_process_embeds_and_loads(tiny):
+def test_a_forked_process_trains_and_embeds_and_loads(tiny):
     """As in a web server that loads the model before it forks its workers."""
     folder = tiny.folder("bert")
     backbone = Backbone.from_pretrained(folder, device="cpu")
@@ -99,6 +99,7 @@ def test_a_forked_process_embeds_and_loads(tiny):
         torch.nn.functional.layer_norm(torch.zeros(1000, 1000), [1000])
 
     def work():
+        share_between_cores()  # as a head does that is trained on cached embeddings
         for one in (backbone, Backbone.from_pretrained(folder, device="cpu")):
             np.testing.assert_allclose(one.embed(tiny.texts[:1]).values, expected, atol=1e-5)
             share_between_cores()  # as blocks of real size do

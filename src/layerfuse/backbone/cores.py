@@ -74,20 +74,15 @@ class Cores:
             raise
 
 
+@cache
 def use_one_core_if_forked() -> None:
-    """Let torch use one core in a process that was forked after torch had run a model.
+    """Let torch use one core in processes that are forked from now on, as after loading a model.
 
     The threads that shared torch's work do not exist there, and torch would wait for them for ever.
     Workers of torch's own data loaders do the same.
     """
-    if os.getpid() != _first_process():
-        torch.set_num_threads(1)
-
-
-@cache
-def _first_process() -> int:
-    """Return the process that called this first; processes forked from it inherit the answer."""
-    return os.getpid()
+    if hasattr(os, "register_at_fork"):  # Windows has no fork
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def n_torch_threads() -> int:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from layerfuse.backbone.blocks import Blocks
-from layerfuse.backbone.cores import use_one_core_if_forked
 from layerfuse.backbone.pooling import pool
 from layerfuse.core.arrays import LayerArray
 from layerfuse.core.errors import LayerError
@@ -37,7 +36,6 @@ class BlockTap(ABC):
     """
 
     def __init__(self, blocks: Blocks, deepest: int, name: str) -> None:
-        use_one_core_if_forked()
         self.blocks = blocks
         self.deepest = deepest
         self.name = name
