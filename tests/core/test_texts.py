@@ -168,6 +168,17 @@ def test_a_lazy_table_is_to_be_collected(read):
         read(LazyTable())
 
 
+@pytest.mark.parametrize("read", [as_texts, as_stream])
+def test_a_stream_that_can_be_collected_is_read(read):
+    """As the pipelines of some libraries for iterators."""
+
+    class Pipeline(list):
+        def collect(self):
+            return list(self)
+
+    assert list(read(Pipeline(["a", "b"]))) == ["a", "b"]
+
+
 @pytest.mark.parametrize("empty", [[], (), np.array([], dtype=str), pd.Series([], dtype=str)])
 def test_no_text_is_refused(empty):
     with pytest.raises(DataError, match="at least one text"):

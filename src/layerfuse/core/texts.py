@@ -74,9 +74,11 @@ def _check_column(values: Any, what: str) -> None:
             f"Expected one column of {what}, got {type(values).__name__} of shape {tuple(shape)}."
             f"{_column_of(values, what)}"
         )
+    if isinstance(values, Iterable):
+        return
     lazy = hasattr(values, "collect")  # as LazyFrame of polars, whose __getitem__ only slices
     # Data sets of torch are sequences that have only __getitem__.
-    if lazy or not (isinstance(values, Iterable) or hasattr(values, "__getitem__")):
+    if lazy or not hasattr(values, "__getitem__"):
         hint = " Collect it and take a column of the result." if lazy else ""
         raise DataError(f"Expected a list of {what}, got {type(values).__name__}.{hint}")
 
