@@ -89,6 +89,15 @@ def test_twonn_counts_equal_texts_once(n_copies):
     assert twonn(with_copies) == pytest.approx(twonn(features), rel=1e-5)
 
 
+def test_twonn_counts_texts_once_that_are_equal_up_to_rounding():
+    """As those in upper case, to a backbone that ignores case, in a batch of another shape."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 3)).astype(np.float32)
+    noise = rng.uniform(-1e-6, 1e-6, size=(60, 3)).astype(np.float32)
+    repeated = np.vstack([features, features[:20] + noise[:20], features[:20] - noise[:20]])
+    assert twonn(repeated) == pytest.approx(twonn(features), rel=1e-4)
+
+
 @pytest.mark.parametrize("n_distinct", [1, 2])
 def test_twonn_of_too_few_distinct_texts_is_zero(n_distinct):
     points = np.random.default_rng(0).normal(size=(n_distinct, 4)).astype(np.float32)
