@@ -68,6 +68,16 @@ def test_bad_labels(labels: Any, message: str) -> None:
         check_labels(labels)
 
 
+def test_tensors_of_a_library_without_item_are_refused_by_their_type() -> None:
+    class EagerTensor:
+        """As TensorFlow's, of one number."""
+
+        shape = ()
+
+    with pytest.raises(LabelError, match="got EagerTensor"):
+        check_labels([EagerTensor(), EagerTensor()])
+
+
 def test_a_class_may_have_one_text_beside_two_that_have_more() -> None:
     check_labels(["a", "b", "a", "c", "b"])
 

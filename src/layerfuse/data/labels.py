@@ -78,7 +78,10 @@ def check_present(
         values: list[Any] = labels.tolist()
     else:
         # Numbers of NumPy, and tensors of one number, as data sets of torch hold them.
-        values = [x.item() if getattr(x, "shape", None) == () else x for x in labels]
+        values = [
+            x.item() if getattr(x, "shape", None) == () and hasattr(x, "item") else x
+            for x in labels
+        ]
     if not values:
         msg = f"{source}: expected {what}s, got none."
         raise LabelError(msg)
