@@ -83,7 +83,7 @@ def test_a_newer_format_says_upgrade(saved):
     config |= {"format_version": FORMAT_VERSION + 1, "novelty": [1]}
     (saved / "config.json").write_text(json.dumps(config), "utf-8")
 
-    with pytest.raises(BundleFormatError, match=r"format 6, .*up to 5.*pip install --upgrade"):
+    with pytest.raises(BundleFormatError, match=r"format 7, .*up to 6.*pip install --upgrade"):
         FusionClassifier.load(saved)
 
 

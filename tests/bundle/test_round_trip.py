@@ -141,7 +141,7 @@ def test_the_folder_holds_data_only(fitted, tmp_path):
 def test_the_configuration_tells_format_and_files(saved):
     config = json.loads((saved / "config.json").read_text("utf-8"))
 
-    assert config["format_version"] == FORMAT_VERSION == 5
+    assert config["format_version"] == FORMAT_VERSION == 6
     assert set(config["files"]) == {"arrays.safetensors", "README.md"}
     assert config["classes"] == ["calm", "loud"]
     assert {"cache", "device"}.isdisjoint(config["parameters"])

@@ -9,12 +9,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.svm import LinearSVC
 
 from layerfuse.core.supervision import Supervision
-from layerfuse.train import LexicalHead, lexical, repeat_groups
-from layerfuse.train.lexical import INVERSE_PENALTIES, MAX_TERMS, fit_lexical
+from layerfuse.train import LexicalHead, lexical, repeat_groups, terms
+from layerfuse.train.lexical import INVERSE_PENALTIES, fit_lexical
+from layerfuse.train.terms import TermReader, Units
 
 LOSSES = pytest.mark.parametrize("loss", ["logistic", "squared_hinge"])
 
@@ -38,12 +39,22 @@ def topical(n_texts=240, n_classes=3, noise=0.2, seed=0):
     return texts, labels
 
 
-def of_longest(terms):
-    """Return scikit-learn's own vectoriser of such terms."""
-    longest = max(len(term.split()) for term in terms)
-    return TfidfVectorizer(
-        sublinear_tf=True, ngram_range=(1, longest), strip_accents="unicode", min_df=2
-    )
+def of_units(terms):
+    """Return scikit-learn's own vectoriser of such terms, each kind of which has the same norm."""
+    parts = []
+    if terms.words:
+        longest = max(len(word.split()) for word in terms.words)
+        words = TfidfVectorizer(
+            sublinear_tf=True, ngram_range=(1, longest), strip_accents="unicode", min_df=2
+        )
+        parts.append(("words", words))
+    if terms.ngrams:
+        ngrams = TfidfVectorizer(
+            sublinear_tf=True, ngram_range=(1, 5), analyzer="char_wb", min_df=2, max_features=50_000
+        )
+        parts.append(("ngrams", ngrams))
+    weights = {name: len(parts) ** -0.5 for name, _ in parts}
+    return FeatureUnion(parts, transformer_weights=weights)
 
 
 def of_scikit_learn(loss, penalty, n_classes):
@@ -69,7 +80,7 @@ def test_probabilities_are_those_of_scikit_learn(n_classes, loss):
     others, _ = topical(50, n_classes, seed=1)
     candidate, head = fit_lexical(texts, Supervision.of(labels), losses=[loss])
     model = of_scikit_learn(loss, candidate.penalty, n_classes)
-    pipeline = make_pipeline(of_longest(head.terms), model).fit(texts, labels)
+    pipeline = make_pipeline(of_units(head.terms), model).fit(texts, labels)
     assert head.temperature != 1
     expected = as_probabilities(pipeline.decision_function(others), head.temperature)
     assert candidate.penalty in INVERSE_PENALTIES[loss]
@@ -97,7 +108,7 @@ def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes, loss):
     texts = [f"{text} r{i // 2}" for i, text in enumerate(texts)]  # words that occur in two texts
     candidate, head = fit_lexical(texts, Supervision.of(labels, 7), losses=[loss])
     pipeline = make_pipeline(
-        of_longest(head.terms), of_scikit_learn(loss, candidate.penalty, n_classes)
+        of_units(head.terms), of_scikit_learn(loss, candidate.penalty, n_classes)
     )
     folds = StratifiedKFold(5, shuffle=True, random_state=7)
     margins = cross_val_predict(pipeline, texts, labels, cv=folds, method="decision_function")
@@ -107,8 +118,8 @@ def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes, loss):
 
 def test_either_loss_is_taken_whole():
     taken = set()
-    for seed in range(4):
-        texts, labels = topical(noise=0.4, seed=seed)
+    for seed in range(3):
+        texts, labels = topical(noise=0.6, seed=seed)
         known = Supervision.of(labels)
         each = [fit_lexical(texts, known, losses=[loss]) for loss in INVERSE_PENALTIES]
         candidate, head = fit_lexical(texts, known)
@@ -174,26 +185,34 @@ def test_classes_of_one_text_do_not_lower_the_temperature(loss):
     assert many.temperature > few.temperature
 
 
-def test_arrays_are_the_whole_state():
-    texts, labels = topical()
-    _, head = fit_lexical([f"{t} Ünï çødé 日本" for t in texts], Supervision.of(labels))
+@pytest.mark.parametrize("units", [Units(1), Units(2), Units(0, True), Units(2, True)])
+def test_arrays_are_the_whole_state(units):
+    texts = [f"{text} Ünï çødé 日本" for text in topical()[0]]
+    every = np.arange(len(texts))
+    read = TermReader(texts).read(units, every, every[:0])
+    rng = np.random.default_rng(0)
+    coefficients = rng.normal(size=(len(read.terms.idf), 3)).astype(np.float32)
+    head = LexicalHead(read.terms, coefficients, rng.normal(size=3).astype(np.float32), 0.5)
     again = LexicalHead.from_arrays({k: v.copy() for k, v in head.arrays().items()})
     others = [*topical(20, seed=1)[0], "", "日本 çødé", "never seen\nwords"]
-    assert again.terms == head.terms
+    assert (again.terms.words, again.terms.ngrams) == (head.terms.words, head.terms.ngrams)
     np.testing.assert_array_equal(again.log_probabilities(others), head.log_probabilities(others))
+    features = of_units(head.terms).fit_transform(texts)
+    np.testing.assert_allclose(head.terms.features(texts).toarray(), features.toarray(), atol=1e-6)
 
 
-def test_heads_of_older_folders_read_words_as_they_did():
+def test_heads_of_older_folders_read_words_as_they_did(monkeypatch):
     """Their words have no marks of any script: लम instead of फिल्म, अचछ instead of अच्छी."""
+    monkeypatch.setattr(lexical, "MAX_CHARACTERS", 0)
     texts, labels = topical()
     words = [("फिल्म", "अच्छी")[label % 2] for label in labels]
     texts = [f"{text} {word}" for text, word in zip(texts, words, strict=True)]
     _, head = fit_lexical(texts, Supervision.of(labels))
-    assert {"फिल्म", "अच्छी"} <= set(head.terms)
+    assert {"फिल्म", "अच्छी"} <= set(head.terms.words)
 
     older = dict(head.arrays())
-    del older["marks"]
-    terms = "\n".join(head.terms).replace("फिल्म", "लम").replace("अच्छी", "अचछ")
+    del older["marks"], older["ngrams"]
+    terms = "\n".join(head.terms.words).replace("फिल्म", "लम").replace("अच्छी", "अचछ")
     older["terms"] = np.frombuffer(terms.encode(), dtype=np.uint8)
     loaded = LexicalHead.from_arrays(older)
     np.testing.assert_array_equal(loaded.log_probabilities(texts), head.log_probabilities(texts))
@@ -217,13 +236,20 @@ def test_random_state_draws_the_folds_and_the_same_again_gives_the_same_bits():
     np.testing.assert_array_equal(one[1].coefficients, two[1].coefficients)
 
 
-@pytest.mark.parametrize("texts", [["", " ", "a", "!?"], ["one", "two", "three", "four"]])
-def test_texts_that_share_no_word_have_no_lexical_head(texts):
+@pytest.mark.parametrize("texts", [["", " ", "", "\n"], ["", " ", "a", ""]])
+def test_texts_without_characters_have_no_lexical_head(texts):
     assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
 
 
-def test_words_in_no_two_training_texts_of_a_fold_give_no_lexical_head():
+def test_texts_that_share_no_word_have_no_words(monkeypatch):
+    monkeypatch.setattr(lexical, "MAX_CHARACTERS", 0)
+    texts = ["one", "two", "three", "four"]
+    assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
+
+
+def test_words_in_no_two_training_texts_of_a_fold_give_no_lexical_head(monkeypatch):
     """Each word occurs in two texts, one of which is always held out."""
+    monkeypatch.setattr(lexical, "MAX_CHARACTERS", 0)
     texts = ["red apple", "red cherry", "blue sky", "blue sea"]
     assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
     assert fit_lexical(texts * 2, Supervision.of(np.array([0, 0, 1, 1] * 2))) is not None
@@ -231,25 +257,29 @@ def test_words_in_no_two_training_texts_of_a_fold_give_no_lexical_head():
 
 @pytest.mark.parametrize("n_threads", [1, 4])
 def test_texts_are_vectorised_once_for_all_settings_with_the_same_features(monkeypatch, n_threads):
-    """With and without pairs on the first fold; one of both on the other folds and all texts."""
+    """Words, pairs and n-grams on the first fold; those in use on the other folds and all texts."""
     monkeypatch.setattr("layerfuse.core.threads._product_threads", lambda: n_threads)
-    read, reads = lexical._read, []
+    read, reads = terms._read, []
 
-    def watched(texts, others, longest):
-        reads.append((longest, tuple(texts)))
+    def watched(vectorizer, texts, others, *, ngrams):
+        reads.append((vectorizer.ngram_range, tuple(texts)))
         time.sleep(0.02)  # so that other threads call it meanwhile
-        return read(texts, others, longest)
+        return read(vectorizer, texts, others, ngrams=ngrams)
 
-    monkeypatch.setattr(lexical, "_read", watched)
+    monkeypatch.setattr(terms, "_read", watched)
     texts, labels = topical(60)
-    assert fit_lexical(texts, Supervision.of(labels)) is not None
-    assert len(reads) == len(set(reads)) == 7
+    _, head = fit_lexical(texts, Supervision.of(labels))
+    kinds = bool(head.terms.words) + bool(head.terms.ngrams)
+    assert len(reads) == len(set(reads)) == 3 + 5 * kinds
 
 
 def test_the_number_of_terms_is_bounded(monkeypatch):
-    monkeypatch.setattr("layerfuse.train.lexical.MAX_TERMS", 5)
+    monkeypatch.setattr(terms, "MAX_TERMS", 5)
     texts, labels = topical()
-    assert len(fit_lexical(texts, Supervision.of(labels))[1].terms) == 5 < MAX_TERMS
+    head = fit_lexical(texts, Supervision.of(labels))[1]
+    assert {len(head.terms.words), len(head.terms.ngrams)} <= {0, 5}
+    assert head.coefficients.shape == (len(head.terms.idf), 3)
+    assert len(head.terms.idf) in {5, 10}
 
 
 def test_word_pairs_are_read_where_they_tell_the_class():
@@ -258,8 +288,35 @@ def test_word_pairs_are_read_where_they_tell_the_class():
     words = [("not", "good") if label else ("good", "not") for label in labels]
     texts = [" ".join([*pair, *rng.choice(COMMON, 2)]) for pair in words]
     candidate, head = fit_lexical(texts, Supervision.of(labels))
-    assert "not good" in head.terms
+    assert "not good" in head.terms.words
     assert candidate.accuracy == 1
     texts, labels = topical()
     by_topic = fit_lexical(texts, Supervision.of(labels))[1]
-    assert not any(" " in term for term in by_topic.terms)
+    assert not any(" " in term for term in by_topic.terms.words)
+
+
+def test_characters_are_read_where_they_tell_the_class():
+    """Forms of words that no two texts share, emoji and a script without spaces."""
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(120) % 2)
+    stems = rng.permutation(len(labels))
+    for ends in (("ungen", "lich"), ("😀", "😡"), ("好看", "难看")):
+        texts = [f"{i}x{i}{ends[label]}" for i, label in zip(stems, labels, strict=True)]
+        candidate, head = fit_lexical(texts, Supervision.of(labels))
+        assert ends[0][-1] in head.terms.ngrams
+        assert candidate.accuracy > 0.98
+        assert head.log_probabilities([f"?{end}" for end in ends]).argmax(1).tolist() == [0, 1]
+
+
+def test_words_alone_are_read_if_texts_are_very_long(monkeypatch):
+    texts, labels = topical()
+    monkeypatch.setattr(lexical, "MAX_CHARACTERS", sum(map(len, texts)) - 1)
+    assert not fit_lexical(texts, Supervision.of(labels))[1].terms.ngrams
+
+
+def test_characters_that_utf8_cannot_encode_are_read_and_saved():
+    texts, labels = topical(60)
+    texts = [f"{text} \ud83d {label}\udc00" for text, label in zip(texts, labels, strict=True)]
+    _, head = fit_lexical(texts, Supervision.of(labels))
+    again = LexicalHead.from_arrays(head.arrays())
+    assert again.terms.ngrams == head.terms.ngrams

@@ -20,9 +20,9 @@ from safetensors.numpy import load_file, save_file
 from layerfuse.core.errors import BundleFormatError
 from layerfuse.core.files import fields_digest, file_digest, open_to_readers
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Changes: 2, a TF-IDF head is possible; 3, the fusion in use is named; 4, the TF-IDF head has a
-temperature; 5, it records whether its words keep their marks."""
+temperature; 5, it records whether its words keep their marks; 6, it may use character n-grams."""
 _CONFIG = "config.json"
 _ARRAYS = "arrays.safetensors"
 _CARD = "README.md"

@@ -1,19 +1,18 @@
-"""The TF-IDF head: a linear classifier on TF-IDF features of words and, optionally, word pairs.
+"""The TF-IDF head: a linear classifier on TF-IDF features of words, word pairs and n-grams.
 
 Averaged token states blur single words. On topical texts the TF-IDF head therefore makes other
-errors than the layers do, and it costs little.
+errors than the layers do, and it costs little. Character n-grams help most in languages that the
+backbones do not know, and where emoji and spelling matter.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
 from threading import Lock
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import log_expit, log_softmax
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
@@ -21,16 +20,13 @@ from layerfuse.core.arrays import Coefficients, Targets
 from layerfuse.core.supervision import Supervision
 from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate
-from layerfuse.train.words import bare_words
-
-MAX_TERMS = 50_000
-"""Most words and word pairs kept, by frequency; bounds the coefficients, one per term and class."""
+from layerfuse.train.terms import MAX_CHARACTERS, Read, TermReader, Terms, Units
 
 Loss = Literal["logistic", "squared_hinge"]
 
 INVERSE_PENALTIES: dict[Loss, tuple[float, ...]] = {
     "logistic": (1.0, 4.0, 16.0, 64.0, 256.0),
-    "squared_hinge": (0.5, 2.0, 8.0),
+    "squared_hinge": (0.125, 0.5, 2.0, 8.0),
 }
 """For rows of norm 1, as TF-IDF rows are."""
 
@@ -42,7 +38,7 @@ class _Setting(NamedTuple):
     with them is 75.3 and 76.6 on MR, 95.2 and 94.7 on R52.
     """
 
-    longest: int
+    units: Units
     loss: Loss
     inverse_penalty: float
 
@@ -61,10 +57,8 @@ class LexicalHead:
 
     Parameters
     ----------
-    terms : tuple of str
-        Words, and word pairs if they are used, in the order of the features.
-    idf : float32 array of shape (feature,)
-        Inverse document frequencies on the training texts.
+    terms : Terms
+        Words, word pairs and character n-grams, one per feature.
     coefficients : float32 array of shape (feature, class)
         One column per class.
     intercept : float32 array of shape (class,)
@@ -72,21 +66,16 @@ class LexicalHead:
     temperature : float
         Factor on log probabilities, fitted on held-out texts. Margins are not probabilities, and
         one-vs-rest logistic regressions are not calibrated jointly.
-    marks : bool
-        Whether words are those of ``bare_words``, which keep the marks of their script. False for
-        heads from folders of format 4 and before.
     """
 
-    terms: tuple[str, ...]
-    idf: np.ndarray
+    terms: Terms
     coefficients: Coefficients
     intercept: np.ndarray
     temperature: float = 1.0
-    marks: bool = True
 
     def log_probabilities(self, texts: Sequence[str]) -> Targets:
         """Return log probabilities (text, class)."""
-        return self.of_features(csr_array(self._vectorizer.transform(texts)))
+        return self.of_features(self.terms.features(texts))
 
     def of_features(self, features: csr_array) -> Targets:
         """Return log probabilities (text, class) of TF-IDF features (text, feature)."""
@@ -95,32 +84,21 @@ class LexicalHead:
         return np.asarray(log_softmax(self.temperature * log_expit(decisions), axis=1))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Return the whole state; terms contain no line break, which separates them here."""
+        """Return the whole state."""
         return {
-            "terms": np.frombuffer("\n".join(self.terms).encode(), dtype=np.uint8),
-            "idf": self.idf,
+            **self.terms.arrays(),
             "coefficients": self.coefficients,
             "intercept": self.intercept,
             "temperature": np.array([self.temperature]),
-            "marks": np.array([self.marks]),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "LexicalHead":
         """Rebuild from ``arrays``."""
-        terms = tuple(arrays["terms"].tobytes().decode().split("\n"))
         # Folders of format 3 and before have no temperature.
         temperature = float(arrays["temperature"][0]) if "temperature" in arrays else 1.0
-        marks = "marks" in arrays and bool(arrays["marks"][0])  # from format 5 on
-        idf, coefficients = arrays["idf"], arrays["coefficients"]
-        return cls(terms, idf, coefficients, arrays["intercept"], temperature, marks)
-
-    @cached_property
-    def _vectorizer(self) -> TfidfVectorizer:
-        longest = 2 if any(" " in term for term in self.terms) else 1
-        vectorizer = _vectorizer(longest, vocabulary=self.terms, marks=self.marks)
-        vectorizer.idf_ = self.idf
-        return vectorizer
+        terms = Terms.from_arrays(arrays)
+        return cls(terms, arrays["coefficients"], arrays["intercept"], temperature)
 
 
 def fit_lexical(
@@ -161,48 +139,33 @@ def fit_lexical(
     al. 2008, *LIBLINEAR*, JMLR 9, for both losses. One-vs-rest is ten times faster than the
     multinomial fit on R8 and R52, and has the lower held-out log loss.
     """
-    n_classes = supervision.n_classes
+    n_classes, reader = supervision.n_classes, TermReader(texts)
 
-    reading = Lock()
-
-    @lru_cache(maxsize=2)  # settings with the same features follow each other
-    def read(longest: int, train: bytes, rest: bytes) -> _Read | None:
-        seen, others = (
-            [texts[i] for i in np.frombuffer(rows, dtype=np.intp).tolist()]
-            for rows in (train, rest)
-        )
-        return _read(seen, others, longest)
-
-    def read_rows(longest: int, train: np.ndarray, rest: np.ndarray) -> _Read | None:
-        # The cache does not stop threads from computing the same value at once. Other threads lose
-        # nothing by waiting, because reading holds the interpreter lock.
-        with reading:
-            return read(longest, *(rows.astype(np.intp).tobytes() for rows in (train, rest)))
-
-    def fit(setting: _Setting, tfidf: _Read, train: np.ndarray) -> LexicalHead:
+    def fit(setting: _Setting, tfidf: Read, train: np.ndarray) -> LexicalHead:
         columns = _fit_columns(tfidf.features, supervision.part(train), n_classes, setting)
-        return LexicalHead(tfidf.terms, tfidf.idf, *columns)
+        return LexicalHead(tfidf.terms, *columns)
 
     def fit_and_predict(setting: _Setting, train: np.ndarray, rest: np.ndarray) -> Targets:
-        tfidf = read_rows(setting.longest, train, rest)
-        if tfidf is None:  # in this fold, no word occurs in two training texts
+        tfidf = reader.read(setting.units, train, rest)
+        if tfidf is None:  # in this fold, no term occurs in two training texts
             return np.zeros((len(rest), n_classes))
         return fit(setting, tfidf, train).of_features(tfidf.others)
 
     settings = [
-        _Setting(longest, loss, penalty)
+        _Setting(Units(longest), loss, penalty)
         for longest in (1, 2)
         for loss in losses
         for penalty in INVERSE_PENALTIES[loss]
     ]
-    setting, held_out = cross_validate(fit_and_predict, settings, supervision)
-    if not held_out.any():  # no fold has a word that occurs in two training texts
+    further = _with_ngrams if sum(map(len, texts)) <= MAX_CHARACTERS else None
+    setting, held_out = cross_validate(fit_and_predict, settings, supervision, refine=further)
+    if not held_out.any():  # no fold has a term that occurs in two training texts
         return None
     candidate, temperature = HeadCandidate.calibrated(
         "lexical", setting.inverse_penalty, held_out, supervision
     )
     every = np.arange(len(texts))
-    tfidf = read_rows(setting.longest, every, every[:0])
+    tfidf = reader.read(setting.units, every, every[:0])
     if tfidf is None:
         return None
     with one_thread_each():
@@ -210,27 +173,13 @@ def fit_lexical(
     return candidate, replace(head, temperature=temperature)
 
 
-class _Read(NamedTuple):
-    """TF-IDF features (text, feature) of training texts, and of other texts by the same terms."""
+def _with_ngrams(setting: _Setting) -> list[_Setting]:
+    """Return the same setting on n-grams alone, and on n-grams beside its words.
 
-    terms: tuple[str, ...]
-    idf: np.ndarray
-    features: csr_array
-    others: csr_array
-
-
-def _read(texts: Sequence[str], others: Sequence[str], longest: int) -> _Read | None:
-    """Choose terms of ``texts`` and vectorise both; None if no word occurs in two of them."""
-    vectorizer = _vectorizer(longest, min_df=2, max_features=MAX_TERMS)
-    try:
-        features = csr_array(vectorizer.fit_transform(texts))
-    except ValueError as err:
-        if "vocabulary" in str(err) or "no terms remain" in str(err):
-            return None
-        raise
-    terms = tuple(vectorizer.get_feature_names_out())
-    of_others = vectorizer.transform(others) if others else features[:0]
-    return _Read(terms, vectorizer.idf_, features, csr_array(of_others))
+    Reading them takes ten times as long as words, so only the best setting of words is tried.
+    """
+    units = Units(longest=0, ngrams=True), setting.units._replace(ngrams=True)
+    return [setting._replace(units=one) for one in units]
 
 
 def _fit_columns(
@@ -273,28 +222,4 @@ def _model(setting: _Setting, random_state: int) -> LogisticRegression | LinearS
         tol=1e-2,
         max_iter=_MAX_ITERATIONS,
         random_state=random_state,
-    )
-
-
-def _vectorizer(
-    longest: int,
-    *,
-    vocabulary: Sequence[str] | None = None,
-    min_df: int = 1,
-    max_features: int | None = None,
-    marks: bool = True,
-) -> TfidfVectorizer:
-    reading: dict[str, Any] = (
-        {"lowercase": False, "tokenizer": bare_words, "token_pattern": None}
-        if marks
-        else {"strip_accents": "unicode"}
-    )
-    return TfidfVectorizer(
-        **reading,
-        sublinear_tf=True,
-        ngram_range=(1, longest),
-        vocabulary=vocabulary,
-        min_df=min_df,
-        max_features=max_features,
-        dtype=np.float32,
     )

@@ -31,7 +31,7 @@ def bare_words(text: str) -> list[str]:
     accents are kept, such as vowels in Hindi and Thai. TfidfVectorizer drops them or ends the word
     there.
     """
-    return [word for word in _normal(text).translate(_BARE).split() if len(word) > 1]
+    return [word for word in lower_case(text).translate(_BARE).split() if len(word) > 1]
 
 
 def words_and_symbols(text: str) -> list[str]:
@@ -39,10 +39,11 @@ def words_and_symbols(text: str) -> list[str]:
 
     A text without words and symbols, such as ``:)``, is split at its spaces.
     """
-    return _normal(text).translate(_WITH_SYMBOLS).split() or encodable(text).split()
+    return lower_case(text).translate(_WITH_SYMBOLS).split() or encodable(text).split()
 
 
-def _normal(text: str) -> str:
+def lower_case(text: str) -> str:
+    """Return a text in lower case, in which equal characters have equal codes (NFC)."""
     return unicodedata.normalize("NFC", text.lower())
 
 
