@@ -201,13 +201,12 @@ def test_arrays_are_the_whole_state(units):
     np.testing.assert_allclose(head.terms.features(texts).toarray(), features.toarray(), atol=1e-6)
 
 
-def test_heads_of_older_folders_read_words_as_they_did(monkeypatch):
+def test_heads_of_older_folders_read_words_as_they_did():
     """Their words have no marks of any script: लम instead of फिल्म, अचछ instead of अच्छी."""
-    monkeypatch.setattr(lexical, "MAX_CHARACTERS", 0)
     texts, labels = topical()
     words = [("फिल्म", "अच्छी")[label % 2] for label in labels]
     texts = [f"{text} {word}" for text, word in zip(texts, words, strict=True)]
-    _, head = fit_lexical(texts, Supervision.of(labels))
+    _, head = fit_lexical(texts, Supervision.of(labels), ngrams=False)
     assert {"फिल्म", "अच्छी"} <= set(head.terms.words)
 
     older = dict(head.arrays())
@@ -241,18 +240,17 @@ def test_texts_without_characters_have_no_lexical_head(texts):
     assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
 
 
-def test_texts_that_share_no_word_have_no_words(monkeypatch):
-    monkeypatch.setattr(lexical, "MAX_CHARACTERS", 0)
+def test_texts_that_share_no_word_have_no_words():
     texts = ["one", "two", "three", "four"]
-    assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
+    assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1])), ngrams=False) is None
 
 
-def test_words_in_no_two_training_texts_of_a_fold_give_no_lexical_head(monkeypatch):
+def test_words_in_no_two_training_texts_of_a_fold_give_no_lexical_head():
     """Each word occurs in two texts, one of which is always held out."""
-    monkeypatch.setattr(lexical, "MAX_CHARACTERS", 0)
     texts = ["red apple", "red cherry", "blue sky", "blue sea"]
-    assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
-    assert fit_lexical(texts * 2, Supervision.of(np.array([0, 0, 1, 1] * 2))) is not None
+    labels = np.array([0, 0, 1, 1])
+    assert fit_lexical(texts, Supervision.of(labels), ngrams=False) is None
+    assert fit_lexical(texts * 2, Supervision.of(np.tile(labels, 2)), ngrams=False) is not None
 
 
 @pytest.mark.parametrize("n_threads", [1, 4])
