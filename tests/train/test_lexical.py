@@ -254,21 +254,19 @@ def test_words_in_no_two_training_texts_of_a_fold_give_no_lexical_head():
 
 
 @pytest.mark.parametrize("n_threads", [1, 4])
-def test_texts_are_vectorised_once_for_all_settings_with_the_same_features(monkeypatch, n_threads):
-    """Words, pairs and n-grams on the first fold; those in use on the other folds and all texts."""
+def test_texts_are_counted_once_for_each_kind_of_terms(monkeypatch, n_threads):
     monkeypatch.setattr("layerfuse.core.threads._product_threads", lambda: n_threads)
-    read, reads = terms._read, []
+    count, counted = terms._count, []
 
-    def watched(vectorizer, texts, others, *, ngrams):
-        reads.append((vectorizer.ngram_range, tuple(texts)))
+    def watched(texts, kind):
+        counted.append((kind, tuple(texts)))
         time.sleep(0.02)  # so that other threads call it meanwhile
-        return read(vectorizer, texts, others, ngrams=ngrams)
+        return count(texts, kind)
 
-    monkeypatch.setattr(terms, "_read", watched)
+    monkeypatch.setattr(terms, "_count", watched)
     texts, labels = topical(60)
-    _, head = fit_lexical(texts, Supervision.of(labels))
-    kinds = bool(head.terms.words) + bool(head.terms.ngrams)
-    assert len(reads) == len(set(reads)) == 3 + 5 * kinds
+    assert fit_lexical(texts, Supervision.of(labels)) is not None
+    assert counted == [(kind, tuple(texts)) for kind in (Units(1), Units(2), Units(0, True))]
 
 
 def test_the_number_of_terms_is_bounded(monkeypatch):

@@ -142,8 +142,8 @@ def fit_lexical(
     ------
     Wang and Manning 2012, *Baselines and Bigrams*, ACL P12-2018, for words with word pairs; Cavnar
     and Trenkle 1994, *N-Gram-Based Text Categorization*, SDAIR, for n-grams; Fan et al. 2008,
-    *LIBLINEAR*, JMLR 9, for both losses. One-vs-rest is ten times faster than the multinomial fit on
-    R8 and R52, and has the lower held-out log loss.
+    *LIBLINEAR*, JMLR 9, for both losses. One-vs-rest is ten times faster than the multinomial fit
+    on R8 and R52, and has the lower held-out log loss.
     """
     n_classes, reader = supervision.n_classes, TermReader(texts)
 

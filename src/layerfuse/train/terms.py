@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
 from scipy.sparse import csr_array
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 
 from layerfuse.core.texts import encodable
 from layerfuse.train.words import bare_words, lower_case
@@ -22,7 +22,19 @@ MAX_CHARACTERS = 10_000_000
 """Most characters of texts of which n-grams are read; bounds time and memory, some four n-grams and
 50 bytes a character."""
 
-_NGRAM_LENGTHS = (1, 5)
+
+def _characters(text: str) -> str:
+    return encodable(lower_case(text))  # n-grams are saved in UTF-8
+
+
+_WORDS: Mapping[str, Any] = {"lowercase": False, "tokenizer": bare_words, "token_pattern": None}
+_WORDS_WITHOUT_MARKS: Mapping[str, Any] = {"strip_accents": "unicode"}
+_NGRAMS: Mapping[str, Any] = {
+    "analyzer": "char_wb",
+    "preprocessor": _characters,
+    "ngram_range": (1, 5),
+}
+"""Settings of scikit-learn's vectorisers."""
 
 
 class Units(NamedTuple):
@@ -90,17 +102,22 @@ class Terms:
 
     @cached_property
     def _vectorizers(self) -> list[TfidfVectorizer]:
+        words = _WORDS if self.marks else _WORDS_WITHOUT_MARKS
         longest = 2 if any(" " in word for word in self.words) else 1
-        idf_of_words, idf_of_ngrams = np.split(self.idf, [len(self.words)])
+        readings = [{**words, "ngram_range": (1, longest)}, _NGRAMS]
         vectorizers = []
-        if self.words:
-            vectorizer = _word_vectorizer(longest, marks=self.marks, vocabulary=self.words)
-            vectorizer.idf_ = idf_of_words
-            vectorizers.append(vectorizer)
-        if self.ngrams:
-            vectorizer = _ngram_vectorizer(vocabulary=self.ngrams)
-            vectorizer.idf_ = idf_of_ngrams
-            vectorizers.append(vectorizer)
+        for reading, terms, idf in zip(
+            readings,
+            (self.words, self.ngrams),
+            np.split(self.idf, [len(self.words)]),
+            strict=True,
+        ):
+            if terms:
+                vectorizer = TfidfVectorizer(
+                    **reading, vocabulary=terms, sublinear_tf=True, dtype=np.float32
+                )
+                vectorizer.idf_ = idf
+                vectorizers.append(vectorizer)
         return vectorizers
 
 
@@ -113,10 +130,10 @@ class Read(NamedTuple):
 
 
 class TermReader:
-    """Reads terms that occur in two training texts or more, and the features of texts by them.
+    """Reads TF-IDF features by terms that occur in two training texts or more.
 
-    Rows of the same training texts follow each other in a cross-validation, so the last terms are
-    kept. Threads may share a reader.
+    All texts are counted once, whatever rows are training texts, because counting takes far longer
+    than weighting the counts. Threads may share a reader.
 
     Parameters
     ----------
@@ -126,9 +143,8 @@ class TermReader:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
-        self._reading = Lock()
-        self._words = lru_cache(maxsize=2)(self._read_words)
-        self._ngrams = lru_cache(maxsize=1)(self._read_ngrams)
+        self._counting = Lock()
+        self._counts: dict[Units, _Counts | None] = {}
 
     def read(self, units: Units, train: np.ndarray, rest: np.ndarray) -> Read | None:
         """Choose terms of the training texts, and vectorise these and other texts by them.
@@ -145,12 +161,8 @@ class TermReader:
         Read or None
             None if no term occurs in two training texts.
         """
-        rows = [side.astype(np.intp).tobytes() for side in (train, rest)]
-        # The caches do not stop threads from computing the same value at once. Other threads lose
-        # nothing by waiting, because reading holds the interpreter lock.
-        with self._reading:
-            words = self._words(units.longest, *rows) if units.longest else None
-            ngrams = self._ngrams(*rows) if units.ngrams else None
+        words = self._read(Units(units.longest), train, rest) if units.longest else None
+        ngrams = self._read(Units(0, ngrams=True), train, rest) if units.ngrams else None
         if words is None or ngrams is None:
             return words or ngrams
         return Read(
@@ -163,35 +175,51 @@ class TermReader:
             _beside([words.others, ngrams.others]),
         )
 
-    def _read_words(self, longest: int, train: bytes, rest: bytes) -> Read | None:
-        vectorizer = _word_vectorizer(longest, min_df=2, max_features=MAX_TERMS)
-        return _read(vectorizer, self._rows(train), self._rows(rest), ngrams=False)
+    def _read(self, kind: Units, train: np.ndarray, rest: np.ndarray) -> Read | None:
+        with self._counting:  # others would only repeat the work, which holds the interpreter lock
+            if kind not in self._counts:
+                self._counts[kind] = _count(self._texts, kind)
+        counted = self._counts[kind]
+        if counted is None:
+            return None
+        counts = counted.counts[train]
+        chosen = _most_frequent(counts)
+        if not len(chosen):
+            return None
+        weighting = TfidfTransformer(sublinear_tf=True)
+        features = weighting.fit_transform(counts[:, chosen])
+        of_rest = counted.counts[rest][:, chosen]
+        others = weighting.transform(of_rest) if len(rest) else of_rest
+        names, idf = tuple(counted.terms[chosen].tolist()), weighting.idf_
+        terms = Terms((), names, idf) if kind.ngrams else Terms(names, (), idf)
+        return Read(terms, csr_array(features), csr_array(others))
 
-    def _read_ngrams(self, train: bytes, rest: bytes) -> Read | None:
-        vectorizer = _ngram_vectorizer(min_df=2, max_features=MAX_TERMS)
-        return _read(vectorizer, self._rows(train), self._rows(rest), ngrams=True)
 
-    def _rows(self, rows: bytes) -> list[str]:
-        return [self._texts[i] for i in np.frombuffer(rows, dtype=np.intp).tolist()]
+class _Counts(NamedTuple):
+    """How often each text has each term that occurs in two texts or more, (text, term)."""
+
+    terms: np.ndarray
+    counts: csr_array
 
 
-def _read(
-    vectorizer: TfidfVectorizer,
-    texts: Sequence[str],
-    others: Sequence[str],
-    *,
-    ngrams: bool,
-) -> Read | None:
+def _count(texts: Sequence[str], kind: Units) -> _Counts | None:
+    reading = _NGRAMS if kind.ngrams else {**_WORDS, "ngram_range": (1, kind.longest)}
+    vectorizer = CountVectorizer(**reading, min_df=2, dtype=np.float32)
     try:
-        features = csr_array(vectorizer.fit_transform(texts))
+        counts = vectorizer.fit_transform(texts)
     except ValueError as err:
         if "vocabulary" in str(err) or "no terms remain" in str(err):
             return None
         raise
-    of_others = vectorizer.transform(others) if others else features[:0]
-    names, idf = tuple(vectorizer.get_feature_names_out()), vectorizer.idf_
-    terms = Terms((), names, idf) if ngrams else Terms(names, (), idf)
-    return Read(terms, features, csr_array(of_others))
+    return _Counts(vectorizer.get_feature_names_out(), csr_array(counts))
+
+
+def _most_frequent(counts: csr_array) -> np.ndarray:
+    """Return the sorted columns of the most frequent terms that occur in two texts or more."""
+    n_texts = np.bincount(counts.indices, minlength=counts.shape[1])
+    shared = np.flatnonzero(n_texts > 1)
+    frequency = counts.sum(0)[shared]
+    return np.sort(shared[np.argsort(-frequency, kind="stable")[:MAX_TERMS]])
 
 
 def _encoded(terms: Sequence[str]) -> np.ndarray:
@@ -202,55 +230,9 @@ def _decoded(array: np.ndarray) -> tuple[str, ...]:
     return tuple(array.tobytes().decode().split("\n")) if array.size else ()
 
 
-def _characters(text: str) -> str:
-    return encodable(lower_case(text))  # n-grams are saved in UTF-8
-
-
 def _beside(parts: Sequence[Any]) -> csr_array:
     """Put features with rows of norm 1 side by side, scaled so that rows keep that norm."""
     if len(parts) == 1:
         return csr_array(parts[0])
     scale = np.float32(1 / np.sqrt(len(parts)))
     return csr_array(scipy.sparse.hstack([scale * csr_array(part) for part in parts], "csr"))
-
-
-def _word_vectorizer(
-    longest: int,
-    *,
-    marks: bool = True,
-    vocabulary: Sequence[str] | None = None,
-    min_df: int = 1,
-    max_features: int | None = None,
-) -> TfidfVectorizer:
-    reading: dict[str, Any] = (
-        {"lowercase": False, "tokenizer": bare_words, "token_pattern": None}
-        if marks
-        else {"strip_accents": "unicode"}
-    )
-    return TfidfVectorizer(
-        **reading,
-        sublinear_tf=True,
-        ngram_range=(1, longest),
-        vocabulary=vocabulary,
-        min_df=min_df,
-        max_features=max_features,
-        dtype=np.float32,
-    )
-
-
-def _ngram_vectorizer(
-    *,
-    vocabulary: Sequence[str] | None = None,
-    min_df: int = 1,
-    max_features: int | None = None,
-) -> TfidfVectorizer:
-    return TfidfVectorizer(
-        analyzer="char_wb",
-        preprocessor=_characters,
-        sublinear_tf=True,
-        ngram_range=_NGRAM_LENGTHS,
-        vocabulary=vocabulary,
-        min_df=min_df,
-        max_features=max_features,
-        dtype=np.float32,
-    )
