@@ -10,7 +10,6 @@ import numpy as np
 
 from layerfuse.core.arrays import Block
 from layerfuse.core.blocks import StreamedBlocks
-from layerfuse.core.calibrate import gain_in_errors, text_log_losses
 from layerfuse.core.layers import LayerRef
 from layerfuse.core.selection import Selection
 from layerfuse.core.supervision import Supervision
@@ -174,7 +173,7 @@ def fuse_best(
             continue
         tried = _fit("concat", other_blocks, other.refs, supervision, head, words)
         losses[other] = tried.best.log_loss
-        if _gain_errors(fitted.best, tried.best, supervision) > 1:
+        if tried.best.gain_errors(fitted.best, supervision) > 1:
             best, blocks, fitted = other, other_blocks, tried
         del other_blocks, tried  # before the next ones are read, as both may take gigabytes
     rivals = [f"{one.reason}: {loss:.3f}" for one, loss in losses.items() if one != best]
@@ -260,7 +259,7 @@ def _fuse(
     trials = [*best.trials]
     for name in others:
         tried = _fit(name, blocks, refs, supervision, head, words)
-        gain = _gain_errors(best.best, tried.best, supervision)
+        gain = tried.best.gain_errors(best.best, supervision)
         (trial,) = tried.trials
         trials.append(dataclasses.replace(trial, gain_errors=gain))
         if gain > 1:
@@ -289,10 +288,3 @@ def _fit(
     seconds = time.perf_counter() - started
     trial = FusionTrial(name, best.log_loss, best.accuracy, gain_errors=0.0, seconds=seconds)
     return FusedHead(fusion, pooled, candidates, (trial,))
-
-
-def _gain_errors(before: HeadCandidate, after: HeadCandidate, supervision: Supervision) -> float:
-    """Return by how many standard errors the second has a lower log loss on held-out texts."""
-    losses = [text_log_losses(one.held_out, supervision.labels) for one in (before, after)]
-    weights = supervision.held_out_weights()
-    return gain_in_errors(losses[0] - losses[1], weights, supervision.groups)

@@ -6,11 +6,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import numpy as np
-from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 
-from layerfuse.core.arrays import PerText, Targets
-from layerfuse.core.calibrate import gain_in_errors, likeliest_factor, text_log_losses
+from layerfuse.core.arrays import Targets
+from layerfuse.core.calibrate import held_out_log_loss, likeliest_factor
 from layerfuse.core.folds import FILTERS
 from layerfuse.core.supervision import Supervision
 from layerfuse.core.threads import product_threads, side_by_side
@@ -22,11 +21,7 @@ FitAndPredict = Callable[[Setting, np.ndarray, np.ndarray], Targets]
 
 
 def cross_validate(
-    fit_and_predict: FitAndPredict[Setting],
-    settings: Sequence[Setting],
-    supervision: Supervision,
-    *,
-    refine: Callable[[Setting], Sequence[Setting]] | None = None,
+    fit_and_predict: FitAndPredict[Setting], settings: Sequence[Setting], supervision: Supervision
 ) -> tuple[Setting, Targets]:
     """Choose a setting and return out-of-fold logits.
 
@@ -44,10 +39,6 @@ def cross_validate(
     supervision : Supervision
         Labels, weights and groups of the texts. A group stays in one fold if ``stratified_folds``
         can hold it out.
-    refine : callable, optional
-        Returns further settings to try on the first fold, given the best of ``settings``. The best
-        of these replaces it if its log loss is lower by more than one standard error of the paired
-        difference.
 
     Returns
     -------
@@ -57,25 +48,17 @@ def cross_validate(
         Logits of each text by the fit that did not see it, before any temperature.
     """
     (train, rest), *others = supervision.folds()
+    tried = _fits(fit_and_predict, [(setting, train, rest) for setting in settings])
     first, weights = supervision.part(rest), supervision.held_out_weights()[rest]
 
-    def losses_of(logits: Targets) -> PerText:
+    def loss(logits: Targets) -> float:
         factor = likeliest_factor(logits, first.labels, weights, first.groups)
-        return text_log_losses(np.asarray(log_softmax(factor * logits, axis=1)), first.labels)
+        return held_out_log_loss(factor * logits, first.labels, weights)
 
-    def best(settings: Sequence[Setting]) -> tuple[Setting, Targets, PerText]:
-        tried = _fits(fit_and_predict, [(setting, train, rest) for setting in settings])
-        losses = [losses_of(logits) for logits in tried]
-        lowest = int(np.argmin([np.average(each, weights=weights) for each in losses]))
-        return settings[lowest], tried[lowest], losses[lowest]
-
-    setting, logits, losses = best(settings)
-    if refine is not None:
-        refined, logits_then, losses_then = best(refine(setting))
-        if gain_in_errors(losses - losses_then, weights, first.groups) > 1:
-            setting, logits = refined, logits_then
-    held_out = np.empty((len(supervision.labels), logits.shape[1]))
-    held_out[rest] = logits
+    best = int(np.argmin([loss(logits) for logits in tried]))
+    held_out = np.empty((len(supervision.labels), tried[best].shape[1]))
+    held_out[rest] = tried[best]
+    setting = settings[best]
     fits = _fits(fit_and_predict, [(setting, train, rest) for train, rest in others])
     for (_, rest), logits in zip(others, fits, strict=True):
         held_out[rest] = logits

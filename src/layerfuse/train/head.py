@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from layerfuse.core.arrays import Coefficients, Features, Targets
-from layerfuse.core.calibrate import fit_temperature, text_log_losses
+from layerfuse.core.calibrate import fit_temperature, gain_in_errors, text_log_losses
 from layerfuse.core.supervision import Supervision
 from layerfuse.train.axes import Lift
 
@@ -153,3 +153,9 @@ class HeadCandidate:
         losses = text_log_losses(held_out, labels)
         log_loss = float(np.average(losses, weights=weights))
         return cls(kind, penalty, log_loss, accuracy, held_out)
+
+    def gain_errors(self, other: "HeadCandidate", supervision: Supervision) -> float:
+        """Return by how many standard errors the log loss is lower than that of another one."""
+        losses = [text_log_losses(one.held_out, supervision.labels) for one in (other, self)]
+        weights = supervision.held_out_weights()
+        return gain_in_errors(losses[0] - losses[1], weights, supervision.groups)
