@@ -89,6 +89,25 @@ def languages() -> str:
     return table(["language", *headers], rows)
 
 
+def ngrams() -> str:
+    """Held-out quality of the TF-IDF head without and with character n-grams, a data set a row."""
+    rows = []
+    for line in read_lines("ngrams", ("data",), "ngrams.jsonl"):
+        without, beside = line["without"], line["with"]
+        rows.append(
+            [
+                line["data"].replace("sentiment_", "sentiment, ").upper(),
+                f"{line['n_texts']:,}",
+                f"{without['log_loss']:.3f} / {beside['log_loss']:.3f}",
+                f"{line['gain']:.3f} ± {line['standard_error']:.3f}",
+                f"{without['accuracy']:.1f} / {beside['accuracy']:.1f}",
+                f"{without['seconds']:.0f} / {beside['seconds']:.0f}",
+            ]
+        )
+    headers = ["data", "texts", "log loss", "gain", "accuracy", "seconds"]
+    return table(headers, rows)
+
+
 def fusions(data: str) -> str:
     """Test accuracy of every fusion on the same layers, and of the one in use."""
     lines = [

@@ -71,6 +71,7 @@ TABLES: dict[str, Callable[[], str]] = {
     },
     "seeds": accuracy_tables.seeds,
     "languages": accuracy_tables.languages,
+    "ngrams": accuracy_tables.ngrams,
     "fusions": partial(accuracy_tables.fusions, "mr"),
     "ancestors": accuracy_tables.ancestors,
     "learning curves": accuracy_tables.learning_curves,

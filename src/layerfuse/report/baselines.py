@@ -40,7 +40,7 @@ class Predicted:
 def predict_tfidf(
     texts: Sequence[str], supervision: Supervision, test_texts: Sequence[str]
 ) -> Targets:
-    """Predict by logistic regression on TF-IDF; penalty, temperature and word pairs are validated.
+    """Predict by logistic regression on TF-IDF; penalty, temperature and terms are validated.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def predict_tfidf(
     Returns
     -------
     array of shape (test text, class)
-        Probabilities; the class shares if no word occurs in two training texts.
+        Probabilities; the class shares if no term occurs in two training texts.
     """
     fitted = fit_lexical(texts, supervision, losses=["logistic"])
     if fitted is None:  # only the intercept is left

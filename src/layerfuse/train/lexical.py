@@ -135,8 +135,8 @@ def fit_lexical(
     head : LexicalHead
         Fitted on all texts.
 
-    If no term occurs in two texts, or in two training texts of any fold, None is returned, since no
-    held-out quality can be measured.
+    If no word occurs in two texts, or in two training texts of any fold, and n-grams do not help,
+    None is returned, since there is no held-out quality.
 
     Source
     ------

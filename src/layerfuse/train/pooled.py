@@ -146,7 +146,8 @@ def fit_words(
     Raises
     ------
     FeatureError
-        If ``lexical`` is True, but no word occurs in two training texts of any fold.
+        If ``lexical`` is True, but no word occurs in two training texts of any fold, and
+        characters do not help.
     """
     if not lexical:
         return None
@@ -157,7 +158,7 @@ def fit_words(
         return None
     raise FeatureError(
         "lexical=True needs words that occur in two texts or more, also if some texts are held "
-        "out: found none. Leave it at 'auto', or add texts."
+        "out, or characters that tell the classes: found none. Leave it at 'auto', or add texts."
     )
 
 
