@@ -90,22 +90,29 @@ def languages() -> str:
 
 
 def ngrams() -> str:
-    """Held-out quality of the TF-IDF head without and with character n-grams, a data set a row."""
+    """Quality of the TF-IDF head without and with character n-grams, a data set a row."""
     rows = []
     for line in read_lines("ngrams", ("data",), "ngrams.jsonl"):
-        without, beside = line["without"], line["with"]
+        held_out, dev = line["held_out"], line["dev"]
         rows.append(
             [
                 line["data"].replace("sentiment_", "sentiment, ").upper(),
-                f"{line['n_texts']:,}",
-                f"{without['log_loss']:.3f} / {beside['log_loss']:.3f}",
-                f"{line['gain']:.3f} ± {line['standard_error']:.3f}",
-                f"{without['accuracy']:.1f} / {beside['accuracy']:.1f}",
-                f"{without['seconds']:.0f} / {beside['seconds']:.0f}",
+                f"{held_out['n_texts']:,}",
+                *_without_and_with(held_out),
+                *(_without_and_with(dev)[:2] if dev else ("", "")),
+                " / ".join(f"{seconds:.0f}" for seconds in line["seconds"]),
             ]
         )
-    headers = ["data", "texts", "log loss", "gain", "accuracy", "seconds"]
-    return table(headers, rows)
+    headers = ["log loss, held out", "gain", "accuracy", "log loss, development", "gain", "seconds"]
+    return table(["data", "texts", *headers], rows)
+
+
+def _without_and_with(quality: Line) -> tuple[str, str, str]:
+    return (
+        " / ".join(f"{loss:.3f}" for loss in quality["log_loss"]),
+        f"{quality['gain']:.3f} ± {quality['standard_error']:.3f}",
+        " / ".join(f"{accuracy:.1f}" for accuracy in quality["accuracy"]),
+    )
 
 
 def fusions(data: str) -> str:

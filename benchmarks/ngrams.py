@@ -1,14 +1,16 @@
-"""What character n-grams add to the TF-IDF head, on held-out training texts.
+"""What character n-grams add to the TF-IDF head, on held-out training texts and development texts.
 
     python benchmarks/ngrams.py --data DIR/mr --out FILE
 
-DIR/mr holds train.parquet with columns text and label; no test text is read. Prints one JSON line:
-log loss, accuracy and seconds of the TF-IDF head without and with n-grams, each cross-validated;
-the gain in log loss with its standard error; and whether n-grams are in use.
+DIR/mr holds train.parquet and perhaps dev.parquet, with columns text and label; no test text is
+read. Prints one JSON line: log loss, accuracy and seconds of the TF-IDF head without and with
+n-grams, each cross-validated on the training texts; the gain in log loss with its standard error;
+and the same on the development texts, if there are any.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import record
@@ -24,33 +26,47 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--texts", type=int, help="a sample of the training texts")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    texts, labels = record.read_sample(args.data / "train.parquet", args.texts, ("text", "label"))
-    classes = np.unique(labels, return_inverse=True)[1]
+    texts, labels = record.read_sample(args.data / "train.parquet", None, ("text", "label"))
+    names, classes = np.unique(labels, return_inverse=True)
     supervision = Supervision.of(classes, groups=repeat_groups(texts))
-    line = {"benchmark": "ngrams", "data": args.data.name, "n_texts": len(texts)}
-    held_out, used = [], False
-    for name, ngrams in (("without", False), ("with", True)):
-        fits = []
-        seconds = record.seconds(
-            lambda ngrams=ngrams, fits=fits: fits.append(
-                fit_lexical(texts, supervision, ngrams=ngrams)
+    fits, seconds = [], []
+    for ngrams in (False, True):
+        seconds.append(
+            record.seconds(
+                lambda ngrams=ngrams: fits.append(fit_lexical(texts, supervision, ngrams=ngrams))
             )
         )
-        candidate, head = fits[0]
-        line[name] = {
-            "log_loss": round(candidate.log_loss, 4),
-            "accuracy": round(100 * candidate.accuracy, 2),
-            "seconds": round(seconds, 1),
-        }
-        held_out.append(text_log_losses(candidate.held_out, classes))
-        used = bool(head.terms.ngrams)
-    gains = held_out[0] - held_out[1]
-    line["gain"] = round(float(gains.mean()), 4)
-    line["standard_error"] = round(float(gains.std() / np.sqrt(len(gains))), 4)
-    record.write({**line, "used": used}, args.out)
+    held_out = [candidate.held_out for candidate, _ in fits]
+    line = {
+        "benchmark": "ngrams",
+        "data": args.data.name,
+        "held_out": _compared(held_out, classes),
+        "seconds": [round(each, 1) for each in seconds],
+        "dev": None,
+    }
+    dev = args.data / "dev.parquet"
+    if dev.exists():
+        dev_texts, dev_labels = record.read_sample(dev, None, ("text", "label"))
+        predicted = [head.log_probabilities(dev_texts) for _, head in fits]
+        line["dev"] = _compared(predicted, np.searchsorted(names, dev_labels))
+    record.write(line, args.out)
+
+
+def _compared(log_probabilities: list[np.ndarray], truth: np.ndarray) -> dict[str, Any]:
+    """Return the quality without and with n-grams, and the gain in log loss."""
+    losses = [text_log_losses(each, truth) for each in log_probabilities]
+    gains = losses[0] - losses[1]
+    return {
+        "n_texts": len(truth),
+        "log_loss": [round(float(each.mean()), 4) for each in losses],
+        "accuracy": [
+            round(100 * float((each.argmax(1) == truth).mean()), 2) for each in log_probabilities
+        ],
+        "gain": round(float(gains.mean()), 4),
+        "standard_error": round(float(gains.std() / np.sqrt(len(gains))), 4),
+    }
 
 
 if __name__ == "__main__":

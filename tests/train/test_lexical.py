@@ -304,10 +304,15 @@ def test_characters_are_read_where_they_tell_the_class():
         assert head.log_probabilities([f"?{end}" for end in ends]).argmax(1).tolist() == [0, 1]
 
 
-def test_words_alone_are_read_if_texts_are_very_long(monkeypatch):
-    texts, labels = topical()
-    monkeypatch.setattr(lexical, "MAX_CHARACTERS", sum(map(len, texts)) - 1)
-    assert not fit_lexical(texts, Supervision.of(labels))[1].terms.ngrams
+@pytest.mark.parametrize(("limit", "factor"), [("MAX_CHARACTERS", 1), ("MAX_CLASS_CHARACTERS", 2)])
+def test_words_alone_are_read_if_texts_are_very_long(monkeypatch, limit, factor):
+    _, labels = topical(60, 2)
+    texts = [f"{i}x{i}{'ungen' if label else 'lich'}" for i, label in enumerate(labels)]
+    n_characters = sum(map(len, texts))
+    monkeypatch.setattr(lexical, limit, factor * n_characters)
+    assert fit_lexical(texts, Supervision.of(labels))[1].terms.ngrams
+    monkeypatch.setattr(lexical, limit, factor * n_characters - 1)
+    assert fit_lexical(texts, Supervision.of(labels)) is None
 
 
 def test_characters_that_utf8_cannot_encode_are_read_and_saved():

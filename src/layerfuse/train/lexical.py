@@ -20,7 +20,7 @@ from layerfuse.core.arrays import Coefficients, Targets
 from layerfuse.core.supervision import Supervision
 from layerfuse.train.folds import cross_validate, one_thread_each
 from layerfuse.train.head import HeadCandidate
-from layerfuse.train.terms import MAX_CHARACTERS, Read, TermReader, Terms, Units
+from layerfuse.train.terms import Read, TermReader, Terms, Units
 
 Loss = Literal["logistic", "squared_hinge"]
 
@@ -29,6 +29,14 @@ INVERSE_PENALTIES: dict[Loss, tuple[float, ...]] = {
     "squared_hinge": (0.125, 0.5, 2.0, 8.0),
 }
 """For rows of norm 1, as TF-IDF rows are."""
+
+
+MAX_CHARACTERS = 10_000_000
+"""Most characters of all texts of which n-grams are tried; bounds memory, about 50 bytes a
+character."""
+
+MAX_CLASS_CHARACTERS = 500_000_000
+"""Most characters times classes; bounds time. R52 has 220 million, and takes 5 minutes more."""
 
 
 class _Setting(NamedTuple):
@@ -123,8 +131,9 @@ def fit_lexical(
         ``logistic`` can be better calibrated. Held-out log loss and accuracy, hinge then logistic:
         .191 and 95.4, .198 and 94.7 on R52; 1.23 and 67.7, 1.19 and 66.6 on ohsumed.
     ngrams : bool
-        Try character n-grams, unless the texts have more than ten million characters in all. They
-        are used if they lower the held-out log loss by more than one standard error.
+        Try character n-grams, unless the texts have more than ten million characters in all, or
+        more than 500 million times the number of classes. They are used if they lower the held-out
+        log loss by more than one standard error.
 
     Returns
     -------
@@ -170,7 +179,9 @@ def fit_lexical(
             for penalty in INVERSE_PENALTIES[loss]
         ]
     )
-    if ngrams and sum(map(len, texts)) <= MAX_CHARACTERS:
+    n_characters = sum(map(len, texts))
+    few = n_characters <= MAX_CHARACTERS and n_characters * n_classes <= MAX_CLASS_CHARACTERS
+    if ngrams and few:
         finer = validate(_with_ngrams(best[0]))
         if finer[1].gain_errors(best[1], supervision) > 1:
             best = finer

@@ -18,10 +18,6 @@ MAX_TERMS = 50_000
 """Most words and word pairs kept, by frequency, and most n-grams; bounds the coefficients, one per
 term and class."""
 
-MAX_CHARACTERS = 10_000_000
-"""Most characters of texts of which n-grams are read; bounds time and memory, some four n-grams and
-50 bytes a character."""
-
 
 def _characters(text: str) -> str:
     return encodable(lower_case(text))  # n-grams are saved in UTF-8
