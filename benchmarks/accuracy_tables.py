@@ -45,7 +45,14 @@ def _is_telling(line: Line) -> bool:
 def seeds() -> str:
     """Accuracy over several seeds: mean, lowest and highest, and the gain over the best layer."""
     rows = []
-    for data in ("mr", "trec6", "sentiment_english", "sentiment_french", "sentiment_german"):
+    for data in (
+        "mr",
+        "trec6",
+        "sentiment_english",
+        "sentiment_french",
+        "sentiment_german",
+        "sentiment_arabic",
+    ):
         by_row = {line["row"]: line["seed_accuracies"] for line in _last_run(data, n_seeds=2)}
         best, fused = by_row["best layer of all"], by_row["layerfuse"]
         gains = [after - before for before, after in zip(best, fused, strict=True)]
@@ -70,7 +77,7 @@ def _range(values: list[float], sign: str = "") -> str:
 def languages() -> str:
     """Accuracy on the same task in several languages, a language a row."""
     rows = []
-    for language in ("english", "french", "german"):
+    for language in ("english", "french", "german", "arabic"):
         by_row = {line["row"]: line for line in _last_run(f"sentiment_{language}")}
         last = max(
             (line for line in by_row.values() if line["kind"] == "last layer"),
