@@ -32,7 +32,7 @@ INVERSE_PENALTIES: dict[Loss, tuple[float, ...]] = {
 
 
 MAX_CHARACTERS = 10_000_000
-"""Most characters of all texts of which n-grams are tried; bounds memory, about 50 bytes a
+"""Most characters of all texts of which n-grams are tried; bounds memory, up to 200 bytes a
 character."""
 
 MAX_CLASS_CHARACTERS = 500_000_000
@@ -200,7 +200,8 @@ def fit_lexical(
 def _with_ngrams(setting: _Setting) -> list[_Setting]:
     """Return the same setting on n-grams alone, and on n-grams beside its words.
 
-    Reading them takes ten times as long as words, so only the best setting of words is tried.
+    Texts have ten to twenty times as many n-grams as words, which makes fits far slower, so only the
+    best setting of words is tried.
     """
     units = Units(longest=0, ngrams=True), setting.units._replace(ngrams=True)
     return [setting._replace(units=one) for one in units]

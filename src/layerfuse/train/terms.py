@@ -11,24 +11,21 @@ import scipy.sparse
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 
-from layerfuse.core.texts import encodable
-from layerfuse.train.words import bare_words, lower_case
+from layerfuse.train.ngrams import LONGEST, characters, count_ngrams
+from layerfuse.train.words import bare_words
 
 MAX_TERMS = 50_000
 """Most words and word pairs kept, by frequency, and most n-grams; bounds the coefficients, one per
 term and class."""
 
 
-def _characters(text: str) -> str:
-    return encodable(lower_case(text))  # n-grams are saved in UTF-8
-
 
 _WORDS: Mapping[str, Any] = {"lowercase": False, "tokenizer": bare_words, "token_pattern": None}
 _WORDS_WITHOUT_MARKS: Mapping[str, Any] = {"strip_accents": "unicode"}
 _NGRAMS: Mapping[str, Any] = {
     "analyzer": "char_wb",
-    "preprocessor": _characters,
-    "ngram_range": (1, 5),
+    "preprocessor": characters,
+    "ngram_range": (1, LONGEST),
 }
 """Settings of scikit-learn's vectorisers."""
 
@@ -172,7 +169,7 @@ class TermReader:
         )
 
     def _read(self, kind: Units, train: np.ndarray, rest: np.ndarray) -> Read | None:
-        with self._counting:  # others would only repeat the work, which holds the interpreter lock
+        with self._counting:  # others would only repeat the work
             if kind not in self._counts:
                 self._counts[kind] = _count(self._texts, kind)
         counted = self._counts[kind]
@@ -199,8 +196,11 @@ class _Counts(NamedTuple):
 
 
 def _count(texts: Sequence[str], kind: Units) -> _Counts | None:
-    reading = _NGRAMS if kind.ngrams else {**_WORDS, "ngram_range": (1, kind.longest)}
-    vectorizer = CountVectorizer(**reading, min_df=2, dtype=np.float32)
+    if kind.ngrams:
+        return _Counts(*count_ngrams(texts))
+    vectorizer = CountVectorizer(
+        **_WORDS, ngram_range=(1, kind.longest), min_df=2, dtype=np.float32
+    )
     try:
         counts = vectorizer.fit_transform(texts)
     except ValueError as err:
