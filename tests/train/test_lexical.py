@@ -269,6 +269,24 @@ def test_texts_are_counted_once_for_each_kind_of_terms(monkeypatch, n_threads):
     assert counted == [(kind, tuple(texts)) for kind in (Units(1), Units(2), Units(0, True))]
 
 
+def test_one_fit_at_a_time_holds_features(monkeypatch):
+    monkeypatch.setattr("layerfuse.core.threads._product_threads", lambda: 4)
+    fit, at_once, most = lexical._fit_columns, [], []
+
+    def watched(*args):
+        at_once.append(args)
+        most.append(len(at_once))
+        time.sleep(0.02)  # so that other threads call it meanwhile
+        columns = fit(*args)
+        at_once.pop()
+        return columns
+
+    monkeypatch.setattr(lexical, "_fit_columns", watched)
+    texts, labels = topical(60)
+    assert fit_lexical(texts, Supervision.of(labels)) is not None
+    assert set(most) == {1}
+
+
 def test_the_number_of_terms_is_bounded(monkeypatch):
     monkeypatch.setattr(terms, "MAX_TERMS", 5)
     texts, labels = topical()

@@ -32,8 +32,8 @@ INVERSE_PENALTIES: dict[Loss, tuple[float, ...]] = {
 
 
 MAX_CHARACTERS = 10_000_000
-"""Most characters of all texts of which n-grams are tried; bounds memory, up to 200 bytes a
-character."""
+"""Most characters of all texts of which n-grams are tried; bounds memory, up to 400 bytes a
+character if texts are short."""
 
 MAX_CLASS_CHARACTERS = 500_000_000
 """Most characters times classes; bounds time. R52 has 220 million, and takes 5 minutes more."""
@@ -56,7 +56,8 @@ _MAX_ITERATIONS = 10_000
 scikit-learn's default of 100 stops too early, with probabilities off by up to a fifth."""
 
 _LIBLINEAR = Lock()
-"""liblinear has one random state per process, and a fit in another thread would reset its seed."""
+"""liblinear has one random state per process, and a fit in another thread would reset its seed. A
+thread reads its features while it holds the lock, so that those of one fit are in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,10 +162,11 @@ def fit_lexical(
         return LexicalHead(tfidf.terms, *columns)
 
     def fit_and_predict(setting: _Setting, train: np.ndarray, rest: np.ndarray) -> Targets:
-        tfidf = reader.read(setting.units, train, rest)
-        if tfidf is None:  # in this fold, no term occurs in two training texts
-            return np.zeros((len(rest), n_classes))
-        return fit(setting, tfidf, train).of_features(tfidf.others)
+        with _LIBLINEAR:
+            tfidf = reader.read(setting.units, train, rest)
+            if tfidf is None:  # in this fold, no term occurs in two training texts
+                return np.zeros((len(rest), n_classes))
+            return fit(setting, tfidf, train).of_features(tfidf.others)
 
     def validate(settings: Sequence[_Setting]) -> tuple[_Setting, HeadCandidate, float]:
         setting, held_out = cross_validate(fit_and_predict, settings, supervision)
@@ -192,7 +194,7 @@ def fit_lexical(
     tfidf = reader.read(setting.units, every, every[:0])
     if tfidf is None:
         return None
-    with one_thread_each():
+    with one_thread_each(), _LIBLINEAR:
         head = fit(setting, tfidf, every)
     return candidate, replace(head, temperature=temperature)
 
@@ -200,8 +202,8 @@ def fit_lexical(
 def _with_ngrams(setting: _Setting) -> list[_Setting]:
     """Return the same setting on n-grams alone, and on n-grams beside its words.
 
-    Texts have ten to twenty times as many n-grams as words, which makes fits far slower, so only the
-    best setting of words is tried.
+    Texts have ten to twenty times as many n-grams as words, which makes fits far slower. So only
+    the best setting of words is tried.
     """
     units = Units(longest=0, ngrams=True), setting.units._replace(ngrams=True)
     return [setting._replace(units=one) for one in units]
@@ -222,8 +224,7 @@ def _fit_columns(
         if not positive.any():
             continue
         model = _model(setting, known.random_state)
-        with _LIBLINEAR:
-            model.fit(features, positive, sample_weight=known.weights)
+        model.fit(features, positive, sample_weight=known.weights)
         coefficients[:, label], intercept[label] = model.coef_[0], model.intercept_[0]
     if n_classes == 2:  # noqa: PLR2004
         coefficients[:, 0], intercept[0] = -coefficients[:, 1], -intercept[1]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,7 +125,7 @@ class TermReader:
     """Reads TF-IDF features by terms that occur in two training texts or more.
 
     All texts are counted once, whatever rows are training texts, because counting takes far longer
-    than weighting the counts. Threads may share a reader.
+    than weighting the counts. One thread at a time may use a reader.
 
     Parameters
     ----------
@@ -136,7 +135,6 @@ class TermReader:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
-        self._counting = Lock()
         self._counts: dict[Units, _Counts | None] = {}
 
     def read(self, units: Units, train: np.ndarray, rest: np.ndarray) -> Read | None:
@@ -169,9 +167,8 @@ class TermReader:
         )
 
     def _read(self, kind: Units, train: np.ndarray, rest: np.ndarray) -> Read | None:
-        with self._counting:  # others would only repeat the work
-            if kind not in self._counts:
-                self._counts[kind] = _count(self._texts, kind)
+        if kind not in self._counts:
+            self._counts[kind] = _count(self._texts, kind)
         counted = self._counts[kind]
         if counted is None:
             return None
