@@ -18,7 +18,6 @@ MAX_TERMS = 50_000
 term and class."""
 
 
-
 _WORDS: Mapping[str, Any] = {"lowercase": False, "tokenizer": bare_words, "token_pattern": None}
 _WORDS_WITHOUT_MARKS: Mapping[str, Any] = {"strip_accents": "unicode"}
 _NGRAMS: Mapping[str, Any] = {
