@@ -41,7 +41,7 @@ def main() -> None:
     line = {
         "benchmark": "ngrams",
         "data": args.data.name,
-        "held_out": _compared(held_out, classes),
+        "held_out": _compared(held_out, classes, supervision.groups),
         "seconds": seconds,
         "dev": None,
     }
@@ -49,14 +49,21 @@ def main() -> None:
     if dev.exists():
         dev_texts, dev_labels = record.read_sample(dev, None, ("text", "label"))
         predicted = [head.log_probabilities(dev_texts) for _, head in fits]
-        line["dev"] = _compared(predicted, np.searchsorted(names, dev_labels))
+        line["dev"] = _compared(predicted, np.searchsorted(names, dev_labels), None)
     record.write(line, args.out)
 
 
-def _compared(log_probabilities: list[np.ndarray], truth: np.ndarray) -> dict[str, Any]:
-    """Return the quality without and with n-grams, and the gain in log loss."""
+def _compared(
+    log_probabilities: list[np.ndarray], truth: np.ndarray, groups: np.ndarray | None
+) -> dict[str, Any]:
+    """Return the quality without and with n-grams, and the gain in log loss.
+
+    A group of near-duplicates counts as one draw in the standard error.
+    """
     losses = [text_log_losses(each, truth) for each in log_probabilities]
     gains = losses[0] - losses[1]
+    groups = np.arange(len(gains)) if groups is None else groups
+    error = np.sqrt(np.square(np.bincount(groups, weights=gains - gains.mean())).sum()) / len(gains)
     return {
         "n_texts": len(truth),
         "log_loss": [round(float(each.mean()), 4) for each in losses],
@@ -64,7 +71,7 @@ def _compared(log_probabilities: list[np.ndarray], truth: np.ndarray) -> dict[st
             round(100 * float((each.argmax(1) == truth).mean()), 2) for each in log_probabilities
         ],
         "gain": round(float(gains.mean()), 4),
-        "standard_error": round(float(gains.std() / np.sqrt(len(gains))), 4),
+        "standard_error": round(float(error), 4),
     }
 
 
