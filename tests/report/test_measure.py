@@ -100,7 +100,7 @@ def test_parameters_bytes_and_flops_are_sums_over_the_parts(
     assert costs.weight_bytes == 4 * costs.n_parameters_kept
     assert costs.flops_per_text == sum(flops_per_text(b, toy_texts) for b in cut)
     width = classifier.transform(toy_texts[:1]).shape[1]
-    terms = len(classifier.head_.lexical.terms)
+    terms = len(classifier.head_.lexical.terms.idf)
     # Shift and scale of each feature; a weight for each class and feature; the temperatures of the
     # head and of words, the weights of the pool, and for each term its frequency and a weight for
     # each class.
