@@ -118,7 +118,7 @@ def test_held_out_texts_bring_in_neither_labels_nor_words(n_classes, loss):
 
 def test_either_loss_is_taken_whole():
     taken = set()
-    for seed in range(3):
+    for seed in range(4):
         texts, labels = topical(noise=0.6, seed=seed)
         known = Supervision.of(labels)
         each = [fit_lexical(texts, known, losses=[loss]) for loss in INVERSE_PENALTIES]
@@ -235,14 +235,13 @@ def test_random_state_draws_the_folds_and_the_same_again_gives_the_same_bits():
     np.testing.assert_array_equal(one[1].coefficients, two[1].coefficients)
 
 
-@pytest.mark.parametrize("texts", [["", " ", "", "\n"], ["", " ", "a", ""]])
-def test_texts_without_characters_have_no_lexical_head(texts):
-    assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1]))) is None
-
-
-def test_texts_that_share_no_word_have_no_words():
-    texts = ["one", "two", "three", "four"]
-    assert fit_lexical(texts, Supervision.of(np.array([0, 0, 1, 1])), ngrams=False) is None
+@pytest.mark.parametrize("ngrams", [False, True])
+@pytest.mark.parametrize(
+    "texts", [["", " ", "", "\n"], ["", " ", "a", "!?"], ["one", "two", "three", "four"]]
+)
+def test_texts_that_share_no_word_have_no_lexical_head(texts, ngrams):
+    known = Supervision.of(np.array([0, 0, 1, 1]))
+    assert fit_lexical(texts, known, ngrams=ngrams) is None
 
 
 def test_words_in_no_two_training_texts_of_a_fold_give_no_lexical_head():
@@ -338,4 +337,5 @@ def test_characters_that_utf8_cannot_encode_are_read_and_saved():
     texts = [f"{text} \ud83d {label}\udc00" for text, label in zip(texts, labels, strict=True)]
     _, head = fit_lexical(texts, Supervision.of(labels))
     again = LexicalHead.from_arrays(head.arrays())
+    assert {" ? ", "0?"} <= set(head.terms.ngrams)
     assert again.terms.ngrams == head.terms.ngrams
