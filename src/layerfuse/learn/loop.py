@@ -50,7 +50,9 @@ def minimise(
         {"params": decayed, "weight_decay": schedule.weight_decay},
         {"params": free, "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW([k for k in kinds if k["params"]], lr=schedule.learning_rate)
+    optimiser = torch.optim.AdamW(
+        [k for k in kinds if k["params"]], lr=schedule.learning_rate, fused=True
+    )
     train, validation = _split(supervision, _VALIDATION_SHARE)
     n_batches = _batches(len(train), schedule.batch_texts)
 
