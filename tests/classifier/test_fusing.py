@@ -123,9 +123,16 @@ def choose(blocks, labels, texts, selections, fusion="concat", *, lexical=False)
 
 
 @pytest.mark.parametrize(
-    ("selections", "taken"), [((ONE, TWO), TWO), ((TWO, ALL), TWO), ((ONE, TWO, ALL), TWO)]
+    ("selections", "taken"),
+    [
+        ((ONE, TWO), TWO),
+        ((TWO, ALL), TWO),
+        ((ONE, TWO, ALL), TWO),
+        ((TWO, ONE), TWO),
+        ((ALL, TWO), TWO),
+    ],
 )
-def test_more_layers_are_taken_only_for_more_than_one_standard_error(selections, taken):
+def test_a_later_selection_is_taken_only_for_more_than_one_standard_error(selections, taken):
     """The second layer adds information, and the third is noise."""
     blocks, labels, texts = sources(400)
     selection, fused = choose(blocks, labels, texts, selections)

@@ -2,11 +2,15 @@
 
 import pytest
 
-from layerfuse.classifier.options import FEWER_LAYERS_FROM_TEXTS, selectors_of
+from layerfuse.classifier.options import (
+    FEWER_LAYERS_FROM_TEXTS,
+    ONE_BACKBONE_FROM_TEXTS,
+    selectors_of,
+)
 from layerfuse.core.errors import SelectionError
 from layerfuse.core.scores import LayerScores
 
-MANY = FEWER_LAYERS_FROM_TEXTS
+MANY, SOME = FEWER_LAYERS_FROM_TEXTS, ONE_BACKBONE_FROM_TEXTS
 
 
 @pytest.mark.parametrize(
@@ -15,7 +19,10 @@ MANY = FEWER_LAYERS_FROM_TEXTS
         ("auto", None, "auto", MANY, [("top", 1), ("best_backbone", None), ("upper_top", None)]),
         ("auto", None, "concat", MANY, [("top", 1), ("best_backbone", None), ("upper_top", None)]),
         ("auto", None, "gated", MANY, [("upper_top", None)]),
-        ("auto", None, "concat", MANY - 1, [("upper_top", None)]),
+        ("auto", None, "auto", MANY - 1, [("upper_top", None), ("best_backbone", None)]),
+        ("auto", None, "concat", SOME, [("upper_top", None), ("best_backbone", None)]),
+        ("auto", None, "gated", SOME, [("upper_top", None)]),
+        ("auto", None, "concat", SOME - 1, [("upper_top", None)]),
         ("auto", 3, "concat", MANY, [("upper_top", 3)]),
         ("greedy", 4, "concat", MANY, [("greedy", 4)]),
     ],
@@ -95,6 +102,23 @@ def test_with_many_texts_one_layer_is_taken_if_more_add_nothing(
     assert f"of the upper half of {classifier.scores_.best.backbone}: " in reason
     fewer = make(backbones=[encoder, str(tiny_decoder)]).fit(texts[1:], labels[1:])
     assert fewer.selection_.backbones == ("encoder", "decoder")
+    assert "held-out" not in fewer.selection_.reason
+
+
+def test_with_some_texts_all_backbones_are_taken_unless_one_alone_is_better(
+    make, toy, tiny_decoder, monkeypatch
+):
+    """Twice the same words: what one backbone knows, the other adds to."""
+    monkeypatch.setattr("layerfuse.classifier.options.ONE_BACKBONE_FROM_TEXTS", 48)
+    texts, labels = toy(48)
+    backbones = [make().backbones[0], str(tiny_decoder)]
+    classifier = make(backbones=backbones).fit(texts, labels)
+    assert classifier.selection_.backbones == ("encoder", "decoder")
+    alone = classifier.scores_.best.backbone
+    reason = classifier.selection_.reason
+    assert reason.startswith("the best third by loo_ridge of the upper halves of all backbones, ")
+    assert f"(the best third by loo_ridge of the upper half of {alone}: " in reason
+    fewer = make(backbones=backbones).fit(texts[1:], labels[1:])
     assert "held-out" not in fewer.selection_.reason
 
 

@@ -131,7 +131,7 @@ def propose_layers(
     scores : LayerScores
         Scores of all layers.
     selections : list of Selection
-        One per selector, the one with the fewest layers first.
+        One per selector, in the order of ``selectors_of``.
     """
     criterion, random_state = parameters["criterion"], parameters["random_state"]
     requested = parameters["selector"], parameters["k"], parameters["fusion"]

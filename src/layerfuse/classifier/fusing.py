@@ -144,7 +144,7 @@ def fuse_best(
     Parameters
     ----------
     selections : sequence of Selection
-        The one with the fewest layers first.
+        The one to keep in case of doubt first.
     read : callable
         Returns the blocks of a selection.
     texts, supervision, fusion, head, lexical

@@ -27,6 +27,10 @@ FEWER_LAYERS_FROM_TEXTS = 2000
 """With fewer texts, held-out losses seldom differ by more than one standard error, so one layer or
 backbone would be kept even where several are better."""
 
+ONE_BACKBONE_FROM_TEXTS = 200
+"""With fewer texts, those that a backbone was chosen by say too little about others: its held-out
+loss is too low (``benchmarks/selections.py``)."""
+
 SelectorChoice = Literal["auto"] | SelectorName
 
 _CHOICES: Mapping[str, Sequence[str]] = {
@@ -100,13 +104,14 @@ def check_limits(selector: str, max_ms: float | None, max_mb: float | None) -> N
 def selectors_of(
     selector: SelectorChoice, k: int | None, fusion: FusionChoice, n_texts: int
 ) -> tuple[tuple[SelectorName, int | None], ...]:
-    """Return the selectors to try, the one that chooses fewest layers first.
+    """Return the selectors to try, in the order of ``fuse_best``: a later one must be better.
 
     Parameters
     ----------
     selector : SelectorChoice
-        ``auto`` is ``upper_top``; from 2,000 texts on, ``top`` with one layer and ``best_backbone``
-        come before it, and held-out training texts decide. Any other selector stands alone.
+        ``auto`` is ``upper_top``, and from 200 texts on held-out training texts decide: up to 2,000
+        they may replace it by ``best_backbone``; from there on it comes last, after ``top`` with
+        one layer and ``best_backbone``. Any other selector stands alone.
     k : int, optional
         Number of layers; if given, ``auto`` is ``upper_top``.
     fusion : FusionChoice
@@ -122,9 +127,13 @@ def selectors_of(
     """
     if selector != "auto":
         return ((selector, k),)
-    if k is not None or fusion not in {"auto", "concat"} or n_texts < FEWER_LAYERS_FROM_TEXTS:
+    if k is not None or fusion not in {"auto", "concat"}:
         return (("upper_top", k),)
-    return (("top", 1), ("best_backbone", None), ("upper_top", None))
+    if n_texts >= FEWER_LAYERS_FROM_TEXTS:
+        return (("top", 1), ("best_backbone", None), ("upper_top", None))
+    if n_texts >= ONE_BACKBONE_FROM_TEXTS:
+        return (("upper_top", None), ("best_backbone", None))
+    return (("upper_top", None),)
 
 
 def wants_sources(selector: SelectorChoice, k: int | None, fusion: FusionChoice) -> bool:
