@@ -4,7 +4,7 @@ import json
 import statistics
 import sys
 
-from cells import RESULTS, Line, table
+from cells import RESULTS, Line, read_lines, table
 
 
 def _lines() -> list[Line]:
@@ -92,3 +92,36 @@ def chance() -> str:
     rows.append(["mean", "", *means])
     picked_by = ["`loo_ridge` on training texts", "the other half of the test texts"]
     return table(["backbone, data", "texts in a half", *picked_by], rows)
+
+
+def selections() -> str:
+    """Quality on new texts of all backbones and of the best one, and which held-out texts chose."""
+    draws: dict[tuple[str, int], list[Line]] = {}
+    for line in read_lines("selections", ("data", "n_texts", "draw"), "selections.jsonl"):
+        draws.setdefault((line["data"], line["n_texts"]), []).append(line)
+    rows = []
+    for (data, n_texts), lines in draws.items():
+        n_taken = sum(line["taken"] == "best_backbone" for line in lines)
+        losses = _mean_of_each(lines, "log_loss")
+        accuracies = _mean_of_each(lines, "accuracy")
+        rows.append(
+            [
+                data.replace("sentiment_", "sentiment, ").upper(),
+                f"{n_texts:,}",
+                f"{n_taken} of {len(lines)}",
+                " / ".join(f"{loss:.3f}" for loss in losses),
+                " / ".join(f"{accuracy:.1f}" for accuracy in accuracies),
+            ]
+        )
+    headers = ["data", "texts", "one backbone chosen", "log loss, new texts", "accuracy"]
+    return table(headers, rows)
+
+
+def _mean_of_each(lines: list[Line], measure: str) -> list[float]:
+    """Return the means over draws of all backbones, of the best one, and of the chosen ones."""
+    picks = [["upper_top"] * len(lines), ["best_backbone"] * len(lines)]
+    picks.append([line["taken"] for line in lines])
+    return [
+        statistics.fmean(line["rows"][one][measure] for line, one in zip(lines, pick, strict=True))
+        for pick in picks
+    ]

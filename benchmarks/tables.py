@@ -65,6 +65,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "criteria": criteria_tables.criteria,
     "criteria grid": criteria_tables.grid,
     "criteria chance": criteria_tables.chance,
+    "selections": criteria_tables.selections,
     **{
         f"accuracy {data}": partial(accuracy_tables.accuracy, data)
         for data in ("mr", "sst2", "r8", "r52", "ohsumed", "trec6")
