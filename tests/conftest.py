@@ -29,14 +29,10 @@ CHECKED = ("backbone", "contract", "core", "fuse", "report", "score", "select", 
 # Whole fits again and again, through lines that other tests run too: traced, they take half as long
 # again.
 UNTRACED = (
-    "bundle/test_round_trip.py",
-    "classifier/test_fusions.py",
     "classifier/test_learning.py",
     "classifier/test_repeat.py",
     "classifier/test_sklearn.py",
     "cli/test_fit.py",
-    "docs/test_readme.py",
-    "report/test_comparison.py",
     "report/test_folds.py",
 )
 
