@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from layerfuse import Backbone
-from layerfuse.backbone.kernels import onednn_linear, onednn_pack, onednn_works
+from layerfuse.backbone.kernels import onednn_linear, onednn_works
 
 _TOKENS = 1024
 _REPEATS = 8
@@ -37,7 +37,7 @@ def best_seconds(weight: torch.Tensor) -> float:
     x = torch.randn(_TOKENS, weight.shape[1], dtype=weight.dtype)
     ways = [lambda: nn.functional.linear(x, weight)]
     if weight.dtype == torch.float32 and onednn_works():
-        packed = onednn_pack(weight, _TOKENS)
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, _TOKENS)  # noqa: SLF001
         ways.append(lambda: onednn_linear(x, packed, None))
     best = float("inf")
     for way in ways:

@@ -1,6 +1,7 @@
 """Matrix products of oneDNN: equal to torch's, used where faster, and removed afterwards."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,11 +20,10 @@ def bert(tiny):
 
 @pytest.fixture
 def onednn(monkeypatch):
-    """Make oneDNN the chosen kernel for any number of tokens."""
+    """Make oneDNN the chosen kernel."""
     if not kernels.onednn_works():
-        pytest.skip("this torch has no oneDNN operators")
+        pytest.skip("this torch has no oneDNN operator")
     monkeypatch.setattr(kernels, "fastest_kernel", lambda: "onednn")
-    monkeypatch.setattr(kernels, "_WORTH_TOKENS", 0)
 
 
 @pytest.fixture
@@ -40,13 +40,12 @@ def fresh():
 @pytest.mark.usefixtures("onednn")
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(1, 3), (5, 7), (64, 17), (2, 9, 33)])
-def test_the_packed_product_equals_that_of_numpy(shape, bias):
+def test_the_product_equals_that_of_numpy(shape, bias):
     rng = np.random.default_rng(0)
     x, weight, added = rng.normal(size=shape), rng.normal(size=(19, shape[-1])), rng.normal(size=19)
-    packed = kernels.onednn_pack(torch.tensor(weight, dtype=torch.float32), 5)
     got = kernels.onednn_linear(
         torch.tensor(x, dtype=torch.float32),
-        packed,
+        torch.tensor(weight, dtype=torch.float32),
         torch.tensor(added, dtype=torch.float32) if bias else None,
     )
     np.testing.assert_allclose(got.numpy(), x @ weight.T + (added if bias else 0), atol=2e-5)
@@ -56,7 +55,7 @@ def test_the_packed_product_equals_that_of_numpy(shape, bias):
 @pytest.mark.parametrize(
     "family", ["bert", "mpnet", "deberta-v3", "llama", "t5", "albert", "qwen3"]
 )
-def test_layers_from_packed_products_equal_those_of_plain_torch(tiny, family, monkeypatch):
+def test_layers_from_onednn_equal_those_of_plain_torch(tiny, family, monkeypatch):
     backbone = Backbone.from_pretrained(tiny.folder(family), device="cpu")
     calls = []
     product = kernels.onednn_linear
@@ -73,7 +72,7 @@ def test_layers_from_packed_products_equal_those_of_plain_torch(tiny, family, mo
 
 
 @pytest.mark.usefixtures("onednn")
-def test_embedding_leaves_no_packed_product_on_the_model(bert, tiny):
+def test_embedding_leaves_no_product_of_onednn_on_the_model(bert, tiny):
     before = {name: copy.copy(vars(m)) for name, m in bert.model.named_modules()}
     bert.embed(tiny.texts)
     assert {name: vars(m).keys() for name, m in bert.model.named_modules()} == {
@@ -97,63 +96,52 @@ def test_a_backbone_can_be_cut_and_saved_while_a_stream_is_open(bert, tiny, tmp_
 
 
 @pytest.mark.usefixtures("onednn")
-def test_only_blocks_that_run_are_packed(bert, tiny, monkeypatch):
-    packed = []
-    pack = kernels.onednn_pack
-    monkeypatch.setattr(kernels, "onednn_pack", lambda w, n: packed.append(w) or pack(w, n))
-    bert.embed(tiny.texts, [1])
-    assert len(packed) == 6  # query, key, value, output, and the two of the feed-forward part
+def test_a_product_reads_the_weight_in_place(bert):
+    """No copy: a changed weight changes the next product."""
+    query = bert.blocks.container[0].attention.self.query
+    x = torch.ones(2, query.in_features)
+    with torch.inference_mode(), kernels.onednn_products(bert.blocks.container):
+        before = query(x)
+        query.weight.mul_(2)
+        after = query(x)
+    torch.testing.assert_close(after - query.bias, 2 * (before - query.bias))
 
 
 @pytest.mark.usefixtures("onednn")
-def test_without_memory_for_packing_torch_runs_with_a_warning(bert, tiny, monkeypatch):
-    def refuse(_weight, _n_tokens):
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-
-    want = bert.embed(tiny.texts).values
-    monkeypatch.setattr(kernels, "onednn_pack", refuse)
-    with pytest.warns(UserWarning, match="second copy of the weights.*LAYERFUSE_KERNEL=torch"):
-        got = bert.embed(tiny.texts).values
-    np.testing.assert_allclose(got, want, atol=1e-5)
-
-
-@pytest.mark.usefixtures("onednn")
-def test_other_precisions_and_few_tokens_run_unpacked(tiny, bert, monkeypatch):
-    def is_packed(backbone, n_tokens):
-        linear = backbone.blocks.container[0].attention.self.query
-        packed = kernels.pack_linears(backbone.blocks.container, n_tokens)
-        with kernels.packed_products(packed):
-            return "forward" in vars(linear)
-
+def test_linear_layers_of_other_precisions_run_as_before(tiny, bert):
     half = Backbone.from_pretrained(tiny.folder("bert"), device="cpu", dtype="bfloat16")
-    monkeypatch.setattr(kernels, "_WORTH_TOKENS", 4096)
-    assert not is_packed(half, 10_000)
-    assert not is_packed(bert, 4095)
-    assert is_packed(bert, 4096)
+    for backbone, swapped in [(bert, True), (half, False)]:
+        linear = backbone.blocks.container[0].attention.self.query
+        with kernels.onednn_products(backbone.blocks.container):
+            assert ("forward" in vars(linear)) == swapped
 
 
 @pytest.mark.usefixtures("onednn")
-def test_an_interrupt_while_packing_leaves_the_model_unchanged(bert):
-    class Interrupted(dict):
-        def items(self):
-            yield next(iter(super().items()))
-            raise KeyboardInterrupt
+def test_an_interrupt_while_products_are_set_leaves_the_model_unchanged(bert, monkeypatch):
+    made = []
 
-    packed = Interrupted(kernels.pack_linears(bert.blocks.container, 10_000))
-    with pytest.raises(KeyboardInterrupt), kernels.packed_products(packed):
+    def interrupted(*args, **kwargs):
+        if made:
+            raise KeyboardInterrupt
+        made.append(partial(*args, **kwargs))
+        return made[0]
+
+    monkeypatch.setattr(kernels, "partial", interrupted)
+    with pytest.raises(KeyboardInterrupt), kernels.onednn_products(bert.blocks.container):
         pass
+    assert made
     assert not any("forward" in vars(module) for module in bert.model.modules())
 
 
 @pytest.mark.usefixtures("onednn")
-def test_linear_layers_with_a_forward_of_their_own_are_not_packed():
+def test_linear_layers_with_a_forward_of_their_own_keep_it():
     class Odd(nn.Linear):
         def forward(self, x):
             return super().forward(x) * 2
 
     odd, wrapped = Odd(3, 3), nn.Linear(3, 3)
     wrapped.forward = wrapper = torch.relu
-    with kernels.packed_products(kernels.pack_linears([odd, wrapped], 10_000)):
+    with kernels.onednn_products([odd, wrapped]):
         assert "forward" not in vars(odd)
         assert wrapped.forward is wrapper
     assert wrapped.forward is wrapper
@@ -186,14 +174,14 @@ def test_an_unknown_kernel_is_refused_with_the_choices(monkeypatch):
         kernels.fastest_kernel()
 
 
-def test_bfloat16_is_timed_without_packing():
+def test_bfloat16_is_timed_by_torch_alone():
     assert list(kernels.gemm_gflops(torch.bfloat16, 1)) == ["torch"]
 
 
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("how", ["missing", "refuses", "wrong"])
-def test_onednn_operators_that_fail_or_are_wrong_are_not_used(monkeypatch, bert, tiny, how):
-    def product(x, packed, bias):
+def test_an_onednn_operator_that_fails_or_is_wrong_is_not_used(monkeypatch, bert, tiny, how):
+    def product(x, weight, bias):
         if how == "wrong":
             return torch.zeros(len(x), 7)
         raise {"missing": AttributeError, "refuses": RuntimeError}[how]

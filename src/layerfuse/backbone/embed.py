@@ -3,21 +3,20 @@
 import functools
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from layerfuse.backbone.blocks import Blocks
-from layerfuse.backbone.budget import TokenBudget, is_out_of_memory
+from layerfuse.backbone.budget import TokenBudget
 from layerfuse.backbone.cores import Cores, n_torch_threads
 from layerfuse.backbone.deberta import attention_by_distance
 from layerfuse.backbone.heap import return_freed_memory
 from layerfuse.backbone.ids import known_tokens, padding_id
-from layerfuse.backbone.kernels import pack_linears, packed_products
+from layerfuse.backbone.kernels import onednn_products
 from layerfuse.backbone.mpnet import fused_attention
 from layerfuse.backbone.rotary import rotary_steps
 from layerfuse.backbone.tap import LayerTap
@@ -99,8 +98,7 @@ def embed_batches(
             all_positions = list(by_text.values())
             n_texts += len(window)
             n_truncated += sum(len(all_positions[i]) for i in np.flatnonzero(tokens.truncated))
-            packed = _pack(blocks, tap.deepest, len(tokens.ids), spec.name)
-            for batch, values in _run_all(model, tap, packed, tokens, budget, pad_id):
+            for batch, values in _run_all(model, tap, tokens, budget, pad_id):
                 _check_finite(values, refs, spec)
                 positions = [all_positions[i] for i in batch.tolist()]
                 repeats = [len(p) for p in positions]
@@ -150,24 +148,9 @@ def _positions_by_text(texts: Sequence[object], first: int) -> dict[str, list[in
     return by_text
 
 
-def _pack(blocks: Blocks, deepest: int, n_tokens: int, name: str) -> dict[nn.Linear, torch.Tensor]:
-    try:
-        return pack_linears(blocks.container[:deepest], n_tokens)
-    except RuntimeError as err:
-        if not is_out_of_memory(err):
-            raise
-    warnings.warn(
-        f"{name}: memory does not suffice for a second copy of the weights, so slower matrix "
-        "products are used. Set LAYERFUSE_KERNEL=torch to use them from the start.",
-        stacklevel=5,
-    )
-    return {}
-
-
 def _run_all(
     model: Any,
     tap: LayerTap,
-    packed: Mapping[nn.Linear, torch.Tensor],
     tokens: TokenizedTexts,
     budget: TokenBudget,
     pad_id: int,
@@ -185,7 +168,7 @@ def _run_all(
             n_cores = 1 if budget.was_short else cores.n_cores
             alike = tokens.together(rest, steps)
             batches = tokens.batches(alike, budget.tokens, n_cores)
-            products = packed_products(packed)
+            products = onednn_products(tap.blocks.container[: tap.deepest])
             deberta, mpnet = attention_by_distance(model), fused_attention(model)
             # The lock is held because other threads may embed with the same model.
             with tap.blocks.turn, tap, products, deberta, mpnet:

@@ -1,13 +1,13 @@
-"""Matrix products on a CPU: torch's, or oneDNN's on packed weights if that is faster here.
+"""Matrix products on a CPU: torch's, or oneDNN's if that is faster here.
 
 torch's float32 product uses MKL, which runs at full speed on Intel processors but at half speed on
-AMD's; oneDNN's does not slow down there. Only this file uses private operators of torch. They are
-tested before use; if they are missing, torch's own product is used.
+AMD's; oneDNN's does not slow down there. Only this file uses a private operator of torch. It is
+tested before use; if it is missing, torch's own product is used.
 """
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Literal, get_args
@@ -23,34 +23,30 @@ PIN = "LAYERFUSE_KERNEL"
 """Environment variable that sets the kernel, so that nothing is timed."""
 
 _PROBE = 512, 768, 768  # tokens, inputs, outputs: a typical size, some milliseconds
-_MARGIN = 1.25  # a smaller gain is not worth the packing, and within the noise of the timing
-_WORTH_TOKENS = 4096  # packing all weights takes about as long as running some hundred tokens
-_PACKED_FOR_TOKENS = 1024
+_MARGIN = 1.25  # a smaller gain is within the noise of the timing
 
 
-def onednn_pack(weight: Tensor, n_tokens: int) -> Tensor:
-    """Return an (output, input) weight in oneDNN's layout, optimised for a number of tokens."""
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, n_tokens)  # noqa: SLF001
-    return packed
+def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return x times an (output, input) weight plus the bias, as ``nn.functional.linear``.
 
-
-def onednn_linear(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x times the packed weight plus the bias, as ``nn.functional.linear``."""
+    The weight may be in oneDNN's own layout (packed). That is 5 % faster on batches of 1,024
+    tokens, but a second copy of all weights.
+    """
     product: Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
-        x, packed, bias, "none", [], ""
+        x, weight, bias, "none", [], ""
     )
     return product
 
 
 @cache
 def onednn_works() -> bool:
-    """Return whether the private operators exist and agree with torch's own product."""
+    """Return whether the private operator exists and agrees with torch's own product."""
     generator = torch.Generator().manual_seed(0)
     x, weight, bias = (
         torch.randn(shape, generator=generator) for shape in ((5, 24), (7, 24), (7,))
     )
     try:
-        product = onednn_linear(x, onednn_pack(weight, len(x)), bias)
+        product = onednn_linear(x, weight, bias)
     except (AttributeError, RuntimeError, TypeError):  # removed, not built, or another signature
         return False
     return torch.allclose(product, nn.functional.linear(x, weight, bias), atol=1e-5)
@@ -93,8 +89,8 @@ def gemm_gflops(dtype: torch.dtype, repeats: int = 5) -> dict[KernelName, float]
     Returns
     -------
     dict of KernelName to float
-        Billions of floating-point operations per second. oneDNN on packed weights is timed only for
-        float32, in which alone it is used.
+        Billions of floating-point operations per second. oneDNN is timed apart only for float32:
+        in bfloat16, torch uses it by itself.
     """
     n_tokens, n_in, n_out = _PROBE
     x, weight = torch.ones(n_tokens, n_in, dtype=dtype), torch.ones(n_out, n_in, dtype=dtype)
@@ -102,8 +98,7 @@ def gemm_gflops(dtype: torch.dtype, repeats: int = 5) -> dict[KernelName, float]
         "torch": lambda: nn.functional.linear(x, weight)
     }
     if dtype == torch.float32 and onednn_works():
-        packed = onednn_pack(weight, n_tokens)
-        products["onednn"] = lambda: onednn_linear(x, packed, None)
+        products["onednn"] = lambda: onednn_linear(x, weight, None)
     best = dict.fromkeys(products, float("inf"))
     for _ in range(repeats + 1):  # alternating, so that other load affects both
         for name, product in products.items():
@@ -113,57 +108,43 @@ def gemm_gflops(dtype: torch.dtype, repeats: int = 5) -> dict[KernelName, float]
     return {name: 2e-9 * n_tokens * n_in * n_out / seconds for name, seconds in best.items()}
 
 
-def pack_linears(blocks: Iterable[nn.Module], n_tokens: int) -> dict[nn.Linear, Tensor]:
-    """Pack the weights of some blocks, if oneDNN's product is faster here and packing pays.
-
-    Parameters
-    ----------
-    blocks : iterable of nn.Module
-        Blocks that will run. Modules of another type than ``nn.Linear``, and wrapped ones, are left
-        unchanged.
-    n_tokens : int
-        Number of tokens that will run; below 4,096, packing does not pay.
-
-    Returns
-    -------
-    dict of nn.Linear to Tensor
-        The packed weight of each, a second copy. Empty if torch is faster, in other precisions than
-        float32, and on accelerators.
-
-    Raises
-    ------
-    RuntimeError
-        If memory does not suffice for a second copy of the weights.
-    """
-    linears = [m for block in blocks for m in block.modules() if type(m) is nn.Linear]
-    linears = [m for m in dict.fromkeys(linears) if "forward" not in vars(m)]
-    plain = all(m.weight.dtype == torch.float32 and m.weight.device.type == "cpu" for m in linears)
-    if not plain or n_tokens < _WORTH_TOKENS or fastest_kernel() == "torch":
-        return {}
-    return {m: onednn_pack(m.weight, _PACKED_FOR_TOKENS) for m in linears}
-
-
 @contextmanager
-def packed_products(packed: Mapping[nn.Linear, Tensor]) -> Iterator[None]:
-    """Let modules multiply by their packed weights.
+def onednn_products(blocks: Iterable[nn.Module]) -> Iterator[None]:
+    """Let blocks multiply by oneDNN, if that is faster than torch on this machine.
 
     Enter it for one batch, while holding ``Blocks.turn``. At all other times the model is
     unchanged, so saving, cutting and gradients are not affected.
 
     Parameters
     ----------
-    packed : mapping of nn.Linear to Tensor
-        Packed weights from ``pack_linears``.
+    blocks : iterable of nn.Module
+        Blocks that will run. Only their ``nn.Linear`` change, and of these none that is of a
+        subclass, wrapped, in another precision than float32 or on an accelerator.
 
     Yields
     ------
     None
         While it is active.
     """
+    linears = _plain_linears(blocks)
+    if linears and fastest_kernel() == "torch":
+        linears = []
     try:
-        for module, weight in packed.items():
-            vars(module)["forward"] = partial(onednn_linear, packed=weight, bias=module.bias)
+        for module in linears:
+            product = partial(onednn_linear, weight=module.weight, bias=module.bias)
+            vars(module)["forward"] = product
         yield
     finally:
-        for module in packed:  # this restores the method of the class
+        for module in linears:  # this restores the method of the class
             vars(module).pop("forward", None)  # after Ctrl-C, some may not have been set yet
+
+
+def _plain_linears(blocks: Iterable[nn.Module]) -> list[nn.Linear]:
+    linears = [m for block in blocks for m in block.modules() if type(m) is nn.Linear]
+    return [
+        m
+        for m in dict.fromkeys(linears)
+        if "forward" not in vars(m)
+        and m.weight.dtype == torch.float32
+        and m.weight.device.type == "cpu"
+    ]
