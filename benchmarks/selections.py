@@ -55,6 +55,7 @@ def main() -> None:
                     "benchmark": "selections",
                     "data": args.data.name,
                     "backbones": [backbone.name for backbone in backbones],
+                    "sample": args.sample,
                     "n_texts": n_texts,
                     "draw": draw,
                     **_compare(stored, texts, np.array(labels), n_texts, draw),

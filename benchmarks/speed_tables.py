@@ -3,15 +3,16 @@
 from cells import read_lines, spread, table
 
 
-def extraction(dtype: str) -> str:
+def extraction(dtype: str, has: str = "", lacks: str = "") -> str:
     """Each peer's seconds over layerfuse's in one precision, case by case.
 
-    Float32 is shown for processors without bfloat16 instructions, bfloat16 for those with them.
+    Only lines of processors count that have one instruction and lack another.
     """
     cases = [
         line
         for line in read_lines("extraction", ("backbone", "data", "processor"))
-        if ("layerfuse bf16" in line["seconds"]) == (dtype == "bf16")
+        if not has or has in line["processor"]["instructions"]
+        if not lacks or lacks not in line["processor"]["instructions"]
     ]
     own = f"layerfuse {dtype}"
     peers = list(

@@ -52,8 +52,10 @@ def fill(text: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "extraction": partial(speed_tables.extraction, "fp32"),
-    "extraction bf16": partial(speed_tables.extraction, "bf16"),
+    "extraction fp32": partial(speed_tables.extraction, "fp32", "avx512_bf16", "amx_bf16"),
+    "extraction bf16": partial(speed_tables.extraction, "bf16", "avx512_bf16", "amx_bf16"),
+    "extraction fp32 intel": partial(speed_tables.extraction, "fp32", lacks="avx512_bf16"),
+    "extraction bf16 amx": partial(speed_tables.extraction, "bf16", "amx_bf16"),
     "precision": speed_tables.precision,
     "memory": speed_tables.memory,
     "engines": speed_tables.engines,

@@ -190,3 +190,13 @@ def test_an_onednn_operator_that_fails_or_is_wrong_is_not_used(monkeypatch, bert
     assert kernels.fastest_kernel() == "torch"
     assert list(kernels.gemm_gflops(torch.float32, 1)) == ["torch"]
     assert np.isfinite(bert.embed(tiny.texts).values).all()
+
+
+@pytest.mark.usefixtures("onednn")
+def test_a_weight_that_is_a_slice_of_another_is_left_to_torch():
+    """For such a weight, oneDNN takes a thousand times as long."""
+    sliced, plain = nn.Linear(3, 3), nn.Linear(3, 3)
+    sliced.weight = nn.Parameter(torch.ones(3, 6)[:, :3])
+    with kernels.onednn_products([sliced, plain]):
+        assert "forward" not in vars(sliced)
+        assert "forward" in vars(plain)

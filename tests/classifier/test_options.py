@@ -1,7 +1,9 @@
 """Options of a classifier: the selectors that "auto" tries, and impossible values of k."""
 
+import numpy as np
 import pytest
 
+from layerfuse import FusionClassifier
 from layerfuse.classifier.options import (
     FEWER_LAYERS_FROM_TEXTS,
     ONE_BACKBONE_FROM_TEXTS,
@@ -9,6 +11,7 @@ from layerfuse.classifier.options import (
 )
 from layerfuse.core.errors import SelectionError
 from layerfuse.core.scores import LayerScores
+from layerfuse.train.head import HeadCandidate
 
 MANY, SOME = FEWER_LAYERS_FROM_TEXTS, ONE_BACKBONE_FROM_TEXTS
 
@@ -130,3 +133,26 @@ def test_with_many_texts_a_fusion_of_sources_still_gets_several_sources(
     backbones = [make().backbones[0], str(tiny_decoder)]
     classifier = make(backbones=backbones, fusion="residual_sum").fit(*toy(48))
     assert classifier.selection_.backbones == ("encoder", "decoder")
+
+
+def test_with_some_texts_one_backbone_is_taken_if_it_alone_is_clearly_better(
+    make, toy, tiny_decoder, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("layerfuse.classifier.options.ONE_BACKBONE_FROM_TEXTS", 48)
+    monkeypatch.setattr(HeadCandidate, "gain_errors", lambda *_: 1.01)
+    texts, labels = toy(48)
+    classifier = make(backbones=[make().backbones[0], str(tiny_decoder)]).fit(texts, labels)
+    alone = classifier.scores_.best.backbone
+    assert classifier.selection_.backbones == tuple(classifier.backbones_) == (alone,)
+    classifier.save(tmp_path / "saved")
+    again = FusionClassifier.load(tmp_path / "saved", device="cpu")
+    assert tuple(again.backbones_) == (alone,)
+    np.testing.assert_array_equal(again.predict_proba(texts), classifier.predict_proba(texts))
+
+
+def test_near_duplicates_do_not_count_as_more_texts(make, toy, tiny_decoder, monkeypatch):
+    monkeypatch.setattr("layerfuse.classifier.options.ONE_BACKBONE_FROM_TEXTS", 49)
+    texts, labels = toy(48)
+    backbones = [make().backbones[0], str(tiny_decoder)]
+    classifier = make(backbones=backbones).fit([*texts, *texts], [*labels, *labels])
+    assert "held-out" not in classifier.selection_.reason

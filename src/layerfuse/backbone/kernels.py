@@ -147,4 +147,5 @@ def _plain_linears(blocks: Iterable[nn.Module]) -> list[nn.Linear]:
         if "forward" not in vars(m)
         and m.weight.dtype == torch.float32
         and m.weight.device.type == "cpu"
+        and m.weight.is_contiguous()  # oneDNN takes a thousand times as long for a slice
     ]

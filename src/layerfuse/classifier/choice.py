@@ -110,7 +110,6 @@ def choose_layers(
 def propose_layers(
     stored: Sequence[StoredEmbeddings],
     labels: Any,
-    n_texts: int,
     parameters: Mapping[str, Any],
 ) -> tuple[LayerScores, list[Selection]]:
     """Score all layers, and return every selection that ``fit`` compares.
@@ -121,8 +120,6 @@ def propose_layers(
         One per backbone, without near-duplicates, which would leak into held-out texts.
     labels : sequence of shape (text,)
         One per text.
-    n_texts : int
-        Number of training texts, near-duplicates included.
     parameters : mapping
         Constructor arguments of the classifier by name.
 
@@ -151,7 +148,7 @@ def propose_layers(
             budget=budget,
             random_state=random_state,
         )
-        for selector, k in selectors_of(*requested, n_texts)
+        for selector, k in selectors_of(*requested, stored[0].n_texts)
     ]
     if wants_sources(*requested):
         selections = [_of_several_sources(one, varying) for one in selections]

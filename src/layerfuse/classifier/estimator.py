@@ -48,8 +48,8 @@ class FusionClassifier(
         Scores a layer for these labels; higher is better.
     selector : SelectorChoice
         Chooses layers, as in ``select_layers``. ``auto`` is ``upper_top``; from 200 texts on, one
-        backbone if that lowers the held-out log loss; from 2,000, few layers unless more lower it
-        (not if ``fusion`` combines sources). ``residual_*`` gets the best of each source at least.
+        backbone if that clearly lowers held-out log loss; from 2,000, few layers unless more do
+        (not if ``fusion`` combines sources, of which it then gets at least two).
     k : int, optional
         Number of layers, as in ``select_layers``. Default: the selector's.
     max_ms, max_mb : float, optional
@@ -187,7 +187,6 @@ class FusionClassifier(
             scores, selections = propose_layers(
                 [own.take(distinct) for own in stored],
                 [labels[i] for i in distinct],
-                len(texts),
                 self.get_params(deep=False),
             )
             selection, fused = fuse_best(

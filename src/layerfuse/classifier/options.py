@@ -28,8 +28,8 @@ FEWER_LAYERS_FROM_TEXTS = 2000
 backbone would be kept even where several are better."""
 
 ONE_BACKBONE_FROM_TEXTS = 200
-"""With fewer texts, those that a backbone was chosen by say too little about others: its held-out
-loss is too low (``benchmarks/selections.py``)."""
+"""With fewer texts, the held-out loss of a backbone that was chosen on the same texts is too low.
+Measured with 100 texts, where it is, and with 250 (``benchmarks/selections.py``)."""
 
 SelectorChoice = Literal["auto"] | SelectorName
 
@@ -109,7 +109,7 @@ def selectors_of(
     Parameters
     ----------
     selector : SelectorChoice
-        ``auto`` is ``upper_top``, and from 200 texts on held-out training texts decide: up to 2,000
+        ``auto`` is ``upper_top``, and from 200 texts on held-out training texts decide: below 2,000
         they may replace it by ``best_backbone``; from there on it comes last, after ``top`` with
         one layer and ``best_backbone``. Any other selector stands alone.
     k : int, optional
@@ -118,7 +118,7 @@ def selectors_of(
         If this is a fusion that combines sources, ``auto`` is ``upper_top``, which leaves out no
         backbone.
     n_texts : int
-        Number of training texts.
+        Number of training texts, near-duplicates counted once.
 
     Returns
     -------
