@@ -17,7 +17,10 @@ def extraction(dtype: str, has: str = "", lacks: str = "") -> str:
     own = f"layerfuse {dtype}"
     peers = list(
         dict.fromkeys(
-            name for line in cases for name in line[f"over_layerfuse_{dtype}"] if name != own
+            name
+            for line in cases
+            for name in line[f"over_layerfuse_{dtype}"]
+            if name != own and not (dtype == "fp32" and name.endswith("bf16"))
         )
     )
     headers = ["backbone, data", f"{own}, s", *peers, "over the floor"]
@@ -165,3 +168,23 @@ def endless() -> str:
         for line in read_lines("endless", ("n_texts",))
     ]
     return table(["texts", "texts a second", "resident memory, MiB"], rows)
+
+
+def kernels() -> str:
+    """Compare float32 products, on all texts and on single ones."""
+    rows = [
+        [
+            f"{line['backbone']}, {line['n_texts']:,} of {line['data'].upper()}",
+            *[
+                cell
+                for kind, unit in (("all", "seconds"), ("single", "single_ms"))
+                for cell in (
+                    spread(line[unit]["onednn"], 1),
+                    *[spread(line[f"{kind}_over_onednn"][way]) for way in ("torch", "packed")],
+                )
+            ],
+        ]
+        for line in read_lines("kernels", ("backbone", "data"))
+    ]
+    headers = ["backbone, data", "oneDNN, s", "torch", "packed"]
+    return table([*headers, "one text, oneDNN, ms", "torch", "packed"], rows)

@@ -56,6 +56,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "extraction bf16": partial(speed_tables.extraction, "bf16", "avx512_bf16", "amx_bf16"),
     "extraction fp32 intel": partial(speed_tables.extraction, "fp32", lacks="avx512_bf16"),
     "extraction bf16 amx": partial(speed_tables.extraction, "bf16", "amx_bf16"),
+    "kernels": speed_tables.kernels,
     "precision": speed_tables.precision,
     "memory": speed_tables.memory,
     "engines": speed_tables.engines,

@@ -184,7 +184,7 @@ class Backbone:
 
     @property
     def kernel(self) -> KernelName:
-        """Kernel of its matrix products for large batches."""
+        """Kernel of its matrix products."""
         plain = self.spec.dtype == "float32" and self.device.type == "cpu"
         return fastest_kernel() if plain else "torch"
 
