@@ -48,6 +48,7 @@ def seeds() -> str:
     for data in (
         "mr",
         "trec6",
+        "r8",
         "sentiment_english",
         "sentiment_french",
         "sentiment_german",
