@@ -36,7 +36,7 @@ MAX_CHARACTERS = 10_000_000
 character if texts are short."""
 
 MAX_CLASS_CHARACTERS = 500_000_000
-"""Most characters times classes; bounds time. R52 has 220 million, and takes 5 minutes more."""
+"""Most characters times classes; bounds time. R52 has 220 million, and takes a minute more."""
 
 
 class _Setting(NamedTuple):
