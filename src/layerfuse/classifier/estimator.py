@@ -53,7 +53,7 @@ class FusionClassifier(
     k : int, optional
         Number of layers, as in ``select_layers``. Default: the selector's.
     max_ms, max_mb : float, optional
-        Limits of the selector ``budget``: milliseconds per text, measured here; MiB of weights.
+        Limits of the selector ``budget``: milliseconds per text, many at once; MiB of weights.
     fusion : FusionChoice
         Fuses the chosen layers into one vector; ``auto`` compares some on held-out training texts.
     head : HeadChoice

@@ -24,7 +24,7 @@ def measured_budget(
     texts : sequence of str
         Texts like those that will be predicted.
     max_ms : float, optional
-        Limit in milliseconds per text, for all backbones together.
+        Limit in milliseconds per text of many at once, for all backbones together.
     max_mb : float, optional
         Limit in MiB of weights, for all backbones together.
     random_state : int

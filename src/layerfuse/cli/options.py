@@ -75,7 +75,9 @@ Lexical = Annotated[
 Balanced = Annotated[bool, typer.Option("--balanced", help="Weight all classes equally.")]
 MaxMilliseconds = Annotated[
     float | None,
-    typer.Option("--max-ms", min=0, help="For --selector budget: most milliseconds a text."),
+    typer.Option(
+        "--max-ms", min=0, help="For --selector budget: most milliseconds a text, many at once."
+    ),
 ]
 MaxMegabytes = Annotated[
     float | None,

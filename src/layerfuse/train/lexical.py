@@ -218,7 +218,7 @@ def _fit_columns(
     # texts outside a class.
     absent = -np.log(len(known.labels) + 1) if setting.loss == "logistic" else -1.0
     intercept = np.full(n_classes, absent, dtype=np.float32)
-    features = features.astype(float)  # once; liblinear would convert them for each class
+    features = features.astype(float)  # as liblinear needs; else once for each class
     # With two classes, both one-vs-rest problems are the same up to the sign.
     for label in range(n_classes) if n_classes > 2 else [1]:  # noqa: PLR2004
         positive = known.labels == label
